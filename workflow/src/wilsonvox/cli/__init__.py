@@ -1,0 +1,89 @@
+"""The command line `wilsonvox`: one subcommand a stage, imported only when it is called."""
+
+import importlib
+import logging
+import sys
+from typing import Any
+
+import click
+
+from wilsonvox.errors import UserError
+from wilsonvox.provenance.record import current_command
+
+COMMANDS = {
+    "coefficients": "tabulate the angular coefficients of the decay",
+    "generate": "generate B0 → K*0 μ+ μ− events",
+    "ingest": "read external ROOT files into an event file",
+    "voxelize": "bin events into voxel images",
+    "train": "train an estimator",
+    "evaluate": "predict the shifts of images",
+    "summarize": "summarize ensembles of predictions",
+    "measure": "measure δC9 of a ROOT file",
+    "plot": "draw the figures of a run",
+    "show": "print the result table of a run",
+    "schema": "write the JSON schemas of the configuration",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"wilsonvox.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        import difflib
+
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            close = difflib.get_close_matches(args[0], list(COMMANDS), n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(COMMANDS)}"
+            raise UserError(f"unknown command {args[0]!r}{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="wilsonvox")
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+def cli(verbose: bool) -> None:
+    """From B0 → K*0 μ+ μ− decays to a measured Wilson-coefficient shift δC9."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, format="%(message)s", force=True
+    )
+    for noisy in ("numba", "matplotlib", "PIL", "h5py", "asyncio", "fontTools"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line (without the program's name) and return its exit code.
+
+    A user's mistake, a wrong option as well as bad input, is one line on standard error and 1.
+    """
+    token = current_command.set(("wilsonvox", *arguments))
+    try:
+        result: Any = cli.main(args=arguments, prog_name="wilsonvox", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except UserError as error:
+        click.echo(f"wilsonvox: error: {' '.join(str(error).split())}", err=True)
+    except click.ClickException as error:
+        click.echo(f"wilsonvox: error: {' '.join(error.format_message().split())}", err=True)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("wilsonvox: stopped", err=True)
+        return 130
+    finally:
+        current_command.reset(token)
+    return 1
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))

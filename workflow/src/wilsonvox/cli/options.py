@@ -1,0 +1,96 @@
+"""Command-line options made from pydantic models: one source for names, defaults and help."""
+
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+from pydantic import BaseModel, ValidationError
+
+from wilsonvox.errors import UserError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (tuple, list)):
+        return ",".join(":".join(map(str, v)) if isinstance(v, (tuple, list)) else str(v) for v in value)
+    return str(value)
+
+
+def _choices(annotation: Any) -> list[str] | None:
+    if typing.get_origin(annotation) is typing.Literal:
+        return [str(each) for each in typing.get_args(annotation)]
+    return None
+
+
+def options_from(model: type[BaseModel], skip: tuple[str, ...] = ()) -> Callable[[Function], Function]:
+    """Decorator that adds one option per field of `model` (``--batch-size 128``).
+
+    Lists are written with commas (``--filters 64,128``), ranges with colons
+    (``--vetoes-gev2 8:11,12.7:14``).
+    """
+
+    def decorate(function: Function) -> Function:
+        for name, field in reversed(model.model_fields.items()):
+            if name in skip:
+                continue
+            choices = _choices(field.annotation)
+            function = click.option(
+                f"--{name.replace('_', '-')}",
+                name,
+                type=click.Choice(choices) if choices else str,
+                default=_text(field.default),
+                show_default=True,
+                metavar=None if choices else "VALUE",
+                help=(field.description or name).capitalize() + ".",
+            )(function)
+        return function
+
+    return decorate
+
+
+def _is_sequence(annotation: Any) -> bool:
+    origin = typing.get_origin(annotation)
+    if origin in (types.UnionType, typing.Union):
+        return any(_is_sequence(each) for each in typing.get_args(annotation))
+    return origin in (tuple, list)
+
+
+def model_from(model: type[Model], values: Mapping[str, Any]) -> Model:
+    """Take the fields of `model` out of parsed options and validate them.
+
+    Raises:
+        UserError: an option has a wrong value.
+    """
+    given: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if name not in values:
+            continue
+        value = values[name]
+        if _is_sequence(field.annotation):
+            parts = [part for part in str(value).split(",") if part]
+            given[name] = [part.split(":") if ":" in part else part for part in parts]
+        else:
+            given[name] = value
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + str(first["loc"][0] if first["loc"] else "").replace("_", "-")
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{option}: {message} (got {first['input']!r})") from error
+
+
+def option_words(model: BaseModel) -> list[str]:
+    """Command-line words that give `model` back through `options_from`."""
+    words: list[str] = []
+    for name in type(model).model_fields:
+        value = _text(getattr(model, name))
+        if value:
+            words += [f"--{name.replace('_', '-')}", value]
+    return words

@@ -1,0 +1,265 @@
+"""The configuration of a run and the table of samples; the source of `workflow/schemas/`."""
+
+import difflib
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from wilsonvox.errors import UserError
+from wilsonvox.estimators.settings import EstimatorSettings, NetworkSettings, TrainingSettings
+from wilsonvox.points import COEFFICIENTS, point_label
+from wilsonvox.shards import ImageSpecification, Normalisation
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*(_[A-Za-z0-9.+-]+)*$")]
+Split = Literal["train", "validation", "test", "interpolation"]
+PositiveInt = Annotated[int, Field(ge=1)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PointGroup(_Model):
+    """Points that share their numbers of images. Lists of shifts make a grid."""
+
+    shifts: dict[Literal["c7", "c9", "c10", "c7p", "c9p", "c10p"], float | list[float]] = Field(
+        min_length=1, description="shifts δC_i (dimensionless) by coefficient"
+    )
+    n_images: dict[Split, PositiveInt] = Field(
+        min_length=1, description="images of each point, by split"
+    )
+
+    @model_validator(mode="after")
+    def _interpolation_is_never_trained(self) -> "PointGroup":
+        if "interpolation" in self.n_images and len(self.n_images) > 1:
+            raise ValueError("interpolation points have no images in any other split")
+        return self
+
+    def points(self) -> list[dict[str, float]]:
+        """The shifts of every point of the group."""
+        values = [v if isinstance(v, list) else [v] for v in self.shifts.values()]
+        return [dict(zip(self.shifts, row, strict=True)) for row in itertools.product(*values)]
+
+
+class FigureSettings(_Model):
+    """What the figures show."""
+
+    shown_points: tuple[float, float] = Field(
+        default=(0.0, -2.0), description="the two values of δC9 in distributions and histograms"
+    )
+    distributions_q2_gev2: tuple[float, float] = Field(
+        default=(1.0, 6.0), description="q2 range of the distributions [GeV²]"
+    )
+
+
+class RunConfiguration(_Model):
+    """The configuration of one run."""
+
+    run: Name = Field(description="name of the run: everything is written to results/{run}/")
+    seed: int = Field(ge=0, description="the run's seed")
+    physics_inputs: Literal["evtgen-btosllnpr"] = Field(
+        default="evtgen-btosllnpr", description="set of Standard-Model inputs"
+    )
+    points: list[PointGroup] = Field(min_length=1)
+    images_per_campaign: dict[Split, PositiveInt] = Field(
+        default={}, description="most images in one campaign (one seed, one file); default 200"
+    )
+    spare_events_fraction: float = Field(
+        default=0.01, ge=0, description="events beyond what images need, to cover the q2 cuts"
+    )
+    keep_event_files: bool = Field(
+        default=True, description="false: generated event files are deleted after voxelizing"
+    )
+    images: dict[Name, ImageSpecification] = Field(min_length=1)
+    estimators: dict[Name, EstimatorSettings] = Field(min_length=1)
+    samples_table: str | None = Field(
+        default="config/samples.tsv", description="table of external files, or null"
+    )
+    measure: list[str] | None = Field(
+        default=None, description="samples to measure; null: every one of the table"
+    )
+    figures: FigureSettings = FigureSettings()
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> "RunConfiguration":
+        for name, estimator in self.estimators.items():
+            for image in estimator.images:
+                if image not in self.images:
+                    raise ValueError(
+                        f"estimators.{name}.images: {image!r} is not under images"
+                        + _did_you_mean(image, self.images)
+                    )
+        seen: dict[str, PointGroup] = {}
+        for group in self.points:
+            for shifts in group.points():
+                label = point_label(shifts)
+                if label in seen:
+                    raise ValueError(f"points: {label} stands there twice")
+                seen[label] = group
+        if not any("train" in group.n_images for group in self.points):
+            raise ValueError("points: no point has train images")
+        if not any("validation" in group.n_images for group in self.points):
+            raise ValueError("points: no point has validation images")
+        return self
+
+    def point_groups(self) -> dict[str, PointGroup]:
+        """Every point's group by the point's label, in the order of the file."""
+        return {point_label(shifts): group for group in self.points for shifts in group.points()}
+
+    def campaign_images(self, point: str, split: str) -> list[int]:
+        """Images in each campaign of a point and split: full ones, then the rest."""
+        total = self.point_groups()[point].n_images.get(split, 0)  # type: ignore[call-overload]
+        size = self.images_per_campaign.get(split, 200)  # type: ignore[call-overload]
+        full, rest = divmod(total, size)
+        return [size] * full + ([rest] if rest else [])
+
+    def campaign_events(self, point: str, split: str, campaign: str) -> int:
+        """Events to generate for a campaign, before cuts: enough for its largest images."""
+        largest = max(image.events_per_image for image in self.images.values())
+        n_images = self.campaign_images(point, split)[int(campaign)]
+        needed = n_images * largest
+        # five standard deviations of the number cut away, for campaigns of few events
+        spare = self.spare_events_fraction * needed
+        return needed + int(round(spare + 5 * spare**0.5)) + 1
+
+    def images_in_campaign(self, image: str, point: str, split: str, campaign: str) -> int:
+        """Images of specification `image` made of a campaign."""
+        largest = max(each.events_per_image for each in self.images.values())
+        n_images = self.campaign_images(point, split)[int(campaign)]
+        return n_images * largest // self.images[image].events_per_image
+
+
+class SampleRow(_Model):
+    """One row of samples.tsv: an external file, or several."""
+
+    sample: Name = Field(description="name of the sample")
+    path: str = Field(
+        min_length=1, description="ROOT file, glob, or several separated by commas; relative to "
+        "the folder that the workflow runs in"
+    )
+    tree: str = Field(default="", description="tree or ntuple in the file; empty: the only one")
+    layout: Literal["auto", "variables", "four-momenta", "belle2", "particle-list"] = "auto"
+    flavour: Literal["auto", "B0", "B0bar"] = Field(
+        default="auto", description="flavour, where the file does not tell"
+    )
+    true_point: str = Field(default="", description="true shifts as a point label, if known")
+
+    @field_validator("true_point")
+    @classmethod
+    def _is_a_label(cls, value: str) -> str:
+        from wilsonvox.points import parse_point
+
+        if value:
+            parse_point(value)
+        return value
+
+
+def _did_you_mean(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
+
+
+_MODELS: dict[str, type[BaseModel]] = {
+    "points": PointGroup,
+    "images": ImageSpecification,
+    "estimators": EstimatorSettings,
+    "network": NetworkSettings,
+    "training": TrainingSettings,
+    "normalisation": Normalisation,
+    "figures": FigureSettings,
+}
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        parents = [part for part in location[:-1] if part in _MODELS]
+        model = _MODELS[parents[-1]] if parents else RunConfiguration
+        message = "unknown key" + _did_you_mean(location[-1], list(model.model_fields))
+    elif first["type"] == "missing":
+        message = "is missing"
+    elif not isinstance(first["input"], dict | list):
+        message = f"{message} (got {first['input']!r})"
+    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{source}: {'.'.join(location)}: {message}{more}" if location else f"{source}: {message}"
+
+
+def parse_configuration(values: Mapping[str, Any], source: str = "configuration") -> RunConfiguration:
+    """Validate a configuration given as a mapping.
+
+    Raises:
+        UserError: the first thing wrong, with its key and, for a typo, the nearest valid key.
+    """
+    try:
+        return RunConfiguration.model_validate(dict(values))
+    except ValidationError as error:
+        raise UserError(_explain(error, source)) from error
+
+
+def load_configuration(path: str | os.PathLike[str]) -> RunConfiguration:
+    """Read and validate a YAML configuration.
+
+    Raises:
+        UserError: no such file, not YAML, or not valid.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: not a configuration; expected keys such as 'run' and 'points'")
+    return parse_configuration(values, str(path))
+
+
+def load_samples(path: str | os.PathLike[str]) -> dict[str, SampleRow]:
+    """Read and validate a table of samples (tab-separated, with a header).
+
+    Raises:
+        UserError: no such file, a wrong column, value or a repeated name.
+    """
+    import csv
+
+    columns = list(SampleRow.model_fields)
+    rows: dict[str, SampleRow] = {}
+    try:
+        with Path(path).open(newline="") as handle:
+            lines = [line for line in handle if line.strip() and not line.startswith("#")]
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    reader = csv.DictReader(lines, delimiter="\t")
+    for column in reader.fieldnames or ():
+        if column not in columns:
+            raise UserError(f"{path}: unknown column {column!r}{_did_you_mean(column, columns)}")
+    for number, values in enumerate(reader, start=1):
+        given = {key: (value or "").strip() for key, value in values.items() if key is not None}
+        given = {key: value for key, value in given.items() if value}
+        try:
+            row = SampleRow.model_validate(given)
+        except ValidationError as error:
+            raise UserError(_explain(error, f"{path}: row {number}")) from error
+        if row.sample in rows:
+            raise UserError(f"{path}: row {number}: sample {row.sample!r} stands there twice")
+        rows[row.sample] = row
+    return rows
+
+
+__all__ = [
+    "COEFFICIENTS",
+    "FigureSettings",
+    "PointGroup",
+    "RunConfiguration",
+    "SampleRow",
+    "load_configuration",
+    "load_samples",
+    "parse_configuration",
+]

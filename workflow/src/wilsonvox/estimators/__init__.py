@@ -1,0 +1,1 @@
+"""Estimators: whatever maps images, or their events, to predicted shifts."""

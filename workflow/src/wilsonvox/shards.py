@@ -1,0 +1,155 @@
+"""Shards: the voxel images of one campaign or sample, sparse, in one `.npz` file.
+
+Of each image only the occupied voxels are kept. `mean_q2` is in GeV² and is normalised when a
+shard is loaded into dense images, so that one shard serves every normalisation.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from wilsonvox.errors import UserError
+from wilsonvox.files import atomic_path, require_file
+from wilsonvox.provenance.formats import digest_arrays
+from wilsonvox.provenance.record import Record
+
+
+class ImageSpecification(BaseModel):
+    """How events become images."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bins: int = Field(default=50, ge=2, le=400, description="equal-width bins in each angle")
+    events_per_image: int = Field(default=24_000, ge=1, description="events in one image")
+    q2_min_gev2: float = Field(default=0.0, ge=0, description="lower cut on q2 [GeV²]")
+    q2_max_gev2: float = Field(default=20.0, gt=0, description="upper cut on q2 [GeV²]")
+    vetoes_gev2: tuple[tuple[float, float], ...] = Field(
+        default=(), description="q2 windows left out [GeV²], such as [8.0, 11.0] for the J/psi"
+    )
+    flavour: Literal["B0", "B0bar"] = Field(
+        default="B0", description="the one flavour that enters the images"
+    )
+
+
+class ShardMetadata(BaseModel):
+    """What a shard says about itself and its source."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image: ImageSpecification
+    origin: Literal["generated", "ingested"]
+    point: str | None = None
+    split: str | None = None
+    campaign: str | None = None
+    sample: str | None = None
+    physics_inputs: str | None = None
+    n_events_in_file: int = Field(description="events in the event file")
+    n_events_cut: dict[str, int] = Field(description="events left out, by reason")
+    n_events_used: int = Field(description="events in the images")
+    n_events_left_over: int = Field(description="selected events that fill no whole image")
+
+
+class Normalisation(BaseModel):
+    """How mean q2 becomes a voxel's value, when images are loaded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: Literal["fixed", "min-max", "none"] = Field(
+        default="fixed",
+        description="divide by a constant, map each shard's range to 0..1, or leave in GeV²",
+    )
+    scale_gev2: float = Field(default=20.0, gt=0, description="the constant of 'fixed' [GeV²]")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Sparse images. Image i owns entries ``offsets[i]:offsets[i + 1]`` of the voxel arrays.
+
+    voxel: int32, flat index ``(i_cos_theta_mu * bins + i_cos_theta_k) * bins + i_chi``, ascending
+    mean_q2: float32 [GeV²]; count: uint16; offsets: int64, shape (n_images + 1,)
+    shifts: complex128, shape (n_images, 6), NaN where the truth is not known
+    n_events: int64, shape (n_images,), events in the image
+    source_range: int64, shape (n_images, 2), first and past-the-last entry in the event file
+    """
+
+    metadata: ShardMetadata
+    voxel: NDArray[np.int32]
+    mean_q2: NDArray[np.float32]
+    count: NDArray[np.uint16]
+    offsets: NDArray[np.int64]
+    shifts: NDArray[np.complex128]
+    n_events: NDArray[np.int64]
+    source_range: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays by their name in the file."""
+        names = ("voxel", "mean_q2", "count", "offsets", "shifts", "n_events", "source_range")
+        return {name: getattr(self, name) for name in names}
+
+    def normalised(self, normalisation: Normalisation) -> NDArray[np.float32]:
+        """`mean_q2` after normalisation, float32, same shape.
+
+        'min-max' maps the smallest and largest occupied mean q2 of this shard to 0 and 1.
+        """
+        if normalisation.method == "fixed":
+            return self.mean_q2 / np.float32(normalisation.scale_gev2)
+        if normalisation.method == "min-max" and len(self.mean_q2):
+            low, high = self.mean_q2.min(), self.mean_q2.max()
+            return (self.mean_q2 - low) / (high - low if high > low else np.float32(1))
+        return self.mean_q2
+
+    def dense(
+        self, indices: NDArray[np.integer[Any]], normalisation: Normalisation
+    ) -> NDArray[np.float32]:
+        """Dense images, float32 of shape (len(indices), bins, bins, bins, 1), 0 where empty.
+
+        Axes 1 to 3 are cos_theta_mu, cos_theta_k, chi.
+        """
+        bins = self.metadata.image.bins
+        values = self.normalised(normalisation)
+        images = np.zeros((len(indices), bins**3), dtype=np.float32)
+        for row, index in enumerate(indices):
+            entries = slice(self.offsets[index], self.offsets[index + 1])
+            images[row, self.voxel[entries]] = values[entries]
+        return images.reshape(len(indices), bins, bins, bins, 1)
+
+    def save(self, path: str | os.PathLike[str], record: Record) -> None:
+        """Write the shard, atomically and without compression."""
+        arrays = self.arrays() | {"metadata": np.array(self.metadata.model_dump_json())}
+        full = record.model_copy(update={"content_digest": digest_arrays(arrays.items())})
+        with atomic_path(path) as temporary, temporary.open("wb") as handle:
+            np.savez(handle, allow_pickle=False, provenance=np.array(full.to_json()), **arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a shard and check that its arrays fit together.
+
+        Raises:
+            UserError: no such file, not a shard, truncated or inconsistent.
+        """
+        found = require_file(path, "a shard of voxel images (.npz)")
+        try:
+            with np.load(found, allow_pickle=False) as content:
+                arrays = {name: content[name] for name in content.files}
+            metadata = ShardMetadata.model_validate_json(str(arrays["metadata"]))
+            recorded = json.loads(str(arrays.pop("provenance")))["content_digest"]
+            if digest_arrays(arrays.items()) != recorded:
+                raise ValueError("content differs from its recorded digest")
+            del arrays["metadata"]
+            shard = cls(metadata=metadata, **arrays)
+            sizes = {len(shard.voxel), len(shard.mean_q2), len(shard.count), int(shard.offsets[-1])}
+            if len(sizes) != 1 or shard.shifts.shape != (len(shard), 6):
+                raise ValueError("its arrays do not fit together")
+        except Exception as error:
+            raise UserError(
+                f"{found}: not a readable shard ({error}); delete it and run again"
+            ) from error
+        return shard
