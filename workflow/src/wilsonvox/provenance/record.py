@@ -86,7 +86,7 @@ def portable_path(path: str | os.PathLike[str]) -> str:
 
 def _portable_word(word: str) -> str:
     head, separator, tail = word.rpartition("=") if word.startswith("--") else ("", "", word)
-    return f"{head}{separator}{portable_path(tail)}" if os.path.isabs(tail) else word
+    return f"{head}{separator}{portable_path(tail)}" if Path(tail).is_absolute() else word
 
 
 @cache

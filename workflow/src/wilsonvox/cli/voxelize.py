@@ -1,0 +1,48 @@
+"""`wilsonvox voxelize`: events into voxel images."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wilsonvox.cli.options import model_from, options_from
+from wilsonvox.shards import ImageSpecification
+
+
+@click.command()
+@click.option(
+    "--events",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Event file, generated or ingested (.root).",
+)
+@options_from(ImageSpecification)
+@click.option(
+    "--images",
+    type=click.IntRange(min=1),
+    help="Make exactly so many images; as many as the events fill if not given.",
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Shard to write (.npz)."
+)
+def command(events: Path, images: int | None, out: Path, **values: Any) -> None:
+    """Bin events into sparse voxel images: mean q2 [GeV²] and counts in bins of the angles."""
+    from wilsonvox.provenance import make_record
+    from wilsonvox.voxels import voxelize_file
+
+    image = model_from(ImageSpecification, values)
+    shard = voxelize_file(events, image, images)
+    settings = {"image": image.model_dump(mode="json"), "images": images}
+    shard.save(out, make_record("voxelize", settings, [events]))
+    made = shard.metadata
+    cut = ", ".join(f"{number} {reason}" for reason, number in made.n_events_cut.items())
+    logging.info(
+        "%s: %d images of %d events from %d events%s; %d left over",
+        out,
+        len(shard),
+        image.events_per_image,
+        made.n_events_in_file,
+        f" ({cut})" if cut else "",
+        made.n_events_left_over,
+    )
