@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -104,11 +105,34 @@ class RunConfiguration(_Model):
             raise ValueError("points: no point has train images")
         if not any("validation" in group.n_images for group in self.points):
             raise ValueError("points: no point has validation images")
+        tested = self.labels("test")
+        for label in self.shown_labels():
+            if label not in tested:
+                raise ValueError(
+                    f"figures.shown_points: {label} is no point with test images"
+                    + _did_you_mean(label, tested)
+                )
         return self
 
     def point_groups(self) -> dict[str, PointGroup]:
         """Every point's group by the point's label, in the order of the file."""
         return {point_label(shifts): group for group in self.points for shifts in group.points()}
+
+    def labels(self, split: str) -> list[str]:
+        """Labels of the points that have images in `split`, in the order of the file."""
+        return [label for label, group in self.point_groups().items() if split in group.n_images]
+
+    def shown_labels(self) -> list[str]:
+        """Labels of the two points that distributions and histograms show."""
+        return [point_label({"c9": value}) for value in self.figures.shown_points]
+
+    def estimators_for(self, image: str) -> list[str]:
+        """Names of the estimators that image specification `image` is for."""
+        return [name for name, estimator in self.estimators.items() if image in estimator.images]
+
+    def campaigns(self, point: str, split: str) -> list[str]:
+        """Names of a point's campaigns in `split`: ``000``, ``001`` and so on."""
+        return [f"{number:03d}" for number in range(len(self.campaign_images(point, split)))]
 
     def campaign_images(self, point: str, split: str) -> list[int]:
         """Images in each campaign of a point and split: full ones, then the rest."""
@@ -124,7 +148,7 @@ class RunConfiguration(_Model):
         needed = n_images * largest
         # five standard deviations of the number cut away, for campaigns of few events
         spare = self.spare_events_fraction * needed
-        return needed + int(round(spare + 5 * spare**0.5)) + 1
+        return needed + round(spare + 5 * math.sqrt(spare)) + 1
 
     def images_in_campaign(self, image: str, point: str, split: str, campaign: str) -> int:
         """Images of specification `image` made of a campaign."""
@@ -138,8 +162,9 @@ class SampleRow(_Model):
 
     sample: Name = Field(description="name of the sample")
     path: str = Field(
-        min_length=1, description="ROOT file, glob, or several separated by commas; relative to "
-        "the folder that the workflow runs in"
+        min_length=1,
+        description="ROOT file, glob, or several separated by commas; relative to "
+        "the folder that the workflow runs in",
     )
     tree: str = Field(default="", description="tree or ntuple in the file; empty: the only one")
     layout: Literal["auto", "variables", "four-momenta", "belle2", "particle-list"] = "auto"
@@ -156,6 +181,23 @@ class SampleRow(_Model):
         if value:
             parse_point(value)
         return value
+
+    def files(self) -> list[str]:
+        """The sample's files: comma-separated paths and globs written out, globs sorted.
+
+        Raises:
+            UserError: a glob that no file matches.
+        """
+        import glob
+
+        found: list[str] = []
+        for pattern in (part.strip() for part in self.path.split(",")):
+            # a path without wildcards stays: the workflow says what is missing
+            matches = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207
+            if not matches:
+                raise UserError(f"sample {self.sample!r}: no file matches {pattern}")
+            found += matches
+        return found
 
 
 def _did_you_mean(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
@@ -187,10 +229,14 @@ def _explain(error: ValidationError, source: str) -> str:
     elif not isinstance(first["input"], dict | list):
         message = f"{message} (got {first['input']!r})"
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{source}: {'.'.join(location)}: {message}{more}" if location else f"{source}: {message}"
+    return (
+        f"{source}: {'.'.join(location)}: {message}{more}" if location else f"{source}: {message}"
+    )
 
 
-def parse_configuration(values: Mapping[str, Any], source: str = "configuration") -> RunConfiguration:
+def parse_configuration(
+    values: Mapping[str, Any], source: str = "configuration"
+) -> RunConfiguration:
     """Validate a configuration given as a mapping.
 
     Raises:
@@ -253,6 +299,25 @@ def load_samples(path: str | os.PathLike[str]) -> dict[str, SampleRow]:
     return rows
 
 
+def measured_samples(configuration: RunConfiguration) -> dict[str, SampleRow]:
+    """The samples that a run measures, by name.
+
+    Raises:
+        UserError: the table is not valid, or lacks a sample that `measure` names.
+    """
+    table = configuration.samples_table
+    samples = {} if table is None else load_samples(table)
+    names = list(samples) if configuration.measure is None else configuration.measure
+    for name in names:
+        if name not in samples:
+            where = table or "samples_table (which is null)"
+            raise UserError(
+                f"measure: {name!r} is not a sample of {where}"
+                + (_did_you_mean(name, samples) if samples else "")
+            )
+    return {name: samples[name] for name in names}
+
+
 __all__ = [
     "COEFFICIENTS",
     "FigureSettings",
@@ -261,5 +326,6 @@ __all__ = [
     "SampleRow",
     "load_configuration",
     "load_samples",
+    "measured_samples",
     "parse_configuration",
 ]

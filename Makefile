@@ -1,0 +1,69 @@
+# `make help` lists the targets. Variables: PYTHON (interpreter for the environment), CORES,
+# CONFIG (configuration of `run` and `report`), RUN (its folder in results/, by default the
+# configuration's name), LOCK (envs/requirements-gpu.lock for CUDA).
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+CORES ?= 2
+CONFIG ?= config/demo.yaml
+RUN ?= $(notdir $(basename $(CONFIG)))
+# the lock file that .venv/ was made from, if there is one
+LOCK ?= $(or $(shell sed -n 2p .venv/setup.stamp 2>/dev/null),envs/requirements.lock)
+BIN := .venv/bin
+SNAKEMAKE = $(BIN)/snakemake --profile profiles/local --cores $(CORES) --configfile $(CONFIG)
+REPORT = results/$(RUN)/report.html
+
+.PHONY: help setup demo run report test test-slow lint format lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: .venv/setup.stamp  ## make the locked environment in .venv/
+
+# a checkout that was moved, or another lock file, needs another environment
+ifneq ($(shell cat .venv/setup.stamp 2>/dev/null),$(CURDIR) $(LOCK))
+.PHONY: .venv/setup.stamp
+endif
+
+.venv/setup.stamp: $(LOCK) pyproject.toml envs/setup.sh
+	@LOCK='$(LOCK)' PYTHON='$(PYTHON)' sh envs/setup.sh
+
+demo: run report  ## from events to figures and a measured δC9 (config/demo.yaml)
+	@$(BIN)/wilsonvox show --run results/$(RUN)
+
+run: setup  ## run the workflow with CONFIG, without report and table
+	$(SNAKEMAKE)
+
+# made again only when a figure, table, log of times, caption or the configuration is newer
+report: run  ## write results/RUN/report.html
+	@if [ ! -e '$(REPORT)' ] || [ -n "$$(find 'results/$(RUN)' workflow/report '$(CONFIG)' \
+	    \( -name '*.png' -o -name '*.csv' -o -name '*.json' -o -name '*.tsv' -o -name '*.rst' \
+	    -o -name '*.yaml' \) -newer '$(REPORT)' -print | head -n 1)" ]; then \
+	  $(BIN)/snakemake --configfile $(CONFIG) --report '$(REPORT)'; \
+	fi
+
+test: setup  ## run the tests, but for the slow ones
+	$(BIN)/python -m pytest -m "not slow" --cov
+
+test-slow: setup  ## run the tests that need long statistics or real training
+	$(BIN)/python -m pytest -m slow
+
+lint: setup  ## ruff, mypy, snakefmt and snakemake --lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/python tests/lint_snakemake.py
+
+format: setup  ## format the code
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+	$(BIN)/snakefmt Snakefile workflow
+
+lock: setup  ## compile the lock files again from pyproject.toml
+	@sh envs/lock.sh
+
+clean:  ## remove caches; results/ and .venv/ stay
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist
+	find workflow tests -name __pycache__ -type d -prune -exec rm -rf {} +

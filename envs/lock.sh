@@ -1,0 +1,15 @@
+#!/bin/sh
+# Compile both lock files from pyproject.toml, for every Python and platform; `make lock` calls
+# this. Versions that are locked already stay; `UPGRADE=1 make lock` takes the newest.
+set -eu
+cd "$(dirname "$0")/.."
+uv=$(command -v uv || echo .uv/bin/uv)
+
+compile() {
+    "$uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
+        ${UPGRADE:+--upgrade} --extra "$1" --extra workflow --extra dev \
+        pyproject.toml --output-file "$2"
+}
+
+compile cpu envs/requirements.lock
+compile gpu envs/requirements-gpu.lock

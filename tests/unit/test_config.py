@@ -1,0 +1,257 @@
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wilsonvox.cli import run
+from wilsonvox.cli.options import option_words
+from wilsonvox.cli.schema import schemas
+from wilsonvox.config import load_configuration, load_samples, measured_samples, parse_configuration
+from wilsonvox.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+CONFIGURATIONS = sorted((ROOT / "config").glob("*.yaml"))
+
+MINIMAL = {
+    "run": "small",
+    "seed": 1,
+    "points": [
+        {"shifts": {"c9": [-2.0, 0.0]}, "n_images": {"train": 5, "validation": 2, "test": 3}},
+        {"shifts": {"c9": -1.0}, "n_images": {"interpolation": 7}},
+    ],
+    "images_per_campaign": {"train": 2},
+    "images": {"b8_n300": {"bins": 8, "events_per_image": 300}},
+    "estimators": {"tiny": {"images": ["b8_n300"]}},
+}
+
+
+def changed(*keys_and_value):
+    """MINIMAL with one value set, or a key removed where the value is None."""
+    values = copy.deepcopy(MINIMAL)
+    *keys, last, value = keys_and_value
+    place = values
+    for key in keys:
+        place = place[key]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return values
+
+
+def test_points_campaigns_and_events():
+    configuration = parse_configuration(MINIMAL)
+    assert list(configuration.point_groups()) == ["c9_-2.00", "c9_+0.00", "c9_-1.00"]
+    assert configuration.labels("train") == ["c9_-2.00", "c9_+0.00"]
+    assert configuration.labels("interpolation") == ["c9_-1.00"]
+    assert configuration.campaign_images("c9_-2.00", "train") == [2, 2, 1]
+    assert configuration.campaigns("c9_-2.00", "train") == ["000", "001", "002"]
+    assert configuration.campaigns("c9_-2.00", "interpolation") == []
+    assert configuration.images_in_campaign("b8_n300", "c9_-2.00", "train", "002") == 1
+    # 600 events in two images, 1 % and five standard deviations of that to spare
+    assert configuration.campaign_events("c9_-2.00", "train", "000") == 600 + 18 + 1
+
+
+def test_one_more_campaign_leaves_the_others_as_they_are():
+    before = parse_configuration(changed("points", 0, "n_images", "train", 4))
+    after = parse_configuration(changed("points", 0, "n_images", "train", 6))
+    assert before.campaign_images("c9_-2.00", "train") == [2, 2]
+    assert after.campaign_images("c9_-2.00", "train") == [2, 2, 2]
+
+
+def test_smaller_images_share_the_events_of_the_largest():
+    values = changed("images", "b4_n100", {"bins": 4, "events_per_image": 100})
+    configuration = parse_configuration(values)
+    assert configuration.images_in_campaign("b4_n100", "c9_-2.00", "train", "000") == 6
+    assert configuration.estimators_for("b4_n100") == []
+    assert configuration.estimators_for("b8_n300") == ["tiny"]
+
+
+def test_lists_of_several_coefficients_make_a_grid():
+    values = changed("points", 1, "shifts", {"c7": [0.0, 0.1], "c9": [-1.0, 1.0]})
+    assert parse_configuration(values).labels("interpolation") == [
+        "c7_+0.00__c9_-1.00", "c7_+0.00__c9_+1.00", "c7_+0.10__c9_-1.00", "c7_+0.10__c9_+1.00",
+    ]  # fmt: skip
+
+
+BAD = {
+    "typo at the top": (("sede", 1), "sede: .*did you mean 'seed'"),
+    "typo below": (("images", "b8_n300", "bin", 8), r"images\.b8_n300\.bin: .*did you mean 'bins'"),
+    "typo in a network": (
+        ("estimators", "tiny", "network", {"filter": [8]}),
+        r"estimators\.tiny\.network\.filter: .*did you mean 'filters'",
+    ),
+    "missing key": (("seed", None), "seed: "),
+    "wrong type": (("seed", "seven"), "seed: .*'seven'"),
+    "negative": (("images", "b8_n300", "events_per_image", 0), "events_per_image: .*got 0"),
+    "unknown image": (
+        ("estimators", "tiny", "images", ["b8_n30"]),
+        "'b8_n30' is not under images; did you mean 'b8_n300'",
+    ),
+    "unknown coefficient": (("points", 0, "shifts", {"c8": 1.0}), "points"),
+    "same point twice": (("points", 1, "shifts", {"c9": 0.0}), r"c9_\+0.00 stands there twice"),
+    "trained interpolation": (
+        ("points", 1, "n_images", {"interpolation": 1, "train": 1}),
+        "interpolation points have no images in any other split",
+    ),
+    "no training": (("points", 0, "n_images", {"test": 1, "validation": 1}), "no .*train images"),
+    "no validation": (("points", 0, "n_images", {"test": 1, "train": 1}), "no .*validation images"),
+    "shown point": (
+        ("figures", {"shown_points": [0.0, -2.1]}),
+        r"figures.shown_points: c9_-2.10 is no point with test images; did you mean 'c9_-2.00'",
+    ),
+    "filters and blocks": (
+        ("estimators", "tiny", "network", {"filters": [8], "blocks": [1, 1]}),
+        "one number a stack",
+    ),
+    "path as a name": (("run", "../elsewhere"), "run: "),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_configuration_is_one_clear_line(case):
+    keys_and_value, message = BAD[case]
+    with pytest.raises(UserError, match=message) as caught:
+        parse_configuration(changed(*keys_and_value), "my.yaml")
+    assert str(caught.value).startswith("my.yaml: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_configuration(tmp_path):
+    with pytest.raises(UserError, match=r"absent.yaml: cannot be read: No such file"):
+        load_configuration(tmp_path / "absent.yaml")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("run: [")
+    with pytest.raises(UserError, match="not valid YAML"):
+        load_configuration(broken)
+    broken.write_text("just text")
+    with pytest.raises(UserError, match="not a configuration"):
+        load_configuration(broken)
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.stem)
+def test_shipped_configurations_are_valid_and_named_after_their_run(path):
+    assert load_configuration(path).run == path.stem
+
+
+def test_paper_has_the_papers_numbers_of_images():
+    paper = load_configuration(ROOT / "config/paper.yaml")
+    assert len(paper.labels("train")) == 22
+    assert len(paper.labels("interpolation")) == 6
+    for label in paper.labels("train"):
+        expected = (
+            (5280, 1440) if label in ("c9_-0.90", "c9_-0.40")
+            else (2340, 540) if "+" in label and label != "c9_+0.00"
+            else (2640, 720)
+        )  # fmt: skip
+        assert sum(paper.campaign_images(label, "train")) == expected[0]
+        assert sum(paper.campaign_images(label, "validation")) == expected[1]
+        assert sum(paper.campaign_images(label, "test")) == 900
+    network = paper.estimators["resnet34"].network
+    assert network.filters == (64, 128, 256, 512)
+    assert network.blocks == (3, 4, 6, 3)
+
+
+def test_demo_is_as_large_as_promised():
+    demo = load_configuration(ROOT / "config/demo.yaml")
+    assert len(demo.labels("train")) >= 9
+    assert len(demo.labels("interpolation")) >= 4
+    assert {(each.bins, each.events_per_image) for each in demo.images.values()} == {(50, 24000)}
+    assert all(-2.0 <= shift["c9"] <= 1.1 for group in demo.points for shift in group.points())
+
+
+def test_every_setting_of_an_estimator_survives_the_command_line():
+    estimator = load_configuration(ROOT / "config/paper.yaml").estimators["resnet34"]
+    words = option_words(estimator.network)
+    assert words[words.index("--filters") + 1] == "64,128,256,512"
+    assert "--learning-rate" in option_words(estimator.training)
+
+
+HEADER = "sample\tpath\ttree\tlayout\tflavour\ttrue_point\n"
+
+
+def table(tmp_path, text):
+    path = tmp_path / "samples.tsv"
+    path.write_text(text)
+    return path
+
+
+def test_samples_are_read_with_their_defaults(tmp_path):
+    path = table(
+        tmp_path, f"# comment\n{HEADER}\none\tdata/a.root\t\t\tB0\tc9_-0.90\ntwo\tb.root\n"
+    )
+    samples = load_samples(path)
+    assert list(samples) == ["one", "two"]
+    assert samples["one"].true_point == "c9_-0.90"
+    assert samples["one"].flavour == "B0"
+    assert samples["two"].layout == "auto"
+    assert samples["one"].files() == ["data/a.root"]
+
+
+def test_files_of_a_sample_by_commas_and_globs(tmp_path):
+    for name in ("b.root", "a.root", "c.root"):
+        (tmp_path / name).touch()
+    path = table(tmp_path, f"{HEADER}s\t{tmp_path}/[ab].root, {tmp_path}/c.root\n")
+    names = [Path(each).name for each in load_samples(path)["s"].files()]
+    assert names == ["a.root", "b.root", "c.root"]
+    path = table(tmp_path, f"{HEADER}s\t{tmp_path}/*.txt\n")
+    with pytest.raises(UserError, match=r"sample 's': no file matches .*\*\.txt"):
+        load_samples(path)["s"].files()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sample\tpaht\nx\ty\n", "unknown column 'paht'; did you mean 'path'"),
+        (f"{HEADER}x\t\n", "row 1: path"),
+        (f"{HEADER}x\ta.root\t\troot\n", "row 1: layout"),
+        (f"{HEADER}x\ta.root\nx\tb.root\n", "row 2: sample 'x' stands there twice"),
+        (f"{HEADER}x\ta.root\t\t\t\tc9_0.9\n", "not a point label"),
+        (f"{HEADER}a/b\ta.root\n", "row 1: sample"),
+    ],
+)
+def test_bad_tables_of_samples_are_one_clear_line(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        load_samples(table(tmp_path, text))
+
+
+def test_samples_to_measure(tmp_path):
+    path = str(table(tmp_path, f"{HEADER}one\ta.root\ntwo\tb.root\n"))
+
+    def configuration(**values):
+        return parse_configuration(MINIMAL | values)
+
+    assert list(measured_samples(configuration(samples_table=path))) == ["one", "two"]
+    assert list(measured_samples(configuration(samples_table=path, measure=["two"]))) == ["two"]
+    assert measured_samples(configuration(samples_table=path, measure=[])) == {}
+    assert measured_samples(configuration(samples_table=None)) == {}
+    with pytest.raises(UserError, match=r"'tow' is not a sample of .*did you mean 'two'"):
+        measured_samples(configuration(samples_table=path, measure=["tow"]))
+    with pytest.raises(UserError, match="null"):
+        measured_samples(configuration(samples_table=None, measure=["one"]))
+
+
+def test_schemas_in_the_repository_are_those_of_the_models(tmp_path, capsys):
+    assert run(["schema", "--out", str(tmp_path)]) == 0
+    assert "config.schema.json" in capsys.readouterr().out
+    for name, schema in schemas().items():
+        tracked = ROOT / "workflow/schemas" / name
+        assert json.loads(tracked.read_text()) == schema, f"run: wilsonvox schema --out {name}"
+        assert (tmp_path / name).read_bytes() == tracked.read_bytes()
+
+
+def test_every_key_is_documented():
+    text = (ROOT / "config/README.md").read_text()
+    definitions = schemas()["config.schema.json"]
+    models = [definitions, *definitions["$defs"].values()]
+    keys = {key for model in models for key in model.get("properties", ())}
+    keys |= set(schemas()["samples.schema.json"]["properties"])
+    assert [key for key in sorted(keys) if f"`{key}`" not in text] == []
+
+
+def test_configurations_name_every_unit_and_key_they_use():
+    for path in CONFIGURATIONS:
+        assert "GeV²" in path.read_text()
+        assert isinstance(yaml.safe_load(path.read_text()), dict)

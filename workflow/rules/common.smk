@@ -1,0 +1,227 @@
+# The validated configuration, and the paths and command-line words that rules ask for.
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from wilsonvox.cli.options import option_words
+from wilsonvox.config import measured_samples, parse_configuration
+from wilsonvox.errors import UserError
+from wilsonvox.points import SPLITS
+from wilsonvox.provenance.code import stage_digests
+
+# `wilsonvox` is the one beside this Snakemake, also where .venv/bin is not in PATH
+BIN = str(Path(sys.executable).parent)
+shell.prefix("set -euo pipefail; export PATH={BIN:q}:$PATH; ")
+
+try:
+    CONFIG = parse_configuration(config, ", ".join(map(str, workflow.configfiles)))
+    SAMPLES = measured_samples(CONFIG)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+RUN_FOLDER = f"results/{CONFIG.run}"
+
+# digests of the code behind each rule: a parameter of it, so that an edit runs it again
+CODE = stage_digests()
+
+
+def one_of(names):
+    """Pattern of a wildcard that has one of `names`; matches nothing if there is none."""
+    return "|".join(map(re.escape, names)) or r"(?!)"
+
+
+# ---------------------------------------------------------------- events and images
+def temp_unless_kept(path):
+    """Mark generated event files as temporary where the configuration does not keep them."""
+    return path if CONFIG.keep_event_files else temp(path)
+
+
+def generate_words(wildcards):
+    events = CONFIG.campaign_events(wildcards.point, wildcards.split, wildcards.campaign)
+    return ["--events", events, "--seed", CONFIG.seed]
+
+
+def sample_files(wildcards):
+    try:
+        return SAMPLES[wildcards.sample].files()
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def ingest_words(wildcards, input):
+    row = SAMPLES[wildcards.sample]
+    words = [word for path in input for word in ("--events", path)]
+    words += ["--layout", row.layout, "--flavour", row.flavour, "--sample", row.sample]
+    words += ["--tree", row.tree] if row.tree else []
+    return words + (["--true-point", row.true_point] if row.true_point else [])
+
+
+def image_words(wildcards):
+    return option_words(CONFIG.images[wildcards.image])
+
+
+def n_images(wildcards):
+    return CONFIG.images_in_campaign(
+        wildcards.image, wildcards.point, wildcards.split, wildcards.campaign
+    )
+
+
+def campaign_files(pattern, split, points=None):
+    """Paths of all campaigns of `split`, at every point that has some or at `points`."""
+    return [
+        path
+        for point in points or CONFIG.labels(split)
+        for path in expand(
+            pattern,
+            split=split,
+            point=point,
+            campaign=CONFIG.campaigns(point, split),
+            allow_missing=True,
+        )
+    ]
+
+
+EVENTS = "<results>/events/{split}/{point}/{campaign}.root"
+SHARD = "<results>/voxels/{image}/{split}/{point}/{campaign}.npz"
+SAMPLE_EVENTS = "<results>/samples/{sample}.root"
+SAMPLE_SHARD = "<results>/voxels/{image}/samples/{sample}.npz"
+
+
+def event_files(wildcards):
+    generated = [path for split in SPLITS for path in campaign_files(EVENTS, split)]
+    return generated + expand(SAMPLE_EVENTS, sample=SAMPLES)
+
+
+def shard_files(wildcards):
+    shards = [path for split in SPLITS for path in campaign_files(SHARD, split)]
+    shards += expand(SAMPLE_SHARD, sample=SAMPLES, allow_missing=True)
+    return expand(shards, image=CONFIG.images)
+
+
+# ---------------------------------------------------------------- estimators
+PREDICTIONS = "<results>/evaluation/{image}/{estimator}/{split}/{point}.parquet"
+SUMMARY = "<results>/evaluation/{image}/{estimator}/summary.parquet"
+SUMMARY_CSV = "<results>/evaluation/{image}/{estimator}/summary.csv"
+MODEL = "<results>/models/{image}/{estimator}/model.keras"
+HISTORY = "<results>/models/{image}/{estimator}/history.csv"
+MEASUREMENT = "<results>/measurements/{image}/{estimator}/{sample}.json"
+
+
+def train_shards(wildcards):
+    return campaign_files(SHARD, "train")
+
+
+def validation_shards(wildcards):
+    return campaign_files(SHARD, "validation")
+
+
+def train_words(wildcards, input):
+    words = [word for path in input.train for word in ("--train", path)]
+    return words + [word for path in input.validation for word in ("--validation", path)]
+
+
+def estimator_words(wildcards):
+    estimator = CONFIG.estimators[wildcards.estimator]
+    return (
+        ["--estimator", wildcards.estimator, "--architecture", estimator.architecture]
+        + option_words(estimator.network)
+        + option_words(estimator.training)
+        + option_words(estimator.normalisation)
+    )
+
+
+def point_shards(wildcards):
+    return campaign_files(SHARD, wildcards.split, [wildcards.point])
+
+
+def shard_words(wildcards, input):
+    return [word for path in input.shards for word in ("--shard", path)]
+
+
+def prediction_files(wildcards):
+    """Predictions of every point's test images, and of the interpolation points' images."""
+    return [
+        path
+        for split in ("test", "interpolation")
+        for path in expand(
+            PREDICTIONS, split=split, point=CONFIG.labels(split), allow_missing=True
+        )
+    ]
+
+
+def prediction_words(wildcards, input):
+    return [word for path in input.predictions for word in ("--predictions", path)]
+
+
+def for_each_estimator(pattern, **values):
+    """`pattern` for every image specification and every estimator that it is for."""
+    return [
+        path
+        for image in CONFIG.images
+        for path in expand(
+            pattern, image=image, estimator=CONFIG.estimators_for(image), **values
+        )
+    ]
+
+
+def model_files(wildcards):
+    return for_each_estimator(MODEL)
+
+
+def summary_files(wildcards):
+    return for_each_estimator(SUMMARY) + for_each_estimator(SUMMARY_CSV)
+
+
+def run_folder(wildcards):
+    return RUN_FOLDER
+
+
+def measurement_files(wildcards):
+    return for_each_estimator(MEASUREMENT, sample=SAMPLES)
+
+
+# ---------------------------------------------------------------- figures
+FIGURE_SUFFIXES = ["pdf", "png"]
+ESTIMATOR_FIGURES = ["network", "training", "histograms", "linearity", "linearity_unscaled"]
+
+
+def shown_events(wildcards):
+    return expand(EVENTS, split="test", point=CONFIG.shown_labels(), campaign="000")
+
+
+def shown_shards(wildcards):
+    return expand(
+        SHARD, split="test", point=CONFIG.shown_labels(), campaign="000", allow_missing=True
+    )
+
+
+def shown_predictions(wildcards):
+    return expand(PREDICTIONS, split="test", point=CONFIG.shown_labels(), allow_missing=True)
+
+
+def image_summaries(wildcards):
+    return expand(
+        SUMMARY, image=wildcards.image, estimator=CONFIG.estimators_for(wildcards.image)
+    )
+
+
+def figure_files(wildcards):
+    run = expand(
+        "<results>/figures/{name}.{suffix}",
+        name=["topology", "distributions"],
+        suffix=FIGURE_SUFFIXES,
+    )
+    image = expand(
+        "<results>/figures/{image}/{name}.{suffix}",
+        image=[image for image in CONFIG.images if CONFIG.estimators_for(image)],
+        name=["voxels", "sensitivity"],
+        suffix=FIGURE_SUFFIXES,
+    )
+    estimator = for_each_estimator(
+        "<results>/figures/{image}/{estimator}/{name}.{suffix}",
+        name=ESTIMATOR_FIGURES,
+        suffix=FIGURE_SUFFIXES,
+    )
+    return run + image + estimator

@@ -1,0 +1,23 @@
+rule measure:
+    """Measure the shift of a sample's images, with intervals from the ensembles."""
+    input:
+        model=MODEL,
+        predictions=prediction_files,
+        summary=SUMMARY,
+        shard=SAMPLE_SHARD,
+    output:
+        ensure(MEASUREMENT, non_empty=True),
+    log:
+        "<logs>/measure/{image}/{estimator}/{sample}.log",
+    benchmark:
+        "<benchmarks>/measure/{image}/{estimator}/{sample}.tsv"
+    params:
+        run=run_folder,
+        code=CODE["measure"],
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    shell:
+        "wilsonvox measure --run {params.run:q} --estimator {wildcards.estimator}"
+        " --image {wildcards.image} --shard {input.shard:q} --json {output:q} > {log:q} 2>&1"

@@ -1,0 +1,17 @@
+rule angular_coefficients:
+    """Tabulate the angular coefficients J_i on a (q2, m_kpi) grid."""
+    output:
+        ensure("<results>/theory/angular_coefficients.npz", non_empty=True),
+    log:
+        "<logs>/angular_coefficients.log",
+    benchmark:
+        "<benchmarks>/angular_coefficients.tsv"
+    params:
+        physics_inputs=CONFIG.physics_inputs,
+        code=CODE["angular_coefficients"],
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "wilsonvox coefficients --physics-inputs {params.physics_inputs:q} --out {output:q} > {log:q} 2>&1"

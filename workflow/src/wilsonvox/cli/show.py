@@ -1,0 +1,19 @@
+"""`wilsonvox show`: the closing table of a run."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command(help="Print how good a run's estimators are, what they measured, and where all is.")
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of the run, such as results/demo.",
+)
+def command(run: Path) -> None:
+    """Print the table."""
+    from wilsonvox.report_table import run_table
+
+    click.echo(run_table(run))

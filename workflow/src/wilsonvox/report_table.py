@@ -1,0 +1,133 @@
+"""The closing table of a run: how good its estimators are, what they measured, where all lies."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from wilsonvox.errors import UserError
+from wilsonvox.tables import SUMMARY_COLUMNS, read_table
+
+Rows = list[Sequence[str]]
+
+
+def _aligned(rows: Rows, left: int) -> Iterator[str]:
+    """Lines of a table, the first `left` columns flush left and the others flush right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            text.ljust(width) if column < left else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def _shift(coefficient: str) -> str:
+    return f"δC{coefficient[1:].replace('p', '′')}"
+
+
+def _ensemble_rows(summary: pd.DataFrame, estimator: str, image: str) -> Rows:
+    """Means over points of one estimator: trained, interpolation and all points."""
+    rows: Rows = []
+    for coefficient, points in summary.groupby("coefficient", sort=False):
+        seen = points["seen_in_training"]
+        for name, part in (("trained", points[seen]), ("between", points[~seen]), ("all", points)):
+            if part.empty:
+                continue
+            bias, ratio = part["bias"], part["sigma_over_bound"]
+            rows.append(
+                (
+                    estimator,
+                    image,
+                    _shift(str(coefficient)),
+                    name,
+                    str(len(part)),
+                    f"{bias.mean():+.4f}",
+                    f"{bias.abs().mean():.4f}",
+                    f"{ratio.mean():.2f}",
+                )
+            )
+            estimator = image = ""
+    return rows
+
+
+def pull(value: float, interval_68: Sequence[float], true: float) -> float:
+    """Deviation of a measured value from the truth in units of its error on that side."""
+    low, high = interval_68
+    error = high - value if true > value else value - low
+    return (value - true) / error if error > 0 else math.nan
+
+
+def _measurement_rows(content: dict[str, Any], sample: str, estimator: str, image: str) -> Rows:
+    rows: Rows = []
+    truth = content.get("true_shifts") or {}
+    for coefficient, result in content["coefficients"].items():
+        value, interval = result["value"], result["interval_68"]
+        true = truth.get(coefficient)
+        rows.append(
+            (
+                sample,
+                estimator,
+                image,
+                str(content["n_images"]),
+                f"{_shift(coefficient)} = {value:+.3f} [{interval[0]:+.3f}, {interval[1]:+.3f}]",
+                "" if true is None else f"{true:+.2f}",
+                "" if true is None else f"{pull(value, interval, true):+.1f}σ",
+            )
+        )
+    return rows
+
+
+def _files(run: Path, pattern: str) -> list[Path]:
+    return sorted(run.glob(pattern))
+
+
+def run_table(run: Path) -> str:
+    """The closing table of the run in folder `run`, as text of several lines.
+
+    Raises:
+        UserError: no such folder, or nothing in it to tell of.
+    """
+    if not run.is_dir():
+        raise UserError(f"{run}: no such run; expected a folder such as results/demo")
+    summaries: Rows = []
+    for path in _files(run, "evaluation/*/*/summary.parquet"):
+        frame, _ = read_table(path, SUMMARY_COLUMNS)
+        summaries += _ensemble_rows(frame, path.parent.name, path.parent.parent.name)
+    measurements: Rows = []
+    for path in _files(run, "measurements/*/*/*.json"):
+        names = path.stem, path.parent.name, path.parent.parent.name
+        try:
+            measurements += _measurement_rows(json.loads(path.read_text()), *names)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: not a measurement; delete it and run again") from error
+    figures = _files(run, "figures/**/*.pdf")
+    if not (summaries or measurements or figures):
+        raise UserError(f"{run}: nothing to show yet; run the workflow first")
+
+    lines: list[str] = []
+    if summaries:
+        columns = ("estimator", "image", "shift", "points", "n", "bias", "|bias|", "σ/bound")
+        lines += [
+            "Ensembles of test images: bias and σ / Cramér–Rao bound, means over n points",
+            "(trained values, values between them that were never trained on, and all)",
+            "",
+            *_aligned([columns, *summaries], left=4),
+            "",
+        ]
+    if measurements:
+        header = ("sample", "estimator", "image", "images", "measured [68 %]", "true", "pull")
+        lines += [
+            "Measured samples (generator level, statistical errors only)",
+            "",
+            *_aligned([header, *measurements], left=3),
+            "",
+        ]
+    if figures:
+        lines.append(f"figures  {run / 'figures'} ({len(figures)}, each as PDF and PNG)")
+    report = run / "report.html"
+    lines.append(f"report   {report}" if report.is_file() else "report   none yet: make report")
+    return "\n".join(lines)
