@@ -6,7 +6,7 @@ the tree stand two strings: `provenance` (the record) and `metadata` (`EventMeta
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -59,7 +59,9 @@ class Events:
     @classmethod
     def from_columns(cls, columns: dict[str, NDArray[Any]]) -> Self:
         """Events of columns, cast to the contract's dtypes."""
-        return cls(**{name: np.asarray(columns[name], dtype=dtype) for name, dtype in BRANCHES.items()})
+        return cls(
+            **{name: np.asarray(columns[name], dtype=dtype) for name, dtype in BRANCHES.items()}
+        )
 
     @classmethod
     def concatenate(cls, parts: Iterable["Events"]) -> Self:
@@ -99,25 +101,30 @@ class EventMetadata(BaseModel):
 def write_events(
     path: str | os.PathLike[str],
     chunks: Iterable[Events],
-    metadata: EventMetadata,
+    metadata: EventMetadata | Callable[[], EventMetadata],
     record: Record,
 ) -> int:
     """Write an event file, atomically, chunk by chunk; return the number of events.
+
+    `metadata` may be a function, called after the last chunk, for counts known only then.
 
     Stored with LZ4, which uproot reads and writes ten times faster than its default.
     """
     import uproot
 
     total = 0
-    with atomic_path(path) as temporary:
-        with uproot.recreate(temporary, compression=uproot.LZ4(1)) as file:
-            tree = file.mktree(TREE, dict(BRANCHES))
-            for chunk in chunks:
-                if len(chunk):
-                    tree.extend(chunk.columns())
-                    total += len(chunk)
-            file["metadata"] = metadata.model_dump_json()
-            file["provenance"] = record.to_json()
+    with (
+        atomic_path(path) as temporary,
+        uproot.recreate(temporary, compression=uproot.LZ4(1)) as file,
+    ):
+        tree = file.mktree(TREE, dict(BRANCHES))
+        for chunk in chunks:
+            if len(chunk):
+                tree.extend(chunk.columns())
+                total += len(chunk)
+        final = metadata() if callable(metadata) else metadata
+        file["metadata"] = final.model_dump_json()
+        file["provenance"] = record.to_json()
     return total
 
 

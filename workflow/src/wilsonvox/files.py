@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wilsonvox.errors import UserError
@@ -31,7 +31,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise
         raise UserError(f"{final}: cannot be written: {error.strerror}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # nothing to remove, or its folder is a file: the error above says what is wrong
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def require_file(path: str | os.PathLike[str], what: str) -> Path:

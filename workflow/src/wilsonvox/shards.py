@@ -7,7 +7,8 @@ shard is loaded into dense images, so that one shard serves every normalisation.
 import json
 import os
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,10 @@ class Normalisation(BaseModel):
     """How mean q2 becomes a voxel's value, when images are loaded."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    OPTION_NAMES: ClassVar[dict[str, str]] = {
+        "method": "normalisation",
+        "scale_gev2": "normalisation_scale_gev2",
+    }
 
     method: Literal["fixed", "min-max", "none"] = Field(
         default="fixed",
@@ -94,17 +99,33 @@ class Shard:
         names = ("voxel", "mean_q2", "count", "offsets", "shifts", "n_events", "source_range")
         return {name: getattr(self, name) for name in names}
 
+    @cached_property
+    def _range(self) -> tuple[np.float32, np.float32]:
+        if not len(self.mean_q2):
+            return np.float32(0), np.float32(1)
+        return self.mean_q2.min(), self.mean_q2.max()
+
+    def _normalised(
+        self, mean_q2: NDArray[np.float32], normalisation: Normalisation
+    ) -> NDArray[np.float32]:
+        if normalisation.method == "fixed":
+            return mean_q2 / np.float32(normalisation.scale_gev2)
+        if normalisation.method == "min-max":
+            low, high = self._range
+            return (mean_q2 - low) / (high - low if high > low else np.float32(1))
+        return mean_q2
+
     def normalised(self, normalisation: Normalisation) -> NDArray[np.float32]:
         """`mean_q2` after normalisation, float32, same shape.
 
         'min-max' maps the smallest and largest occupied mean q2 of this shard to 0 and 1.
         """
-        if normalisation.method == "fixed":
-            return self.mean_q2 / np.float32(normalisation.scale_gev2)
-        if normalisation.method == "min-max" and len(self.mean_q2):
-            low, high = self.mean_q2.min(), self.mean_q2.max()
-            return (self.mean_q2 - low) / (high - low if high > low else np.float32(1))
-        return self.mean_q2
+        return self._normalised(self.mean_q2, normalisation)
+
+    def fill(self, image: NDArray[np.float32], index: int, normalisation: Normalisation) -> None:
+        """Scatter image `index` into `image`, float32 zeros of shape (bins³,)."""
+        entries = slice(self.offsets[index], self.offsets[index + 1])
+        image[self.voxel[entries]] = self._normalised(self.mean_q2[entries], normalisation)
 
     def dense(
         self, indices: NDArray[np.integer[Any]], normalisation: Normalisation
@@ -114,11 +135,9 @@ class Shard:
         Axes 1 to 3 are cos_theta_mu, cos_theta_k, chi.
         """
         bins = self.metadata.image.bins
-        values = self.normalised(normalisation)
         images = np.zeros((len(indices), bins**3), dtype=np.float32)
-        for row, index in enumerate(indices):
-            entries = slice(self.offsets[index], self.offsets[index + 1])
-            images[row, self.voxel[entries]] = values[entries]
+        for image, index in zip(images, indices, strict=True):
+            self.fill(image, int(index), normalisation)
         return images.reshape(len(indices), bins, bins, bins, 1)
 
     def save(self, path: str | os.PathLike[str], record: Record) -> None:
@@ -137,7 +156,8 @@ class Shard:
         """
         found = require_file(path, "a shard of voxel images (.npz)")
         try:
-            with np.load(found, allow_pickle=False) as content:
+            # np.load leaves a file open when it raises on a damaged one
+            with found.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
                 arrays = {name: content[name] for name in content.files}
             metadata = ShardMetadata.model_validate_json(str(arrays["metadata"]))
             recorded = json.loads(str(arrays.pop("provenance")))["content_digest"]

@@ -18,6 +18,11 @@ ANGLES = {"cos_theta_mu": (-1.0, 1.0), "cos_theta_k": (-1.0, 1.0), "chi": (0.0, 
 """The axes of an image and their ranges, in the order of its axes; chi in rad."""
 
 
+EDGE = 1e-9
+"""How far inside its axis, in units of its length, a value on the upper edge is put: less than
+float32 resolves, more than the rounding of a bin index."""
+
+
 def bin_edges(bins: int) -> dict[str, NDArray[np.float64]]:
     """Edges of the equal-width bins of each axis, float64 of shape (bins + 1,), by axis name."""
     return {name: np.linspace(low, high, bins + 1) for name, (low, high) in ANGLES.items()}
@@ -60,7 +65,7 @@ def fill_image(
     ]
     histogram = bh.Histogram(*axes, storage=bh.storage.Mean())
     columns = [
-        np.clip(getattr(events, name).astype(np.float64), low, np.nextafter(high, low))
+        np.clip(getattr(events, name).astype(np.float64), low, high - EDGE * (high - low))
         for name, (low, high) in ANGLES.items()
     ]
     histogram.fill(*columns, sample=events.q2.astype(np.float64))

@@ -9,7 +9,7 @@ ComplexArray = NDArray[np.complex128]
 
 
 def quark_loop(q2: NDArray[np.float64], mass: float, scale: float) -> ComplexArray:
-    """One-loop function h(q², m_q), dimensionless (arXiv:0811.1214, section 3).
+    """One-loop function h(q², m_q), dimensionless (hep-ph/0106067, eq. 11).
 
     h = −4/9 (ln(m²/μ²) − 2/3 − z) − 4/9 (2 + z) √|z − 1| g(z) with z = 4m²/q², where g is
     arctan(1/√(z − 1)) for z > 1 and ln((1 + √(1 − z))/√z) − iπ/2 for z ≤ 1. For a massless quark
@@ -35,7 +35,7 @@ def quark_loop(q2: NDArray[np.float64], mass: float, scale: float) -> ComplexArr
 def c9_effective(q2: NDArray[np.float64], inputs: PhysicsInputs) -> ComplexArray:
     """C9eff(q²) = C9 + Y(q²) of the Standard Model, complex128 of `q2`'s shape.
 
-    Y as in arXiv:0811.1214, section 3, with the inputs' C1 … C6, m_c, m_b and scale. There is a
+    Y as in arXiv:0811.1214, eq. 10, with the inputs' C1 … C6, m_c, m_b and scale. There is a
     cusp at q² = 4 m_c².
     """
     c1, c2, c3, c4, c5, c6 = inputs.c1_to_c6

@@ -144,7 +144,8 @@ class AngularCoefficients:
         """
         found = require_file(path, "a table of angular coefficients (.npz)")
         try:
-            with np.load(found, allow_pickle=False) as content:
+            # np.load leaves a file open when it raises on a damaged one
+            with found.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
                 if tuple(content["names"]) != NAMES:
                     raise ValueError("other angular coefficients than this version's")
                 return cls(

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+
+from wilsonvox.cli import run
+from wilsonvox.events import BRANCHES, read_events, read_metadata
+from wilsonvox.provenance import content_digest, read_record
+
+
+@pytest.fixture(scope="module")
+def coefficients(tmp_path_factory):
+    path = tmp_path_factory.mktemp("theory") / "coefficients.npz"
+    assert run(["coefficients", "--out", str(path)]) == 0
+    return path
+
+
+def generate(out, coefficients, *extra):
+    words = ["generate", "--point", "c9_-0.90", "--events", "3000", "--seed", "7"]
+    return run([*words, "--coefficients", str(coefficients), "--out", str(out), *extra])
+
+
+def test_event_contract(coefficients, tmp_path):
+    import uproot
+
+    out = tmp_path / "events.root"
+    assert generate(out, coefficients) == 0
+    with uproot.open(out) as file:
+        tree = file["events"]
+        assert tree.classname == "TTree"
+        found = {b.name: b.interpretation.numpy_dtype for b in tree.branches}
+        assert found == BRANCHES
+    metadata = read_metadata(out)
+    assert metadata.shifts == {"c9": -0.9}
+    assert metadata.physics_inputs == "evtgen-btosllnpr"
+    record = read_record(out)
+    assert record is not None
+    assert record.seed == 7
+    assert record.rule == "generate_events"
+    assert record.command[:2] == ("wilsonvox", "generate")
+    assert str(tmp_path) not in record.to_json()
+
+
+def test_same_command_same_content(coefficients, tmp_path):
+    paths = [tmp_path / name for name in ("a.root", "b.root")]
+    assert [generate(path, coefficients) for path in paths] == [0, 0]
+    assert content_digest(paths[0]) == content_digest(paths[1])
+    other = tmp_path / "c.root"
+    assert generate(other, coefficients, "--campaign", "001") == 0
+    assert content_digest(other) != content_digest(paths[0])
+
+
+def test_table_is_optional(coefficients, tmp_path):
+    with_table, without = tmp_path / "a.root", tmp_path / "b.root"
+    assert generate(with_table, coefficients) == 0
+    words = ["generate", "--point", "c9_-0.90", "--events", "3000", "--seed", "7"]
+    assert run([*words, "--out", str(without)]) == 0
+    np.testing.assert_array_equal(read_events(with_table).q2, read_events(without).q2)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--point", "c9_-0.9"], "not a point label"),
+        (["--point", "c10_-0.90"], "only shifts of c9"),
+        (["--campaign", "1"], "three digits"),
+        (["--coefficients", "nowhere.npz"], "nowhere.npz: does not exist"),
+        (["--events", "0"], "--events"),
+        (["--splt", "train"], "--split"),
+    ],
+)
+def test_bad_input_is_one_line(coefficients, tmp_path, capsys, words, message):
+    out = tmp_path / "events.root"
+    assert generate(out, coefficients, *words) == 1
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "\n" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_table(tmp_path, capsys):
+    table = tmp_path / "table.npz"
+    np.savez(table, names=np.array(["x"]))
+    assert generate(tmp_path / "events.root", table) == 1
+    assert "table.npz: not a table of angular coefficients" in capsys.readouterr().err
+
+
+def test_unwritable_folder(coefficients, tmp_path, capsys):
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    assert generate(blocker / "events.root", coefficients) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_unknown_inputs(tmp_path, capsys):
+    assert run(["coefficients", "--physics-inputs", "x", "--out", str(tmp_path / "t.npz")]) == 1
+    assert "known are evtgen-btosllnpr" in capsys.readouterr().err
+
+
+def test_unknown_command(capsys):
+    assert run(["voxelise"]) == 1
+    assert "did you mean 'voxelize'" in capsys.readouterr().err

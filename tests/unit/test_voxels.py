@@ -1,0 +1,203 @@
+import json
+
+import numpy as np
+import pytest
+
+from wilsonvox.cli import run
+from wilsonvox.errors import UserError
+from wilsonvox.events import EventMetadata, Events, write_events
+from wilsonvox.provenance import content_digest, make_record, read_record
+from wilsonvox.shards import ImageSpecification, Normalisation, Shard
+from wilsonvox.voxels import ANGLES, bin_edges, fill_image, selection, voxelize_file
+
+
+def make_events(n_events, seed=0, q2_high=19.0):
+    rng = np.random.default_rng(seed)
+    return Events.from_columns(
+        {
+            "q2": rng.uniform(0.1, q2_high, n_events),
+            "cos_theta_mu": rng.uniform(-1, 1, n_events),
+            "cos_theta_k": rng.uniform(-1, 1, n_events),
+            "chi": rng.uniform(0, 2 * np.pi, n_events),
+            "m_kpi": np.full(n_events, 0.9),
+            "flavour": np.ones(n_events),
+        }
+    )
+
+
+@pytest.fixture
+def event_file(tmp_path):
+    def make(events, **metadata):
+        path = tmp_path / "events.root"
+        given = {"origin": "generated", "point": "c9_-0.90", "shifts": {"c9": -0.9}} | metadata
+        write_events(path, [events], EventMetadata(**given), make_record("test", {}))
+        return path
+
+    return make
+
+
+def test_mean_and_count_equal_a_plain_loop():
+    events = make_events(3000)
+    voxel, mean_q2, count = fill_image(events, 6)
+    sums: dict[int, list[float]] = {}
+    for mu, k, chi, q2 in zip(
+        events.cos_theta_mu, events.cos_theta_k, events.chi, events.q2, strict=True
+    ):
+        i = int((float(mu) + 1) / 2 * 6)
+        j = int((float(k) + 1) / 2 * 6)
+        m = int(float(chi) / (2 * np.pi) * 6)
+        sums.setdefault((i * 6 + j) * 6 + m, []).append(float(q2))
+    assert voxel.tolist() == sorted(sums)
+    assert count.tolist() == [len(sums[v]) for v in sorted(sums)]
+    np.testing.assert_allclose(mean_q2, [np.mean(sums[v]) for v in sorted(sums)], rtol=1e-6)
+
+
+def test_upper_edges_belong_to_the_last_bin():
+    events = make_events(2)
+    edge = Events.from_columns(
+        events.columns()
+        | {
+            "cos_theta_mu": np.array([1.0, -1.0]),
+            "cos_theta_k": np.array([1.0, -1.0]),
+            "chi": np.array([np.float32(2 * np.pi), 0.0]),
+        }
+    )
+    assert float(np.float32(2 * np.pi)) > 2 * np.pi  # the reason for the clip
+    voxel, _, count = fill_image(edge, 10)
+    assert voxel.tolist() == [0, 999]
+    assert count.tolist() == [1, 1]
+
+
+def test_bin_edges_cover_the_axes():
+    for name, edges in bin_edges(50).items():
+        assert len(edges) == 51
+        assert (edges[0], edges[-1]) == ANGLES[name]
+
+
+def test_selection_names_one_reason_each():
+    events = make_events(4000, q2_high=25.0)
+    events.flavour[:1000] = -1
+    image = ImageSpecification(q2_max_gev2=20, vetoes_gev2=((8, 11), (12.7, 14)))
+    masks = selection(events, image)
+    assert np.array_equal(sum(mask.astype(int) for mask in masks.values()), np.ones(4000))
+    kept = events[masks["selected"]]
+    assert set(kept.flavour) == {1}
+    assert kept.q2.max() <= 20
+    assert not np.any((kept.q2 >= 8) & (kept.q2 < 11))
+    assert masks["other flavour"].sum() == 1000
+
+
+def test_antiparticles_never_enter_a_particle_image(event_file):
+    events = make_events(3000)
+    events.flavour[::3] = -1
+    path = event_file(events)
+    shard = voxelize_file(path, ImageSpecification(bins=4, events_per_image=2000))
+    assert shard.metadata.n_events_cut == {"other flavour": 1000}
+    voxel, mean_q2, _ = fill_image(events[events.flavour == 1], 4)
+    assert shard.voxel.tolist() == voxel.tolist()
+    np.testing.assert_array_equal(shard.mean_q2, mean_q2)
+    bar = ImageSpecification(bins=4, events_per_image=1000, flavour="B0bar")
+    assert voxelize_file(path, bar).metadata.n_events_cut == {"other flavour": 2000}
+
+
+def test_images_are_consecutive_selected_events(event_file, monkeypatch):
+    import wilsonvox.events as events_module
+
+    monkeypatch.setattr(events_module.iterate_events, "__defaults__", (1700,))
+    events = make_events(10_000, q2_high=22.0)
+    path = event_file(events)
+    image = ImageSpecification(bins=5, events_per_image=1234)
+    shard = voxelize_file(path, image)
+    kept = np.flatnonzero(events.q2 <= 20)
+    assert len(shard) == len(kept) // 1234
+    assert shard.metadata.n_events_left_over == len(kept) % 1234
+    assert shard.metadata.n_events_in_file == 10_000
+    for index in range(len(shard)):
+        entries = kept[index * 1234 : (index + 1) * 1234]
+        assert shard.source_range[index].tolist() == [entries[0], entries[-1] + 1]
+        voxel, mean_q2, count = fill_image(events[entries], 5)
+        own = slice(shard.offsets[index], shard.offsets[index + 1])
+        np.testing.assert_array_equal(shard.voxel[own], voxel)
+        np.testing.assert_array_equal(shard.mean_q2[own], mean_q2)
+        np.testing.assert_array_equal(shard.count[own], count)
+    assert np.all(shard.shifts[:, 1] == -0.9)
+    assert np.all(shard.shifts[:, [0, 2, 3, 4, 5]] == 0)
+
+
+def test_asked_number_of_images(event_file):
+    path = event_file(make_events(5000))
+    image = ImageSpecification(bins=5, events_per_image=1000)
+    assert len(voxelize_file(path, image, 3)) == 3
+    with pytest.raises(UserError, match=r"5000 events pass .* 6 image\(s\) of 1000 need 6000"):
+        voxelize_file(path, image, 6)
+    with pytest.raises(UserError, match="need 6000"):
+        voxelize_file(path, ImageSpecification(bins=5, events_per_image=6000))
+
+
+def test_too_many_events_in_a_voxel():
+    events = make_events(1)
+    many = Events.from_columns({k: np.repeat(v, 70_000) for k, v in events.columns().items()})
+    with pytest.raises(UserError, match="65535"):
+        fill_image(many, 3)
+
+
+def test_command_writes_a_shard_that_reads_back(event_file, tmp_path):
+    path = event_file(make_events(3000))
+    out = tmp_path / "shard.npz"
+    words = ["--bins", "5", "--events-per-image", "1000", "--vetoes-gev2", "8:11,12.7:14"]
+    assert run(["voxelize", "--events", str(path), *words, "--out", str(out)]) == 0
+    shard = Shard.load(out)
+    assert shard.metadata.image.vetoes_gev2 == ((8, 11), (12.7, 14))
+    assert shard.metadata.image.bins == 5
+    record = read_record(out)
+    assert record is not None
+    assert record.rule == "voxelize"
+    assert record.content_digest == content_digest(out)
+    assert record.inputs[0].path == "events.root"
+    assert record.inputs[0].content_digest == content_digest(path)
+    assert str(tmp_path) not in record.to_json()
+
+
+def test_dense_images(event_file):
+    path = event_file(make_events(4000))
+    shard = voxelize_file(path, ImageSpecification(bins=5, events_per_image=1000))
+    images = shard.dense(np.array([2, 0]), Normalisation())
+    assert images.shape == (2, 5, 5, 5, 1)
+    assert images.dtype == np.float32
+    for row, index in ((0, 2), (1, 0)):
+        own = slice(shard.offsets[index], shard.offsets[index + 1])
+        flat = images[row].reshape(-1)
+        np.testing.assert_array_equal(flat[shard.voxel[own]], shard.mean_q2[own] / np.float32(20))
+        assert np.count_nonzero(flat) == len(shard.voxel[own])
+    raw = shard.dense(np.array([0]), Normalisation(method="none"))
+    np.testing.assert_allclose(raw[0], images[1] * 20, rtol=1e-6)
+    scaled = shard.normalised(Normalisation(method="min-max"))
+    assert (scaled.min(), scaled.max()) == (0, 1)
+    wide = shard.normalised(Normalisation(scale_gev2=10))
+    np.testing.assert_allclose(wide, shard.mean_q2 / 10)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "text", "foreign"])
+def test_damaged_shards_are_refused_by_name(event_file, tmp_path, damage):
+    out = tmp_path / "shard.npz"
+    shard = voxelize_file(
+        event_file(make_events(3000)), ImageSpecification(bins=5, events_per_image=1000)
+    )
+    shard.save(out, make_record("voxelize", {}))
+    content = bytearray(out.read_bytes())
+    if damage == "truncate":
+        out.write_bytes(content[: len(content) // 2])
+    elif damage == "flip":
+        content[len(content) // 2] ^= 0xFF
+        out.write_bytes(content)
+    elif damage == "text":
+        out.write_text(json.dumps({"not": "a shard"}))
+    else:
+        np.savez(out, voxel=np.arange(3))
+    with pytest.raises(UserError, match=r"shard\.npz: not a readable shard"):
+        Shard.load(out)
+
+
+def test_missing_shard():
+    with pytest.raises(UserError, match="does not exist"):
+        Shard.load("nowhere.npz")
