@@ -1,0 +1,269 @@
+"""`wilsonvox plot`: one subcommand a figure; each writes it as PDF and as PNG."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from wilsonvox.points import COEFFICIENTS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+FILE = click.Path(path_type=Path)
+
+
+def _outputs(function: Function) -> Function:
+    """Options for the two files that every figure is written to."""
+    function = click.option("--png", required=True, type=FILE, help="PNG file to write.")(function)
+    return click.option("--pdf", required=True, type=FILE, help="PDF file to write.")(function)
+
+
+_coefficient = click.option(
+    "--coefficient",
+    type=click.Choice(COEFFICIENTS),
+    default="c9",
+    show_default=True,
+    help="Which shift δC_i (dimensionless).",
+)
+
+
+def _write(
+    kind: str,
+    pdf: Path,
+    png: Path,
+    make: Callable[[], "Figure"],
+    inputs: Sequence[Path] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    from wilsonvox.figures.saving import check_names, save_figure
+    from wilsonvox.provenance import make_record
+
+    check_names(pdf, png)
+    figure = make()
+    save_figure(figure, pdf, png, make_record(f"plot_{kind}", settings or {}, inputs))
+
+
+@click.group(no_args_is_help=False)
+def command() -> None:
+    """Draw one figure, as PDF and as PNG, with its provenance record inside both."""
+
+
+@command.command()
+@_outputs
+def topology(pdf: Path, png: Path) -> None:
+    """The decay's topology: decay planes and the angles θ_μ, θ_K and χ."""
+    from wilsonvox.figures.topology import draw
+
+    _write("topology", pdf, png, draw)
+
+
+@command.command()
+@click.option(
+    "--events",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Event file (.root) of one point; give it several times to compare.",
+)
+@click.option(
+    "--q2-min",
+    "--q2-min-gev2",
+    "q2_min",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Lower cut on q2 [GeV²].",
+)
+@click.option(
+    "--q2-max",
+    "--q2-max-gev2",
+    "q2_max",
+    type=click.FloatRange(min=0, min_open=True),
+    default=6.0,
+    show_default=True,
+    help="Upper cut on q2 [GeV²].",
+)
+@click.option(
+    "--flavour",
+    type=click.Choice(["B0", "B0bar"]),
+    default="B0",
+    show_default=True,
+    help="The one flavour that is drawn.",
+)
+@_outputs
+def distributions(
+    events: tuple[Path, ...], q2_min: float, q2_max: float, flavour: str, pdf: Path, png: Path
+) -> None:
+    """The distributions of cos θ_μ, cos θ_K, χ and q² at several points."""
+    from wilsonvox.errors import UserError
+    from wilsonvox.events import read_metadata
+    from wilsonvox.figures.distributions import draw, read
+
+    if q2_min >= q2_max:
+        raise UserError(f"--q2-min: {q2_min:g} GeV2 is not below --q2-max, {q2_max:g} GeV2")
+
+    def make() -> "Figure":
+        files = [read(path, (q2_min, q2_max), flavour) for path in events]
+        inputs = {read_metadata(path).physics_inputs for path in events} - {None}
+        return draw(files, ", ".join(sorted(str(name) for name in inputs)))
+
+    settings = {"q2_gev2": [q2_min, q2_max], "flavour": flavour}
+    _write("distributions", pdf, png, make, events, settings)
+
+
+@command.command()
+@click.option(
+    "--shard",
+    "shards",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Shard of voxel images (.npz) of one point; give it several times to compare.",
+)
+@click.option(
+    "--image-index",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Which image of each shard, counted from 0.",
+)
+@_outputs
+def voxels(shards: tuple[Path, ...], image_index: int, pdf: Path, png: Path) -> None:
+    """Voxel images in 3D; the colour is the mean q² in units of 20 GeV²."""
+    from wilsonvox.figures.labels import note_text
+    from wilsonvox.figures.voxels import draw, take_image
+    from wilsonvox.shards import Shard
+
+    def make() -> "Figure":
+        loaded = [Shard.load(path) for path in shards]
+        images = [
+            take_image(shard, image_index, path.stem)
+            for shard, path in zip(loaded, shards, strict=True)
+        ]
+        notes = {note_text(shard.metadata.image, shard.metadata.physics_inputs) for shard in loaded}
+        return draw(images, notes.pop() if len(notes) == 1 else "")
+
+    _write("voxels", pdf, png, make, shards, {"image_index": image_index})
+
+
+@command.command()
+@click.option("--model", required=True, type=FILE, help="Trained network (.keras).")
+@click.option(
+    "--max-layers",
+    type=click.IntRange(min=8),
+    default=36,
+    show_default=True,
+    help="Draw at most so many layers: the first blocks and the head.",
+)
+@click.option("--title", default="", help="Name of the network, written above it.")
+@_outputs
+def network(model: Path, max_layers: int, title: str, pdf: Path, png: Path) -> None:
+    """A network's topology: layers with their shapes, and the skip connections."""
+    from wilsonvox.figures.network import draw, read
+
+    _write(
+        "network",
+        pdf,
+        png,
+        lambda: draw(read(model), max_layers, title),
+        [model],
+        {"max_layers": max_layers, "title": title},
+    )
+
+
+@command.command()
+@click.option("--history", required=True, type=FILE, help="Training history (.csv).")
+@click.option("--model", default="", metavar="LABEL", help="Name of the network, for the legend.")
+@click.option(
+    "--loss", type=click.Choice(["mae", "mse"]), help="Name of the loss function, for the axis."
+)
+@_outputs
+def training(history: Path, model: str, loss: str | None, pdf: Path, png: Path) -> None:
+    """Training curves: loss and validation loss of each epoch, and the learning rate."""
+    from wilsonvox.figures.training import draw, read_history
+
+    _write(
+        "training",
+        pdf,
+        png,
+        lambda: draw(read_history(history), model, loss or ""),
+        [history],
+        {"model": model, "loss": loss},
+    )
+
+
+@command.command()
+@click.option(
+    "--predictions",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Predictions (.parquet) of one point; give it several times, one panel a point.",
+)
+@_coefficient
+@_outputs
+def histograms(predictions: tuple[Path, ...], coefficient: str, pdf: Path, png: Path) -> None:
+    """Histograms of predictions on one fixed axis, with mean, σ_L and σ_R."""
+    from wilsonvox.figures.histograms import draw, read
+    from wilsonvox.figures.labels import image_text
+
+    def make() -> "Figure":
+        ensembles, metadata = read(predictions, coefficient)
+        return draw(ensembles, image_text(metadata.image))
+
+    _write("histograms", pdf, png, make, predictions, {"coefficient": coefficient})
+
+
+@command.command()
+@click.option("--summary", required=True, type=FILE, help="Summary of an estimator (.parquet).")
+@click.option(
+    "--scaled/--unscaled",
+    default=True,
+    show_default=True,
+    help="Error bars σ_L/√N and σ_R/√N, N the images of a point, or σ_L and σ_R.",
+)
+@_coefficient
+@_outputs
+def linearity(summary: Path, scaled: bool, coefficient: str, pdf: Path, png: Path) -> None:
+    """Mean prediction against the true value, and the bias below."""
+    from wilsonvox.figures.linearity import draw
+    from wilsonvox.figures.summaries import read
+
+    _write(
+        "linearity" if scaled else "linearity_unscaled",
+        pdf,
+        png,
+        lambda: draw(read(summary, coefficient), scaled),
+        [summary],
+        {"scaled": scaled, "coefficient": coefficient},
+    )
+
+
+@command.command()
+@click.option(
+    "--summary",
+    "summaries",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Summary of an estimator (.parquet); give it several times to compare estimators.",
+)
+@_coefficient
+@_outputs
+def sensitivity(summaries: tuple[Path, ...], coefficient: str, pdf: Path, png: Path) -> None:
+    """σ of one image against the true value, beside the Cramér-Rao bound."""
+    from wilsonvox.figures.sensitivity import draw
+    from wilsonvox.figures.summaries import read
+
+    _write(
+        "sensitivity",
+        pdf,
+        png,
+        lambda: draw([read(path, coefficient) for path in summaries]),
+        summaries,
+        {"coefficient": coefficient},
+    )

@@ -1,0 +1,135 @@
+"""Histograms of predictions at several points on one fixed axis, with mean, σ_L and σ_R."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from wilsonvox.ensembles import Ensemble, gaussian_fit, make_ensembles, read_predictions
+from wilsonvox.errors import UserError
+from wilsonvox.figures.labels import shift_symbol, shifts_text
+from wilsonvox.figures.style import BLACK, BLUE, RED, SINGLE_COLUMN, SKY_BLUE, new_figure, styled
+from wilsonvox.tables import TableMetadata
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What is drawn over a histogram: mean, 16 % and 84 % points, and a Gaussian fit.
+
+    All dimensionless; the fit is NaN where there are too few predictions for one.
+    """
+
+    mean: float
+    low: float
+    high: float
+    gauss_mean: float
+    gauss_sigma: float
+
+
+def moments(predicted: NDArray[np.float64]) -> Moments:
+    """Mean, percentiles and Gaussian fit of predictions, shape (n_images,), as in summaries."""
+    low, high = np.quantile(predicted, [0.16, 0.84])
+    return Moments(float(np.mean(predicted)), float(low), float(high), *gaussian_fit(predicted))
+
+
+def read(
+    paths: Sequence[str | os.PathLike[str]], coefficient: str
+) -> tuple[list[Ensemble], TableMetadata]:
+    """The ensembles of `coefficient` in prediction tables of one estimator, in the given order.
+
+    Raises:
+        UserError: not prediction tables, of several estimators, or without that coefficient.
+    """
+    frame, metadata = read_predictions(paths)
+    ensembles = [each for each in make_ensembles(frame) if each.coefficient == coefficient]
+    if not ensembles:
+        raise UserError(f"{paths[0]}: no prediction of {coefficient} in this table")
+    order = list(dict.fromkeys(frame["point"]))
+    return sorted(ensembles, key=lambda each: order.index(each.point)), metadata
+
+
+def common_edges(ensembles: Sequence[Ensemble], bins: int = 60) -> NDArray[np.float64]:
+    """Bin edges shared by all panels, float64 of shape (bins + 1,), with a margin of 5 %."""
+    values = np.concatenate([each.predicted for each in ensembles])
+    truths = [each.true for each in ensembles]
+    low, high = float(min([values.min(), *truths])), float(max([values.max(), *truths]))
+    margin = 0.05 * (high - low) or 0.1
+    return np.linspace(low - margin, high + margin, bins + 1)
+
+
+@styled
+def draw(ensembles: Sequence[Ensemble], note: str = "") -> Figure:
+    """Draw one panel an ensemble, all with the same bins and the same horizontal axis.
+
+    Black dashed line: mean. Black solid lines: 16 % and 84 % points, at mean − σ_L and
+    mean + σ_R. Curve: Gaussian fit. Triangle at the upper edge: true value.
+    """
+    height = 0.75 + 1.6 * len(ensembles)
+    figure = new_figure(SINGLE_COLUMN, height, note)
+    panels = figure.subplots(len(ensembles), 1, sharex=True, squeeze=False)[:, 0]
+    edges = common_edges(ensembles)
+    width = edges[1] - edges[0]
+    reach = np.linspace(-4.0, 4.0, 161)
+    for panel, each in zip(panels, ensembles, strict=True):
+        found = moments(each.predicted)
+        counts, _ = np.histogram(each.predicted, edges)
+        panel.stairs(counts, edges, fill=True, color=SKY_BLUE, alpha=0.6)
+        panel.stairs(counts, edges, color=BLUE, linewidth=0.8)
+        if found.gauss_sigma > 0:
+            norm = len(each.predicted) * width / (found.gauss_sigma * np.sqrt(2 * np.pi))
+            x = found.gauss_mean + reach * found.gauss_sigma
+            panel.plot(x, norm * np.exp(-(reach**2) / 2), color=RED, label="Gaussian fit")
+        panel.axvline(found.mean, color=BLACK, linestyle="--", linewidth=1.0, label="mean")
+        for number, edge in enumerate((found.low, found.high)):
+            label = "16 %, 84 %" if number == 0 else None
+            panel.axvline(edge, color=BLACK, linewidth=0.8, label=label)
+        panel.set_ylabel("Images")
+        panel.set_ylim(0, 1.12 * max(counts.max(), 1))
+        panel.plot(
+            each.true,
+            0.965,
+            "v",
+            color=BLACK,
+            markersize=5,
+            label="true",
+            transform=panel.get_xaxis_transform(),
+        )
+        # the text stands on the side of the axis that the predictions leave free
+        free_left = found.mean > (edges[0] + edges[-1]) / 2
+        panel.text(
+            0.04 if free_left else 0.96,
+            0.93,
+            _text(each, found),
+            transform=panel.transAxes,
+            ha="left" if free_left else "right",
+            va="top",
+            fontsize=7.5,
+            linespacing=1.35,
+        )
+    panels[-1].set_xlim(edges[0], edges[-1])
+    panels[-1].set_xlabel(f"Predicted ${shift_symbol(ensembles[0].coefficient)}$")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=4,
+        columnspacing=1.0,
+        handlelength=1.3,
+        handletextpad=0.5,
+    )
+    return figure
+
+
+def _text(ensemble: Ensemble, found: Moments) -> str:
+    lines = [
+        f"{shifts_text({ensemble.coefficient: ensemble.true})}, {len(ensemble.predicted)} images",
+        rf"$\mu$ = {found.mean:.3f}",
+        rf"$\sigma_L$ = {found.mean - found.low:.3f}",
+        rf"$\sigma_R$ = {found.high - found.mean:.3f}",
+    ]
+    if found.gauss_sigma > 0:
+        fit = rf"fit: $\mu$ = {found.gauss_mean:.3f}, $\sigma$ = {found.gauss_sigma:.3f}"
+        lines.append(fit)
+    return "\n".join(lines).replace("= -", "= −")

@@ -1,0 +1,67 @@
+"""Text in figures: symbols, points and image specifications, written the same everywhere."""
+
+import re
+from collections.abc import Mapping
+
+from wilsonvox.points import COEFFICIENTS
+from wilsonvox.shards import ImageSpecification
+
+VARIABLES = {
+    "cos_theta_mu": r"$\cos\,\theta_\mu$",
+    "cos_theta_k": r"$\cos\,\theta_K$",
+    "chi": r"$\chi$",
+    "q2": r"$q^2$",
+}
+"""Symbols of the decay's four variables, by branch name."""
+
+_NAME = re.compile(r"c(\d+)(p?)")
+
+
+def shift_symbol(coefficient: str) -> str:
+    r"""Mathtext of a shift, without dollar signs.
+
+    >>> shift_symbol("c9")
+    '\\delta C_{9}'
+    >>> shift_symbol("c9p")
+    '\\delta C_{9}^{\\prime}'
+    """
+    match = _NAME.fullmatch(coefficient)
+    assert match is not None, f"one of {COEFFICIENTS} expected"
+    return rf"\delta C_{{{match[1]}}}" + (r"^{\prime}" if match[2] else "")
+
+
+def _number(value: float) -> str:
+    text = f"{value + 0.0:.4f}".rstrip("0")
+    return f"{text}0" if text.endswith(".") else text
+
+
+def shifts_text(shifts: Mapping[str, float]) -> str:
+    r"""Name of a point in a legend; all shifts zero is the Standard Model (SM).
+
+    >>> shifts_text({"c9": -2.0})
+    '$\\delta C_{9} = -2.0$'
+    >>> shifts_text({"c9": 0.0})
+    '$\\delta C_{9} = 0.0$ (SM)'
+    """
+    terms = [rf"${shift_symbol(name)} = {_number(value)}$" for name, value in shifts.items()]
+    return ", ".join(terms) + (" (SM)" if not any(shifts.values()) else "")
+
+
+def image_text(image: ImageSpecification) -> str:
+    """An image specification in a few words.
+
+    >>> image_text(ImageSpecification())
+    '50³ voxels, 24,000 events an image, $q^2$ < 20 GeV²'
+    """
+    low = f"{image.q2_min_gev2:g} < " if image.q2_min_gev2 else ""
+    veto = ", vetoes" if image.vetoes_gev2 else ""
+    anti = r", $\overline{B}{}^0$" if image.flavour == "B0bar" else ""
+    return (
+        f"{image.bins}³ voxels, {image.events_per_image:,} events an image, "
+        f"{low}$q^2$ < {image.q2_max_gev2:g} GeV²{veto}{anti}"
+    )
+
+
+def note_text(image: ImageSpecification, physics_inputs: str | None) -> str:
+    """The small line at the foot of a figure: image specification and physics inputs."""
+    return image_text(image) + (f"; {physics_inputs}" if physics_inputs else "")

@@ -1,0 +1,59 @@
+"""Writing one figure as PDF and PNG, with its provenance record inside both."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from wilsonvox.errors import UserError
+from wilsonvox.figures.style import PNG_DPI, figure_style
+from wilsonvox.files import atomic_path
+from wilsonvox.provenance.formats import KEY, digest_arrays
+from wilsonvox.provenance.record import Record
+
+logger = logging.getLogger(__name__)
+
+
+def check_names(pdf: str | os.PathLike[str], png: str | os.PathLike[str]) -> None:
+    """Check the names of the two files before anything is read or drawn.
+
+    Raises:
+        UserError: a wrong suffix; the record is read back by suffix.
+    """
+    for option, path in (("--pdf", pdf), ("--png", png)):
+        suffix = option.replace("--", ".")
+        if Path(path).suffix != suffix:
+            raise UserError(f"{option}: {path}: the name must end in {suffix}")
+
+
+def save_figure(
+    figure: Figure, pdf: str | os.PathLike[str], png: str | os.PathLike[str], record: Record
+) -> None:
+    """Write `figure` to `pdf` and `png`, atomically; equal figures and records, equal bytes.
+
+    The PNG's record holds the digest of its pixels. Neither file appears unless both were written.
+
+    Raises:
+        UserError: a wrong suffix, or a folder that cannot be written.
+    """
+    check_names(pdf, png)
+    with figure_style(), atomic_path(pdf) as pdf_part, atomic_path(png) as png_part:
+        canvas: Any = FigureCanvasAgg(figure)  # Matplotlib types no canvas
+        figure.set_dpi(PNG_DPI)
+        canvas.draw()
+        # the background is opaque, so that alpha would only make the file larger
+        pixels = np.array(canvas.buffer_rgba())[..., :3]
+        full = record.model_copy(update={"content_digest": digest_arrays([("pixels", pixels)])})
+        text = PngInfo()
+        text.add_text(KEY, full.to_json())
+        Image.fromarray(pixels).save(png_part, pnginfo=text, dpi=(PNG_DPI, PNG_DPI))
+        figure.savefig(
+            pdf_part, format="pdf", metadata={"Keywords": record.to_json(), "CreationDate": None}
+        )
+    logger.info("wrote %s and %s", pdf, png)

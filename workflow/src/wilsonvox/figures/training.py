@@ -1,0 +1,92 @@
+"""Training curves: loss of each epoch, and the learning rate below."""
+
+import os
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from wilsonvox.errors import UserError
+from wilsonvox.figures.style import BLACK, BLUE, GREY, RED, SINGLE_COLUMN, new_figure, styled
+from wilsonvox.files import require_file
+
+COLUMNS = ("epoch", "loss", "val_loss", "learning_rate")
+"""Columns that a history needs."""
+
+
+def read_history(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a `history.csv` of `wilsonvox train`: one row an epoch, columns `COLUMNS`, float64.
+
+    Raises:
+        UserError: not a file, not CSV, a column missing, no epoch, or text among the numbers.
+    """
+    found = require_file(path, "a training history (.csv)")
+    try:
+        frame = pd.read_csv(found)
+    except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise UserError(f"{found}: not a training history ({error})") from error
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise UserError(f"{found}: not a training history: lacks {', '.join(missing)}")
+    if frame.empty:
+        raise UserError(f"{found}: no epoch in this training history")
+    try:
+        return frame[list(COLUMNS)].astype("float64")
+    except ValueError as error:
+        raise UserError(f"{found}: not a training history ({error})") from error
+
+
+def _is_wide(values: NDArray[np.float64], ratio: float) -> bool:
+    positive = values[np.isfinite(values) & (values > 0)]
+    return len(positive) == np.isfinite(values).sum() > 0 and bool(
+        positive.max() > ratio * positive.min()
+    )
+
+
+@styled
+def draw(history: pd.DataFrame, model: str = "", loss: str = "") -> Figure:
+    """Draw training and validation loss against the epoch, and the learning rate below.
+
+    The losses' axis is logarithmic when they span more than a factor of five.
+
+    Args:
+        history: columns `COLUMNS`, one row an epoch; losses in units of the predicted shifts.
+        model: name of the network, for the title.
+        loss: name of the loss function (mae or mse), for the axis.
+    """
+    figure = new_figure(SINGLE_COLUMN, 3.1)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    epoch = history["epoch"].to_numpy(dtype=np.float64)
+    # single epochs, as in a smoke test, are seen only as points
+    marker = {"marker": "o", "markersize": 2.0} if len(epoch) < 40 else {}
+    for column, label, colour in (("loss", "training", BLUE), ("val_loss", "validation", RED)):
+        above.plot(epoch, history[column].to_numpy(), color=colour, label=label, **marker)
+    validation = history["val_loss"].to_numpy(dtype=np.float64)
+    if np.isfinite(validation).any():
+        best = int(np.nanargmin(validation))
+        above.plot(
+            epoch[best],
+            validation[best],
+            "v",
+            color=BLACK,
+            markersize=5,
+            markerfacecolor="none",
+            label=f"lowest: {validation[best]:.4g} (epoch {epoch[best]:.0f})",
+        )
+    if _is_wide(history[["loss", "val_loss"]].to_numpy().ravel(), 5):
+        above.set_yscale("log")
+    above.set_ylabel(f"Loss ({loss.upper()})" if loss else "Loss")
+    above.legend(loc="upper right", title=model or None, title_fontsize=7.5)
+    rate = history["learning_rate"].to_numpy(dtype=np.float64)
+    below.step(epoch, rate, where="mid", color=GREY)
+    if _is_wide(rate, 1.5):
+        below.set_yscale("log")
+    below.set_ylabel("Learning rate")
+    below.set_xlabel("Epoch")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(epoch) < 15:
+        below.xaxis.set_minor_locator(MaxNLocator(1))
+    figure.align_ylabels()
+    return figure

@@ -1,0 +1,137 @@
+"""Voxel images in 3D: every occupied voxel a small cube, coloured by its normalised mean q²."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+from numpy.typing import NDArray
+
+from wilsonvox.errors import UserError
+from wilsonvox.figures.labels import VARIABLES, shifts_text
+from wilsonvox.figures.style import DOUBLE_COLUMN, new_figure, styled
+from wilsonvox.points import COEFFICIENTS
+from wilsonvox.shards import Normalisation, Shard
+
+_VIEW = {"elev": 22.0, "azim": -58.0}
+# corners of the three faces of a unit cube that a viewer at _VIEW can see: x = 1, y = 0, z = 1
+_FACES = np.array(
+    [
+        [[1, 0, 0], [1, 1, 0], [1, 1, 1], [1, 0, 1]],
+        [[0, 0, 0], [1, 0, 0], [1, 0, 1], [0, 0, 1]],
+        [[0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]],
+    ],
+    dtype=np.float64,
+)
+_BRIGHTNESS = np.array([0.86, 0.72, 1.0])
+"""Of the three faces, as if lit from above."""
+
+
+@dataclass(frozen=True)
+class VoxelImage:
+    """Occupied voxels of one image.
+
+    label: title of the panel
+    bins: voxels along each axis
+    position: int64 of shape (n, 3): indices in cos θ_μ, cos θ_K, χ
+    value: float32 of shape (n,): normalised mean q² (dimensionless)
+    """
+
+    label: str
+    bins: int
+    position: NDArray[np.int64]
+    value: NDArray[np.float32]
+
+
+def take_image(shard: Shard, index: int, name: str) -> VoxelImage:
+    """Image `index` of a shard, with mean q² in units of 20 GeV²; `name` where truth is unknown.
+
+    Raises:
+        UserError: the shard has no image of that index.
+    """
+    if not 0 <= index < len(shard):
+        raise UserError(f"{name}: image {index} does not exist; the shard has {len(shard)}")
+    entries = slice(int(shard.offsets[index]), int(shard.offsets[index + 1]))
+    bins = shard.metadata.image.bins
+    position = np.stack(np.unravel_index(shard.voxel[entries], (bins, bins, bins)), axis=1)
+    shifts = shard.shifts[index].real
+    label = shard.metadata.sample or name
+    if np.isfinite(shifts).all():
+        nonzero = {key: float(s) for key, s in zip(COEFFICIENTS, shifts, strict=True) if s}
+        label = shifts_text(nonzero or {"c9": 0.0})
+    value = shard.normalised(Normalisation())[entries]
+    return VoxelImage(label, bins, position.astype(np.int64), value)
+
+
+def cube_faces(image: VoxelImage, size: float) -> NDArray[np.float64]:
+    """The three visible faces of every voxel's cube, in data coordinates.
+
+    Args:
+        image: the voxels.
+        size: edge of a cube relative to the voxel's.
+
+    Returns:
+        float64 of shape (n, 3, 4, 3): voxel, face, corner, (cos θ_μ, cos θ_K, χ).
+    """
+    corner = image.position[:, None, None, :] + 0.5 + size * (_FACES - 0.5)
+    low = np.array([-1.0, -1.0, 0.0])
+    width = np.array([2.0, 2.0, 2 * np.pi])
+    faces: NDArray[np.float64] = low + width * corner / image.bins
+    return faces
+
+
+@styled
+def draw(images: Sequence[VoxelImage], note: str = "", cube: float = 0.8) -> Figure:
+    """Draw the images side by side with one colour bar.
+
+    Args:
+        images: the images.
+        note: the small line at the foot.
+        cube: edge of a drawn cube relative to its voxel; below 1 the inside shows through.
+    """
+    figure = new_figure(DOUBLE_COLUMN, 3.3, note)
+    norm, colours = Normalize(0.0, 1.0), colormaps["viridis"]
+    panels = figure.subplots(1, len(images), subplot_kw={"projection": "3d"}, squeeze=False)[0]
+    for panel, image in zip(panels, images, strict=True):
+        faces = cube_faces(image, cube)
+        colour = np.repeat(colours(norm(image.value))[:, None, :], 3, axis=1)
+        colour[..., :3] *= _BRIGHTNESS[:, None]
+        # vector output of 60,000 polygons would make a PDF that no viewer scrolls smoothly
+        panel.add_collection3d(
+            Poly3DCollection(
+                faces.reshape(-1, 4, 3),
+                facecolors=colour.reshape(-1, 4),
+                linewidths=0,
+                antialiased=False,
+                rasterized=True,
+                axlim_clip=False,
+            )
+        )
+        panel.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(0, 2 * np.pi))
+        panel.set_title(image.label, y=1.0)
+        panel.set_xlabel(VARIABLES["cos_theta_mu"], labelpad=-4)
+        panel.set_ylabel(VARIABLES["cos_theta_k"], labelpad=-4)
+        panel.set_zlabel(f"{VARIABLES['chi']} [rad]", labelpad=1)
+        ticks = [-1, -0.5, 0, 0.5, 1]
+        # labels at the corners of the cube would run into those of the next axis
+        panel.set_xticks(ticks, ["", "−0.5", "0", "0.5", ""])
+        panel.set_yticks(ticks, ["", "−0.5", "0", "0.5", ""])
+        panel.set_zticks(np.arange(5) * np.pi / 2, ["", "π/2", "π", "3π/2", ""])
+        panel.tick_params(pad=-2)
+        panel.tick_params(axis="z", pad=1)
+        # the background of one panel would cover the labels of its neighbour
+        panel.patch.set_visible(False)
+        panel.view_init(**_VIEW)
+        panel.set_box_aspect((1, 1, 1), zoom=1.0)
+    figure.colorbar(
+        ScalarMappable(norm, colours),
+        ax=list(panels),
+        shrink=0.8,
+        aspect=22,
+        label="mean $q^2$ / 20 GeV²",
+    )
+    return figure
