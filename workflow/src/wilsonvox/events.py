@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from wilsonvox.errors import UserError
-from wilsonvox.files import atomic_path, require_file
+from wilsonvox.files import atomic_path, require_file, require_whole_root
 from wilsonvox.provenance.record import Record
 
 TREE = "events"
@@ -134,8 +134,11 @@ def _open(path: str | os.PathLike[str]) -> Any:
     found = require_file(path, "a ROOT event file")
     try:
         file = uproot.open(found)
+        require_whole_root(found, file.file.fEND)
         missing = [name for name in (TREE, "metadata") if name not in file]
         absent = [] if TREE in missing else [name for name in BRANCHES if name not in file[TREE]]
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"{found}: not a readable ROOT file ({type(error).__name__})") from error
     if missing or absent:

@@ -47,3 +47,16 @@ def require_file(path: str | os.PathLike[str], what: str) -> Path:
         reason = "is a folder" if found.is_dir() else "does not exist"
         raise UserError(f"{found}: {reason}; expected {what}")
     return found
+
+
+def require_whole_root(path: str | os.PathLike[str], end: int) -> None:
+    """Check that a ROOT file is as long as its header says (`end`, the header's fEND, in bytes).
+
+    uproot reads what is left of a truncated file without complaint when only its tail is gone.
+
+    Raises:
+        UserError: the file is shorter.
+    """
+    size = Path(path).stat().st_size
+    if size < end:
+        raise UserError(f"{path}: truncated: {size} of {end} bytes; copy or make it again")
