@@ -1,0 +1,149 @@
+"""`wilsonvox measure`: a ROOT file and a trained estimator into a shift with its interval."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from wilsonvox.measurement import Measurement
+
+
+def _interval_text(
+    ends: tuple[float | None, float | None],
+    edges: tuple[float, float],
+    decimals: int,
+    nowhere: bool,
+) -> str:
+    from wilsonvox.measurement import shown
+
+    if nowhere:
+        return "none"
+    low = f"below {shown(edges[0], decimals)}" if ends[0] is None else shown(ends[0], decimals)
+    high = f"above {shown(edges[1], decimals)}" if ends[1] is None else shown(ends[1], decimals)
+    return f"{low} … {high}"
+
+
+def result_line(measurement: "Measurement", coefficient: str) -> str:
+    """One readable line: value, errors, 95 % interval, images."""
+    import numpy as np
+
+    from wilsonvox.measurement import shown, symbol
+
+    found = measurement.coefficients[coefficient]
+    name = symbol(coefficient)
+    nowhere = found.levels_without_shift
+    low, high = found.interval_68
+    errors = [
+        abs(end - found.value) for end in (low, high) if end is not None and found.value is not None
+    ]
+    smallest = min([each for each in errors if each > 0], default=0.1)
+    decimals = int(np.clip(1 - np.floor(np.log10(smallest)), 2, 5))
+    wide = _interval_text(found.interval_95, found.calibrated_range, decimals, 95 in nowhere)
+    if found.value is not None and low is not None and high is not None:
+        result = (
+            f"{shown(found.value, decimals)} +{shown(high - found.value, decimals)} "
+            f"−{shown(found.value - low, decimals)} (68 % CL; 95 %: {wide})"
+        )
+    else:
+        value = "no value" if found.value is None else shown(found.value, decimals)
+        narrow = _interval_text(found.interval_68, found.calibrated_range, decimals, 68 in nowhere)
+        result = f"{value} (68 % CL: {narrow}; 95 %: {wide})"
+    images = f"{measurement.n_images} image{'s' if measurement.n_images != 1 else ''}"
+    return (
+        f"{name} = {result}, statistical only; {images} of "
+        f"{measurement.image_specification.events_per_image:,} events"
+    )
+
+
+def report_lines(measurement: "Measurement") -> list[str]:
+    """What the command prints: a line a coefficient, one on the events, one a warning."""
+    lines = [result_line(measurement, name) for name in measurement.coefficients]
+    reasons = ", ".join(
+        f"{number:,} {reason}" for reason, number in measurement.n_events_dropped_by_reason.items()
+    )
+    lines.append(
+        f"events: {measurement.n_events_used:,} used, {measurement.n_events_dropped:,} dropped"
+        f"{f' ({reasons})' if reasons else ''}; estimator {measurement.estimator}, image "
+        f"{measurement.image}, physics inputs {measurement.physics_inputs}; generator level, "
+        "detector effects not corrected for"
+    )
+    return lines + [f"warning: {text}" for text in measurement.warnings]
+
+
+@click.command("measure")
+@click.option(
+    "--run",
+    "run_folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of a finished run, such as results/demo.",
+)
+@click.option("--estimator", required=True, help="Name of a trained estimator of that run.")
+@click.option(
+    "--image", default=None, help="Name of its image specification.  [default: the only one]"
+)
+@click.option(
+    "--events",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="ROOT file with decays, or several (give the option again).",
+)
+@click.option(
+    "--shard",
+    "shard_path",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="Voxel images (.npz) instead of --events.",
+)
+@click.option("--tree", default=None, help="Tree in the ROOT file.  [default: the only one]")
+@click.option(
+    "--layout",
+    type=click.Choice(["auto", "variables", "four-momenta", "belle2", "particle-list"]),
+    default="auto",
+    show_default=True,
+    help="Layout of the ROOT file; energies in GeV or MeV are told apart by the B mass.",
+)
+@click.option(
+    "--flavour",
+    type=click.Choice(["auto", "B0", "B0bar"]),
+    default="auto",
+    show_default=True,
+    help="Flavour of the decays, where the file does not tell.",
+)
+@click.option(
+    "--json",
+    "json_path",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="Measurement to write (.json).",
+)
+def command(
+    run_folder: Path,
+    estimator: str,
+    image: str | None,
+    events: tuple[Path, ...],
+    shard_path: Path | None,
+    tree: str | None,
+    layout: str,
+    flavour: str,
+    json_path: Path | None,
+) -> None:
+    """Measure the shift δC9 (dimensionless) of a ROOT file, with 68 % and 95 % intervals.
+
+    The intervals come from the run's ensembles of test images, are statistical only, and at
+    generator level: detector effects are not corrected for.
+    """
+    from wilsonvox.measurement import find_estimator, measure_sample
+    from wilsonvox.provenance import make_record
+
+    files = find_estimator(run_folder, estimator, image)
+    result, used = measure_sample(files, events, shard_path, tree, layout, flavour)
+    if json_path is not None:
+        given = [*events] if shard_path is None else [shard_path]
+        settings = {"estimator": estimator, "image": files.image}
+        if events:
+            settings |= {"tree": tree or "", "layout": layout, "flavour": flavour}
+        result.save(json_path, make_record("measure", settings, [*used, *given]))
+    for line in report_lines(result):
+        click.echo(line)

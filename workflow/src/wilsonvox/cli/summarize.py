@@ -1,0 +1,93 @@
+"""`wilsonvox summarize`: ensembles of predictions into one row a point and coefficient."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+log = logging.getLogger(__name__)
+
+
+@click.command("summarize")
+@click.option(
+    "--predictions",
+    "predictions",
+    required=True,
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Prediction table of test or interpolation images (.parquet); give it several times.",
+)
+@click.option(
+    "--coefficients",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Angular coefficients of the decay (.npz), for the Cramér–Rao bound.",
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Summary to write (.parquet)."
+)
+@click.option(
+    "--csv", required=True, type=click.Path(path_type=Path), help="Its copy for people (.csv)."
+)
+def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: Path) -> None:
+    """Summarize ensembles: mean, bias, sigmas, response slope, σ over the Cramér–Rao bound.
+
+    All numbers are shifts δC_i (dimensionless). The q2 cuts [GeV²] and the events an image of the
+    bound are those of the predictions' image specification.
+    """
+    import hashlib
+
+    from wilsonvox.ensembles import read_predictions, summarize, summary_csv
+    from wilsonvox.errors import UserError
+    from wilsonvox.files import atomic_path, require_file
+    from wilsonvox.provenance import make_record
+    from wilsonvox.tables import SUMMARY_COLUMNS, write_table
+    from wilsonvox.theory import AngularCoefficients
+    from wilsonvox.theory.bound import cramer_rao_bound
+
+    require_file(coefficients, "angular coefficients (.npz)")
+    frame, metadata = read_predictions(predictions)
+    angular = AngularCoefficients.load(coefficients)
+    if angular.inputs.name != metadata.physics_inputs:
+        raise UserError(
+            f"{coefficients}: made with physics inputs {angular.inputs.name}, the predictions "
+            f"with {metadata.physics_inputs}; the bound needs the same"
+        )
+    image = metadata.image
+
+    def bound(shifts: Mapping[str, float], names: tuple[str, ...]) -> Mapping[str, float]:
+        return cramer_rao_bound(
+            angular,
+            dict(shifts),
+            names,
+            float(image.events_per_image),
+            image.q2_min_gev2,
+            image.q2_max_gev2,
+            image.vetoes_gev2,
+        )
+
+    summary = summarize(frame, bound)
+    flat = summary[~(summary["response_slope"] > 0)]
+    for point, name in zip(flat["point"], flat["coefficient"], strict=True):
+        log.warning(
+            "%s, %s: the response does not rise with the true shift; no σ over the bound",
+            point,
+            name,
+        )
+    text = summary_csv(summary).encode()
+    record = make_record(
+        "summarize",
+        settings={"csv_digest": hashlib.sha256(text).hexdigest()},
+        inputs=[*predictions, coefficients],
+    )
+    with atomic_path(csv) as temporary:
+        temporary.write_bytes(text)
+        write_table(out, summary, SUMMARY_COLUMNS, metadata, record)
+    log.info(
+        "%s: %d points of estimator %s, median σ over the bound %.2f",
+        out,
+        len(summary),
+        metadata.estimator,
+        summary["sigma_over_bound"].median(),
+    )

@@ -1,0 +1,257 @@
+"""Ensembles: the predictions of many test images at one point, and their summary.
+
+Shifts, predictions and all sigmas are dimensionless. Definitions: docs/statistics.md.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from wilsonvox.calibration import fit_response
+from wilsonvox.errors import UserError
+from wilsonvox.points import COEFFICIENTS, parse_point
+from wilsonvox.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, TableMetadata, read_table
+
+SUMMARY_SPLITS = ("test", "interpolation")
+"""Splits whose predictions make ensembles; points of the second were never trained on."""
+
+Bound = Callable[[Mapping[str, float], tuple[str, ...]], Mapping[str, float]]
+"""Cramér–Rao bound on each named coefficient's σ for one image, at a point's shifts."""
+
+GAUSSIAN_FIT_BINS = 15
+GAUSSIAN_FIT_HALF_RANGE = 3.0
+GAUSSIAN_FIT_MINIMUM_IMAGES = 10
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Predictions of one coefficient for the test images of one point.
+
+    predicted: float64, shape (n_images,). true: the coefficient's shift at the point.
+    """
+
+    point: str
+    split: str
+    coefficient: str
+    true: float
+    predicted: NDArray[np.float64]
+
+    @property
+    def seen_in_training(self) -> bool:
+        """Whether the estimator was trained with images of this point."""
+        return self.split == "test"
+
+
+def read_predictions(
+    paths: Iterable[str | os.PathLike[str]],
+) -> tuple[pd.DataFrame, TableMetadata]:
+    """Prediction tables of one estimator, one under the other in the order of `paths`.
+
+    Raises:
+        UserError: no table, one that cannot be read, or tables of several estimators, image
+            specifications or sets of physics inputs.
+    """
+    frames: list[pd.DataFrame] = []
+    first: tuple[str | os.PathLike[str], TableMetadata] | None = None
+    for path in paths:
+        frame, metadata = read_table(path, PREDICTION_COLUMNS)
+        if first is None:
+            first = (path, metadata)
+        for name in TableMetadata.model_fields:
+            expected, found = getattr(first[1], name), getattr(metadata, name)
+            if found != expected:
+                raise UserError(
+                    f"{path}: its {name} ({found}) is not that of {first[0]} ({expected}); "
+                    "a summary is of one estimator with one image specification"
+                )
+        frames.append(frame)
+    if first is None:
+        raise UserError("no prediction tables given")
+    return pd.concat(frames, ignore_index=True), first[1]
+
+
+def coefficients_in(frame: pd.DataFrame) -> tuple[str, ...]:
+    """The coefficients of a prediction table, in the order of `COEFFICIENTS`.
+
+    Raises:
+        UserError: one is not known.
+    """
+    found = {str(name) for name in frame["coefficient"].unique()}
+    unknown = sorted(found - set(COEFFICIENTS))
+    if unknown:
+        raise UserError(
+            f"predictions of unknown coefficient {unknown[0]!r}; known are "
+            f"{', '.join(COEFFICIENTS)}"
+        )
+    return tuple(name for name in COEFFICIENTS if name in found)
+
+
+def make_ensembles(frame: pd.DataFrame) -> list[Ensemble]:
+    """Ensembles of a prediction table, by coefficient, then true shift, then label.
+
+    Raises:
+        UserError: a split that makes no ensembles, a prediction that stands there twice, a point
+            in two splits or with two true values, an ensemble of one image, or a value that is
+            not finite.
+    """
+    key = ["split", "point", "campaign", "image_index", "coefficient"]
+    twice = frame[frame.duplicated(key)]
+    if len(twice):
+        row = twice.iloc[0]
+        raise UserError(
+            f"predictions of point {row['point']}, campaign {row['campaign']}, image "
+            f"{row['image_index']}, {row['coefficient']} stand there twice; give each table once"
+        )
+    ensembles: list[Ensemble] = []
+    for name in coefficients_in(frame):
+        splits: dict[str, str] = {}
+        of_name = frame[frame["coefficient"] == name]
+        for (point, split), group in of_name.groupby(["point", "split"], sort=False):
+            where = f"predictions of point {point}, split {split}, {name}"
+            true = group["true"].to_numpy(dtype=float)
+            predicted = group["predicted"].to_numpy(dtype=float)
+            if split not in SUMMARY_SPLITS:
+                raise UserError(f"{where}: only {' and '.join(SUMMARY_SPLITS)} images make these")
+            if point in splits:
+                raise UserError(
+                    f"{where}: the point is also in split {splits[str(point)]}, but interpolation "
+                    "points are never trained on"
+                )
+            if len(np.unique(true)) != 1 or not np.isfinite(true[0]):
+                raise UserError(f"{where}: the true shift is not one finite number")
+            if not np.all(np.isfinite(predicted)):
+                raise UserError(
+                    f"{where}: {int(np.sum(~np.isfinite(predicted)))} of {len(predicted)} are not "
+                    "finite; the training has diverged"
+                )
+            if len(predicted) < 2:
+                raise UserError(f"{where}: one image; an ensemble needs at least 2")
+            splits[str(point)] = str(split)
+            ensembles.append(Ensemble(str(point), str(split), name, float(true[0]), predicted))
+    order = {name: i for i, name in enumerate(COEFFICIENTS)}
+    return sorted(ensembles, key=lambda each: (order[each.coefficient], each.true, each.point))
+
+
+def gaussian_fit(predicted: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and σ of a Gaussian fitted to the histogram of predictions.
+
+    Binned maximum likelihood in 15 bins over median ± 3 s, with s half the distance between the
+    16 % and 84 % points. The likelihood is that of the bins' contents given the number of
+    predictions in the window (multinomial, the Gaussian integrated over each bin), so it describes
+    the core and predictions far out do not pull it.
+
+    Args:
+        predicted: shape (n,).
+
+    Returns:
+        Both NaN for fewer than 10 predictions, none of them different, or a histogram to which
+        no Gaussian fits (its σ leaves s/4 … 4 s).
+    """
+    from scipy.optimize import minimize
+    from scipy.stats import norm
+
+    lower, middle, upper = np.quantile(predicted, [0.16, 0.5, 0.84])
+    scale = (upper - lower) / 2
+    if len(predicted) < GAUSSIAN_FIT_MINIMUM_IMAGES or not scale > 0:
+        return float("nan"), float("nan")
+    edges = np.linspace(-GAUSSIAN_FIT_HALF_RANGE, GAUSSIAN_FIT_HALF_RANGE, GAUSSIAN_FIT_BINS + 1)
+    counts, _ = np.histogram((predicted - middle) / scale, edges)
+
+    def negative_log_likelihood(parameters: NDArray[np.float64]) -> float:
+        mean, log_sigma = parameters
+        cumulative = norm.cdf(edges, mean, np.exp(log_sigma))
+        inside = cumulative[-1] - cumulative[0]
+        contents = np.clip(np.diff(cumulative) / max(inside, 1e-300), 1e-300, None)
+        return -float(np.sum(counts * np.log(contents)))
+
+    limit = np.log(4.0)
+    result = minimize(
+        negative_log_likelihood,
+        x0=np.zeros(2),
+        method="L-BFGS-B",
+        bounds=[(-2.0, 2.0), (-limit, limit)],
+    )
+    mean, log_sigma = result.x
+    if abs(log_sigma) > 0.999 * limit or abs(mean) > 1.998:
+        return float("nan"), float("nan")
+    return float(middle + scale * mean), float(scale * np.exp(log_sigma))
+
+
+def summarize(frame: pd.DataFrame, bound: Bound) -> pd.DataFrame:
+    """Summary of the ensembles of one estimator: one row a point and coefficient.
+
+    With p the predictions of a point's images: mean p̄, bias p̄ − δ, sigma_left = p̄ − q16 and
+    sigma_right = q84 − p̄ with the 16 % and 84 % points of p, sigma their standard deviation
+    (ddof = 1); response_slope = f′(δ) of the response f fitted to all points
+    (`wilsonvox.calibration.fit_response`); sigma_over_bound = sigma / f′(δ) / bound, the spread of
+    the estimate after calibration over the least that any unbiased estimate can have. Where the
+    response does not rise (f′ ≤ 0) the estimator measures nothing and sigma_over_bound is NaN.
+
+    Args:
+        frame: prediction table of the splits test and interpolation.
+        bound: Cramér–Rao bound of one image at a point.
+
+    Returns:
+        Columns `SUMMARY_COLUMNS`, by coefficient, then true shift.
+
+    Raises:
+        UserError: see `make_ensembles`; or fewer than four distinct true shifts.
+    """
+    ensembles = make_ensembles(frame)
+    names = coefficients_in(frame)
+    shifts: dict[str, dict[str, float]] = {}
+    slopes: list[float] = []
+    for name in names:
+        chosen = [each for each in ensembles if each.coefficient == name]
+        true = np.array([each.true for each in chosen])
+        slopes += fit_response(true, [each.predicted for each in chosen]).derivative(true).tolist()
+    for each in ensembles:
+        shifts.setdefault(each.point, _labelled_shifts(each.point))[each.coefficient] = each.true
+    bounds = {point: bound(values, names) for point, values in shifts.items()}
+    rows = [
+        _summary_row(each, slope, float(bounds[each.point][each.coefficient]))
+        for each, slope in zip(ensembles, slopes, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).astype(SUMMARY_COLUMNS)
+
+
+def _labelled_shifts(point: str) -> dict[str, float]:
+    """Shifts that the label tells, also of coefficients that are not estimated."""
+    try:
+        return parse_point(point)
+    except UserError:
+        return {}
+
+
+def _summary_row(ensemble: Ensemble, slope: float, bound: float) -> dict[str, object]:
+    predicted = ensemble.predicted
+    mean = float(np.mean(predicted))
+    lower, upper = np.quantile(predicted, [0.16, 0.84])
+    sigma = float(np.std(predicted, ddof=1))
+    gauss_mean, gauss_sigma = gaussian_fit(predicted)
+    return {
+        "point": ensemble.point,
+        "coefficient": ensemble.coefficient,
+        "true": ensemble.true,
+        "seen_in_training": ensemble.seen_in_training,
+        "n_images": len(predicted),
+        "mean": mean,
+        "bias": mean - ensemble.true,
+        "sigma_left": mean - float(lower),
+        "sigma_right": float(upper) - mean,
+        "sigma": sigma,
+        "response_slope": slope,
+        "bound": bound,
+        "sigma_over_bound": sigma / slope / bound if slope > 0 else float("nan"),
+        "gauss_mean": gauss_mean,
+        "gauss_sigma": gauss_sigma,
+    }
+
+
+def summary_csv(summary: pd.DataFrame) -> str:
+    """The summary as CSV text for people: the same rows, six significant digits."""
+    return summary.to_csv(index=False, float_format="%.6g", lineterminator="\n")

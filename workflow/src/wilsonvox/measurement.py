@@ -1,0 +1,595 @@
+"""δC_i of a sample: a trained estimator's predictions of its images, calibrated with ensembles.
+
+The interval is statistical: the finite number of events in the sample and of images in the
+ensembles. It is at generator level (detector effects are not corrected for) and holds for one set
+of physics inputs. Shifts are dimensionless. Definitions: docs/statistics.md.
+"""
+
+import difflib
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from wilsonvox.calibration import LEVELS, Calibration
+from wilsonvox.ensembles import SUMMARY_SPLITS, coefficients_in, make_ensembles, read_predictions
+from wilsonvox.errors import UserError
+from wilsonvox.estimators.storage import (
+    describe_difference,
+    load_estimator,
+    read_estimator_metadata,
+)
+from wilsonvox.events import (
+    FLAVOURS,
+    TREE,
+    EventMetadata,
+    iterate_events,
+    read_metadata,
+    write_events,
+)
+from wilsonvox.files import atomic_path, require_file
+from wilsonvox.points import COEFFICIENTS
+from wilsonvox.provenance import Record, content_digest, make_record, read_record
+from wilsonvox.shards import ImageSpecification, Shard
+from wilsonvox.tables import TableMetadata
+
+Array = NDArray[np.float64]
+Ends = tuple[float | None, float | None]
+
+INTERVAL_TYPE = (
+    "statistical: finite events in the sample and finite ensembles; generator level, detector "
+    "effects are not corrected for; no theory uncertainty"
+)
+LEFT_OVER = "fill no whole image"
+"""Reason of selected events that are not used because they are fewer than one image."""
+
+SPREAD_P_VALUE = 0.001
+"""A spread of single-image predictions less probable than this is warned of."""
+
+
+class CoefficientMeasurement(BaseModel):
+    """One measured shift; null stands for what the calibrated range does not hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    value: float | None = Field(description="δC of the sample (dimensionless)")
+    interval_68: Ends = Field(description="central 68 % confidence interval; null: open end")
+    interval_95: Ends = Field(description="central 95 % confidence interval; null: open end")
+    per_image: list[float | None] = Field(description="calibrated value of each image alone")
+    mean_prediction: float = Field(description="mean prediction before calibration")
+    calibrated_range: tuple[float, float] = Field(description="range of the ensembles' shifts")
+    levels_without_shift: list[int] = Field(
+        default=[],
+        description="levels [%] at which no shift in the calibrated range agrees with the sample",
+    )
+
+
+class Measurement(BaseModel):
+    """What `wilsonvox measure` writes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    coefficients: dict[str, CoefficientMeasurement]
+    n_images: int
+    n_events_used: int
+    n_events_dropped: int = Field(description="all events of the input that are not in an image")
+    n_events_dropped_by_reason: dict[str, int]
+    estimator: str
+    image: str = Field(description="name of the image specification in the run")
+    image_specification: ImageSpecification
+    physics_inputs: str | None = Field(description="Standard-Model inputs of the training events")
+    warnings: list[str]
+    sample: str | None
+    true_shifts: dict[str, float] | None = Field(description="true shifts of the sample, if known")
+    interval_type: str = INTERVAL_TYPE
+    provenance: Record | None = None
+
+    def save(self, path: str | os.PathLike[str], record: Record) -> None:
+        """Write as JSON with `record` under the key `provenance`, atomically."""
+        full = self.model_copy(update={"provenance": record})
+        with atomic_path(path) as temporary:
+            temporary.write_text(full.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class EstimatorFiles:
+    """Where a run keeps one trained estimator and the predictions of its ensembles."""
+
+    estimator: str
+    image: str
+    model: Path
+    predictions: tuple[Path, ...]
+
+
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+
+
+def find_estimator(
+    run: str | os.PathLike[str], estimator: str, image: str | None = None
+) -> EstimatorFiles:
+    """Find models/{image}/{estimator}/model.keras and its ensembles' predictions in a run folder.
+
+    Args:
+        run: folder of the run, such as results/demo.
+        estimator: name of the estimator.
+        image: name of the image specification; not needed where the estimator has only one.
+
+    Raises:
+        UserError: no such run, estimator or image (with the nearest name), several images to
+            choose from, or no predictions.
+    """
+    folder = Path(run)
+    if not folder.is_dir():
+        raise UserError(f"--run {folder}: no such folder; give that of a finished run")
+    models = sorted(folder.glob("models/*/*/model.keras"))
+    if not models:
+        raise UserError(f"--run {folder}: holds no trained estimator (models/*/*/model.keras)")
+    names = sorted({path.parent.name for path in models})
+    if estimator not in names:
+        raise UserError(
+            f"--estimator {estimator}: not in {folder}; {_did_you_mean(estimator, names)}"
+        )
+    images = {path.parts[-3]: path for path in models if path.parent.name == estimator}
+    if image is None and len(images) > 1:
+        raise UserError(
+            f"--estimator {estimator}: trained for several images; add --image, one of "
+            f"{', '.join(images)}"
+        )
+    chosen = next(iter(images)) if image is None else image
+    if chosen not in images:
+        raise UserError(
+            f"--image {chosen}: {estimator} is not trained for it; "
+            f"{_did_you_mean(chosen, list(images))}"
+        )
+    evaluation = folder / "evaluation" / chosen / estimator
+    predictions = [
+        path for split in SUMMARY_SPLITS for path in sorted(evaluation.glob(f"{split}/*.parquet"))
+    ]
+    if not predictions:
+        raise UserError(
+            f"{evaluation}: holds no predictions of test images, so that there is nothing to "
+            "calibrate with; finish the run"
+        )
+    return EstimatorFiles(estimator, chosen, images[chosen], tuple(predictions))
+
+
+def current_predictions(files: EstimatorFiles) -> tuple[list[Path], list[str]]:
+    """The prediction tables that this very model made, and a warning if others lie beside them.
+
+    Each table's record names its model's digest; one left behind by an earlier training or
+    configuration does not describe this model.
+
+    Raises:
+        UserError: no table is of this model.
+    """
+    digest = content_digest(files.model)
+    kept: list[Path] = []
+    stale: list[Path] = []
+    for path in files.predictions:
+        record = read_record(path)
+        inputs = () if record is None else record.inputs
+        models = [each.content_digest for each in inputs if each.path.endswith(".keras")]
+        (stale if models and digest not in models else kept).append(path)
+    if not kept:
+        raise UserError(
+            f"{files.predictions[0].parent}: its predictions were made by another model than "
+            f"{files.model}; evaluate it again"
+        )
+    if not stale:
+        return kept, []
+    names = ", ".join(f"{path.parent.name}/{path.stem}" for path in stale)
+    return kept, [f"predictions made by another model are left out of the calibration: {names}"]
+
+
+def check_image(
+    found: ImageSpecification, expected: ImageSpecification, what: str, whose: str
+) -> None:
+    """Check that images are those that an estimator understands.
+
+    Raises:
+        UserError: they differ; it names `what`, `whose` and every differing field.
+    """
+    difference = describe_difference(expected, found)
+    if difference:
+        raise UserError(
+            f"{what}: its images are not those of {whose}: {difference}; make them with the same "
+            "image specification"
+        )
+
+
+def calibrate(predictions: Sequence[Path]) -> tuple[dict[str, Calibration], TableMetadata]:
+    """Calibrations of an estimator's coefficients from the tables of its ensembles.
+
+    Raises:
+        UserError: tables that cannot be read or do not fit together, or too few points.
+    """
+    frame, metadata = read_predictions(predictions)
+    ensembles = make_ensembles(frame)
+    result: dict[str, Calibration] = {}
+    for name in coefficients_in(frame):
+        chosen = [each for each in ensembles if each.coefficient == name]
+        result[name] = Calibration.of(
+            [each.true for each in chosen], [each.predicted for each in chosen]
+        )
+    return result, metadata
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def symbol(coefficient: str) -> str:
+    """Name of a shift for people.
+
+    >>> symbol("c9p")
+    "δC9′"
+    """
+    return "δC" + coefficient[1:].replace("p", "′")
+
+
+def shown(value: float, decimals: int = 2) -> str:
+    """A number for people, with a minus sign."""
+    return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def measure_coefficient(
+    coefficient: str, calibration: Calibration, predictions: Array
+) -> tuple[CoefficientMeasurement, list[str]]:
+    """Value and intervals of one shift, and what has to be said about them.
+
+    Args:
+        coefficient: its name, such as c9.
+        calibration: of the estimator, from its ensembles.
+        predictions: of the sample's images, float64, shape (n_images,).
+    """
+    name, n = symbol(coefficient), len(predictions)
+    mean = float(np.mean(predictions))
+    low, high = calibration.low, calibration.high
+    edges = f"{shown(low)} … {shown(high)}"
+    warnings: list[str] = []
+    if calibration.shape_is_gaussian:
+        smallest = min(len(each) for each in calibration.predictions)
+        warnings.append(
+            f"{name}: the smallest ensemble has {smallest} images, too few to show the shape of "
+            "the predictions; the intervals assume a Gaussian"
+        )
+    if calibration.falling:
+        stretches = ", ".join(f"{shown(a)} … {shown(b)}" for a, b in calibration.falling)
+        warnings.append(
+            f"{name}: the estimator's response does not rise everywhere in the calibrated range "
+            f"(not in {stretches}), so that one prediction can stand for several shifts"
+        )
+    values, count = calibration.values([mean])
+    if count[0] == 0:
+        curve = calibration.response(calibration.grid)
+        warnings.append(
+            f"{name}: the mean prediction {shown(mean, 3)} is outside the calibrated response "
+            f"{shown(float(curve.min()), 3)} … {shown(float(curve.max()), 3)} (shifts {edges}); "
+            "no value is given"
+        )
+    elif count[0] > 1:
+        warnings.append(
+            f"{name}: the mean prediction {shown(mean, 3)} stands for {count[0]} shifts, because "
+            "the response does not rise everywhere; no value is given"
+        )
+    intervals: list[Ends] = []
+    nowhere: list[int] = []
+    for level in LEVELS:
+        found = calibration.intervals([mean], n, level)
+        ends = (_number(found.low[0]), _number(found.high[0]))
+        intervals.append(ends)
+        label = f"{name}: {round(100 * level)} % interval"
+        if found.empty[0]:
+            nowhere.append(round(100 * level))
+            warnings.append(
+                f"{label}: no shift in the calibrated range {edges} agrees with the sample"
+            )
+            continue
+        if found.disjoint[0]:
+            warnings.append(f"{label}: made of several stretches; its outermost ends are given")
+        for side, end, edge in (("lower", ends[0], low), ("upper", ends[1], high)):
+            if end is None:
+                warnings.append(
+                    f"{label}: {side} end open: beyond the calibrated range (it ends at "
+                    f"{shown(edge)})"
+                )
+    if n >= 2:
+        warnings += _spread_warnings(name, calibration, predictions, float(values[0]))
+    measured = CoefficientMeasurement(
+        value=_number(values[0]),
+        interval_68=intervals[0],
+        interval_95=intervals[1],
+        per_image=[_number(value) for value in calibration.values(predictions)[0]],
+        mean_prediction=mean,
+        calibrated_range=(low, high),
+        levels_without_shift=nowhere,
+    )
+    return measured, warnings
+
+
+def _spread_warnings(
+    name: str, calibration: Calibration, predictions: Array, value: float
+) -> list[str]:
+    """Say so where the images' predictions scatter unlike the ensembles' do."""
+    shift = value
+    if not np.isfinite(shift):
+        curve = calibration.response(calibration.grid)
+        shift = float(calibration.grid[np.argmin(np.abs(curve - np.mean(predictions)))])
+    larger, smaller = calibration.spread_p_values(predictions, shift)
+    if min(larger, smaller) >= SPREAD_P_VALUE:
+        return []
+    found, meaning = (
+        ("more", "the sample does not look like the training events")
+        if larger < smaller
+        else ("less", "are the same events in several images?")
+    )
+    p_value = f"p-value {min(larger, smaller):.1g}"
+    comparison = f"the images' predictions scatter {found} than the ensembles' ({p_value})"
+    return [f"{name}: {comparison}; {meaning}"]
+
+
+def true_shifts(shard: Shard, coefficients: Sequence[str]) -> dict[str, float] | None:
+    """The true shifts of a sample where they are known, real and the same for all images.
+
+    Those of `coefficients`, and any other that is not zero.
+    """
+    shifts = shard.shifts
+    if not len(shifts) or not np.all(np.isfinite(shifts)) or np.any(shifts != shifts[0]):
+        return None
+    if np.any(shifts[0].imag != 0):
+        return None
+    real = {name: float(value.real) for name, value in zip(COEFFICIENTS, shifts[0], strict=True)}
+    return {name: value for name, value in real.items() if name in coefficients or value != 0}
+
+
+def dropped_events(shard: Shard, source: EventMetadata | None) -> dict[str, int]:
+    """Events that are in no image, by reason.
+
+    Args:
+        shard: the images.
+        source: what the event file says of events dropped when it was made, if it is at hand.
+    """
+    total: dict[str, int] = {}
+    metadata = shard.metadata
+    for part in (
+        {} if source is None else source.n_dropped,
+        metadata.n_events_cut,
+        {LEFT_OVER: metadata.n_events_left_over},
+    ):
+        for reason, number in part.items():
+            if number:
+                total[reason] = total.get(reason, 0) + number
+    return total
+
+
+def sample_warnings(
+    shard: Shard, physics_inputs: str | None, coefficients: Sequence[str]
+) -> list[str]:
+    """What a sample's images need said: a remainder, other physics inputs, other shifts."""
+    warnings: list[str] = []
+    metadata = shard.metadata
+    if metadata.n_events_left_over:
+        warnings.append(
+            f"{metadata.n_events_left_over:,} selected events fill no whole image of "
+            f"{metadata.image.events_per_image:,} and are not used"
+        )
+    if metadata.physics_inputs is not None and metadata.physics_inputs != physics_inputs:
+        warnings.append(
+            f"the sample was generated with physics inputs {metadata.physics_inputs}, the "
+            f"estimator trained with {physics_inputs}"
+        )
+    truth = true_shifts(shard, coefficients) or {}
+    for name, value in truth.items():
+        if name not in coefficients:
+            warnings.append(
+                f"the sample has {symbol(name)} = {shown(value)}, which the estimator takes for 0"
+            )
+    return warnings
+
+
+def require_one_image(
+    path: str | os.PathLike[str],
+    events_path: str | os.PathLike[str],
+    image: ImageSpecification,
+) -> None:
+    """Check that an event file fills at least one image.
+
+    Args:
+        path: the user's file, for the message.
+        events_path: the event file made of it.
+        image: the estimator's image specification.
+
+    Raises:
+        UserError: too few selected events, with their numbers; all of the other flavour.
+    """
+    from wilsonvox.voxels import selection
+
+    counts: dict[str, int] = {}
+    for chunk in iterate_events(events_path):
+        for reason, mask in selection(chunk, image).items():
+            counts[reason] = counts.get(reason, 0) + int(mask.sum())
+    total, selected = sum(counts.values()), counts.pop("selected", 0)
+    if selected >= image.events_per_image:
+        return
+    if total and counts.get("other flavour", 0) == total:
+        other = next(name for name in FLAVOURS if name != image.flavour)
+        raise UserError(
+            f"{path}: all {total:,} events are {other}, but the estimator reads images of "
+            f"{image.flavour} events only"
+        )
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in counts.items() if number)
+    raise UserError(
+        f"{path}: {selected:,} of {total:,} events pass the selection"
+        f"{f' ({reasons})' if reasons else ''}, but one image needs {image.events_per_image:,}; "
+        "give more events"
+    )
+
+
+def measure(
+    shard: Shard,
+    predictions: Array,
+    calibrations: Mapping[str, Calibration],
+    files: EstimatorFiles,
+    physics_inputs: str | None,
+    source: EventMetadata | None = None,
+    warnings: Sequence[str] = (),
+) -> Measurement:
+    """Measure the shifts of a sample.
+
+    Args:
+        shard: the sample's images.
+        predictions: the estimator's of them, float64, shape (n_images, n_coefficients).
+        calibrations: by coefficient, in the order of the predictions' columns.
+        files: names of the estimator and its image specification.
+        physics_inputs: set of inputs of the estimator's training events.
+        source: metadata of the event file, if it is at hand.
+        warnings: those that are already known; they stand first.
+
+    Raises:
+        UserError: the estimator predicts something not finite.
+    """
+    if not np.all(np.isfinite(predictions)):
+        raise UserError(f"{files.model}: predicts values that are not finite; train it again")
+    names = tuple(calibrations)
+    said = [*warnings, *sample_warnings(shard, physics_inputs, names)]
+    measured: dict[str, CoefficientMeasurement] = {}
+    for column, (name, calibration) in enumerate(calibrations.items()):
+        measured[name], more = measure_coefficient(name, calibration, predictions[:, column])
+        said += more
+    dropped = dropped_events(shard, source)
+    return Measurement(
+        coefficients=measured,
+        n_images=len(shard),
+        n_events_used=int(np.sum(shard.n_events)),
+        n_events_dropped=sum(dropped.values()),
+        n_events_dropped_by_reason=dropped,
+        estimator=files.estimator,
+        image=files.image,
+        image_specification=shard.metadata.image,
+        physics_inputs=physics_inputs,
+        warnings=said,
+        sample=shard.metadata.sample,
+        true_shifts=true_shifts(shard, names),
+    )
+
+
+def images_of_files(
+    events: Sequence[Path],
+    image: ImageSpecification,
+    tree: str | None = None,
+    layout: str = "auto",
+    flavour: str = "auto",
+) -> tuple[Shard, EventMetadata, list[str]]:
+    """Voxel images of ROOT files, by way of a temporary event file.
+
+    A single file that is an event file of this pipeline already is used as it is.
+
+    Args:
+        events: the files.
+        image: the images to make.
+        tree: name of the tree; None for the only one.
+        layout: one of `wilsonvox.ingest.LAYOUTS`.
+        flavour: of the decays, where the files do not tell.
+
+    Returns:
+        The images, what the event file says of itself, and warnings from reading it.
+
+    Raises:
+        UserError: files that cannot be read as decays, or too few events for one image.
+    """
+    from wilsonvox.ingest import read_external
+    from wilsonvox.voxels import voxelize_file
+
+    name = ", ".join(map(str, events))
+    if len(events) == 1 and tree in (None, TREE) and layout in ("auto", "variables"):
+        try:
+            own = read_metadata(events[0])
+        except UserError:
+            own = None
+        if own is not None:
+            require_one_image(name, events[0], image)
+            return voxelize_file(events[0], image), own, []
+    external = read_external(list(events), tree, layout, flavour)
+
+    def metadata() -> EventMetadata:
+        return EventMetadata(
+            origin="ingested",
+            layout=external.layout,
+            energy_unit=external.unit,
+            n_read=external.n_read,
+            n_dropped=external.counts(),
+        )
+
+    with tempfile.TemporaryDirectory(prefix="wilsonvox-") as folder:
+        path = Path(folder) / "events.root"
+        write_events(path, external, metadata, make_record("ingest_events", {}))
+        require_one_image(name, path, image)
+        return voxelize_file(path, image), metadata(), list(external.warnings)
+
+
+def measure_sample(
+    files: EstimatorFiles,
+    events: Sequence[Path] = (),
+    shard_path: Path | None = None,
+    tree: str | None = None,
+    layout: str = "auto",
+    flavour: str = "auto",
+) -> tuple[Measurement, list[Path]]:
+    """Measure the shifts of ROOT files, or of a shard, with a trained estimator of a run.
+
+    Everything that can be wrong with the input is found before the network is loaded.
+
+    Args:
+        files: of the estimator, from `find_estimator`.
+        events: ROOT files; see `images_of_files` for `tree`, `layout` and `flavour`.
+        shard_path: voxel images to take instead.
+        tree: name of the tree.
+        layout: layout of the files.
+        flavour: flavour of the decays.
+
+    Returns:
+        The measurement, and the files of the run that went into it.
+
+    Raises:
+        UserError: see the functions above; or not either of `events` and `shard_path`.
+    """
+    if bool(events) == (shard_path is not None):
+        raise UserError("give either --events or --shard")
+    for path in events:
+        require_file(path, "a ROOT file with decays")
+    trained = read_estimator_metadata(files.model)
+    whose = f"estimator {files.estimator}"
+    tables, warnings = current_predictions(files)
+    calibrations, evaluated = calibrate(tables)
+    check_image(evaluated.image, trained.image, str(tables[0]), whose)
+    if set(trained.coefficients) != set(calibrations):
+        raise UserError(
+            f"{tables[0].parent.parent}: predictions of {', '.join(calibrations)}, but {whose} "
+            f"estimates {', '.join(trained.coefficients)}; evaluate it again"
+        )
+    source: EventMetadata | None = None
+    if shard_path is None:
+        shard, source, more = images_of_files(events, trained.image, tree, layout, flavour)
+        warnings += more
+    else:
+        shard = Shard.load(shard_path)
+        check_image(shard.metadata.image, trained.image, str(shard_path), whose)
+        if not len(shard):
+            raise UserError(f"{shard_path}: holds no image")
+    result = measure(
+        shard,
+        load_estimator(files.model).predict(shard),
+        {name: calibrations[name] for name in trained.coefficients},
+        files,
+        trained.physics_inputs,
+        source,
+        warnings,
+    )
+    return result, [files.model, *tables]
