@@ -583,6 +583,8 @@ BAD = {
     "truncated at 50 %": (_truncated(0.5), "truncated"),
     "truncated at 99.5 %": (_truncated(0.995), "truncated"),
     "truncated RNTuple": (_truncated(0.7, write_rntuple), "truncated"),
+    "a tail too short": (_truncated(0.9999), "truncated"),
+    "an RNTuple's tail too short": (_truncated(0.9999, write_rntuple), "truncated"),
     "damaged within": (_damaged_within, "damaged"),
     "text": (lambda path: Path(path).write_text("HepMC::Version\n"), "not a ROOT file"),
     "no content": (lambda path: Path(path).write_bytes(b""), "empty file"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wilsonvox.errors import UserError
-from wilsonvox.files import require_file
+from wilsonvox.files import require_file, require_whole_root
 
 CHUNK = 200_000
 """Entries read at a time: some 60 MB of four-momenta and their intermediate results."""
@@ -140,6 +140,7 @@ def open_source(path: Path, tree: str | None = None) -> Source:
     _require_root(path)
     try:
         with uproot.open(path) as file:
+            require_whole_root(path, file.file.fEND)
             classes = file.classnames(recursive=True, cycle=False)
             trees = {name: kind for name, kind in classes.items() if kind.startswith(_KINDS)}
             chosen = _choose(path, trees, tree)
