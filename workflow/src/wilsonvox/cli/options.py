@@ -18,8 +18,14 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (tuple, list)):
-        return ",".join(":".join(map(str, v)) if isinstance(v, (tuple, list)) else str(v) for v in value)
+        return ",".join(
+            ":".join(map(str, v)) if isinstance(v, (tuple, list)) else str(v) for v in value
+        )
     return str(value)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _choices(annotation: Any) -> list[str] | None:
@@ -28,7 +34,22 @@ def _choices(annotation: Any) -> list[str] | None:
     return None
 
 
-def options_from(model: type[BaseModel], skip: tuple[str, ...] = ()) -> Callable[[Function], Function]:
+def option_name(model: type[BaseModel], field: str) -> str:
+    """Option of a field, without its dashes, as an identifier: ``batch_size``.
+
+    It is the field's name, unless the model says otherwise in its `OPTION_NAMES`.
+    """
+    names: Mapping[str, str] = getattr(model, "OPTION_NAMES", {})
+    return names.get(field, field)
+
+
+def _flag(model: type[BaseModel], field: str) -> str:
+    return "--" + option_name(model, field).replace("_", "-")
+
+
+def options_from(
+    model: type[BaseModel], skip: tuple[str, ...] = ()
+) -> Callable[[Function], Function]:
     """Decorator that adds one option per field of `model` (``--batch-size 128``).
 
     Lists are written with commas (``--filters 64,128``), ranges with colons
@@ -41,13 +62,13 @@ def options_from(model: type[BaseModel], skip: tuple[str, ...] = ()) -> Callable
                 continue
             choices = _choices(field.annotation)
             function = click.option(
-                f"--{name.replace('_', '-')}",
-                name,
+                _flag(model, name),
+                option_name(model, name),
                 type=click.Choice(choices) if choices else str,
                 default=_text(field.default),
                 show_default=True,
                 metavar=None if choices else "VALUE",
-                help=(field.description or name).capitalize() + ".",
+                help=_sentence(field.description or name),
             )(function)
         return function
 
@@ -69,9 +90,10 @@ def model_from(model: type[Model], values: Mapping[str, Any]) -> Model:
     """
     given: dict[str, Any] = {}
     for name, field in model.model_fields.items():
-        if name not in values:
+        option = option_name(model, name)
+        if option not in values:
             continue
-        value = values[name]
+        value = values[option]
         if _is_sequence(field.annotation):
             parts = [part for part in str(value).split(",") if part]
             given[name] = [part.split(":") if ":" in part else part for part in parts]
@@ -81,9 +103,11 @@ def model_from(model: type[Model], values: Mapping[str, Any]) -> Model:
         return model.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
-        option = "--" + str(first["loc"][0] if first["loc"] else "").replace("_", "-")
         message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{option}: {message} (got {first['input']!r})") from error
+        if not first["loc"]:  # several fields together
+            raise UserError(f"options: {message}") from error
+        flag = _flag(model, str(first["loc"][0]))
+        raise UserError(f"{flag}: {message} (got {first['input']!r})") from error
 
 
 def option_words(model: BaseModel) -> list[str]:
@@ -92,5 +116,5 @@ def option_words(model: BaseModel) -> list[str]:
     for name in type(model).model_fields:
         value = _text(getattr(model, name))
         if value:
-            words += [f"--{name.replace('_', '-')}", value]
+            words += [_flag(type(model), name), value]
     return words

@@ -1,1 +1,28 @@
-"""Estimators: whatever maps images, or their events, to predicted shifts."""
+"""Estimators: whatever maps images, or their events, to predicted shifts.
+
+Each architecture is a module of its own, imported by name only when it is built, so that a new
+one is no part of the code behind the others.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from wilsonvox.errors import UserError
+
+ARCHITECTURES = {"resnet": "wilsonvox.estimators.resnet"}
+"""The module of each architecture, by the name that the configuration calls it."""
+
+
+def builder(architecture: str) -> Callable[..., Any]:
+    """The function ``build(shape, n_outputs, settings)`` of an architecture.
+
+    Raises:
+        UserError: there is no such architecture.
+    """
+    if architecture not in ARCHITECTURES:
+        raise UserError(
+            f"architecture {architecture!r} is unknown; known are {', '.join(ARCHITECTURES)}"
+        )
+    build: Callable[..., Any] = importlib.import_module(ARCHITECTURES[architecture]).build
+    return build

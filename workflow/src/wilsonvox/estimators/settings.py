@@ -61,7 +61,9 @@ class TrainingSettings(_Settings):
     early_stopping_patience: PositiveInt = Field(
         default=20, description="epochs without a better validation loss before stopping"
     )
-    mixed_precision: bool = Field(default=False, description="compute in float16 on a GPU")
+    mixed_precision: bool = Field(
+        default=False, description="compute in float16 on a GPU, in bfloat16 on a CPU"
+    )
 
 
 class EstimatorSettings(_Settings):

@@ -1,0 +1,124 @@
+"""`wilsonvox train`: a network fitted to shards of images."""
+
+import hashlib
+import sys
+from typing import Any
+
+import click
+
+from wilsonvox.cli.options import model_from, options_from
+from wilsonvox.errors import UserError
+from wilsonvox.estimators import ARCHITECTURES
+from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
+from wilsonvox.files import atomic_path
+from wilsonvox.shards import Normalisation, Shard
+
+
+def load_shards(paths: tuple[str, ...], option: str) -> dict[str, Shard]:
+    """The shards by their path.
+
+    Raises:
+        UserError: a path twice, or a file that is no shard.
+    """
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UserError(f"{option}: {path} is given twice")
+    return {path: Shard.load(path) for path in paths}
+
+
+@click.command("train")
+@click.option(
+    "--train",
+    "train_paths",
+    multiple=True,
+    required=True,
+    metavar="FILE.npz",
+    help="Shard of training images; again for each.",
+)
+@click.option(
+    "--validation",
+    "validation_paths",
+    multiple=True,
+    required=True,
+    metavar="FILE.npz",
+    help="Shard of validation images, which decide on learning rate, end and best epoch.",
+)
+@click.option("--estimator", required=True, metavar="NAME", help="Name of the estimator.")
+@click.option("--seed", type=click.IntRange(min=0), required=True, help="The run's seed.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Threads on the CPU; another number changes the weights in their sixth digit.",
+)
+@click.option(
+    "--architecture",
+    type=click.Choice(list(ARCHITECTURES)),
+    default="resnet",
+    show_default=True,
+    help="Family of the network.",
+)
+@options_from(NetworkSettings)
+@options_from(TrainingSettings)
+@options_from(Normalisation)
+@click.option(
+    "--history", required=True, metavar="FILE.csv", help="Losses and learning rate by epoch."
+)
+@click.option("--out", required=True, metavar="FILE.keras", help="The trained estimator.")
+def command(
+    train_paths: tuple[str, ...],
+    validation_paths: tuple[str, ...],
+    estimator: str,
+    seed: int,
+    threads: int,
+    architecture: str,
+    history: str,
+    out: str,
+    **options: Any,
+) -> None:
+    """Train a network to predict shifts from voxel images.
+
+    Learns the shifts (dimensionless) that vary among the training images, by stochastic gradient
+    descent, and keeps the weights of the epoch with the lowest validation loss. The defaults of
+    all sizes are the papers' ResNet-34.
+    """
+    from wilsonvox.estimators.storage import save_estimator
+    from wilsonvox.provenance.record import make_record
+    from wilsonvox.training import describe, train
+
+    settings: dict[str, Any] = {
+        "architecture": architecture,
+        "network": model_from(NetworkSettings, options),
+        "training": model_from(TrainingSettings, options),
+        "normalisation": model_from(Normalisation, options),
+    }
+    train_shards = load_shards(train_paths, "--train")
+    trained = train(
+        train_shards,
+        load_shards(validation_paths, "--validation"),
+        seed=seed,
+        threads=threads,
+        progress_bar=sys.stdout.isatty(),
+        **settings,
+    )
+    csv = trained.history_csv().encode()
+    metadata = describe(
+        trained,
+        train_shards,
+        estimator=estimator,
+        history_digest=hashlib.sha256(csv).hexdigest(),
+        **settings,
+    )
+    record = make_record(
+        "train",
+        settings=metadata.model_dump(
+            mode="json",
+            include={"estimator", "architecture", "network", "training", "normalisation"},
+        ),
+        inputs=[*train_paths, *validation_paths],
+        seed=seed,
+    )
+    with atomic_path(history) as temporary:
+        temporary.write_bytes(csv)
+    save_estimator(out, trained.model, metadata, record)

@@ -1,0 +1,188 @@
+"""Estimators in files: a Keras model that also tells what it is, and predicts shards.
+
+A `.keras` file is a zip archive. Beside Keras's own entries it holds ``estimator.json``
+(`EstimatorMetadata`) and ``provenance.json`` (the record); Keras ignores them.
+"""
+
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from wilsonvox.errors import UserError
+from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
+from wilsonvox.files import atomic_path, require_file
+from wilsonvox.provenance.formats import content_digest, read_record
+from wilsonvox.provenance.record import Record
+from wilsonvox.shards import ImageSpecification, Normalisation, Shard
+
+METADATA_ENTRY = "estimator.json"
+RECORD_ENTRY = "provenance.json"
+PREDICTION_BATCH = 32
+"""Images that are dense at a time in a prediction."""
+
+
+class EstimatorMetadata(BaseModel):
+    """What a trained estimator says about itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    estimator: str = Field(description="its name in the configuration")
+    architecture: str = Field(description="family of the network")
+    image: ImageSpecification = Field(description="the only images that it understands")
+    normalisation: Normalisation
+    coefficients: tuple[str, ...] = Field(description="what its outputs are, in their order")
+    network: NetworkSettings
+    training: TrainingSettings
+    physics_inputs: str | None = Field(description="set of SM inputs of the training events")
+    training_points: dict[str, int] = Field(description="training images by point")
+    n_parameters: int = Field(description="weights, moving averages included")
+    best_epoch: int = Field(description="epoch, from 1, whose weights these are")
+    best_validation_loss: float = Field(description="validation loss after that epoch")
+    history_digest: str | None = Field(
+        default=None, description="SHA-256 of the bytes of history.csv"
+    )
+
+
+def describe_difference(expected: ImageSpecification, found: ImageSpecification) -> str:
+    """In words, what differs between two image specifications; empty where nothing does.
+
+    >>> describe_difference(ImageSpecification(), ImageSpecification(bins=25))
+    'bins 25 instead of 50'
+    """
+    return ", ".join(
+        f"{name} {getattr(found, name)} instead of {getattr(expected, name)}"
+        for name in ImageSpecification.model_fields
+        if getattr(found, name) != getattr(expected, name)
+    )
+
+
+def save_estimator(
+    path: str | os.PathLike[str], model: Any, metadata: EstimatorMetadata, record: Record
+) -> None:
+    """Write a Keras model with its metadata and its record, atomically.
+
+    Args:
+        path: of the file, ending in ``.keras``.
+        model: keras.Model, not compiled: the state of an optimizer is not stored.
+        metadata: stored as it is.
+        record: stored with the digest of the weights, `model.weights.h5`, added to it.
+
+    Raises:
+        UserError: `path` does not end in ``.keras`` or cannot be written.
+    """
+    if Path(path).suffix != ".keras":
+        raise UserError(f"{path}: the name of a model file ends in .keras")
+    with atomic_path(path) as temporary:
+        model.save(temporary)
+        full = record.model_copy(update={"content_digest": content_digest(temporary)})
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(METADATA_ENTRY, metadata.model_dump_json())
+            archive.writestr(RECORD_ENTRY, full.to_json())
+
+
+def read_estimator_metadata(path: str | os.PathLike[str]) -> EstimatorMetadata:
+    """What the estimator in a file says about itself, without loading the network.
+
+    Raises:
+        UserError: no such file, damaged, or a Keras model that this package did not write.
+    """
+    found = require_file(path, "a trained estimator (.keras)")
+    try:
+        with zipfile.ZipFile(found) as archive:
+            if METADATA_ENTRY not in archive.namelist():
+                raise ValueError("it was not written by `wilsonvox train`")
+            return EstimatorMetadata.model_validate_json(archive.read(METADATA_ENTRY))
+    except Exception as error:
+        raise _unreadable(found, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{path}: not a readable estimator ({' '.join(str(error).split())}); "
+        "delete it and train again"
+    )
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """A trained network, ready to predict."""
+
+    path: Path
+    metadata: EstimatorMetadata
+    model: Any
+
+    def check_image(self, image: ImageSpecification, source: str | os.PathLike[str]) -> None:
+        """Refuse images that were made in another way than those of the training.
+
+        Args:
+            image: how the images were made.
+            source: their file, for the message.
+
+        Raises:
+            UserError: the two specifications differ; says in what.
+        """
+        difference = describe_difference(self.metadata.image, image)
+        if difference:
+            raise UserError(
+                f"{source}: its images do not fit the estimator {self.path}: {difference}"
+            )
+
+    def predict(
+        self, shard: Shard, source: str | os.PathLike[str] = "shard"
+    ) -> NDArray[np.float64]:
+        """Predicted shifts of all images of a shard.
+
+        Memory does not grow with the number of images.
+
+        Args:
+            shard: images of the estimator's own specification.
+            source: the shard's file, for messages.
+
+        Returns:
+            float64 of shape (n_images, n_coefficients), in the order of `metadata.coefficients`.
+
+        Raises:
+            UserError: the shard's image specification is another than the estimator's.
+        """
+        from wilsonvox.batches import ImageBatches
+
+        self.check_image(shard.metadata.image, source)
+        n_outputs = len(self.metadata.coefficients)
+        if not len(shard):
+            return np.zeros((0, n_outputs))
+        batches = ImageBatches([shard], self.metadata.normalisation, PREDICTION_BATCH)
+        predicted = self.model.predict(batches, verbose=0)
+        return np.asarray(predicted, dtype=np.float64).reshape(len(shard), n_outputs)
+
+
+def load_estimator(path: str | os.PathLike[str], threads: int | None = None) -> Estimator:
+    """Read a trained estimator, in Keras's safe mode: nothing of the file is executed.
+
+    Args:
+        path: a file of `save_estimator`.
+        threads: threads on the CPU, see `wilsonvox.backend.prepare_backend`.
+
+    Raises:
+        UserError: no such file, damaged, or its weights are not those of its record.
+    """
+    from wilsonvox.backend import prepare_backend
+
+    metadata = read_estimator_metadata(path)
+    found = Path(path)
+    try:
+        record = read_record(found)
+        if record is None or record.content_digest != content_digest(found):
+            raise ValueError("its weights differ from their recorded digest")
+        prepare_backend(threads)
+        import keras
+
+        model = keras.models.load_model(found, compile=False, safe_mode=True)
+    except Exception as error:
+        raise _unreadable(found, error) from error
+    return Estimator(found, metadata, model)

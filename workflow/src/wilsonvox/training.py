@@ -1,0 +1,270 @@
+"""Training of a network on shards of images, the same to the last bit on every run of a machine.
+
+Order of images, initial weights and dropout are keyed on the seed; on a CPU every operation is
+deterministic. See docs/networks.md for what the papers state and what is chosen here.
+"""
+
+import logging
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wilsonvox.backend import describe_device, prepare_backend
+from wilsonvox.errors import UserError
+from wilsonvox.estimators import builder
+from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
+from wilsonvox.estimators.storage import (
+    EstimatorMetadata,
+    describe_difference,
+)
+from wilsonvox.points import COEFFICIENTS
+from wilsonvox.shards import Normalisation, Shard
+
+logger = logging.getLogger(__name__)
+
+HISTORY_COLUMNS = ("epoch", "loss", "val_loss", "learning_rate")
+"""Columns of a training history, one row an epoch; `epoch` counts from 1."""
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network with the weights of its best epoch.
+
+    model: keras.Model, not compiled
+    history: one row an epoch, by `HISTORY_COLUMNS`
+    coefficients: what its outputs are, in their order
+    """
+
+    model: Any
+    history: tuple[Mapping[str, float], ...]
+    coefficients: tuple[str, ...]
+
+    @property
+    def best(self) -> Mapping[str, float]:
+        """The row of the epoch with the lowest validation loss, whose weights the model has."""
+        return min(self.history, key=lambda row: row["val_loss"])
+
+    def history_csv(self) -> str:
+        """The history as CSV, its numbers in full, equal in equal trainings."""
+        lines = [",".join(repr(row[name]) for name in HISTORY_COLUMNS) for row in self.history]
+        return "\n".join([",".join(HISTORY_COLUMNS), *lines]) + "\n"
+
+
+def _check_shard(source: str, shard: Shard, split: str) -> None:
+    found = shard.metadata.split
+    if found not in (split, None):
+        raise UserError(
+            f"{source}: its images are of split {found!r}; --{split} takes those of {split!r} only"
+        )
+    if not np.isfinite(shard.shifts).all():
+        raise UserError(f"{source}: its true shifts are not known, so nothing can learn from it")
+    if np.any(shard.shifts.imag):
+        raise UserError(f"{source}: its shifts have imaginary parts; networks predict real shifts")
+    if not np.isfinite(shard.mean_q2).all():
+        raise UserError(f"{source}: has voxels whose mean q2 is not a finite number")
+
+
+def check_shards(train: Mapping[str, Shard], validation: Mapping[str, Shard]) -> None:
+    """Refuse shards that cannot be trained with.
+
+    Args:
+        train: shards by the name of their file.
+        validation: likewise.
+
+    Raises:
+        UserError: names the file that is of another split, image specification or set of physics
+            inputs than the first training shard, has unknown or complex shifts or non-finite
+            voxels; or there are no images at all.
+    """
+    for split, shards in (("train", train), ("validation", validation)):
+        if not sum(map(len, shards.values())):
+            raise UserError(f"--{split}: there are no images in {', '.join(shards) or 'no shard'}")
+        for source, shard in shards.items():
+            _check_shard(source, shard, split)
+    first, reference = next(iter(train.items()))
+    for source, shard in (*train.items(), *validation.items()):
+        difference = describe_difference(reference.metadata.image, shard.metadata.image)
+        if difference:
+            raise UserError(f"{source}: its images differ from those of {first}: {difference}")
+        inputs, expected = shard.metadata.physics_inputs, reference.metadata.physics_inputs
+        if inputs != expected:
+            raise UserError(
+                f"{source}: was made with physics inputs {inputs}, but {first} with {expected}"
+            )
+
+
+def varying_coefficients(shards: Mapping[str, Shard]) -> tuple[str, ...]:
+    """Names of the coefficients whose shifts differ among images, in the order of `COEFFICIENTS`.
+
+    Raises:
+        UserError: all images have the same shifts.
+    """
+    shifts = np.concatenate([shard.shifts.real for shard in shards.values()])
+    varying = np.ptp(shifts, axis=0) > 0
+    names = tuple(name for name, varies in zip(COEFFICIENTS, varying, strict=True) if bool(varies))
+    if not names:
+        raise UserError("--train: all images have the same shifts, so there is nothing to learn")
+    return names
+
+
+def labels(shards: Mapping[str, Shard], coefficients: tuple[str, ...]) -> NDArray[np.float64]:
+    """True shifts of all images, float64 of shape (n_images, len(coefficients))."""
+    columns = [COEFFICIENTS.index(name) for name in coefficients]
+    return np.concatenate([shard.shifts.real[:, columns] for shard in shards.values()])
+
+
+def training_points(shards: Mapping[str, Shard]) -> dict[str, int]:
+    """Number of images by point, in the order of the shards."""
+    points: dict[str, int] = {}
+    for shard in shards.values():
+        label = shard.metadata.point or shard.metadata.sample or "unnamed"
+        points[label] = points.get(label, 0) + len(shard)
+    return points
+
+
+def _framework_seed(seed: int) -> int:
+    """Seed of initial weights and dropout, 32 bits, of a run's seed of any size."""
+    sequence = np.random.SeedSequence(entropy=seed, spawn_key=(zlib.crc32(b"weights"),))
+    return int(sequence.generate_state(1)[0])
+
+
+@contextmanager
+def _precision(mixed: bool) -> Iterator[None]:
+    """Keras's dtype policy while a network is built and compiled."""
+    import keras
+    import tensorflow as tf
+
+    # a CPU has no pooling in float16
+    half = "mixed_float16" if tf.config.list_physical_devices("GPU") else "mixed_bfloat16"
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(half if mixed else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def train(
+    train_shards: Mapping[str, Shard],
+    validation_shards: Mapping[str, Shard],
+    *,
+    architecture: str,
+    network: NetworkSettings,
+    training: TrainingSettings,
+    normalisation: Normalisation,
+    seed: int,
+    threads: int | None = None,
+    progress_bar: bool = False,
+) -> TrainedNetwork:
+    """Train a network to predict the shifts that vary among the training images.
+
+    Stochastic gradient descent with momentum on the mean absolute (or squared) error of all
+    outputs; the learning rate is cut at a plateau of the validation loss, training stops when that
+    has not improved for long, and the weights of the best epoch are kept.
+
+    Args:
+        train_shards: shards by the name of their file, which messages use.
+        validation_shards: likewise; they decide on learning rate, end and best epoch.
+        architecture: name in `wilsonvox.estimators.ARCHITECTURES`.
+        network: sizes of the network.
+        training: how it is trained.
+        normalisation: of the voxels.
+        seed: the run's seed. The same seed, threads and machine give the same weights.
+        threads: threads on the CPU, see `prepare_backend`.
+        progress_bar: show Keras's progress bar instead of one log line an epoch.
+
+    Raises:
+        UserError: shards that do not fit, see `check_shards`, or a loss that is not finite.
+    """
+    check_shards(train_shards, validation_shards)
+    coefficients = varying_coefficients(train_shards)
+    prepare_backend(threads)
+    import keras
+
+    from wilsonvox.batches import ImageBatches
+    from wilsonvox.training_callbacks import make_callbacks
+
+    batches = ImageBatches(
+        list(train_shards.values()),
+        normalisation,
+        training.batch_size,
+        labels(train_shards, coefficients),
+        seed=seed,
+        drop_remainder=True,
+    )
+    validation_batches = ImageBatches(
+        list(validation_shards.values()),
+        normalisation,
+        training.batch_size,
+        labels(validation_shards, coefficients),
+    )
+    keras.utils.set_random_seed(_framework_seed(seed))
+    shape = (batches.bins, batches.bins, batches.bins, 1)
+    with _precision(training.mixed_precision):
+        model = builder(architecture)(shape, len(coefficients), network)
+        optimizer = keras.optimizers.SGD(training.learning_rate, momentum=training.momentum)
+        # XLA compiles for minutes and gains nothing on a CPU
+        model.compile(optimizer, loss=training.loss, jit_compile=False)
+    logger.info(
+        "training %s (%d parameters) for %s on %s: %d images to train, %d to validate",
+        architecture,
+        model.count_params(),
+        ", ".join(coefficients),
+        describe_device(),
+        batches.n_images,
+        validation_batches.n_images,
+    )
+    callbacks, log = make_callbacks(training, batches, progress_bar)
+    model.fit(
+        batches,
+        validation_data=validation_batches,
+        epochs=training.max_epochs,
+        callbacks=callbacks,
+        shuffle=False,  # the batches shuffle themselves
+        verbose=1 if progress_bar else 0,
+    )
+    # the same layers without optimizer and loss, whose state belongs to the last epoch
+    trained = keras.Model(model.input, model.output, name=model.name)
+    result = TrainedNetwork(trained, tuple(log.rows), coefficients)
+    logger.info(
+        "best epoch %d of %d: validation loss %.4f",
+        result.best["epoch"],
+        len(result.history),
+        result.best["val_loss"],
+    )
+    return result
+
+
+def describe(
+    trained: TrainedNetwork,
+    train_shards: Mapping[str, Shard],
+    *,
+    estimator: str,
+    architecture: str,
+    network: NetworkSettings,
+    training: TrainingSettings,
+    normalisation: Normalisation,
+    history_digest: str,
+) -> EstimatorMetadata:
+    """What is stored inside the model file, of a trained network and what it was trained with."""
+    shard = next(iter(train_shards.values()))
+    return EstimatorMetadata(
+        estimator=estimator,
+        architecture=architecture,
+        image=shard.metadata.image,
+        normalisation=normalisation,
+        coefficients=trained.coefficients,
+        network=network,
+        training=training,
+        physics_inputs=shard.metadata.physics_inputs,
+        training_points=training_points(train_shards),
+        n_parameters=trained.model.count_params(),
+        best_epoch=int(trained.best["epoch"]),
+        best_validation_loss=trained.best["val_loss"],
+        history_digest=history_digest,
+    )

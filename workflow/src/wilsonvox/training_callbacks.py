@@ -1,0 +1,139 @@
+"""What happens between the epochs of a training.
+
+Imports Keras: import this module inside the functions that need it.
+"""
+
+import logging
+import math
+import time
+from typing import Any
+
+import keras
+
+from wilsonvox.batches import ImageBatches
+from wilsonvox.errors import UserError
+from wilsonvox.estimators.settings import TrainingSettings
+
+logger = logging.getLogger(__name__)
+
+
+class OrderOfEpoch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Tells the training batches which epoch begins, since their order is keyed on it."""
+
+    def __init__(self, batches: ImageBatches) -> None:
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
+        """Set the epoch before the first batch of it is asked for."""
+        self.batches.epoch = epoch
+
+
+class StopWhenNotFinite(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ends a training whose loss is not a finite number any more, with one clear line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
+        """Remember the epoch for the message."""
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Check the running mean of the training loss.
+
+        Raises:
+            UserError: it is not finite.
+        """
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            raise UserError(
+                f"training: the loss is not finite in epoch {self.epoch + 1}, batch {batch + 1}; "
+                "a lower --learning-rate may help"
+            )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Check the validation loss.
+
+        Raises:
+            UserError: it is not finite.
+        """
+        if not math.isfinite((logs or {}).get("val_loss", 0.0)):
+            raise UserError(
+                f"training: the validation loss is not finite in epoch {epoch + 1}; "
+                "a lower --learning-rate may help"
+            )
+
+
+class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
+    """One row of history an epoch and, unless a progress bar shows it, one line in the log.
+
+    Attributes:
+        rows: ``epoch`` (from 1), ``loss``, ``val_loss``, ``learning_rate`` (that the epoch was
+            trained with). No times: equal trainings have equal rows.
+    """
+
+    def __init__(self, max_epochs: int, n_images: int, quiet: bool) -> None:
+        super().__init__()
+        self.max_epochs = max_epochs
+        self.n_images = n_images
+        self.quiet = quiet
+        self.rows: list[dict[str, float]] = []
+        self._learning_rate = math.nan
+        self._begin = 0.0
+
+    def on_epoch_begin(self, _epoch: int, _logs: dict[str, float] | None = None) -> None:
+        """Note the learning rate, which other callbacks change when the epoch ends."""
+        self._learning_rate = float(self.model.optimizer.learning_rate)
+        self._begin = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Add the epoch's row."""
+        row = {
+            "epoch": epoch + 1,
+            "loss": float((logs or {})["loss"]),
+            "val_loss": float((logs or {})["val_loss"]),
+            "learning_rate": self._learning_rate,
+        }
+        self.rows.append(row)
+        if not self.quiet:
+            seconds = time.monotonic() - self._begin
+            logger.info(
+                "epoch %d of at most %d: loss %.4f, validation loss %.4f, learning rate %.2g, "
+                "%.0f images/s",
+                row["epoch"],
+                self.max_epochs,
+                row["loss"],
+                row["val_loss"],
+                row["learning_rate"],
+                self.n_images / seconds,
+            )
+
+
+def make_callbacks(
+    settings: TrainingSettings, batches: ImageBatches, progress_bar: bool
+) -> tuple[list[Any], EpochLog]:
+    """The callbacks of a training, in the order in which they run, and the log among them."""
+    log = EpochLog(
+        settings.max_epochs, batches.num_batches * batches.batch_size, quiet=progress_bar
+    )
+    callbacks = [
+        OrderOfEpoch(batches),
+        StopWhenNotFinite(),
+        log,
+        keras.callbacks.ReduceLROnPlateau(
+            monitor="val_loss",
+            mode="min",
+            factor=settings.reduce_factor,
+            patience=settings.reduce_patience,
+            min_delta=0.0,
+            min_lr=settings.minimum_learning_rate,
+        ),
+        keras.callbacks.EarlyStopping(
+            monitor="val_loss",
+            mode="min",
+            patience=settings.early_stopping_patience,
+            restore_best_weights=True,
+        ),
+    ]
+    return callbacks, log
