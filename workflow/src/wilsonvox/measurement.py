@@ -5,11 +5,9 @@ ensembles. It is at generator level (detector effects are not corrected for) and
 of physics inputs. Shifts are dimensionless. Definitions: docs/statistics.md.
 """
 
-import difflib
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from wilsonvox.calibration import LEVELS, Calibration
-from wilsonvox.ensembles import SUMMARY_SPLITS, coefficients_in, make_ensembles, read_predictions
 from wilsonvox.errors import UserError
 from wilsonvox.estimators.storage import (
     describe_difference,
@@ -34,9 +31,10 @@ from wilsonvox.events import (
 )
 from wilsonvox.files import atomic_path, require_file
 from wilsonvox.points import COEFFICIENTS
-from wilsonvox.provenance import Record, content_digest, make_record, read_record
+from wilsonvox.provenance import Record, make_record
+from wilsonvox.provenance.record import portable_path
+from wilsonvox.runs import EstimatorFiles, calibrate, current_predictions
 from wilsonvox.shards import ImageSpecification, Shard
-from wilsonvox.tables import TableMetadata
 
 Array = NDArray[np.float64]
 Ends = tuple[float | None, float | None]
@@ -96,98 +94,6 @@ class Measurement(BaseModel):
             temporary.write_text(full.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-@dataclass(frozen=True)
-class EstimatorFiles:
-    """Where a run keeps one trained estimator and the predictions of its ensembles."""
-
-    estimator: str
-    image: str
-    model: Path
-    predictions: tuple[Path, ...]
-
-
-def _did_you_mean(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
-
-
-def find_estimator(
-    run: str | os.PathLike[str], estimator: str, image: str | None = None
-) -> EstimatorFiles:
-    """Find models/{image}/{estimator}/model.keras and its ensembles' predictions in a run folder.
-
-    Args:
-        run: folder of the run, such as results/demo.
-        estimator: name of the estimator.
-        image: name of the image specification; not needed where the estimator has only one.
-
-    Raises:
-        UserError: no such run, estimator or image (with the nearest name), several images to
-            choose from, or no predictions.
-    """
-    folder = Path(run)
-    if not folder.is_dir():
-        raise UserError(f"--run {folder}: no such folder; give that of a finished run")
-    models = sorted(folder.glob("models/*/*/model.keras"))
-    if not models:
-        raise UserError(f"--run {folder}: holds no trained estimator (models/*/*/model.keras)")
-    names = sorted({path.parent.name for path in models})
-    if estimator not in names:
-        raise UserError(
-            f"--estimator {estimator}: not in {folder}; {_did_you_mean(estimator, names)}"
-        )
-    images = {path.parts[-3]: path for path in models if path.parent.name == estimator}
-    if image is None and len(images) > 1:
-        raise UserError(
-            f"--estimator {estimator}: trained for several images; add --image, one of "
-            f"{', '.join(images)}"
-        )
-    chosen = next(iter(images)) if image is None else image
-    if chosen not in images:
-        raise UserError(
-            f"--image {chosen}: {estimator} is not trained for it; "
-            f"{_did_you_mean(chosen, list(images))}"
-        )
-    evaluation = folder / "evaluation" / chosen / estimator
-    predictions = [
-        path for split in SUMMARY_SPLITS for path in sorted(evaluation.glob(f"{split}/*.parquet"))
-    ]
-    if not predictions:
-        raise UserError(
-            f"{evaluation}: holds no predictions of test images, so that there is nothing to "
-            "calibrate with; finish the run"
-        )
-    return EstimatorFiles(estimator, chosen, images[chosen], tuple(predictions))
-
-
-def current_predictions(files: EstimatorFiles) -> tuple[list[Path], list[str]]:
-    """The prediction tables that this very model made, and a warning if others lie beside them.
-
-    Each table's record names its model's digest; one left behind by an earlier training or
-    configuration does not describe this model.
-
-    Raises:
-        UserError: no table is of this model.
-    """
-    digest = content_digest(files.model)
-    kept: list[Path] = []
-    stale: list[Path] = []
-    for path in files.predictions:
-        record = read_record(path)
-        inputs = () if record is None else record.inputs
-        models = [each.content_digest for each in inputs if each.path.endswith(".keras")]
-        (stale if models and digest not in models else kept).append(path)
-    if not kept:
-        raise UserError(
-            f"{files.predictions[0].parent}: its predictions were made by another model than "
-            f"{files.model}; evaluate it again"
-        )
-    if not stale:
-        return kept, []
-    names = ", ".join(f"{path.parent.name}/{path.stem}" for path in stale)
-    return kept, [f"predictions made by another model are left out of the calibration: {names}"]
-
-
 def check_image(
     found: ImageSpecification, expected: ImageSpecification, what: str, whose: str
 ) -> None:
@@ -202,23 +108,6 @@ def check_image(
             f"{what}: its images are not those of {whose}: {difference}; make them with the same "
             "image specification"
         )
-
-
-def calibrate(predictions: Sequence[Path]) -> tuple[dict[str, Calibration], TableMetadata]:
-    """Calibrations of an estimator's coefficients from the tables of its ensembles.
-
-    Raises:
-        UserError: tables that cannot be read or do not fit together, or too few points.
-    """
-    frame, metadata = read_predictions(predictions)
-    ensembles = make_ensembles(frame)
-    result: dict[str, Calibration] = {}
-    for name in coefficients_in(frame):
-        chosen = [each for each in ensembles if each.coefficient == name]
-        result[name] = Calibration.of(
-            [each.true for each in chosen], [each.predicted for each in chosen]
-        )
-    return result, metadata
 
 
 def _number(value: float) -> float | None:
@@ -531,7 +420,11 @@ def images_of_files(
         path = Path(folder) / "events.root"
         write_events(path, external, metadata, make_record("ingest_events", {}))
         require_one_image(name, path, image)
-        return voxelize_file(path, image), metadata(), list(external.warnings)
+        shard = voxelize_file(path, image)
+    warnings = list(external.warnings)
+    for file in external.paths:  # as in records: no folders of this machine
+        warnings = [text.replace(str(file), portable_path(file)) for text in warnings]
+    return shard, metadata(), warnings
 
 
 def measure_sample(

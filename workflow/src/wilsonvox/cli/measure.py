@@ -134,8 +134,9 @@ def command(
     The intervals come from the run's ensembles of test images, are statistical only, and at
     generator level: detector effects are not corrected for.
     """
-    from wilsonvox.measurement import find_estimator, measure_sample
+    from wilsonvox.measurement import measure_sample
     from wilsonvox.provenance import make_record
+    from wilsonvox.runs import find_estimator
 
     files = find_estimator(run_folder, estimator, image)
     result, used = measure_sample(files, events, shard_path, tree, layout, flavour)
