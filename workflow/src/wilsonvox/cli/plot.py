@@ -55,7 +55,7 @@ def command() -> None:
 @command.command()
 @_outputs
 def topology(pdf: Path, png: Path) -> None:
-    """The decay's topology: decay planes and the angles θ_μ, θ_K and χ."""
+    """Decay planes and the angles θ_μ, θ_K and χ."""
     from wilsonvox.figures.topology import draw
 
     _write("topology", pdf, png, draw)
@@ -98,7 +98,7 @@ def topology(pdf: Path, png: Path) -> None:
 def distributions(
     events: tuple[Path, ...], q2_min: float, q2_max: float, flavour: str, pdf: Path, png: Path
 ) -> None:
-    """The distributions of cos θ_μ, cos θ_K, χ and q² at several points."""
+    """Distributions of the four variables at several points."""
     from wilsonvox.errors import UserError
     from wilsonvox.events import read_metadata
     from wilsonvox.figures.distributions import draw, read
@@ -133,7 +133,7 @@ def distributions(
 )
 @_outputs
 def voxels(shards: tuple[Path, ...], image_index: int, pdf: Path, png: Path) -> None:
-    """Voxel images in 3D; the colour is the mean q² in units of 20 GeV²."""
+    """Voxel images in 3D, coloured by mean q²."""
     from wilsonvox.figures.labels import note_text
     from wilsonvox.figures.voxels import draw, take_image
     from wilsonvox.shards import Shard
@@ -162,7 +162,7 @@ def voxels(shards: tuple[Path, ...], image_index: int, pdf: Path, png: Path) -> 
 @click.option("--title", default="", help="Name of the network, written above it.")
 @_outputs
 def network(model: Path, max_layers: int, title: str, pdf: Path, png: Path) -> None:
-    """A network's topology: layers with their shapes, and the skip connections."""
+    """Layers of a network, their shapes and skip connections."""
     from wilsonvox.figures.network import draw, read
 
     _write(
@@ -183,7 +183,7 @@ def network(model: Path, max_layers: int, title: str, pdf: Path, png: Path) -> N
 )
 @_outputs
 def training(history: Path, model: str, loss: str | None, pdf: Path, png: Path) -> None:
-    """Training curves: loss and validation loss of each epoch, and the learning rate."""
+    """Loss, validation loss and learning rate of each epoch."""
     from wilsonvox.figures.training import draw, read_history
 
     _write(
@@ -207,7 +207,7 @@ def training(history: Path, model: str, loss: str | None, pdf: Path, png: Path) 
 @_coefficient
 @_outputs
 def histograms(predictions: tuple[Path, ...], coefficient: str, pdf: Path, png: Path) -> None:
-    """Histograms of predictions on one fixed axis, with mean, σ_L and σ_R."""
+    """Histograms of predictions, with mean, σ_L and σ_R."""
     from wilsonvox.figures.histograms import draw, read
     from wilsonvox.figures.labels import image_text
 
@@ -255,7 +255,7 @@ def linearity(summary: Path, scaled: bool, coefficient: str, pdf: Path, png: Pat
 @_coefficient
 @_outputs
 def sensitivity(summaries: tuple[Path, ...], coefficient: str, pdf: Path, png: Path) -> None:
-    """σ of one image against the true value, beside the Cramér-Rao bound."""
+    """σ of one image beside the Cramér-Rao bound."""
     from wilsonvox.figures.sensitivity import draw
     from wilsonvox.figures.summaries import read
 

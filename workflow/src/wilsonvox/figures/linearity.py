@@ -61,7 +61,7 @@ def draw(summary: Summary, scaled: bool) -> Figure:
     metadata = summary.metadata
     figure = new_figure(
         DOUBLE_COLUMN if mixed else SINGLE_COLUMN,
-        4.4 if mixed else 4.5,
+        4.8,
         # in one column the line would be longer than the page is wide
         note_text(metadata.image, metadata.physics_inputs if mixed else None),
     )
@@ -78,7 +78,8 @@ def draw(summary: Summary, scaled: bool) -> Figure:
         above.set_xlim(*limits)
         low = float(np.nanmin(mean[rows] - bars[0, rows]))
         high = float(np.nanmax(mean[rows] + bars[1, rows]))
-        above.set_ylim(min(low - 0.03, limits[0]), max(high + 0.03, limits[1]))
+        low, high = padded(low, high)
+        above.set_ylim(min(low, limits[0]), max(high, limits[1]))
         reach = float(np.nanmax(np.abs(bias[rows]) + bars[:, rows].max(axis=0)))
         below.set_ylim(-1.15 * reach or -0.1, 1.15 * reach or 0.1)
         below.set_xlabel(f"True ${symbol}$")
@@ -93,13 +94,13 @@ def draw(summary: Summary, scaled: bool) -> Figure:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
     kind = r"$\sigma_{L,R}/\sqrt{N}$" if scaled else r"$\sigma_{L,R}$ of one image"
-    panels[0, 0].legend(
+    figure.legend(
         list(handles.values()),
         list(handles),
-        loc="upper left",
-        title=f"{metadata.estimator}, errors {kind}",
+        loc="outside upper center",
+        ncols=2,
+        title=f"{metadata.estimator}, error bars {kind}",
         title_fontsize=7.5,
-        alignment="left",
     )
     figure.align_ylabels(panels[:, 0])
     return figure

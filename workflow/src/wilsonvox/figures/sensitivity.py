@@ -53,8 +53,9 @@ def _set_limits(above: Axes, below: Axes, summaries: Sequence[Summary]) -> None:
     ratios = finite([each.column("sigma_over_bound") for each in summaries])
     if len(ratios):
         low, high = min(0.8, 0.9 * float(ratios.min())), max(1.2, 1.1 * float(ratios.max()))
-        below.set_yscale("log" if 0 < low < high / _LOGARITHMIC else "linear")
-        below.set_ylim(low, high)
+        logarithmic = 0 < low < high / _LOGARITHMIC
+        below.set_yscale("log" if logarithmic else "linear")
+        below.set_ylim(low, 1.6 * high if logarithmic else high)
     else:
         below.text(0.5, 0.6, "no ratio known", transform=below.transAxes, ha="center")
     true = finite([each.column("true") for each in summaries])

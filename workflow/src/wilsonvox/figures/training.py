@@ -56,7 +56,7 @@ def draw(history: pd.DataFrame, model: str = "", loss: str = "") -> Figure:
         model: name of the network, for the title.
         loss: name of the loss function (mae or mse), for the axis.
     """
-    figure = new_figure(SINGLE_COLUMN, 3.1)
+    figure = new_figure(SINGLE_COLUMN, 3.4)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     epoch = history["epoch"].to_numpy(dtype=np.float64)
     # single epochs, as in a smoke test, are seen only as points
@@ -73,16 +73,24 @@ def draw(history: pd.DataFrame, model: str = "", loss: str = "") -> Figure:
             color=BLACK,
             markersize=5,
             markerfacecolor="none",
-            label=f"lowest: {validation[best]:.4g} (epoch {epoch[best]:.0f})",
+            label=f"lowest: {validation[best]:.3g}",
         )
     if _is_wide(history[["loss", "val_loss"]].to_numpy().ravel(), 5):
         above.set_yscale("log")
     above.set_ylabel(f"Loss ({loss.upper()})" if loss else "Loss")
-    above.legend(loc="upper right", title=model or None, title_fontsize=7.5)
+    figure.legend(
+        *above.get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=3,
+        title=model or None,
+        title_fontsize=7.5,
+        columnspacing=1.2,
+    )
     rate = history["learning_rate"].to_numpy(dtype=np.float64)
     below.step(epoch, rate, where="mid", color=GREY)
     if _is_wide(rate, 1.5):
         below.set_yscale("log")
+    below.margins(y=0.15)
     below.set_ylabel("Learning rate")
     below.set_xlabel("Epoch")
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
