@@ -93,6 +93,9 @@ class EventMetadata(BaseModel):
     energy_unit: str | None = Field(default=None, description="unit found in the file read")
     n_read: int | None = Field(default=None, description="events in the files read")
     n_dropped: dict[str, int] = Field(default_factory=dict, description="dropped events by reason")
+    warnings: tuple[str, ...] = Field(
+        default=(), description="what reading the external files left to be said"
+    )
     level: Literal["generator"] = Field(
         default="generator", description="detector effects are not corrected for"
     )

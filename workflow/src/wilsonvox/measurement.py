@@ -21,18 +21,10 @@ from wilsonvox.estimators.storage import (
     load_estimator,
     read_estimator_metadata,
 )
-from wilsonvox.events import (
-    FLAVOURS,
-    TREE,
-    EventMetadata,
-    iterate_events,
-    read_metadata,
-    write_events,
-)
+from wilsonvox.events import FLAVOURS, TREE, iterate_events, read_metadata
 from wilsonvox.files import atomic_path, require_file
 from wilsonvox.points import COEFFICIENTS
-from wilsonvox.provenance import Record, make_record
-from wilsonvox.provenance.record import portable_path
+from wilsonvox.provenance import Record
 from wilsonvox.runs import EstimatorFiles, calibrate, current_predictions
 from wilsonvox.shards import ImageSpecification, Shard
 
@@ -238,17 +230,12 @@ def true_shifts(shard: Shard, coefficients: Sequence[str]) -> dict[str, float] |
     return {name: value for name, value in real.items() if name in coefficients or value != 0}
 
 
-def dropped_events(shard: Shard, source: EventMetadata | None) -> dict[str, int]:
-    """Events that are in no image, by reason.
-
-    Args:
-        shard: the images.
-        source: what the event file says of events dropped when it was made, if it is at hand.
-    """
+def dropped_events(shard: Shard) -> dict[str, int]:
+    """Events that are in no image, by reason: dropped by ingest, cut, or left over."""
     total: dict[str, int] = {}
     metadata = shard.metadata
     for part in (
-        {} if source is None else source.n_dropped,
+        metadata.n_events_dropped,
         metadata.n_events_cut,
         {LEFT_OVER: metadata.n_events_left_over},
     ):
@@ -261,9 +248,9 @@ def dropped_events(shard: Shard, source: EventMetadata | None) -> dict[str, int]
 def sample_warnings(
     shard: Shard, physics_inputs: str | None, coefficients: Sequence[str]
 ) -> list[str]:
-    """What a sample's images need said: a remainder, other physics inputs, other shifts."""
-    warnings: list[str] = []
+    """What a sample's images need said: of its files, a remainder, other inputs or shifts."""
     metadata = shard.metadata
+    warnings = list(metadata.warnings)
     if metadata.n_events_left_over:
         warnings.append(
             f"{metadata.n_events_left_over:,} selected events fill no whole image of "
@@ -327,7 +314,6 @@ def measure(
     calibrations: Mapping[str, Calibration],
     files: EstimatorFiles,
     physics_inputs: str | None,
-    source: EventMetadata | None = None,
     warnings: Sequence[str] = (),
 ) -> Measurement:
     """Measure the shifts of a sample.
@@ -338,7 +324,6 @@ def measure(
         calibrations: by coefficient, in the order of the predictions' columns.
         files: names of the estimator and its image specification.
         physics_inputs: set of inputs of the estimator's training events.
-        source: metadata of the event file, if it is at hand.
         warnings: those that are already known; they stand first.
 
     Raises:
@@ -352,7 +337,7 @@ def measure(
     for column, (name, calibration) in enumerate(calibrations.items()):
         measured[name], more = measure_coefficient(name, calibration, predictions[:, column])
         said += more
-    dropped = dropped_events(shard, source)
+    dropped = dropped_events(shard)
     return Measurement(
         coefficients=measured,
         n_images=len(shard),
@@ -375,7 +360,7 @@ def images_of_files(
     tree: str | None = None,
     layout: str = "auto",
     flavour: str = "auto",
-) -> tuple[Shard, EventMetadata, list[str]]:
+) -> Shard:
     """Voxel images of ROOT files, by way of a temporary event file.
 
     A single file that is an event file of this pipeline already is used as it is.
@@ -387,44 +372,26 @@ def images_of_files(
         layout: one of `wilsonvox.ingest.LAYOUTS`.
         flavour: of the decays, where the files do not tell.
 
-    Returns:
-        The images, what the event file says of itself, and warnings from reading it.
-
     Raises:
         UserError: files that cannot be read as decays, or too few events for one image.
     """
-    from wilsonvox.ingest import read_external
+    from wilsonvox.ingest import ingest_files
     from wilsonvox.voxels import voxelize_file
 
     name = ", ".join(map(str, events))
     if len(events) == 1 and tree in (None, TREE) and layout in ("auto", "variables"):
         try:
-            own = read_metadata(events[0])
+            read_metadata(events[0])
         except UserError:
-            own = None
-        if own is not None:
+            pass  # another file; ingest says what is wrong with it, if anything is
+        else:
             require_one_image(name, events[0], image)
-            return voxelize_file(events[0], image), own, []
-    external = read_external(list(events), tree, layout, flavour)
-
-    def metadata() -> EventMetadata:
-        return EventMetadata(
-            origin="ingested",
-            layout=external.layout,
-            energy_unit=external.unit,
-            n_read=external.n_read,
-            n_dropped=external.counts(),
-        )
-
+            return voxelize_file(events[0], image)
     with tempfile.TemporaryDirectory(prefix="wilsonvox-") as folder:
         path = Path(folder) / "events.root"
-        write_events(path, external, metadata, make_record("ingest_events", {}))
+        ingest_files(events, path, tree=tree, layout=layout, flavour=flavour)
         require_one_image(name, path, image)
-        shard = voxelize_file(path, image)
-    warnings = list(external.warnings)
-    for file in external.paths:  # as in records: no folders of this machine
-        warnings = [text.replace(str(file), portable_path(file)) for text in warnings]
-    return shard, metadata(), warnings
+        return voxelize_file(path, image)
 
 
 def measure_sample(
@@ -467,10 +434,8 @@ def measure_sample(
             f"{tables[0].parent.parent}: predictions of {', '.join(calibrations)}, but {whose} "
             f"estimates {', '.join(trained.coefficients)}; evaluate it again"
         )
-    source: EventMetadata | None = None
     if shard_path is None:
-        shard, source, more = images_of_files(events, trained.image, tree, layout, flavour)
-        warnings += more
+        shard = images_of_files(events, trained.image, tree, layout, flavour)
     else:
         shard = Shard.load(shard_path)
         check_image(shard.metadata.image, trained.image, str(shard_path), whose)
@@ -482,7 +447,6 @@ def measure_sample(
         {name: calibrations[name] for name in trained.coefficients},
         files,
         trained.physics_inputs,
-        source,
         warnings,
     )
     return result, [files.model, *tables]

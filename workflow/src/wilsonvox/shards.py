@@ -49,6 +49,10 @@ class ShardMetadata(BaseModel):
     campaign: str | None = None
     sample: str | None = None
     physics_inputs: str | None = None
+    n_events_dropped: dict[str, int] = Field(
+        default_factory=dict, description="events dropped when the event file was made, by reason"
+    )
+    warnings: tuple[str, ...] = Field(default=(), description="those of the event file")
     n_events_in_file: int = Field(description="events in the event file")
     n_events_cut: dict[str, int] = Field(description="events left out, by reason")
     n_events_used: int = Field(description="events in the images")

@@ -193,6 +193,8 @@ def _metadata(
         campaign=source.campaign,
         sample=source.sample,
         physics_inputs=source.physics_inputs,
+        n_events_dropped=source.n_dropped,
+        warnings=source.warnings,
         n_events_in_file=n_selected + sum(cut.values()),
         n_events_cut={reason: number for reason, number in cut.items() if number},
         n_events_used=used,

@@ -22,6 +22,7 @@ from wilsonvox.ingest.sources import Source, damaged, expand_paths, nearest, ope
 from wilsonvox.kinematics import COMPONENTS, PARTICLES, DecayVariables
 from wilsonvox.points import parse_point
 from wilsonvox.provenance import make_record
+from wilsonvox.provenance.record import portable_path
 
 LOG = logging.getLogger(__name__)
 
@@ -101,6 +102,13 @@ class IngestedEvents:
     def counts(self) -> dict[str, int]:
         """Dropped events by reason, without the reasons that dropped none."""
         return {reason: self.n_dropped[reason] for reason in REASONS if self.n_dropped[reason]}
+
+    def portable_warnings(self) -> tuple[str, ...]:
+        """The warnings so far, without the folders of this machine, as files keep them."""
+        texts = self.warnings
+        for path in self.paths:
+            texts = [text.replace(str(path), portable_path(path)) for text in texts]
+        return tuple(texts)
 
     def _dropped(self) -> str:
         return ", ".join(f"{number} {reason}" for reason, number in self.counts().items())
@@ -345,6 +353,7 @@ def ingest_files(
             energy_unit=events.unit,
             n_read=events.n_read,
             n_dropped=events.counts(),
+            warnings=events.portable_warnings(),
         )
 
     write_events(out, events, metadata, record)
