@@ -9,7 +9,7 @@ from wilsonvox.cli.options import option_words
 from wilsonvox.config import measured_samples, parse_configuration
 from wilsonvox.errors import UserError
 from wilsonvox.points import SPLITS
-from wilsonvox.provenance.code import stage_digests
+from wilsonvox.provenance.code import stage_digest
 
 # `wilsonvox` is the one beside this Snakemake, also where .venv/bin is not in PATH
 BIN = str(Path(sys.executable).parent)
@@ -23,13 +23,25 @@ except UserError as error:
 
 RUN_FOLDER = f"results/{CONFIG.run}"
 
-# digests of the code behind each rule: a parameter of it, so that an edit runs it again
-CODE = stage_digests()
-
 
 def one_of(names):
     """Pattern of a wildcard that has one of `names`; matches nothing if there is none."""
     return "|".join(map(re.escape, names)) or r"(?!)"
+
+
+def code(stage):
+    """Parameter of every rule: the digest of the code behind it, so that an edit runs it again."""
+
+    def digest(wildcards):
+        estimator, image = wildcards.get("estimator"), wildcards.get("image")
+        names = (
+            [estimator] if estimator else CONFIG.estimators_for(image) if image else []
+        )
+        return stage_digest(
+            stage, [CONFIG.estimators[name].architecture for name in names]
+        )
+
+    return digest
 
 
 # ---------------------------------------------------------------- events and images
@@ -39,7 +51,9 @@ def temp_unless_kept(path):
 
 
 def generate_words(wildcards):
-    events = CONFIG.campaign_events(wildcards.point, wildcards.split, wildcards.campaign)
+    events = CONFIG.campaign_events(
+        wildcards.point, wildcards.split, wildcards.campaign
+    )
     return ["--events", events, "--seed", CONFIG.seed]
 
 
@@ -119,7 +133,9 @@ def validation_shards(wildcards):
 
 def train_words(wildcards, input):
     words = [word for path in input.train for word in ("--train", path)]
-    return words + [word for path in input.validation for word in ("--validation", path)]
+    return words + [
+        word for path in input.validation for word in ("--validation", path)
+    ]
 
 
 def estimator_words(wildcards):
@@ -184,21 +200,50 @@ def measurement_files(wildcards):
 
 # ---------------------------------------------------------------- figures
 FIGURE_SUFFIXES = ["pdf", "png"]
-ESTIMATOR_FIGURES = ["network", "training", "histograms", "linearity", "linearity_unscaled"]
+ESTIMATOR_FIGURES = [
+    "network",
+    "training",
+    "histograms",
+    "linearity",
+    "linearity_unscaled",
+]
 
 
 def shown_events(wildcards):
     return expand(EVENTS, split="test", point=CONFIG.shown_labels(), campaign="000")
 
 
+def event_words(wildcards, input):
+    return [word for path in input.events for word in ("--events", path)]
+
+
+def distribution_words(wildcards):
+    low, high = CONFIG.figures.distributions_q2_gev2
+    return ["--q2-min-gev2", low, "--q2-max-gev2", high]
+
+
 def shown_shards(wildcards):
     return expand(
-        SHARD, split="test", point=CONFIG.shown_labels(), campaign="000", allow_missing=True
+        SHARD,
+        split="test",
+        point=CONFIG.shown_labels(),
+        campaign="000",
+        allow_missing=True,
     )
 
 
 def shown_predictions(wildcards):
-    return expand(PREDICTIONS, split="test", point=CONFIG.shown_labels(), allow_missing=True)
+    return expand(
+        PREDICTIONS, split="test", point=CONFIG.shown_labels(), allow_missing=True
+    )
+
+
+def loss(wildcards):
+    return CONFIG.estimators[wildcards.estimator].training.loss
+
+
+def summary_words(wildcards, input):
+    return [word for path in input.summaries for word in ("--summary", path)]
 
 
 def image_summaries(wildcards):

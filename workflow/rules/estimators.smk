@@ -10,17 +10,17 @@ rule train:
         "<logs>/train/{image}/{estimator}.log",
     benchmark:
         "<benchmarks>/train/{image}/{estimator}.tsv"
-    params:
-        shards=train_words,
-        words=estimator_words,
-        seed=CONFIG.seed,
-        code=CODE["train"],
     # not a matter of speed only: another number of threads sums in another order, which changes
     # the weights in their sixth digit
     threads: 2
     resources:
         mem_mb=6000,
         runtime=1440,
+    params:
+        shards=train_words,
+        words=estimator_words,
+        seed=CONFIG.seed,
+        code=code("train"),
     shell:
         "wilsonvox train {params.shards:q} {params.words:q} --seed {params.seed}"
         " --threads {threads} --history {output.history:q} --out {output.model:q} > {log:q} 2>&1"
@@ -37,15 +37,15 @@ rule evaluate:
         "<logs>/evaluate/{image}/{estimator}/{split}/{point}.log",
     benchmark:
         "<benchmarks>/evaluate/{image}/{estimator}/{split}/{point}.tsv"
-    params:
-        shards=shard_words,
-        code=CODE["evaluate"],
     threads: 1
     resources:
         mem_mb=3000,
         runtime=60,
+    params:
+        shards=shard_words,
+        code=code("evaluate"),
     shell:
-        "wilsonvox evaluate --model {input.model:q} {params.shards:q}"
+        "wilsonvox evaluate --model {input.model:q} {params.shards:q} --threads {threads}"
         " --out {output:q} > {log:q} 2>&1"
 
 
@@ -61,13 +61,13 @@ rule summarize:
         "<logs>/summarize/{image}/{estimator}.log",
     benchmark:
         "<benchmarks>/summarize/{image}/{estimator}.tsv"
-    params:
-        predictions=prediction_words,
-        code=CODE["summarize"],
     threads: 1
     resources:
         mem_mb=1500,
         runtime=30,
+    params:
+        predictions=prediction_words,
+        code=code("summarize"),
     shell:
         "wilsonvox summarize {params.predictions:q} --coefficients {input.coefficients:q}"
         " --out {output.parquet:q} --csv {output.csv:q} > {log:q} 2>&1"

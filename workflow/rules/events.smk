@@ -8,13 +8,13 @@ rule generate_events:
         "<logs>/generate_events/{split}/{point}/{campaign}.log",
     benchmark:
         "<benchmarks>/generate_events/{split}/{point}/{campaign}.tsv"
-    params:
-        words=generate_words,
-        code=CODE["generate_events"],
     threads: 1
     resources:
         mem_mb=1500,
         runtime=60,
+    params:
+        words=generate_words,
+        code=code("generate_events"),
     shell:
         "wilsonvox generate --point {wildcards.point} --split {wildcards.split}"
         " --campaign {wildcards.campaign} {params.words:q}"
@@ -31,12 +31,12 @@ rule ingest_events:
         "<logs>/ingest_events/{sample}.log",
     benchmark:
         "<benchmarks>/ingest_events/{sample}.tsv"
-    params:
-        words=ingest_words,
-        code=CODE["ingest_events"],
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        words=ingest_words,
+        code=code("ingest_events"),
     shell:
         "wilsonvox ingest {params.words:q} --out {output:q} > {log:q} 2>&1"

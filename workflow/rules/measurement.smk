@@ -11,13 +11,13 @@ rule measure:
         "<logs>/measure/{image}/{estimator}/{sample}.log",
     benchmark:
         "<benchmarks>/measure/{image}/{estimator}/{sample}.tsv"
-    params:
-        run=run_folder,
-        code=CODE["measure"],
     threads: 1
     resources:
         mem_mb=3000,
         runtime=30,
+    params:
+        run=run_folder,
+        code=code("measure"),
     shell:
         "wilsonvox measure --run {params.run:q} --estimator {wildcards.estimator}"
         " --image {wildcards.image} --shard {input.shard:q} --json {output:q} > {log:q} 2>&1"

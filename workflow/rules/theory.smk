@@ -6,12 +6,12 @@ rule angular_coefficients:
         "<logs>/angular_coefficients.log",
     benchmark:
         "<benchmarks>/angular_coefficients.tsv"
-    params:
-        physics_inputs=CONFIG.physics_inputs,
-        code=CODE["angular_coefficients"],
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        physics_inputs=CONFIG.physics_inputs,
+        code=code("angular_coefficients"),
     shell:
         "wilsonvox coefficients --physics-inputs {params.physics_inputs:q} --out {output:q} > {log:q} 2>&1"

@@ -8,14 +8,14 @@ rule voxelize:
         "<logs>/voxelize/{image}/{split}/{point}/{campaign}.log",
     benchmark:
         "<benchmarks>/voxelize/{image}/{split}/{point}/{campaign}.tsv"
-    params:
-        words=image_words,
-        n_images=n_images,
-        code=CODE["voxelize"],
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        words=image_words,
+        n_images=n_images,
+        code=code("voxelize"),
     shell:
         "wilsonvox voxelize --events {input.events:q} {params.words:q} --images {params.n_images}"
         " --out {output:q} > {log:q} 2>&1"
@@ -31,13 +31,13 @@ rule voxelize_sample:
         "<logs>/voxelize_sample/{image}/{sample}.log",
     benchmark:
         "<benchmarks>/voxelize_sample/{image}/{sample}.tsv"
-    params:
-        words=image_words,
-        code=CODE["voxelize_sample"],
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        words=image_words,
+        code=code("voxelize_sample"),
     shell:
         "wilsonvox voxelize --events {input.events:q} {params.words:q}"
         " --out {output:q} > {log:q} 2>&1"

@@ -29,6 +29,10 @@ def _shift(coefficient: str) -> str:
     return f"δC{coefficient[1:].replace('p', '′')}"
 
 
+def _number(value: float | None, form: str, unit: str = "") -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:{form}}{unit}"
+
+
 def _ensemble_rows(summary: pd.DataFrame, estimator: str, image: str) -> Rows:
     """Means over points of one estimator: trained, interpolation and all points."""
     rows: Rows = []
@@ -37,45 +41,48 @@ def _ensemble_rows(summary: pd.DataFrame, estimator: str, image: str) -> Rows:
         for name, part in (("trained", points[seen]), ("between", points[~seen]), ("all", points)):
             if part.empty:
                 continue
-            bias, ratio = part["bias"], part["sigma_over_bound"]
             rows.append(
                 (
-                    estimator,
-                    image,
+                    "" if rows else estimator,
+                    "" if rows else image,
                     _shift(str(coefficient)),
                     name,
                     str(len(part)),
-                    f"{bias.mean():+.4f}",
-                    f"{bias.abs().mean():.4f}",
-                    f"{ratio.mean():.2f}",
+                    _number(part["bias"].mean(), "+.4f"),
+                    _number(part["bias"].abs().mean(), ".4f"),
+                    _number(part["sigma_over_bound"].mean(), ".2f"),
                 )
             )
-            estimator = image = ""
     return rows
 
 
-def pull(value: float, interval_68: Sequence[float], true: float) -> float:
-    """Deviation of a measured value from the truth in units of its error on that side."""
-    low, high = interval_68
-    error = high - value if true > value else value - low
-    return (value - true) / error if error > 0 else math.nan
+def pull(value: float, interval_68: Sequence[float | None], true: float) -> float:
+    """Deviation of a measured value from the truth in units of its error on that side.
+
+    >>> pull(-0.8, (-0.85, -0.75), true=-0.9)
+    2.0
+    """
+    end = interval_68[1 if true > value else 0]
+    error = 0.0 if end is None else abs(end - value)
+    return round((value - true) / error, 6) if error > 0 else math.nan
 
 
 def _measurement_rows(content: dict[str, Any], sample: str, estimator: str, image: str) -> Rows:
     rows: Rows = []
     truth = content.get("true_shifts") or {}
     for coefficient, result in content["coefficients"].items():
-        value, interval = result["value"], result["interval_68"]
-        true = truth.get(coefficient)
+        value, interval, true = result["value"], result["interval_68"], truth.get(coefficient)
+        low, high = (_number(end, "+.3f") for end in interval)
+        deviation = math.nan if value is None or true is None else pull(value, interval, true)
         rows.append(
             (
                 sample,
                 estimator,
                 image,
                 str(content["n_images"]),
-                f"{_shift(coefficient)} = {value:+.3f} [{interval[0]:+.3f}, {interval[1]:+.3f}]",
-                "" if true is None else f"{true:+.2f}",
-                "" if true is None else f"{pull(value, interval, true):+.1f}σ",
+                f"{_shift(coefficient)} = {_number(value, '+.3f')} [{low}, {high}]",
+                _number(true, "+.2f"),
+                _number(deviation, "+.1f", "σ"),
             )
         )
     return rows

@@ -9,25 +9,37 @@ the stages before, so that a stage runs again whenever the code behind its input
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
-PACKAGE = "wilsonvox"
-NEVER_FOLLOWED = ("wilsonvox.config", "wilsonvox.provenance")
-"""Modules, with everything below them, that neither count nor lead to others."""
+from wilsonvox.estimators import ARCHITECTURES
 
-NEVER_COUNTED = (*NEVER_FOLLOWED, "wilsonvox.cli")
-"""The command line leads to the modules that do a stage's work, and does not count itself."""
+PACKAGE = "wilsonvox"
+
+NEVER_FOLLOWED = re.compile(r"wilsonvox\.(config|provenance)(\..*)?")
+"""Modules that neither count nor lead to others."""
+
+NEVER_COUNTED = re.compile(r"wilsonvox\.(cli(\..*)?|estimators|estimators\.settings)")
+"""Modules that lead to others only: the command line, the list of architectures, the settings.
+
+What they bring to a stage are its options, which are parameters of the rule in their own right.
+So one more architecture, or a new setting of it, is no other code for those there already.
+"""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Where the import closure of a rule starts, and the stages whose outputs the rule reads."""
+    """Where the import closure of a rule starts, and the stages whose outputs the rule reads.
+
+    `builds` marks the stage that imports an architecture's module, by a name that it looks up.
+    """
 
     modules: tuple[str, ...]
     after: tuple[str, ...] = ()
+    builds: bool = False
 
 
 def _plot(figure: str, *after: str) -> Stage:
@@ -41,7 +53,7 @@ STAGES: Mapping[str, Stage] = {
     "ingest_events": Stage(("wilsonvox.cli.ingest",)),
     "voxelize": Stage(("wilsonvox.cli.voxelize",), after=("generate_events",)),
     "voxelize_sample": Stage(("wilsonvox.cli.voxelize",), after=("ingest_events",)),
-    "train": Stage(("wilsonvox.cli.train",), after=("voxelize",)),
+    "train": Stage(("wilsonvox.cli.train",), after=("voxelize",), builds=True),
     "evaluate": Stage(("wilsonvox.cli.evaluate",), after=("train", "voxelize")),
     "summarize": Stage(("wilsonvox.cli.summarize",), after=("evaluate", "angular_coefficients")),
     "measure": Stage(("wilsonvox.cli.measure",), after=("summarize", "voxelize_sample")),
@@ -75,30 +87,26 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
 
 
 def _imports(node: ast.AST, package: str) -> Iterator[str]:
-    """Modules that the code below `node` imports, also inside functions, as written.
+    """Modules that the code of `node` imports, also inside functions, as written.
 
     ``from a import b`` gives both ``a`` and ``a.b``, because b may be a module. Imports for type
     checkers only never run and are left out.
     """
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
-            for other in child.orelse:
-                yield from _imports(other, package)
-        elif isinstance(child, ast.Import):
-            yield from (alias.name for alias in child.names)
-        elif isinstance(child, ast.ImportFrom):
-            base = child.module or ""
-            if child.level:
-                parents = package.split(".")[: len(package.split(".")) - child.level + 1]
-                base = ".".join([*parents, *([base] if base else [])])
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in child.names)
-        else:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join([*parents, *([base] if base else [])])
+        yield base
+        yield from (f"{base}.{alias.name}" for alias in node.names)
+    elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        for child in node.orelse:
             yield from _imports(child, package)
-
-
-def _is_in(module: str, names: Iterable[str]) -> bool:
-    return any(module == name or module.startswith(f"{name}.") for name in names)
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from _imports(child, package)
 
 
 @dataclass
@@ -107,7 +115,7 @@ class SourceTree:
 
     root: Path
     _modules: dict[str, tuple[str, frozenset[str]] | None] = field(default_factory=dict)
-    _stages: dict[str, str] = field(default_factory=dict)
+    _stages: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def _file(self, module: str) -> Path | None:
         base = self.root.joinpath(*module.split("."))
@@ -141,7 +149,7 @@ class SourceTree:
         waiting = list(modules)
         while waiting:
             module = waiting.pop()
-            if module in found or _is_in(module, NEVER_FOLLOWED):
+            if module in found or NEVER_FOLLOWED.fullmatch(module):
                 continue
             content = self._read(module)
             if content is None:  # a name inside a module, not a module
@@ -150,7 +158,7 @@ class SourceTree:
             waiting += content[1]
             if "." in module:
                 waiting.append(module.rpartition(".")[0])
-        return sorted(module for module in found if not _is_in(module, NEVER_COUNTED))
+        return sorted(module for module in found if not NEVER_COUNTED.fullmatch(module))
 
     @cached_property
     def _data(self) -> dict[str, list[Path]]:
@@ -166,18 +174,26 @@ class SourceTree:
                 files.setdefault(".".join(folder.relative_to(self.root).parts), []).append(path)
         return files
 
-    def stage_modules(self, stage: str) -> list[str]:
+    def stage_modules(self, stage: str, architectures: Iterable[str] = ()) -> list[str]:
         """Modules whose code stage `stage` runs, those of the stages before it left out."""
-        for module in STAGES[stage].modules:
+        roots = list(STAGES[stage].modules)
+        if STAGES[stage].builds:
+            roots += [ARCHITECTURES[name] for name in architectures]
+        for module in roots:
             if self._file(module) is None:
                 raise LookupError(f"stage {stage!r}: there is no module {module}")
-        return self.closure(STAGES[stage].modules)
+        return self.closure(roots)
 
-    def stage_digest(self, stage: str) -> str:
-        """SHA-256 (hexadecimal) of the code behind `stage` and behind the stages before it."""
-        if stage not in self._stages:
+    def stage_digest(self, stage: str, architectures: Iterable[str] = ()) -> str:
+        """SHA-256 (hexadecimal) of the code behind `stage` and behind the stages before it.
+
+        `architectures` are those of the estimators whose outputs the stage makes or reads.
+        """
+        names = tuple(sorted(set(architectures)))
+        key = (stage, *names)
+        if key not in self._stages:
             total = hashlib.sha256()
-            modules = self.stage_modules(stage)
+            modules = self.stage_modules(stage, names)
             for module in modules:
                 content = self._read(module)
                 total.update(f"{module} {content[0] if content else ''}\n".encode())
@@ -186,17 +202,19 @@ class SourceTree:
                     digest = hashlib.sha256(path.read_bytes()).hexdigest()
                     total.update(f"{package}/{path.name} {digest}\n".encode())
             for earlier in STAGES[stage].after:
-                total.update(f"after {earlier} {self.stage_digest(earlier)}\n".encode())
-            self._stages[stage] = total.hexdigest()
-        return self._stages[stage]
+                total.update(f"after {earlier} {self.stage_digest(earlier, names)}\n".encode())
+            self._stages[key] = total.hexdigest()
+        return self._stages[key]
 
 
-def stage_digests() -> dict[str, str]:
-    """The code digest of every stage of the installed package, by the name of its rule."""
-    source = SourceTree(Path(__file__).resolve().parents[2])
-    return {stage: source.stage_digest(stage) for stage in STAGES}
+@cache
+def _installed() -> SourceTree:
+    return SourceTree(Path(__file__).resolve().parents[2])
 
 
-def stage_digest(stage: str) -> str:
-    """The code digest of one stage of the installed package, by the name of its rule."""
-    return SourceTree(Path(__file__).resolve().parents[2]).stage_digest(stage)
+def stage_digest(stage: str, architectures: Iterable[str] = ()) -> str:
+    """The digest of a stage of the installed package, by the name of its rule.
+
+    Read once a process: a workflow is not to see code that changes while it runs.
+    """
+    return _installed().stage_digest(stage, architectures)

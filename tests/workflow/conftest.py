@@ -1,0 +1,148 @@
+"""A folder to run the tiny configuration in, and the jobs that Snakemake plans for it."""
+
+import copy
+import gc
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.api import SnakemakeApi
+from snakemake.io import is_flagged
+from snakemake.settings.enums import Quietness
+from snakemake.settings.types import (
+    ConfigSettings,
+    DAGSettings,
+    OutputSettings,
+    ResourceSettings,
+)
+from snakemake_interface_common.exceptions import WorkflowError
+
+ROOT = Path(__file__).parents[2]
+TINY = yaml.safe_load((ROOT / "tests/workflow/tiny.yaml").read_text())
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that would run: its rule, its wildcards as text, and Snakemake's reasons."""
+
+    rule: str
+    wildcards: str
+    reasons: tuple[str, ...]
+    has_temporary_output: bool
+
+
+@dataclass
+class Folder:
+    """A folder with a configuration, the table of samples and the shipped resources."""
+
+    path: Path
+
+    def configure(self, change: Callable[[dict[str, Any]], object] | None = None) -> Path:
+        """Write the tiny configuration, after `change` was applied to it."""
+        values = copy.deepcopy(TINY)
+        if change is not None:
+            change(values)
+        configuration = self.path / "tiny.yaml"
+        configuration.write_text(yaml.safe_dump(values, sort_keys=False))
+        return configuration
+
+    def planned(
+        self,
+        *configurations: str | Path,
+        config: Mapping[str, Any] | None = None,
+        targets: tuple[str, ...] = (),
+    ) -> list[Job]:
+        """Jobs that would run in this folder, with the default configuration if none is named."""
+        failure, jobs = "", []
+        with warnings.catch_warnings():
+            # Snakemake leaves temporary folders to the garbage collector, which warns of them
+            warnings.simplefilter("ignore", ResourceWarning)
+            try:
+                jobs = self._planned(configurations, config or {}, targets)
+            except WorkflowError as error:
+                failure = str(error)
+            gc.collect()
+        if failure:
+            raise WorkflowError(failure)
+        return jobs
+
+    def _planned(
+        self,
+        configurations: tuple[str | Path, ...],
+        config: Mapping[str, Any],
+        targets: tuple[str, ...],
+    ) -> list[Job]:
+        with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
+            workflow = api.workflow(
+                resource_settings=ResourceSettings(cores=2),
+                config_settings=ConfigSettings(
+                    configfiles=[self.path / each for each in configurations], config=config
+                ),
+                snakefile=ROOT / "Snakefile",
+                workdir=self.path,
+            )
+            workflow.dag(DAGSettings(targets=set(targets))).execute_workflow(executor="dryrun")
+            dag = workflow._workflow.dag
+            return [
+                Job(
+                    job.rule.name,
+                    "/".join(map(str, job.wildcards_dict.values())),
+                    tuple(dag.reason(job).get_names()),
+                    any(is_flagged(path, "temp") for path in job.output),
+                )
+                for job in dag.needrun_jobs(exclude_finished=False)
+                if job.rule.name != "default"
+            ]
+
+    def snakemake(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run `snakemake` here as a user would, .venv/bin not being in PATH."""
+        command = [Path(sys.executable).with_name("snakemake"), "--snakefile", ROOT / "Snakefile"]
+        return subprocess.run(
+            [*command, *arguments],
+            cwd=self.path,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"PATH": os.defpath},
+        )
+
+
+def by_rule(jobs: list[Job]) -> Counter[str]:
+    """Number of jobs of each rule."""
+    return Counter(job.rule for job in jobs)
+
+
+def make_folder(path: Path) -> Folder:
+    """A folder in which the tiny configuration runs."""
+    shutil.copy(ROOT / "tests/workflow/samples.tsv", path)
+    (path / "resources").symlink_to(ROOT / "resources")
+    (path / "config").symlink_to(ROOT / "config")
+    folder = Folder(path)
+    folder.configure()
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """An empty folder with the tiny configuration in `tiny.yaml`."""
+    return make_folder(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
+    """A folder in which the tiny configuration has run through every rule; only to be read."""
+    folder = make_folder(tmp_path_factory.mktemp("tiny run"))
+    run = folder.snakemake(
+        "--profile", ROOT / "profiles/local", "--cores", "2", "--configfile", "tiny.yaml"
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    return folder

@@ -1,0 +1,149 @@
+"""Digests of the code behind stages: what an edit of the source reruns."""
+
+import shutil
+import time
+
+import pytest
+
+from wilsonvox.estimators import ARCHITECTURES
+from wilsonvox.provenance.code import STAGES, SourceTree, stage_digest
+
+from .conftest import ROOT
+
+SOURCE = ROOT / "workflow/src"
+RESNET = ["resnet"]
+PLOTS = {stage for stage in STAGES if stage.startswith("plot_")}
+BEFORE_TRAINING = {"angular_coefficients", "generate_events", "ingest_events", "voxelize",
+                   "voxelize_sample"}  # fmt: skip
+AFTER_TRAINING = {"evaluate", "summarize", "measure", "plot_network", "plot_training",
+                  "plot_histograms", "plot_linearity", "plot_sensitivity"}  # fmt: skip
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """Stages whose digest differs after text was appended to, or replaced in, a file."""
+    copy = tmp_path / "src"
+    shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def digests():
+        source = SourceTree(copy)
+        return {stage: source.stage_digest(stage, RESNET) for stage in STAGES}
+
+    before = digests()
+
+    def edit(path, append="", replace=("", "")):
+        file = copy / "wilsonvox" / path
+        text = file.read_text() if file.exists() else ""
+        assert replace[0] in text
+        file.write_text(text.replace(*replace, 1) + append if replace[0] else text + append)
+        after = digests()
+        return {stage for stage in STAGES if after[stage] != before[stage]}
+
+    return edit
+
+
+CODE = "\n\n_NEW = 1\n"
+
+
+def test_every_stage_has_its_own_digest_and_they_are_quick():
+    start = time.perf_counter()
+    source = SourceTree(SOURCE)
+    digests = {stage: source.stage_digest(stage, RESNET) for stage in STAGES}
+    assert time.perf_counter() - start < 2  # 0.2 s where nothing else runs
+    assert len(set(digests.values())) == len(STAGES)
+    assert digests["train"] == stage_digest("train", RESNET)
+    assert source.stage_digest("train", []) != digests["train"]
+
+
+@pytest.mark.parametrize("module", ["events.py", "shards.py", "training.py", "voxels.py"])
+def test_comments_docstrings_and_layout_do_not_count(changed, module):
+    assert changed(module, append='\n\n# a comment\n"""A bare string."""\n\n\n') == set()
+    assert changed(module, replace=('"""', '"""Reworded. ')) == set()
+
+
+@pytest.mark.parametrize(
+    "path", ["cli/train.py", "cli/__init__.py", "config.py", "provenance/record.py",
+             "estimators/settings.py", "estimators/__init__.py", "report_table.py"],
+)  # fmt: skip
+def test_what_only_carries_values_does_not_count(changed, path):
+    assert changed(path, append=CODE) == set()
+
+
+def test_one_figure_draws_itself_again(changed):
+    assert changed("figures/linearity.py", append=CODE) == {"plot_linearity"}
+
+
+def test_style_draws_every_figure_again_and_nothing_else(changed):
+    assert changed("figures/style.py", append=CODE) == PLOTS
+
+
+def test_voxels_rerun_all_that_comes_after_them(changed):
+    # a figure of events or of the decay does not need images
+    stages = changed("voxels.py", append=CODE)
+    assert stages >= {"voxelize", "voxelize_sample", "train", "plot_voxels"} | AFTER_TRAINING
+    assert not stages & {"angular_coefficients", "generate_events", "ingest_events",
+                         "plot_topology", "plot_distributions"}  # fmt: skip
+
+
+def test_amplitudes_rerun_generated_events_but_not_external_ones(changed):
+    stages = changed("theory/amplitudes.py", append=CODE)
+    assert set(STAGES) - stages == {"ingest_events", "voxelize_sample", "plot_topology"}
+
+
+def test_data_files_count(changed):
+    inputs = next((SOURCE / "wilsonvox/theory").rglob("*.yaml"))
+    path = inputs.relative_to(SOURCE / "wilsonvox")
+    assert "angular_coefficients" in changed(path, append="\n# changed\n")
+
+
+def test_training_reruns_estimators_only(changed):
+    stages = changed("training.py", append=CODE)
+    assert stages >= {"train"} | AFTER_TRAINING
+    assert not stages & BEFORE_TRAINING
+
+
+def test_an_architecture_counts_for_its_own_estimators_only(changed, monkeypatch):
+    monkeypatch.setitem(ARCHITECTURES, "other", "wilsonvox.estimators.other")
+    assert changed("estimators/other.py", append=CODE) == set()
+    assert changed("estimators/resnet.py", append=CODE) == {"train"} | AFTER_TRAINING
+
+
+def test_ingestion_reruns_measurements_only(changed):
+    assert changed("kinematics.py", append=CODE) == {"ingest_events", "voxelize_sample", "measure"}
+
+
+PACKAGE = {
+    "__init__.py": "",
+    "cli/__init__.py": "",
+    "cli/train.py": "from wilsonvox.cli.shared import work\n",
+    "cli/shared.py": "from .. import direct\ndef work():\n    import wilsonvox.deep.lazy\n",
+    "direct.py": (
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    import wilsonvox.typing_only\n"
+        "else:\n    import wilsonvox.otherwise\n"
+        "class A:\n    def f(self):\n        if True:\n            from .deep import name\n"
+    ),
+    "deep/__init__.py": "name = 1\n",
+    "deep/lazy.py": "import wilsonvox.config, json\n",
+    "config.py": "import wilsonvox.hidden\n",
+    "hidden.py": "",
+    "otherwise.py": "",
+    "typing_only.py": "",
+    "unused.py": "",
+}
+
+
+def test_closure_follows_imports_wherever_they_stand(tmp_path):
+    for name, text in PACKAGE.items():
+        path = tmp_path / "wilsonvox" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert SourceTree(tmp_path).closure(["wilsonvox.cli.train"]) == [
+        "wilsonvox", "wilsonvox.deep", "wilsonvox.deep.lazy", "wilsonvox.direct",
+        "wilsonvox.otherwise",
+    ]  # fmt: skip
+
+
+def test_a_stage_without_its_module_is_an_error(tmp_path):
+    with pytest.raises(LookupError, match=r"'train': there is no module wilsonvox\.cli\.train"):
+        SourceTree(tmp_path).stage_digest("train")

@@ -1,0 +1,142 @@
+"""Which jobs a configuration needs: the DAG is built, nothing runs."""
+
+import pytest
+from snakemake_interface_common.exceptions import WorkflowError
+
+from .conftest import ROOT, by_rule
+
+EVERY_RULE = {
+    "angular_coefficients", "generate_events", "ingest_events", "voxelize", "voxelize_sample",
+    "train", "evaluate", "summarize", "measure", "plot_topology", "plot_distributions",
+    "plot_voxels", "plot_network", "plot_training", "plot_histograms", "plot_linearity",
+    "plot_linearity_unscaled", "plot_sensitivity",
+}  # fmt: skip
+
+
+def test_tiny_needs_every_rule(folder):
+    jobs = by_rule(folder.planned("tiny.yaml"))
+    # three points with train (two campaigns at one), validation and test, and one between
+    campaigns = 3 + 1 + 3 + 3 + 1
+    many = {"generate_events": campaigns, "voxelize": campaigns, "evaluate": 4}
+    assert jobs == dict.fromkeys(EVERY_RULE, 1) | many
+
+
+@pytest.mark.parametrize(
+    ("target", "rules"),
+    [
+        ("events", {"angular_coefficients", "generate_events", "ingest_events"}),
+        ("voxels", {"angular_coefficients", "generate_events", "ingest_events", "voxelize",
+                    "voxelize_sample"}),
+        ("models", {"angular_coefficients", "generate_events", "voxelize", "train"}),
+        ("measurements", {rule for rule in EVERY_RULE if not rule.startswith("plot")}),
+        ("figures", EVERY_RULE - {"ingest_events", "voxelize_sample", "measure"}),
+    ],
+)  # fmt: skip
+def test_named_targets_need_their_rules_only(folder, target, rules):
+    jobs = folder.planned("tiny.yaml", targets=(target,))
+    assert set(by_rule(jobs)) == rules | {target}
+
+
+def test_models_do_not_need_test_images(folder):
+    jobs = folder.planned("tiny.yaml", targets=("models",))
+    assert {job.wildcards.split("/")[0] for job in jobs if job.rule == "generate_events"} == {
+        "train",
+        "validation",
+    }
+
+
+def test_demo_is_the_default(folder):
+    default = folder.planned()
+    assert by_rule(default) == by_rule(folder.planned("config/demo.yaml"))
+    assert by_rule(default)["evaluate"] == 15
+    assert len(default) < 120
+
+
+def test_a_named_configuration_stands_for_itself(folder):
+    """Keys of the demo must not leak into it: paper has other points, images and estimators."""
+    jobs = folder.planned("config/paper.yaml")
+    assert {job.wildcards for job in jobs if job.rule == "train"} == {"b50_n24000/resnet34"}
+    trained = {job.wildcards.split("/")[1] for job in jobs if job.rule == "generate_events"}
+    assert "c9_-1.75" not in trained  # a point of the demo
+    assert len(trained) == 28
+
+
+def test_paper_stays_below_two_thousand_jobs(folder):
+    assert len(folder.planned("config/paper.yaml")) < 2000
+
+
+def test_one_value_on_the_command_line_changes_the_default(folder):
+    jobs = folder.planned(config={"run": "other", "measure": []})
+    assert by_rule(jobs)["generate_events"] == by_rule(folder.planned())["generate_events"]
+    assert "measure" not in by_rule(jobs)
+    run = folder.snakemake(
+        "-n", "-p", "--config", "seed=5", "--", "results/demo/events/test/c9_+0.00/000.root"
+    )
+    assert "--seed 5 " in run.stdout + run.stderr
+
+
+def test_more_images_specifications_and_estimators_multiply_only_their_jobs(folder):
+    def add(values):
+        values["images"]["b4_n100"] = {"bins": 4, "events_per_image": 100}
+        other = {"images": ["b8_n300", "b4_n100"]}
+        values["estimators"]["other"] = values["estimators"]["tiny"] | other
+
+    folder.configure(add)
+    jobs = by_rule(folder.planned("tiny.yaml"))
+    assert jobs["generate_events"] == 11
+    assert jobs["voxelize"] == 22
+    assert jobs["voxelize_sample"] == 2
+    assert jobs["train"] == jobs["measure"] == jobs["plot_linearity"] == 3
+    assert jobs["plot_sensitivity"] == 2
+    assert jobs["evaluate"] == 12
+
+
+def test_without_samples_nothing_is_measured(folder):
+    folder.configure(lambda values: values.update(samples_table=None))
+    rules = set(by_rule(folder.planned("tiny.yaml")))
+    assert EVERY_RULE - rules == {"ingest_events", "voxelize_sample", "measure"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda values: values.update(sede=3), "sede: .*did you mean 'seed'"),
+        (lambda values: values.update(measure=["ntupel"]), "did you mean 'ntuple'"),
+        (lambda values: values.update(samples_table="absent.tsv"), "absent.tsv: cannot be read"),
+        (lambda values: values["figures"].update(shown_points=[0.0, 1.0]), "no point with test"),
+    ],
+)
+def test_bad_configuration_is_one_clear_line(folder, change, message):
+    folder.configure(change)
+    with pytest.raises(WorkflowError, match=message) as caught:
+        folder.planned("tiny.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_configuration_on_the_command_line_has_no_traceback(folder):
+    folder.configure(lambda values: values.update(sede=3))
+    run = folder.snakemake("-n", "--configfile", "tiny.yaml")
+    assert run.returncode == 1
+    assert "tiny.yaml: sede: unknown key; did you mean 'seed'?" in run.stdout + run.stderr
+    assert "Traceback" not in run.stderr + run.stdout
+
+
+def test_missing_external_file_is_named(folder):
+    (folder.path / "samples.tsv").write_text("sample\tpath\nmine\tdata/absent.root\n")
+    run = folder.snakemake("-n", "--configfile", "tiny.yaml")
+    assert run.returncode == 1
+    assert "data/absent.root" in run.stderr + run.stdout
+
+
+def test_event_files_are_temporary_where_the_configuration_says_so(folder):
+    assert not any(job.has_temporary_output for job in folder.planned("tiny.yaml"))
+    jobs = folder.planned("tiny.yaml", config={"keep_event_files": False})
+    assert {job.rule for job in jobs if job.has_temporary_output} == {"generate_events"}
+
+
+def test_every_rule_has_log_benchmark_and_resources():
+    text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    for directive in ("log:", "benchmark:", "mem_mb=", "runtime=", "threads:", "non_empty=True"):
+        assert text.count(directive) >= len(EVERY_RULE), directive
+    assert "lambda" not in text
+    assert "checkpoint" not in text

@@ -1,0 +1,174 @@
+"""One small run through every rule, shared by all tests here; none of them changes it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from wilsonvox.events import iterate_events
+from wilsonvox.provenance import content_digest, read_record
+from wilsonvox.shards import Shard
+from wilsonvox.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, read_table
+
+from .conftest import TINY, Folder, by_rule, make_folder
+
+
+@pytest.fixture
+def edited(finished: Folder) -> Callable[..., list[Any]]:
+    """Jobs that the finished run would need after an edit of its configuration."""
+
+    def planned(change: Callable[[dict[str, Any]], object]) -> list[Any]:
+        configuration = finished.configure(change)
+        try:
+            return finished.planned(configuration.name)
+        finally:
+            finished.configure()
+
+    return planned
+
+
+def test_a_second_run_does_nothing(finished):
+    assert finished.planned("tiny.yaml") == []
+    run = finished.snakemake("--cores", "1", "--configfile", "tiny.yaml")
+    assert run.returncode == 0
+    assert "Nothing to be done" in run.stdout + run.stderr
+
+
+def test_every_output_carries_the_record_of_its_stage(finished):
+    results = finished.path / "results/tiny"
+    suffixes = {".root", ".npz", ".keras", ".parquet", ".json", ".pdf", ".png"}
+    outputs = [path for path in results.rglob("*") if path.suffix in suffixes]
+    assert len(outputs) == 50
+    for path in outputs:
+        record = read_record(path)
+        assert record is not None, path
+        assert record.command[0] == "wilsonvox"
+        assert str(finished.path) not in record.to_json(), path
+
+
+def test_figures_are_there_twice_and_belong_to_the_report(finished):
+    figures = finished.path / "results/tiny/figures"
+    pdf = {path.relative_to(figures).with_suffix("") for path in figures.rglob("*.pdf")}
+    png = {path.relative_to(figures).with_suffix("") for path in figures.rglob("*.png")}
+    assert pdf == png
+    assert len(pdf) == 9
+    run = finished.snakemake("--configfile", "tiny.yaml", "--report", "report.html")
+    assert run.returncode == 0, run.stdout + run.stderr
+    html = (finished.path / "report.html").read_text()
+    for path in png:
+        assert f"{path.name}.png" in html
+
+
+def test_shards_have_the_configured_images(finished):
+    shard = Shard.load(finished.path / "results/tiny/voxels/b8_n300/train/c9_-1.00/001.npz")
+    assert len(shard) == 6
+    assert shard.metadata.image.bins == 8
+    assert (shard.metadata.point, shard.metadata.campaign) == ("c9_-1.00", "001")
+
+
+def test_campaigns_of_one_point_differ(finished):
+    folder = finished.path / "results/tiny/events/train/c9_-1.00"
+    first, second = (next(iter(iterate_events(folder / f"{name}.root"))) for name in ("000", "001"))
+    assert not (first.q2[:100] == second.q2[:100]).any()
+
+
+def test_predictions_and_summary_follow_the_contract(finished):
+    folder = finished.path / "results/tiny/evaluation/b8_n300/tiny"
+    frame, metadata = read_table(folder / "interpolation/c9_-0.50.parquet", PREDICTION_COLUMNS)
+    assert metadata.estimator == "tiny"
+    assert len(frame) == 10
+    summary, _ = read_table(folder / "summary.parquet", SUMMARY_COLUMNS)
+    seen = dict(zip(summary["point"], summary["seen_in_training"], strict=True))
+    assert seen == {"c9_-2.00": True, "c9_-1.00": True, "c9_-0.50": False, "c9_+0.00": True}
+    assert (folder / "summary.csv").read_text().startswith("point,coefficient,true,")
+
+
+def test_measurement_of_the_external_file(finished):
+    path = finished.path / "results/tiny/measurements/b8_n300/tiny/ntuple.json"
+    content = json.loads(path.read_text())
+    assert content["n_images"] == 6
+    assert content["true_shifts"] == {"c9": -0.9}
+    assert content["estimator"] == "tiny"
+    assert {"value", "interval_68", "interval_95", "per_image"} <= set(
+        content["coefficients"]["c9"]
+    )
+
+
+def test_logs_and_times_of_every_job_are_kept(finished):
+    results = finished.path / "results/tiny"
+    logs = {path.relative_to(results / "logs").with_suffix("") for path in results.rglob("*.log")}
+    times = {
+        path.relative_to(results / "benchmarks").with_suffix("") for path in results.rglob("*.tsv")
+    }
+    assert logs == times
+    assert len(logs) == 41
+
+
+def test_the_same_campaign_again_has_the_same_content(finished, tmp_path):
+    folder = make_folder(tmp_path)
+    target = "results/tiny/events/train/c9_-1.00/001.root"
+    run = folder.snakemake(target, "--cores", "1", "--configfile", "tiny.yaml")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert content_digest(tmp_path / target) == content_digest(finished.path / target)
+
+
+def test_one_more_campaign_adds_its_own_jobs_and_what_is_made_of_all(edited):
+    def more(values):
+        values["points"][1]["n_images"]["train"] = 24 + 12
+
+    jobs = edited(more)
+    # 18 images were 12 + 6: the second campaign grows to 12, a third one is new
+    generated = {job.wildcards for job in jobs if job.rule == "generate_events"}
+    assert generated == {"train/c9_-1.00/001", "train/c9_-1.00/002"}
+    assert by_rule(jobs)["voxelize"] == 2
+    assert by_rule(jobs)["train"] == 1
+    assert "angular_coefficients" not in by_rule(jobs)
+
+
+def test_one_more_test_point_trains_nothing(edited):
+    jobs = by_rule(edited(lambda values: values["points"][2]["shifts"].update(c9=[-0.5, -0.2])))
+    assert jobs == dict.fromkeys(
+        ("generate_events", "voxelize", "evaluate", "summarize", "measure", "plot_linearity",
+         "plot_linearity_unscaled", "plot_sensitivity"), 1,
+    )  # fmt: skip
+
+
+def test_a_learning_rate_trains_again_and_generates_nothing(edited):
+    def faster(values):
+        values["estimators"]["tiny"]["training"]["learning_rate"] = 0.02
+
+    rules = set(by_rule(edited(faster)))
+    assert "train" in rules
+    assert not rules & {"generate_events", "voxelize", "plot_voxels", "ingest_events"}
+
+
+def test_another_seed_generates_everything_again(edited):
+    jobs = by_rule(edited(lambda values: values.update(seed=8)))
+    assert jobs["generate_events"] == jobs["voxelize"] == 11
+    assert not set(jobs) & {"angular_coefficients", "ingest_events", "plot_topology"}
+
+
+def test_a_new_estimator_trains_alone(edited):
+    def add(values):
+        other = {"network": TINY["estimators"]["tiny"]["network"] | {"dense_units": 5}}
+        values["estimators"]["other"] = values["estimators"]["tiny"] | other
+
+    jobs = edited(add)
+    assert {job.wildcards for job in jobs if job.rule == "train"} == {"b8_n300/other"}
+    assert by_rule(jobs)["evaluate"] == 4
+    assert not set(by_rule(jobs)) & {"generate_events", "voxelize"}
+
+
+def test_a_changed_external_file_is_read_again(finished, tmp_path):
+    source = finished.path / "samples.tsv"
+    kept = source.read_text()
+    copy = tmp_path / "mine.root"
+    shutil.copy(finished.path / "resources/evtgen/basf2_ntuple_b0_dc9_-0.90.root", copy)
+    source.write_text(kept.replace("resources/evtgen/basf2_ntuple_b0_dc9_-0.90.root", str(copy)))
+    try:
+        rules = set(by_rule(finished.planned("tiny.yaml")))
+    finally:
+        source.write_text(kept)
+    assert rules == {"ingest_events", "voxelize_sample", "measure"}

@@ -1,0 +1,283 @@
+rule plot_topology:
+    """Draw the decay and its angles."""
+    output:
+        pdf=ensure("<results>/figures/topology.pdf", non_empty=True),
+        png=report(
+            ensure("<results>/figures/topology.png", non_empty=True),
+            caption="../report/topology.rst",
+            category="The decay",
+            labels={"figure": "topology"},
+        ),
+    log:
+        "<logs>/plot_topology.log",
+    benchmark:
+        "<benchmarks>/plot_topology.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        code=code("plot_topology"),
+    shell:
+        "wilsonvox plot topology"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule plot_distributions:
+    """Draw the four distributions at the two shown points."""
+    input:
+        events=shown_events,
+    output:
+        pdf=ensure("<results>/figures/distributions.pdf", non_empty=True),
+        png=report(
+            ensure("<results>/figures/distributions.png", non_empty=True),
+            caption="../report/distributions.rst",
+            category="The decay",
+            labels={"figure": "distributions"},
+        ),
+    log:
+        "<logs>/plot_distributions.log",
+    benchmark:
+        "<benchmarks>/plot_distributions.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        events=event_words,
+        q2=distribution_words,
+        code=code("plot_distributions"),
+    shell:
+        "wilsonvox plot distributions {params.events:q} {params.q2:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule plot_voxels:
+    """Draw one voxel image of each of the two shown points in 3D."""
+    input:
+        shards=shown_shards,
+    output:
+        pdf=ensure("<results>/figures/{image}/voxels.pdf", non_empty=True),
+        png=report(
+            ensure("<results>/figures/{image}/voxels.png", non_empty=True),
+            caption="../report/voxels.rst",
+            category="Images",
+            labels={"figure": "voxels", "image": "{image}"},
+        ),
+    log:
+        "<logs>/plot_voxels/{image}.log",
+    benchmark:
+        "<benchmarks>/plot_voxels/{image}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        shards=shard_words,
+        code=code("plot_voxels"),
+    shell:
+        "wilsonvox plot voxels {params.shards:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule plot_network:
+    """Draw the network's topology."""
+    input:
+        model=MODEL,
+    output:
+        pdf=ensure("<results>/figures/{image}/{estimator}/network.pdf", non_empty=True),
+        png=report(
+            ensure(
+                "<results>/figures/{image}/{estimator}/network.png", non_empty=True
+            ),
+            caption="../report/network.rst",
+            category="Training",
+            labels={
+                "figure": "network",
+                "image": "{image}",
+                "estimator": "{estimator}",
+            },
+        ),
+    log:
+        "<logs>/plot_network/{image}/{estimator}.log",
+    benchmark:
+        "<benchmarks>/plot_network/{image}/{estimator}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        code=code("plot_network"),
+    shell:
+        "wilsonvox plot network --model {input.model:q} --title {wildcards.estimator}"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule plot_training:
+    """Draw the training curves."""
+    input:
+        history=HISTORY,
+    output:
+        pdf=ensure("<results>/figures/{image}/{estimator}/training.pdf", non_empty=True),
+        png=report(
+            ensure(
+                "<results>/figures/{image}/{estimator}/training.png", non_empty=True
+            ),
+            caption="../report/training.rst",
+            category="Training",
+            labels={
+                "figure": "training",
+                "image": "{image}",
+                "estimator": "{estimator}",
+            },
+        ),
+    log:
+        "<logs>/plot_training/{image}/{estimator}.log",
+    benchmark:
+        "<benchmarks>/plot_training/{image}/{estimator}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        loss=loss,
+        code=code("plot_training"),
+    shell:
+        "wilsonvox plot training --history {input.history:q} --model {wildcards.estimator} --loss {params.loss}"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule plot_histograms:
+    """Draw histograms of the predictions at the two shown points."""
+    input:
+        predictions=shown_predictions,
+    output:
+        pdf=ensure(
+            "<results>/figures/{image}/{estimator}/histograms.pdf", non_empty=True
+        ),
+        png=report(
+            ensure(
+                "<results>/figures/{image}/{estimator}/histograms.png", non_empty=True
+            ),
+            caption="../report/histograms.rst",
+            category="Results",
+            labels={
+                "figure": "histograms",
+                "image": "{image}",
+                "estimator": "{estimator}",
+            },
+        ),
+    log:
+        "<logs>/plot_histograms/{image}/{estimator}.log",
+    benchmark:
+        "<benchmarks>/plot_histograms/{image}/{estimator}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        predictions=prediction_words,
+        code=code("plot_histograms"),
+    shell:
+        "wilsonvox plot histograms {params.predictions:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule plot_linearity:
+    """Draw mean prediction against true value, errors scaled by 1/√N."""
+    input:
+        summary=SUMMARY,
+    output:
+        pdf=ensure(
+            "<results>/figures/{image}/{estimator}/linearity.pdf", non_empty=True
+        ),
+        png=report(
+            ensure(
+                "<results>/figures/{image}/{estimator}/linearity.png", non_empty=True
+            ),
+            caption="../report/linearity.rst",
+            category="Results",
+            labels={
+                "figure": "linearity, errors of the mean",
+                "image": "{image}",
+                "estimator": "{estimator}",
+            },
+        ),
+    log:
+        "<logs>/plot_linearity/{image}/{estimator}.log",
+    benchmark:
+        "<benchmarks>/plot_linearity/{image}/{estimator}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        code=code("plot_linearity"),
+    shell:
+        "wilsonvox plot linearity --summary {input.summary:q} --scaled"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule plot_linearity_unscaled:
+    """Draw mean prediction against true value, errors of one image."""
+    input:
+        summary=SUMMARY,
+    output:
+        pdf=ensure(
+            "<results>/figures/{image}/{estimator}/linearity_unscaled.pdf",
+            non_empty=True,
+        ),
+        png=report(
+            ensure(
+                "<results>/figures/{image}/{estimator}/linearity_unscaled.png",
+                non_empty=True,
+            ),
+            caption="../report/linearity_unscaled.rst",
+            category="Results",
+            labels={
+                "figure": "linearity, errors of one image",
+                "image": "{image}",
+                "estimator": "{estimator}",
+            },
+        ),
+    log:
+        "<logs>/plot_linearity_unscaled/{image}/{estimator}.log",
+    benchmark:
+        "<benchmarks>/plot_linearity_unscaled/{image}/{estimator}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        code=code("plot_linearity"),
+    shell:
+        "wilsonvox plot linearity --summary {input.summary:q} --unscaled"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule plot_sensitivity:
+    """Draw σ against the true value beside the Cramér–Rao bound, all estimators."""
+    input:
+        summaries=image_summaries,
+    output:
+        pdf=ensure("<results>/figures/{image}/sensitivity.pdf", non_empty=True),
+        png=report(
+            ensure("<results>/figures/{image}/sensitivity.png", non_empty=True),
+            caption="../report/sensitivity.rst",
+            category="Results",
+            labels={"figure": "sensitivity", "image": "{image}", "estimator": "all"},
+        ),
+    log:
+        "<logs>/plot_sensitivity/{image}.log",
+    benchmark:
+        "<benchmarks>/plot_sensitivity/{image}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        summaries=summary_words,
+        code=code("plot_sensitivity"),
+    shell:
+        "wilsonvox plot sensitivity {params.summaries:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
