@@ -102,8 +102,8 @@ def _imports(node: ast.AST, package: str) -> Iterator[str]:
         yield base
         yield from (f"{base}.{alias.name}" for alias in node.names)
     elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-        for child in node.orelse:
-            yield from _imports(child, package)
+        for statement in node.orelse:
+            yield from _imports(statement, package)
     else:
         for child in ast.iter_child_nodes(node):
             yield from _imports(child, package)
