@@ -46,7 +46,9 @@ class _LazyGroup(click.Group):
 
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             close = difflib.get_close_matches(args[0], list(COMMANDS), n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(COMMANDS)}"
+            hint = (
+                f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(COMMANDS)}"
+            )
             raise UserError(f"unknown command {args[0]!r}{hint}")
         return super().resolve_command(ctx, args)
 
@@ -72,6 +74,9 @@ def run(arguments: list[str]) -> int:
     try:
         result: Any = cli.main(args=arguments, prog_name="wilsonvox", standalone_mode=False)
         return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
     except UserError as error:
         click.echo(f"wilsonvox: error: {' '.join(str(error).split())}", err=True)
     except click.ClickException as error:
