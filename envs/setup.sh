@@ -52,6 +52,7 @@ if ! grep -qsF "$here/.venv/bin/python" .venv/bin/snakemake ||
 fi
 VIRTUAL_ENV=$here/.venv
 export VIRTUAL_ENV
+echo "setup: installing $lock into .venv/"
 # Snakemake starts many short processes: each would compile what has no bytecode
 "$uv" pip sync --quiet --require-hashes --compile-bytecode "$lock"
 "$uv" pip install --quiet --no-deps --no-build-isolation --editable .
