@@ -37,7 +37,7 @@ else
     uv=.uv/bin/uv
     if [ ! -x "$uv" ] || ! "$uv" --version >/dev/null 2>&1; then
         "$python" -m venv --clear .uv
-        .uv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$uv_version" ||
+        .uv/bin/python -m pip install -qq --disable-pip-version-check "uv==$uv_version" ||
             fail "cannot install uv $uv_version with pip; is there a network?"
     fi
 fi
