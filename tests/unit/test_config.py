@@ -3,7 +3,6 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from wilsonvox.cli import run
 from wilsonvox.cli.options import option_words
@@ -12,7 +11,8 @@ from wilsonvox.config import load_configuration, load_samples, measured_samples,
 from wilsonvox.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-CONFIGURATIONS = sorted((ROOT / "config").glob("*.yaml"))
+# by name, because users keep their own beside them
+CONFIGURATIONS = [ROOT / "config" / name for name in ("demo.yaml", "paper.yaml")]
 
 MINIMAL = {
     "run": "small",
@@ -249,9 +249,3 @@ def test_every_key_is_documented():
     keys = {key for model in models for key in model.get("properties", ())}
     keys |= set(schemas()["samples.schema.json"]["properties"])
     assert [key for key in sorted(keys) if f"`{key}`" not in text] == []
-
-
-def test_configurations_name_every_unit_and_key_they_use():
-    for path in CONFIGURATIONS:
-        assert "GeV²" in path.read_text()
-        assert isinstance(yaml.safe_load(path.read_text()), dict)

@@ -19,7 +19,9 @@ COEFFICIENTS = ("c7", "c9", "c10", "c7p", "c9p", "c10p")
 SPLITS = ("train", "validation", "test", "interpolation")
 """Uses of a campaign; no point of `interpolation` has training images."""
 
-_TERM = re.compile(rf"({'|'.join(sorted(COEFFICIENTS, key=len, reverse=True))})_([+-]\d+\.\d{{2,}})")
+_TERM = re.compile(
+    rf"({'|'.join(sorted(COEFFICIENTS, key=len, reverse=True))})_([+-]\d+\.\d{{2,}})"
+)
 
 
 def _format_shift(value: float) -> str:
@@ -48,7 +50,9 @@ def point_label(shifts: Mapping[str, float]) -> str:
             if unknown
             else "a point needs at least one coefficient, such as c9: -0.9"
         )
-    return "__".join(f"{name}_{_format_shift(shifts[name])}" for name in COEFFICIENTS if name in shifts)
+    return "__".join(
+        f"{name}_{_format_shift(shifts[name])}" for name in COEFFICIENTS if name in shifts
+    )
 
 
 def parse_point(label: str) -> dict[str, float]:
