@@ -47,15 +47,22 @@ def show(folder, capsys):
 
 def test_means_over_trained_points_those_between_and_all(results, capsys):
     lines = show(results, capsys)
-    assert ["net", "b50", "δC9", "trained", "2", "-0.0100", "0.0300", "2.00"] in lines
+    assert ["net", "δC9", "trained", "2", "-0.0100", "0.0300", "2.00"] in lines
     assert ["δC9", "between", "1", "+0.0500", "0.0500", "3.00"] in lines
     assert ["δC9", "all", "3", "+0.0100", "0.0367", "2.33"] in lines
+
+
+def test_several_image_specifications_have_a_column(results, capsys):
+    write_summary(results / "evaluation/b20/net/summary.parquet", [(0.0, True, 0.0, 1.0)])
+    lines = show(results, capsys)
+    assert ["net", "b20", "δC9", "trained", "1", "+0.0000", "0.0000", "1.00"] in lines
+    assert ["net", "b50", "δC9", "trained", "2", "-0.0100", "0.0300", "2.00"] in lines
 
 
 def test_measured_value_stands_beside_the_truth(results, capsys):
     lines = show(results, capsys)
     assert [
-        "mine", "net", "b50", "2", "δC9", "=", "-0.800", "[-0.850,", "-0.750]", "-0.90", "+2.0σ",
+        "mine", "net", "2", "δC9", "=", "-0.800", "[-0.850,", "-0.750]", "-0.90", "+2.0σ",
     ] in lines  # fmt: skip
     assert ["report", "none", "yet:", "make", "report"] in lines
 
@@ -79,7 +86,7 @@ def test_values_that_are_not_known_are_dashes(results, capsys):
         json.dumps({"coefficients": {"c9": result}, "n_images": 1, "true_shifts": None})
     )
     lines = show(results, capsys)
-    assert ["mine", "net", "b50", "1", "δC9", "=", "–", "[–,", "-0.700]", "–", "–"] in lines
+    assert ["mine", "net", "1", "δC9", "=", "–", "[–,", "-0.700]", "–", "–"] in lines
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,18 @@ def _aligned(rows: Rows, left: int) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
+def _table(title: str, columns: Sequence[str], rows: Rows, left: int) -> list[str]:
+    """A titled table; the column of image specifications moves to the title if there is one."""
+    column = columns.index("image")
+    images = {row[column] for row in rows} - {""}
+    if len(images) == 1:
+        title += f" ({images.pop()})"
+        left -= 1
+        columns = [*columns[:column], *columns[column + 1 :]]
+        rows = [[*row[:column], *row[column + 1 :]] for row in rows]
+    return [title, "", *_aligned([columns, *rows], left), ""]
+
+
 def _shift(coefficient: str) -> str:
     return f"δC{coefficient[1:].replace('p', '′')}"
 
@@ -117,22 +129,19 @@ def run_table(run: Path) -> str:
 
     lines: list[str] = []
     if summaries:
-        columns = ("estimator", "image", "shift", "points", "n", "bias", "|bias|", "σ/bound")
-        lines += [
-            "Ensembles of test images: bias and σ / Cramér–Rao bound, means over n points",
-            "(trained values, values between them that were never trained on, and all)",
-            "",
-            *_aligned([columns, *summaries], left=4),
-            "",
-        ]
+        lines += _table(
+            "Ensembles of test images: means over n points",
+            ("estimator", "image", "shift", "points", "n", "bias", "|bias|", "σ/bound"),
+            summaries,
+            left=4,
+        )
     if measurements:
-        header = ("sample", "estimator", "image", "images", "measured [68 %]", "true", "pull")
-        lines += [
-            "Measured samples (generator level, statistical errors only)",
-            "",
-            *_aligned([header, *measurements], left=3),
-            "",
-        ]
+        lines += _table(
+            "Measured samples: generator level, statistical errors",
+            ("sample", "estimator", "image", "images", "measured [68 %]", "true", "pull"),
+            measurements,
+            left=3,
+        )
     if figures:
         lines.append(f"figures  {run / 'figures'} ({len(figures)}, each as PDF and PNG)")
     report = run / "report.html"
