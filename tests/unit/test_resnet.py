@@ -112,6 +112,16 @@ def test_pool_size_one_leaves_the_pooling_out():
     assert model.get_layer("conv2_block1_out").output.shape[1:] == (4, 4, 4, 4)
 
 
+def test_average_pooling_is_a_choice():
+    changes = {"pooling": "average", "pool_size": 4, "pool_stride": 4}
+    model = build((8, 8, 8, 1), 1, SMALL.model_copy(update=changes))
+    assert not _layers(model, "MaxPooling3D")
+    pool = model.get_layer("pool1_pool")
+    assert pool.output.shape[1:] == (1, 1, 1, 4)
+    images = np.random.default_rng(1).random((1, 4, 4, 4, 4), dtype=np.float32)
+    np.testing.assert_allclose(pool(images)[0, 0, 0, 0], images.mean(axis=(0, 1, 2, 3)), rtol=1e-5)
+
+
 def test_shortcuts_carry_the_input():
     model = build((8, 8, 8, 1), 1, SMALL)
     for layer in model.layers:

@@ -64,8 +64,9 @@ def stack(x: Any, filters: int, blocks: int, stride: int, momentum: float, name:
 def build(shape: tuple[int, int, int, int], n_outputs: int, settings: NetworkSettings) -> Any:
     """A 3D residual network that maps images to shifts; its defaults are the papers' ResNet-34.
 
-    A first convolution, batch normalisation, ReLU, max pooling, stacks of basic blocks of which
-    each but the first halves the image, global average pooling, flatten, dense, dropout, dense.
+    A first convolution, batch normalisation, ReLU, pooling (the papers': max), stacks of basic
+    blocks of which each but the first halves the image, global average pooling, flatten, dense,
+    dropout, dense.
 
     What it can represent: any smooth function of the image whose features lie within the receptive
     field. What it cannot, or hardly: *where* in angle a feature lies. Convolutions know the place
@@ -77,7 +78,7 @@ def build(shape: tuple[int, int, int, int], n_outputs: int, settings: NetworkSet
     Args:
         shape: (bins, bins, bins, 1) of one image; axes cos_theta_mu, cos_theta_k, chi.
         n_outputs: number of shifts to predict.
-        settings: all sizes. A `pool_size` of 1 leaves the max pooling out.
+        settings: all sizes. A `pool_size` of 1 leaves the pooling out.
 
     Returns:
         keras.Model: not compiled, made of Keras's own layers only, float32 in and out. Its name is
@@ -98,7 +99,8 @@ def build(shape: tuple[int, int, int, int], n_outputs: int, settings: NetworkSet
     )
     x = layers.Activation("relu", name="conv1_relu")(x)
     if settings.pool_size > 1:
-        x = layers.MaxPooling3D(
+        pooling = {"max": layers.MaxPooling3D, "average": layers.AveragePooling3D}
+        x = pooling[settings.pooling](
             settings.pool_size, strides=settings.pool_stride, padding="same", name="pool1_pool"
         )(x)
     sizes = zip(settings.filters, settings.blocks, strict=True)

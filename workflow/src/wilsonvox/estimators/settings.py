@@ -19,8 +19,11 @@ class NetworkSettings(_Settings):
     stem_filters: PositiveInt = Field(default=64, description="filters of the first convolution")
     stem_kernel: PositiveInt = Field(default=7, description="its kernel size, in voxels")
     stem_stride: PositiveInt = Field(default=2, description="its stride, in voxels")
-    pool_size: PositiveInt = Field(default=3, description="size of the max pooling after it")
-    pool_stride: PositiveInt = Field(default=2, description="stride of that pooling")
+    pooling: Literal["max", "average"] = Field(
+        default="max", description="kind of the pooling after it"
+    )
+    pool_size: PositiveInt = Field(default=3, description="size of that pooling, in cells; 1: none")
+    pool_stride: PositiveInt = Field(default=2, description="its stride")
     filters: tuple[PositiveInt, ...] = Field(
         default=(64, 128, 256, 512), description="filters of each stack of residual blocks"
     )
@@ -62,7 +65,7 @@ class TrainingSettings(_Settings):
         default=20, description="epochs without a better validation loss before stopping"
     )
     mixed_precision: bool = Field(
-        default=False, description="compute in float16 on a GPU, in bfloat16 on a CPU"
+        default=False, description="compute in float16 on a GPU; a CPU stays with float32"
     )
 
 
