@@ -48,8 +48,7 @@ def test_models_do_not_need_test_images(folder):
 def test_demo_is_the_default(folder):
     default = folder.planned()
     assert by_rule(default) == by_rule(folder.planned("config/demo.yaml"))
-    assert by_rule(default)["evaluate"] == 15
-    assert len(default) < 120
+    assert by_rule(default)["evaluate"] >= 9 + 4  # trained points and those between
 
 
 def test_a_named_configuration_stands_for_itself(folder):
