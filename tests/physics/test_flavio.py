@@ -34,8 +34,8 @@ def flavio():
         return pytest.importorskip("flavio")
 
 
-def flavio_coefficients(q2, m_kpi, wilson, inputs):
-    """flavio's J_i, in our order and signs, for our Wilson coefficients, masses, form factors."""
+def flavio_helicity(q2, m_kpi, wilson, inputs):
+    """flavio's helicity amplitudes for our Wilson coefficients, masses and form factors."""
     from flavio.physics.bdecays import angular
 
     factors = {
@@ -45,10 +45,27 @@ def flavio_coefficients(q2, m_kpi, wilson, inputs):
     coefficients = {"v": wilson["c9"], "a": wilson["c10"], "7": wilson["c7"]}
     coefficients |= {"vp": wilson["c9p"], "ap": wilson["c10p"], "7p": wilson["c7p"]}
     coefficients |= dict.fromkeys(("s", "p", "sp", "pp", "t", "tp"), 0)
-    m_b, m_muon = inputs.m_b_gev, inputs.m_muon_gev
-    helicity = angular.helicity_amps_v(
-        q2, inputs.m_b_meson_gev, m_kpi, m_b, 0, m_muon, m_muon, factors, coefficients, 1.0
+    m_muon = inputs.m_muon_gev
+    return angular.helicity_amps_v(
+        q2,
+        inputs.m_b_meson_gev,
+        m_kpi,
+        inputs.m_b_gev,
+        0,
+        m_muon,
+        m_muon,
+        factors,
+        coefficients,
+        1.0,
     )
+
+
+def flavio_coefficients(q2, m_kpi, wilson, inputs):
+    """flavio's J_i, in our order and signs, for our Wilson coefficients, masses, form factors."""
+    from flavio.physics.bdecays import angular
+
+    helicity = flavio_helicity(q2, m_kpi, wilson, inputs)
+    m_b, m_muon = inputs.m_b_gev, inputs.m_muon_gev
     result = angular.angularcoeffs_general_v(
         helicity, q2, inputs.m_b_meson_gev, m_kpi, m_b, 0, m_muon, m_muon
     )
@@ -66,16 +83,48 @@ def ours(q2, m_kpi, wilson, inputs):
     return (reduced * kinematic_factors(q2, lam, beta2))[0]
 
 
-@pytest.mark.parametrize(("q2", "m_kpi"), POINTS)
-@pytest.mark.usefixtures("flavio")
-def test_angular_coefficients_equal_flavios(inputs, q2, m_kpi):
-    rng = np.random.default_rng(int(q2 * 100))
+def random_coefficients(seed):
+    rng = np.random.default_rng(seed)
     names = ("c7", "c9", "c10", "c7p", "c9p", "c10p")
     scales = (0.3, 4, 4, 0.1, 1, 1)
-    wilson = {
+    return {
         name: complex(scale * rng.normal(), scale * rng.normal())
         for name, scale in zip(names, scales, strict=True)
     }
+
+
+@pytest.mark.parametrize(("q2", "m_kpi"), POINTS)
+@pytest.mark.usefixtures("flavio")
+def test_amplitudes_equal_flavios(inputs, q2, m_kpi):
+    from flavio.physics.bdecays import angular
+
+    wilson = random_coefficients(int(q2 * 1000))
+    theirs = flavio_helicity(q2, m_kpi, wilson, inputs)
+    at, mass = np.array(q2), np.array(m_kpi)
+    mine = amplitudes(at, mass, {name: np.array(v) for name, v in wilson.items()}, inputs)
+    root_lambda = np.sqrt(phase_space(at, mass, inputs)[0])
+    transversity = {
+        "0_L": mine.zero_left,
+        "0_R": mine.zero_right,
+        "para_L": mine.para_left,
+        "para_R": mine.para_right,
+        "perp_L": root_lambda * mine.perp_left,
+        "perp_R": root_lambda * mine.perp_right,
+    }
+    helicity = angular.transversity_to_helicity(transversity)
+    largest = max(abs(helicity[key]) for key in helicity)
+    # one constant for all amplitudes and points: the normalisation N
+    scale = 4.0
+    for key, value in helicity.items():
+        assert abs(complex(value) / scale - theirs[key]) < 1e-9 * largest, key
+    time = abs(root_lambda * mine.time) / abs(theirs["P"])
+    assert time == pytest.approx(2 * q2**0.5 / inputs.m_muon_gev, rel=1e-9)
+
+
+@pytest.mark.parametrize(("q2", "m_kpi"), POINTS)
+@pytest.mark.usefixtures("flavio")
+def test_angular_coefficients_equal_flavios(inputs, q2, m_kpi):
+    wilson = random_coefficients(int(q2 * 100))
     theirs = flavio_coefficients(q2, m_kpi, wilson, inputs)
     mine = ours(q2, m_kpi, {name: np.array(value) for name, value in wilson.items()}, inputs)
     # our constant in front is free; it must be the same for all q2, m_kpi (next test) and J_i
