@@ -14,7 +14,7 @@ BIN := .venv/bin
 SNAKEMAKE = $(BIN)/snakemake --profile profiles/local --cores $(CORES) --configfile $(CONFIG)
 REPORT = results/$(RUN)/report.html
 
-.PHONY: help setup demo run report test test-slow lint format lock clean
+.PHONY: help setup demo run report test test-slow bench lint format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ test: setup  ## run the tests, but for the slow ones
 
 test-slow: setup  ## run the tests that need long statistics or real training
 	$(BIN)/python -m pytest -m slow
+
+bench: setup  ## rates of generating, writing, reading and voxelizing, beside a peer
+	@$(BIN)/python tests/bench/bench_stages.py
 
 lint: setup  ## ruff, mypy, snakefmt and snakemake --lint
 	$(BIN)/ruff check

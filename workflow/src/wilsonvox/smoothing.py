@@ -1,0 +1,138 @@
+"""Polynomials through points with errors, of the degree that the points ask for.
+
+Values, errors and shifts are dimensionless; arrays are float64.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SmoothFit:
+    """A polynomial on [low, high], as a Legendre series in x = (2δ − low − high) / (high − low).
+
+    coefficients: shape (degree + 1,); covariance: their covariance, same order, squared.
+    scatter: standard deviation of points about the curve beyond their own errors (0 if none seen).
+    chi2, ndf: χ² of the points without that scatter, and its degrees of freedom.
+    """
+
+    low: float
+    high: float
+    coefficients: Array
+    covariance: Array
+    scatter: float
+    chi2: float
+    ndf: int
+
+    @property
+    def degree(self) -> int:
+        """Degree of the polynomial."""
+        return len(self.coefficients) - 1
+
+    def _scaled(self, shift: ArrayLike) -> Array:
+        return (2 * np.asarray(shift, dtype=float) - self.low - self.high) / (self.high - self.low)
+
+    def __call__(self, shift: ArrayLike) -> Array:
+        """The curve at `shift`, same shape."""
+        return np.asarray(legendre.legval(self._scaled(shift), self.coefficients))
+
+    def derivative(self, shift: ArrayLike) -> Array:
+        """Derivative of the curve with respect to the shift, same shape."""
+        slope = legendre.legval(self._scaled(shift), legendre.legder(self.coefficients))
+        return np.asarray(slope * 2 / (self.high - self.low))
+
+    def variance(self, shift: ArrayLike) -> Array:
+        """Squared uncertainty of the curve at `shift`: the fit's own, plus the squared scatter."""
+        scaled = self._scaled(shift)
+        basis = legendre.legvander(scaled, self.degree).reshape(*scaled.shape, -1)
+        fitted = np.einsum("...i,ij,...j->...", basis, self.covariance, basis)
+        return np.asarray(fitted + self.scatter**2)
+
+
+def weighted_fit(basis: Array, y: Array, variance: Array) -> tuple[Array, Array, float]:
+    """Weighted least squares: coefficients, their covariance, χ²."""
+    weighted = basis / np.sqrt(variance)[:, None]
+    covariance = np.linalg.inv(weighted.T @ weighted)
+    coefficients = covariance @ (weighted.T @ (y / np.sqrt(variance)))
+    chi2 = float(np.sum((y - basis @ coefficients) ** 2 / variance))
+    return coefficients, np.asarray(covariance, dtype=float), chi2
+
+
+def _excess_variance(basis: Array, y: Array, error: Array) -> float:
+    """τ² for which χ²(error² + τ²) equals its degrees of freedom; 0 where it never exceeds them.
+
+    The estimate of R. C. Paule and J. Mandel, J. Res. Natl. Bur. Stand. 87 (1982) 377.
+    """
+    from scipy.optimize import brentq
+
+    ndf = len(y) - int(basis.shape[1])
+
+    def excess(variance: float) -> float:
+        return weighted_fit(basis, y, np.asarray(error**2 + variance))[2] - ndf
+
+    if ndf < 1 or excess(0.0) <= 0:
+        return 0.0
+    upper = float(np.var(y)) + float(np.max(error)) ** 2
+    while excess(upper) > 0:
+        upper *= 2
+    return float(brentq(excess, 0.0, upper, rtol=1e-6))
+
+
+def fit_smooth(
+    shift: ArrayLike,
+    y: ArrayLike,
+    error: ArrayLike,
+    maximum_degree: int,
+    minimum_degree: int = 0,
+) -> SmoothFit:
+    """Polynomial through points (shift, y ± error) of the degree that the points ask for.
+
+    Each degree up to `maximum_degree`, but at most half the number of points less one, is fitted
+    by weighted least squares with a scatter τ added in quadrature to the errors; the one of
+    smallest AICc = −2 ln L + 2k + 2k(k + 1)/(n − k − 1) is taken (Hurvich and Tsai, Biometrika 76
+    (1989) 297), k = degree + 1.
+
+    Args:
+        shift: true shifts, shape (n,).
+        y: values, shape (n,).
+        error: their standard errors, positive, shape (n,).
+        maximum_degree: highest degree tried.
+        minimum_degree: lowest degree tried.
+
+    Returns:
+        The fit over [min(shift), max(shift)].
+    """
+    points = np.asarray(shift, dtype=float)
+    values = np.asarray(y, dtype=float)
+    errors = np.asarray(error, dtype=float)
+    low, high = float(points.min()), float(points.max())
+    scaled = (2 * points - low - high) / (high - low)
+    distinct = len(np.unique(points))
+    highest = max(min(maximum_degree, distinct // 2 - 1), minimum_degree)
+    best: tuple[float, SmoothFit] | None = None
+    for degree in range(minimum_degree, highest + 1):
+        basis: Array = np.asarray(legendre.legvander(scaled, degree), dtype=float)
+        scatter2 = _excess_variance(basis, values, errors)
+        variance = errors**2 + scatter2
+        coefficients, covariance, chi2 = weighted_fit(basis, values, variance)
+        k = degree + 1
+        penalty = 2 * k + 2 * k * (k + 1) / max(len(points) - k - 1, 1)
+        criterion = float(np.sum(np.log(variance))) + chi2 + penalty
+        if best is None or criterion < best[0]:
+            fit = SmoothFit(
+                low=low,
+                high=high,
+                coefficients=coefficients,
+                covariance=covariance,
+                scatter=float(np.sqrt(scatter2)),
+                chi2=weighted_fit(basis, values, errors**2)[2],
+                ndf=len(points) - k,
+            )
+            best = (criterion, fit)
+    assert best is not None
+    return best[1]
