@@ -22,7 +22,7 @@ help:  ## list the targets
 setup: .venv/setup.stamp  ## make the locked environment in .venv/
 
 # a checkout that was moved, another lock file or interpreter needs another environment
-ifneq ($(PYTHON)$(shell cat .venv/setup.stamp 2>/dev/null),$(CURDIR) $(LOCK))
+ifneq ($(filter command,$(origin PYTHON))$(shell cat .venv/setup.stamp 2>/dev/null),$(CURDIR) $(LOCK))
 .PHONY: .venv/setup.stamp
 endif
 
