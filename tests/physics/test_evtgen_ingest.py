@@ -215,3 +215,22 @@ def test_resources_are_small_and_made_by_their_script(tmp_path):
         [sys.executable, script, "--help"], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert "SOURCE" in shown.stdout
+
+
+def test_antiparticles_under_a_neutral_name_are_found_out(tmp_path, capsys):
+    """Nothing in a flat file tells the flavour but the physics: A_FB at high q2."""
+    import shutil
+
+    from wilsonvox.cli import run
+
+    path = tmp_path / "decays.root"
+    shutil.copy("resources/evtgen/evtgen_btosllnpr_antib0_dc9_0.00.root", path)
+    out = tmp_path / "events.root"
+    assert run(["ingest", "--events", str(path), "--out", str(out)]) == 1
+    error = capsys.readouterr().err
+    assert "give --flavour B0bar" in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+    assert run(["ingest", "--events", str(path), "--flavour", "B0bar", "--out", str(out)]) == 0
+    # who insists is believed
+    assert run(["ingest", "--events", str(path), "--flavour", "B0", "--out", str(out)]) == 0

@@ -220,7 +220,10 @@ def test_bad_tables_of_samples_are_one_clear_line(tmp_path, text, message):
         load_samples(table(tmp_path, text))
 
 
-def test_samples_to_measure(tmp_path):
+def test_samples_to_measure(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.root", "b.root"):
+        Path(name).touch()
     path = str(table(tmp_path, f"{HEADER}one\ta.root\ntwo\tb.root\n"))
 
     def configuration(**values):
@@ -252,3 +255,37 @@ def test_every_key_is_documented():
     keys = {key for model in models for key in model.get("properties", ())}
     keys |= set(schemas()["samples.schema.json"]["properties"])
     assert [key for key in sorted(keys) if f"`{key}`" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seed:", "sede:", r"sede: unknown key; did you mean 'seed'\?"),
+        ("estimators:", "estimater:", r"estimater: unknown key; did you mean 'estimators'\?"),
+        ("train: 180", "tran: 180", r"n_images\.tran: unknown key; did you mean 'train'\?"),
+    ],
+)
+def test_a_misspelt_required_key_is_named(tmp_path, old, new, message):
+    text = Path("config/demo.yaml").read_text()
+    assert old in text
+    path = tmp_path / "x.yaml"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(UserError, match=message):
+        load_configuration(path)
+
+
+def test_a_sample_whose_file_is_missing_is_named(tmp_path):
+    table = tmp_path / "samples.tsv"
+    table.write_text("sample\tpath\nmine\tnowhere.root\n")
+    configuration = load_configuration("config/demo.yaml").model_copy(
+        update={"samples_table": str(table)}
+    )
+    with pytest.raises(UserError, match=r"samples\.tsv: sample 'mine': path: .* nowhere\.root"):
+        measured_samples(configuration)
+
+
+def test_a_bad_true_point_names_table_and_row(tmp_path):
+    table = tmp_path / "samples.tsv"
+    table.write_text("sample\tpath\ttrue_point\nmine\tx.root\tc9_-0.9\n")
+    with pytest.raises(UserError, match=r"samples\.tsv: row 1: true_point: .*not a point label"):
+        load_samples(table)

@@ -167,3 +167,10 @@ def test_tables_refuse_other_files(tmp_path):
         read_table(path, PREDICTION_COLUMNS)
     with pytest.raises(UserError, match="does not exist"):
         read_table(tmp_path / "none.parquet", PREDICTION_COLUMNS)
+
+
+def test_lists_of_absolute_paths_lose_their_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["wilsonvox", f"/nowhere/a.root,{tmp_path / 'b.root'}", "--vetoes-gev2", "8:11,12.7:14"]
+    record = make_record("test", {}, command=words)
+    assert record.command[1:] == ("a.root,b.root", "--vetoes-gev2", "8:11,12.7:14")

@@ -491,3 +491,11 @@ def test_mistakes_on_the_command_line_are_one_line(files, monkeypatch, capsys):
     assert "none.npz: does not exist" in capsys.readouterr().err
     assert not Path("x.csv").exists()
     assert not Path("x.keras").exists()
+
+
+def test_model_files_hold_no_clock_times(model_file):
+    import zipfile
+
+    with zipfile.ZipFile(model_file) as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert b"date_saved" not in archive.read("metadata.json")

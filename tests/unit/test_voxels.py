@@ -201,3 +201,43 @@ def test_damaged_shards_are_refused_by_name(event_file, tmp_path, damage):
 def test_missing_shard():
     with pytest.raises(UserError, match="does not exist"):
         Shard.load("nowhere.npz")
+
+
+def test_values_that_are_not_finite_are_left_out_and_counted(event_file):
+    events = make_events(3000)
+    events.q2[:10] = np.nan
+    events.cos_theta_k[20:27] = np.inf
+    shard = voxelize_file(event_file(events), ImageSpecification(bins=5, events_per_image=2900))
+    assert shard.metadata.n_events_cut == {"not finite": 17}
+    assert shard.count.sum() == 2900
+    assert np.isfinite(shard.mean_q2).all()
+
+
+def test_the_tree_alone_is_the_contract(tmp_path):
+    import uproot
+
+    from wilsonvox.events import BRANCHES
+
+    path = tmp_path / "contract.root"
+    with uproot.recreate(path) as file:
+        file.mktree("events", dict(BRANCHES)).extend(make_events(2000).columns())
+    shard = voxelize_file(path, ImageSpecification(bins=5, events_per_image=1000))
+    assert len(shard) == 2
+    assert np.isnan(shard.shifts).all()  # the truth is not known
+
+
+@pytest.mark.parametrize(
+    "vetoes", ["8:11,12.7:14", "[[8, 11], [12.7, 14]]", "[[8.0,11.0],[12.7,14.0]]"]
+)
+def test_vetoes_as_on_the_command_line_and_as_in_yaml(event_file, tmp_path, vetoes):
+    out = tmp_path / "s.npz"
+    words = ["--events", str(event_file(make_events(3000))), "--events-per-image", "1000"]
+    assert run(["voxelize", *words, "--bins", "4", "--vetoes-gev2", vetoes, "--out", str(out)]) == 0
+    assert Shard.load(out).metadata.image.vetoes_gev2 == ((8, 11), (12.7, 14))
+
+
+@pytest.mark.parametrize("words", [["--vetoes-gev2", "11:8"], ["--q2-min-gev2", "20"]])
+def test_empty_ranges_are_refused(event_file, tmp_path, capsys, words):
+    path = event_file(make_events(10))
+    assert run(["voxelize", "--events", str(path), *words, "--out", str(tmp_path / "s.npz")]) == 1
+    assert "is empty" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import difflib
 import itertools
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -179,7 +180,10 @@ class SampleRow(_Model):
         from wilsonvox.points import parse_point
 
         if value:
-            parse_point(value)
+            try:
+                parse_point(value)
+            except UserError as error:
+                raise ValueError(str(error)) from error
         return value
 
     def files(self) -> list[str]:
@@ -217,10 +221,16 @@ _MODELS: dict[str, type[BaseModel]] = {
 
 
 def _explain(error: ValidationError, source: str) -> str:
-    first = error.errors()[0]
+    # a misspelt key shows as one that is missing, too: say the unknown ones first
+    errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    first = errors[0]
     location = [str(part) for part in first["loc"]]
     message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
+    if location[-1:] == ["[key]"] and first["type"] == "literal_error":
+        location.pop()
+        known = [word.strip(" '") for word in re.split(",| or ", first["ctx"]["expected"])]
+        message = "unknown key" + _did_you_mean(location[-1], known)
+    elif first["type"] == "extra_forbidden":
         parents = [part for part in location[:-1] if part in _MODELS]
         model = _MODELS[parents[-1]] if parents else RunConfiguration
         message = "unknown key" + _did_you_mean(location[-1], list(model.model_fields))
@@ -303,7 +313,8 @@ def measured_samples(configuration: RunConfiguration) -> dict[str, SampleRow]:
     """The samples that a run measures, by name.
 
     Raises:
-        UserError: the table is not valid, or lacks a sample that `measure` names.
+        UserError: the table is not valid, lacks a sample that `measure` names, or names a file
+            that does not exist.
     """
     table = configuration.samples_table
     samples = {} if table is None else load_samples(table)
@@ -315,6 +326,13 @@ def measured_samples(configuration: RunConfiguration) -> dict[str, SampleRow]:
                 f"measure: {name!r} is not a sample of {where}"
                 + (_did_you_mean(name, samples) if samples else "")
             )
+    for name in names:
+        try:
+            missing = [path for path in samples[name].files() if not Path(path).is_file()]
+        except UserError as error:
+            raise UserError(f"{table}: {error}") from error
+        if missing:
+            raise UserError(f"{table}: sample {name!r}: path: there is no file {missing[0]}")
     return {name: samples[name] for name in names}
 
 

@@ -138,7 +138,7 @@ def _open(path: str | os.PathLike[str]) -> Any:
     try:
         file = uproot.open(found)
         require_whole_root(found, file.file.fEND)
-        missing = [name for name in (TREE, "metadata") if name not in file]
+        missing = [name for name in (TREE,) if name not in file]
         absent = [] if TREE in missing else [name for name in BRANCHES if name not in file[TREE]]
     except UserError:
         raise
@@ -153,12 +153,14 @@ def _open(path: str | os.PathLike[str]) -> Any:
 
 
 def read_metadata(path: str | os.PathLike[str]) -> EventMetadata:
-    """Metadata of an event file.
+    """Metadata of an event file; of one that another program wrote, that its truth is not known.
 
     Raises:
         UserError: no such file, or not an event file.
     """
     with _open(path) as file:
+        if "metadata" not in file:
+            return EventMetadata(origin="ingested")
         return EventMetadata.model_validate_json(str(file["metadata"]))
 
 

@@ -5,6 +5,7 @@ ensembles. It is at generator level (detector effects are not corrected for) and
 of physics inputs. Shifts are dimensionless. Definitions: docs/statistics.md.
 """
 
+import glob
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -423,7 +424,8 @@ def measure_sample(
     if bool(events) == (shard_path is not None):
         raise UserError("give either --events or --shard")
     for path in events:
-        require_file(path, "a ROOT file with decays")
+        if not glob.has_magic(str(path)):  # ingest expands patterns
+            require_file(path, "a ROOT file with decays")
     trained = read_estimator_metadata(files.model)
     whose = f"estimator {files.estimator}"
     tables, warnings = current_predictions(files)

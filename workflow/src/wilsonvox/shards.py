@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from wilsonvox.errors import UserError
 from wilsonvox.files import atomic_path, require_file
@@ -30,11 +30,19 @@ class ImageSpecification(BaseModel):
     q2_min_gev2: float = Field(default=0.0, ge=0, description="lower cut on q2 [GeV²]")
     q2_max_gev2: float = Field(default=20.0, gt=0, description="upper cut on q2 [GeV²]")
     vetoes_gev2: tuple[tuple[float, float], ...] = Field(
-        default=(), description="q2 windows left out [GeV²], such as [8.0, 11.0] for the J/psi"
+        default=(), description="q2 windows left out [GeV²]; on the command line 8:11,12.7:14"
     )
     flavour: Literal["B0", "B0bar"] = Field(
         default="B0", description="the one flavour that enters the images"
     )
+
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> "ImageSpecification":
+        ranges = [(self.q2_min_gev2, self.q2_max_gev2), *self.vetoes_gev2]
+        for low, high in ranges:
+            if not low < high:
+                raise ValueError(f"q2 range {low:g} … {high:g} GeV² is empty")
+        return self
 
 
 class ShardMetadata(BaseModel):

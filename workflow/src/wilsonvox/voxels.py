@@ -31,20 +31,25 @@ def bin_edges(bins: int) -> dict[str, NDArray[np.float64]]:
 def selection(events: Events, image: ImageSpecification) -> dict[str, NDArray[np.bool_]]:
     """Masks of shape (n,): ``selected``, and for each event left out the first reason.
 
-    The reasons are ``other flavour``, ``outside the q2 range`` and ``in a q2 veto window``; the
-    q2 range includes its ends, a veto window its lower end.
+    The reasons are ``not finite`` (q2 or an angle), ``other flavour``, ``outside the q2 range``
+    and ``in a q2 veto window``; the q2 range includes its ends, a veto window its lower end.
     """
     q2 = events.q2
-    other_flavour = events.flavour != FLAVOURS[image.flavour]
+    finite = np.isfinite(q2)
+    for name in ANGLES:
+        finite &= np.isfinite(getattr(events, name))
+    other_flavour = finite & (events.flavour != FLAVOURS[image.flavour])
     outside = (q2 < image.q2_min_gev2) | (q2 > image.q2_max_gev2)
     vetoed = np.zeros(len(events), dtype=bool)
     for low, high in image.vetoes_gev2:
         vetoed |= (q2 >= low) & (q2 < high)
+    right = finite & ~other_flavour
     return {
-        "selected": ~(other_flavour | outside | vetoed),
+        "selected": right & ~outside & ~vetoed,
+        "not finite": ~finite,
         "other flavour": other_flavour,
-        "outside the q2 range": outside & ~other_flavour,
-        "in a q2 veto window": vetoed & ~outside & ~other_flavour,
+        "outside the q2 range": right & outside,
+        "in a q2 veto window": right & vetoed & ~outside,
     }
 
 

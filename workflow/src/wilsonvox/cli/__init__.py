@@ -3,6 +3,8 @@
 import importlib
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -65,6 +67,34 @@ def cli(verbose: bool) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+class _HeldBack(logging.Handler):
+    """Keeps what reading a file logs until it has succeeded: an error stands alone on its line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@contextmanager
+def _held_back(name: str) -> Iterator[None]:
+    logger, handler = logging.getLogger(name), _HeldBack()
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    except UserError:
+        handler.records.clear()
+        raise
+    finally:
+        logger.propagate = True
+        logger.removeHandler(handler)
+        for record in handler.records:
+            logging.getLogger().handle(record)
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line (without the program's name) and return its exit code.
 
@@ -72,7 +102,8 @@ def run(arguments: list[str]) -> int:
     """
     token = current_command.set(("wilsonvox", *arguments))
     try:
-        result: Any = cli.main(args=arguments, prog_name="wilsonvox", standalone_mode=False)
+        with _held_back("wilsonvox.ingest"):
+            result: Any = cli.main(args=arguments, prog_name="wilsonvox", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())

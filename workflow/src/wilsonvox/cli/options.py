@@ -1,5 +1,6 @@
 """Command-line options made from pydantic models: one source for names, defaults and help."""
 
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -95,7 +96,10 @@ def model_from(model: type[Model], values: Mapping[str, Any]) -> Model:
             continue
         value = values[option]
         if _is_sequence(field.annotation):
-            parts = [part for part in str(value).split(",") if part]
+            text = re.sub(r"[][() ]", "", re.sub(r"\]\s*,\s*\[", ";", str(value)))
+            if ";" in text or str(value).startswith("[["):  # as in YAML: [[8, 11], [12.7, 14]]
+                text = ",".join(part.replace(",", ":") for part in text.split(";"))
+            parts = [part for part in text.split(",") if part]
             given[name] = [part.split(":") if ":" in part else part for part in parts]
         else:
             given[name] = value

@@ -4,6 +4,7 @@ A `.keras` file is a zip archive. Beside Keras's own entries it holds ``estimato
 (`EstimatorMetadata`) and ``provenance.json`` (the record); Keras ignores them.
 """
 
+import json
 import os
 import zipfile
 from dataclasses import dataclass
@@ -81,9 +82,17 @@ def save_estimator(
     with atomic_path(path) as temporary:
         model.save(temporary)
         full = record.model_copy(update={"content_digest": content_digest(temporary)})
-        with zipfile.ZipFile(temporary, "a") as archive:
-            archive.writestr(METADATA_ENTRY, metadata.model_dump_json())
-            archive.writestr(RECORD_ENTRY, full.to_json())
+        with zipfile.ZipFile(temporary) as archive:
+            entries = {name: archive.read(name) for name in archive.namelist()}
+        about = json.loads(entries["metadata.json"])
+        about.pop("date_saved", None)
+        entries["metadata.json"] = json.dumps(about).encode()
+        entries[METADATA_ENTRY] = metadata.model_dump_json().encode()
+        entries[RECORD_ENTRY] = full.to_json().encode()
+        # written anew, so that it holds no clock times: entries of ZipInfo are of 1980
+        with zipfile.ZipFile(temporary, "w") as archive:
+            for name, content in entries.items():
+                archive.writestr(zipfile.ZipInfo(name), content)
 
 
 def read_estimator_metadata(path: str | os.PathLike[str]) -> EstimatorMetadata:

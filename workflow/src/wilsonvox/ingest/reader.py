@@ -33,6 +33,12 @@ LEVEL = (
 UNITS = {"GeV": 1.0, "MeV": 1e-3}
 """Energy units that are told apart, and their size [GeV]."""
 
+HIGH_Q2_GEV2 = 14.0
+"""Where the forward-backward asymmetry tells the flavours apart [GeV²]."""
+
+FLAVOUR_SIGNIFICANCE = 5.0
+"""Standard deviations by which it must contradict an assumed flavour."""
+
 JPSI_GEV2, JPSI_HALF_WIDTH_GEV2, JPSI_FRACTION = 9.591, 0.1, 0.1
 """A window around the J/ψ [GeV²] and the part of events in it that tells of resonances.
 
@@ -66,6 +72,7 @@ class IngestedEvents:
     n_dropped: Counter[str] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
     _n_jpsi: int = field(default=0, repr=False)
+    _assumed: list[int] = field(default_factory=lambda: [0, 0], repr=False)
 
     def __iter__(self) -> Iterator[Events]:
         """Events of all files in chunks, in file order. Iterate once.
@@ -86,6 +93,7 @@ class IngestedEvents:
         )
         for reason, number in self.counts().items():
             LOG.info("  dropped %d: %s (%s)", number, reason, REASONS[reason])
+        self._check_assumed_flavour()
         if self._n_jpsi > JPSI_FRACTION * self.n_kept:
             self._warn(
                 f"{100 * self._n_jpsi / self.n_kept:.0f} % of the events lie within "
@@ -141,8 +149,28 @@ class IngestedEvents:
             events, dropped = decays.in_gev(factor or 1.0).events()
             self.n_dropped.update(dropped)
             self.n_kept += len(events)
+            if self.flavour == "auto" and not match.tells_flavour:
+                high = events.cos_theta_mu[events.q2 > HIGH_Q2_GEV2]
+                self._assumed[0] += int((high > 0).sum())
+                self._assumed[1] += int((high < 0).sum())
             self._n_jpsi += int((np.abs(events.q2 - JPSI_GEV2) < JPSI_HALF_WIDTH_GEV2).sum())
             yield events
+
+    def _check_assumed_flavour(self) -> None:
+        """Refuse anti-B0 decays that were taken as B0 because nothing told their flavour.
+
+        Above 14 GeV² the muons' forward–backward asymmetry is about +0.3 for any shift near the
+        Standard Model; with the other flavour's angles it has the other sign.
+        """
+        forward, backward = self._assumed
+        total = forward + backward
+        if total and (forward - backward) / total**0.5 < -FLAVOUR_SIGNIFICANCE:
+            raise UserError(
+                f"{self.paths[0]}: no branch tells the flavour, and these are no B0 decays: their "
+                f"forward-backward asymmetry above {HIGH_Q2_GEV2:g} GeV² is "
+                f"{(forward - backward) / total:+.2f} ± {total**-0.5:.2f}, that of B0 is positive; "
+                "give --flavour B0bar (or --flavour B0)"
+            )
 
     def _decode(self, source: Source, match: Match, chunk: Mapping[str, Any]) -> tuple[Decays, int]:
         if match.layout == "particle-list":

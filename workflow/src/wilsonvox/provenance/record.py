@@ -86,7 +86,8 @@ def portable_path(path: str | os.PathLike[str]) -> str:
 
 def _portable_word(word: str) -> str:
     head, separator, tail = word.rpartition("=") if word.startswith("--") else ("", "", word)
-    return f"{head}{separator}{portable_path(tail)}" if Path(tail).is_absolute() else word
+    paths = (portable_path(part) if Path(part).is_absolute() else part for part in tail.split(","))
+    return f"{head}{separator}{','.join(paths)}"
 
 
 @cache
