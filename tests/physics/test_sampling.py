@@ -71,14 +71,14 @@ def test_mass_follows_the_line_shape(table):
     assert line_shape(np.array([0.5, 1.7]), table.inputs).tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("n_events", [400_000, pytest.param(4_000_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("shift", [0.0, -2.0])
-def test_q2_and_angles_follow_the_rate(table, shift):
+def test_q2_and_angles_follow_the_rate(table, shift, n_events):
     """Weights that map each event's density to a flat one must average to known integrals.
 
     In cells of q2 and the angles the expected number is an integral of the model that does not
     use the sampler's table, proposals or bounds.
     """
-    n_events = 400_000
     events = draw(table, shift, n_events)
     inputs = table.inputs
     mass, cumulative = line_shape_quantiles(inputs)
