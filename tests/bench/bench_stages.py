@@ -59,7 +59,10 @@ def main() -> None:
     rates["voxelize (peer: scipy binned_statistic_dd)"] = 20 * IMAGE / best(peer, 2)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.root"
-        metadata, record = EventMetadata(origin="generated"), make_record("bench", {})
+        metadata, record = (
+            EventMetadata(origin="generated"),
+            make_record("generate_events", "out.file", {}),
+        )
         rates["write"] = N_EVENTS / best(lambda: write_events(path, [events], metadata, record))
         rates["read"] = N_EVENTS / best(lambda: [len(chunk) for chunk in iterate_events(path)])
     evtgen = 45_000.0  # EvtGen's BTOSLLNPR on such a core, 37,000 to 52,000; quoted, not run

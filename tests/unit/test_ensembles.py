@@ -205,7 +205,9 @@ def write_predictions(folder, frame, metadata=METADATA, prefix=""):
     paths = []
     for (split, point), group in frame.groupby(["split", "point"]):
         path = folder / f"{prefix}{split}_{point}.parquet"
-        write_table(path, group, PREDICTION_COLUMNS, metadata, make_record("evaluate", {}))
+        write_table(
+            path, group, PREDICTION_COLUMNS, metadata, make_record("evaluate", "out.file", {})
+        )
         paths.append(path)
     return paths
 
@@ -240,7 +242,7 @@ def test_tables_of_several_estimators_are_refused(tmp_path, update, message):
 def coefficients(tmp_path_factory):
     path = tmp_path_factory.mktemp("theory") / "angular_coefficients.npz"
     table = AngularCoefficients.tabulate(load_inputs("evtgen-btosllnpr"), n_t=201, n_m=9)
-    table.save(path, make_record("angular_coefficients", {}))
+    table.save(path, make_record("angular_coefficients", "out.file", {}))
     return path
 
 
@@ -266,7 +268,7 @@ def test_command_writes_both_files_and_the_bound_of_the_theory(tmp_path, coeffic
     assert summary.set_index("true")["bound"][0.5] == pytest.approx(expected["c9"], rel=1e-12)
     csv = (tmp_path / "s.csv").read_bytes()
     record = read_record(tmp_path / "s.parquet")
-    assert record.settings["csv_digest"] == hashlib.sha256(csv).hexdigest()
+    assert next(iter(record.copies.values())) == hashlib.sha256(csv).hexdigest()
     assert record.rule == "summarize"
     assert {each.content_digest for each in record.inputs} >= {content_digest(coefficients)}
     assert len(record.inputs) == len(tables) + 1

@@ -91,7 +91,7 @@ def model(tmp_path_factory):
         best_validation_loss=0.5,
     )
     network = build((8, 8, 8, 1), 1, SMALL)
-    save_estimator(path, network, metadata, make_record("train", settings={}))
+    save_estimator(path, network, metadata, make_record("train", "out.file", settings={}))
     return path
 
 

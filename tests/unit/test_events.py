@@ -27,7 +27,15 @@ def events(n_events):
 def path(tmp_path):
     out = tmp_path / "events.root"
     metadata = EventMetadata(origin="generated", point="c9_+0.00", shifts={"c9": 0.0})
-    assert write_events(out, [events(2000), events(500)], metadata, make_record("t", {})) == 2500
+    assert (
+        write_events(
+            out,
+            [events(2000), events(500)],
+            metadata,
+            make_record("generate_events", "out.file", {}),
+        )
+        == 2500
+    )
     return out
 
 
@@ -43,7 +51,9 @@ def test_round_trip(path):
 
 def test_no_events_is_a_valid_file(tmp_path):
     out = tmp_path / "none.root"
-    write_events(out, [], EventMetadata(origin="ingested"), make_record("t", {}))
+    write_events(
+        out, [], EventMetadata(origin="ingested"), make_record("generate_events", "out.file", {})
+    )
     assert len(read_events(out)) == 0
 
 
@@ -54,7 +64,10 @@ def test_a_failed_write_leaves_nothing(tmp_path):
 
     with pytest.raises(RuntimeError, match="stop"):
         write_events(
-            tmp_path / "x.root", broken(), EventMetadata(origin="generated"), make_record("t", {})
+            tmp_path / "x.root",
+            broken(),
+            EventMetadata(origin="generated"),
+            make_record("generate_events", "out.file", {}),
         )
     assert list(tmp_path.iterdir()) == []
 

@@ -40,7 +40,7 @@ BETWEEN = [-1.5, 0.25]
 
 
 def _record():
-    return make_record("test", {}, command=[])
+    return make_record("generate_events", "out.file", {}, command=[])
 
 
 def _events(c9, n=4000, flavour=1):

@@ -70,7 +70,7 @@ def write_ensembles(folder: Path, model: Path, n_images=60, image=IMAGE, points=
             }
         )
         metadata = TableMetadata(estimator=folder.name, image=image, physics_inputs=INPUTS)
-        record = make_record("evaluate", {}, [model])
+        record = make_record("evaluate", "out.file", {}, [model])
         path = folder / split / f"{point_label({'c9': true})}.parquet"
         write_table(path, frame, PREDICTION_COLUMNS, metadata, record)
 
@@ -125,7 +125,7 @@ def measure(tmp_path, predicts):
     def run_command(values, shard=None, *words):
         predicts(values)
         shard = make_shard(len(values)) if shard is None else shard
-        shard.save(tmp_path / "s.npz", make_record("voxelize", {}))
+        shard.save(tmp_path / "s.npz", make_record("voxelize", "out.file", {}))
         given = ["--run", str(tmp_path / "run"), "--estimator", "resnet-small", *words]
         output = ["--shard", str(tmp_path / "s.npz"), "--json", str(tmp_path / "m.json")]
         assert run(["measure", *given, *output]) == 0
@@ -152,7 +152,7 @@ def event_file(path, n, flavour=1, dropped=None):
     metadata = EventMetadata(
         origin="ingested", shifts={"c9": -0.9}, n_read=n, n_dropped=dropped or {}
     )
-    write_events(path, [events(n, flavour)], metadata, make_record("ingest_events", {}))
+    write_events(path, [events(n, flavour)], metadata, make_record("ingest_events", "out.file", {}))
     return path
 
 
@@ -378,13 +378,16 @@ def trained_again(folder):
 @bad_input("estimates c9, c10; evaluate it again")
 def other_coefficients(folder):
     replace_model(folder, coefficients=("c9", "c10"))
+    run = folder / "run"
+    model = run / "models/b2/resnet-small/model.keras"
+    write_ensembles(run / "evaluation/b2/resnet-small", model)
     return {}
 
 
 @bad_input("not those of estimator resnet-small: events_per_image 50 instead of 100")
 def other_image(folder):
     other = IMAGE.model_copy(update={"events_per_image": 50})
-    make_shard(image=other).save(folder / "s.npz", make_record("voxelize", {}))
+    make_shard(image=other).save(folder / "s.npz", make_record("voxelize", "out.file", {}))
     return {}
 
 
@@ -434,7 +437,7 @@ def test_bad_input_is_one_line_and_no_output(tmp_path, predicts, capsys, name):
     expected, case = BAD_INPUTS[name]
     predicts([np.nan] if name == "diverged" else [0.0])
     make_run(tmp_path / "run")
-    make_shard().save(tmp_path / "s.npz", make_record("voxelize", {}))
+    make_shard().save(tmp_path / "s.npz", make_record("voxelize", "out.file", {}))
     options = {
         "--run": tmp_path / "run",
         "--estimator": "resnet-small",

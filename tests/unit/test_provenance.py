@@ -44,7 +44,12 @@ def test_record_names_no_absolute_path(tmp_path, monkeypatch):
     (tmp_path / "in.txt").write_text("x")
     inside, outside = str(tmp_path / "in.txt"), "/nowhere/near/file.root"
     record = make_record(
-        "test", {"a": 1}, [inside], seed=3, command=["wilsonvox", inside, f"--out={outside}"]
+        "generate_events",
+        "out.file",
+        {"a": 1},
+        [inside],
+        seed=3,
+        command=["wilsonvox", inside, f"--out={outside}"],
     )
     assert record.command == ("wilsonvox", "in.txt", "--out=file.root")
     assert record.inputs[0].path == "in.txt"
@@ -58,39 +63,49 @@ def test_record_names_no_absolute_path(tmp_path, monkeypatch):
 def test_record_takes_the_running_command():
     token = current_command.set(("wilsonvox", "train"))
     try:
-        assert make_record("train", {}).command == ("wilsonvox", "train")
+        assert make_record("train", "out.file", {}).command == ("wilsonvox", "train")
     finally:
         current_command.reset(token)
 
 
 def test_equal_runs_give_equal_records():
-    one, two = make_record("test", {"b": 2, "a": 1}), make_record("test", {"a": 1, "b": 2})
+    one, two = (
+        make_record("generate_events", "out.file", {"b": 2, "a": 1}),
+        make_record("generate_events", "out.file", {"a": 1, "b": 2}),
+    )
     assert one.digest() == two.digest()
-    assert one.digest() != make_record("test", {"a": 2, "b": 2}).digest()
+    assert one.digest() != make_record("generate_events", "out.file", {"a": 2, "b": 2}).digest()
 
 
 def test_root_record_and_digest(tmp_path):
-    record = make_record("test", {"x": 1})
+    record = make_record("generate_events", "out.file", {"x": 1})
     paths = [tmp_path / f"{name}.root" for name in "abc"]
     for path, seed in zip(paths, (1, 1, 2), strict=True):
         write_events(path, [events(seed=seed)], EventMetadata(origin="generated"), record)
-    assert read_record(paths[0]) == record
+    stored = read_record(paths[0])
+    assert stored == record.model_copy(update={"content_digest": content_digest(paths[0])})
     digests = [content_digest(path) for path in paths]
     assert digests[0] == digests[1] != digests[2]
     assert paths[0].read_bytes() != paths[1].read_bytes()  # why digests are over content
-    assert record_digest(paths[0]) == record.digest()
+    assert record_digest(paths[0]) == stored.digest() == record_digest(paths[1])
+    relabelled = EventMetadata(origin="generated", point="c9_-1.00")
+    write_events(paths[2], [events(seed=1)], relabelled, record)
+    assert content_digest(paths[2]) != digests[0]
 
 
 def test_digest_does_not_depend_on_chunks(tmp_path):
     whole = events(3000)
-    record, metadata = make_record("test", {}), EventMetadata(origin="generated")
+    record, metadata = (
+        make_record("generate_events", "out.file", {}),
+        EventMetadata(origin="generated"),
+    )
     write_events(tmp_path / "a.root", [whole], metadata, record)
     write_events(tmp_path / "b.root", [whole[:1000], whole[1000:]], metadata, record)
     assert content_digest(tmp_path / "a.root") == content_digest(tmp_path / "b.root")
 
 
 def test_parquet_record_and_digest(tmp_path):
-    record = make_record("evaluate", {})
+    record = make_record("evaluate", "out.file", {})
     for name in ("a", "b"):
         write_table(
             tmp_path / f"{name}.parquet", predictions(), PREDICTION_COLUMNS, METADATA, record
@@ -109,7 +124,7 @@ def test_parquet_record_and_digest(tmp_path):
 
 def test_json_record(tmp_path):
     path = tmp_path / "m.json"
-    record = make_record("measure", {})
+    record = make_record("measure", "out.file", {})
     content = {"value": 1.5}
     path.write_text(json.dumps(content | {"provenance": json.loads(record.to_json())}))
     assert read_record(path) == record
@@ -172,5 +187,5 @@ def test_tables_refuse_other_files(tmp_path):
 def test_lists_of_absolute_paths_lose_their_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["wilsonvox", f"/nowhere/a.root,{tmp_path / 'b.root'}", "--vetoes-gev2", "8:11,12.7:14"]
-    record = make_record("test", {}, command=words)
+    record = make_record("generate_events", "out.file", {}, command=words)
     assert record.command[1:] == ("a.root,b.root", "--vetoes-gev2", "8:11,12.7:14")

@@ -72,7 +72,9 @@ def trained():
 def model_file(trained, tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.keras"
     metadata = describe(trained, _train_shards(), estimator="toy", history_digest="0", **SETTINGS)
-    save_estimator(path, trained.model, metadata, make_record("train", settings={}, seed=5))
+    save_estimator(
+        path, trained.model, metadata, make_record("train", "out.file", settings={}, seed=5)
+    )
     return path
 
 
@@ -337,7 +339,7 @@ def test_damaged_files_are_a_users_error(model_file, tmp_path):
     _flip(model_file, broken, "config.json")
     for path, reason in (
         (truncated, "not a zip file"),
-        (flipped, "its weights differ from their recorded digest"),
+        (flipped, "content differs from its recorded digest"),
         (foreign, "not written by `wilsonvox train`"),
         (broken, ""),
     ):
@@ -353,10 +355,14 @@ def test_failed_write_leaves_no_file(model_file, trained, tmp_path):
 
     metadata = read_estimator_metadata(model_file)
     with pytest.raises(OSError, match="No space left"):
-        save_estimator(tmp_path / "m.keras", Full(), metadata, make_record("train", settings={}))
+        save_estimator(
+            tmp_path / "m.keras", Full(), metadata, make_record("train", "out.file", settings={})
+        )
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UserError, match=r"m\.h5: .* ends in \.keras"):
-        save_estimator(tmp_path / "m.h5", trained.model, metadata, make_record("train", {}))
+        save_estimator(
+            tmp_path / "m.h5", trained.model, metadata, make_record("train", "out.file", {})
+        )
 
 
 # ---------------------------------------------------------------- command line

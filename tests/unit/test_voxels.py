@@ -30,7 +30,9 @@ def event_file(tmp_path):
     def make(events, **metadata):
         path = tmp_path / "events.root"
         given = {"origin": "generated", "point": "c9_-0.90", "shifts": {"c9": -0.9}} | metadata
-        write_events(path, [events], EventMetadata(**given), make_record("test", {}))
+        write_events(
+            path, [events], EventMetadata(**given), make_record("generate_events", "out.file", {})
+        )
         return path
 
     return make
@@ -183,7 +185,7 @@ def test_damaged_shards_are_refused_by_name(event_file, tmp_path, damage):
     shard = voxelize_file(
         event_file(make_events(3000)), ImageSpecification(bins=5, events_per_image=1000)
     )
-    shard.save(out, make_record("voxelize", {}))
+    shard.save(out, make_record("voxelize", "out.file", {}))
     content = bytearray(out.read_bytes())
     if damage == "truncate":
         out.write_bytes(content[: len(content) // 2])

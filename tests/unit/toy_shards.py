@@ -61,5 +61,5 @@ def toy_shard(
 
 def save(shard: Shard, path: Any) -> str:
     """Write a shard with a record and return its path as a word."""
-    shard.save(path, make_record("voxelize", settings={}))
+    shard.save(path, make_record("voxelize", "out.file", settings={}))
     return str(path)

@@ -16,7 +16,8 @@ PLOTS = {stage for stage in STAGES if stage.startswith("plot_")}
 BEFORE_TRAINING = {"angular_coefficients", "generate_events", "ingest_events", "voxelize",
                    "voxelize_sample"}  # fmt: skip
 AFTER_TRAINING = {"evaluate", "summarize", "measure", "plot_network", "plot_training",
-                  "plot_histograms", "plot_linearity", "plot_sensitivity"}  # fmt: skip
+                  "plot_histograms", "plot_linearity", "plot_linearity_unscaled",
+                  "plot_sensitivity"}  # fmt: skip
 
 
 @pytest.fixture
@@ -70,7 +71,10 @@ def test_what_only_carries_values_does_not_count(changed, path):
 
 
 def test_one_figure_draws_itself_again(changed):
-    assert changed("figures/linearity.py", append=CODE) == {"plot_linearity"}
+    assert changed("figures/linearity.py", append=CODE) == {
+        "plot_linearity",
+        "plot_linearity_unscaled",
+    }
 
 
 def test_style_draws_every_figure_again_and_nothing_else(changed):

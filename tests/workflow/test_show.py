@@ -21,7 +21,7 @@ def write_summary(path, rows):
         if column not in frame:
             frame[column] = 0.0
     metadata = TableMetadata(estimator="net", image=ImageSpecification(), physics_inputs=None)
-    write_table(path, frame, SUMMARY_COLUMNS, metadata, make_record("summarize", {}))
+    write_table(path, frame, SUMMARY_COLUMNS, metadata, make_record("summarize", "out.file", {}))
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from wilsonvox.errors import UserError
 from wilsonvox.files import atomic_path, require_file, require_whole_root
+from wilsonvox.provenance.formats import ColumnDigest
 from wilsonvox.provenance.record import Record
 
 TREE = "events"
@@ -116,6 +117,7 @@ def write_events(
     import uproot
 
     total = 0
+    digest = ColumnDigest(BRANCHES)
     with (
         atomic_path(path) as temporary,
         uproot.recreate(temporary, compression=uproot.LZ4(1)) as file,
@@ -124,10 +126,12 @@ def write_events(
         for chunk in chunks:
             if len(chunk):
                 tree.extend(chunk.columns())
+                digest.update(chunk.columns())
                 total += len(chunk)
-        final = metadata() if callable(metadata) else metadata
-        file["metadata"] = final.model_dump_json()
-        file["provenance"] = record.to_json()
+        about = (metadata() if callable(metadata) else metadata).model_dump_json()
+        content = digest.hexdigest({"metadata": about})
+        file["metadata"] = about
+        file["provenance"] = record.model_copy(update={"content_digest": content}).to_json()
     return total
 
 

@@ -26,6 +26,7 @@ from wilsonvox.events import FLAVOURS, TREE, iterate_events, read_metadata
 from wilsonvox.files import atomic_path, require_file
 from wilsonvox.points import COEFFICIENTS
 from wilsonvox.provenance import Record
+from wilsonvox.provenance.formats import digest_json
 from wilsonvox.runs import EstimatorFiles, calibrate, current_predictions
 from wilsonvox.shards import ImageSpecification, Shard
 
@@ -82,6 +83,8 @@ class Measurement(BaseModel):
 
     def save(self, path: str | os.PathLike[str], record: Record) -> None:
         """Write as JSON with `record` under the key `provenance`, atomically."""
+        digest = digest_json(self.model_dump(mode="json"))
+        record = record.model_copy(update={"content_digest": digest})
         full = self.model_copy(update={"provenance": record})
         with atomic_path(path) as temporary:
             temporary.write_text(full.model_dump_json(indent=2) + "\n", encoding="utf-8")

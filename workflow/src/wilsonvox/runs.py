@@ -66,15 +66,29 @@ def find_estimator(
             f"{_did_you_mean(chosen, list(images))}"
         )
     evaluation = folder / "evaluation" / chosen / estimator
-    predictions = [
-        path for split in SUMMARY_SPLITS for path in sorted(evaluation.glob(f"{split}/*.parquet"))
-    ]
+    predictions = _summarized_predictions(evaluation)
     if not predictions:
         raise UserError(
             f"{evaluation}: holds no predictions of test images, so that there is nothing to "
             "calibrate with; finish the run"
         )
     return EstimatorFiles(estimator, chosen, images[chosen], tuple(predictions))
+
+
+def _summarized_predictions(evaluation: Path) -> list[Path]:
+    """The tables that the estimator's summary was made of; without a summary all that are there.
+
+    A table of a point that was taken out of the configuration stays in the folder, but is none of
+    the run any more.
+    """
+    summary = evaluation / "summary.parquet"
+    record = read_record(summary) if summary.is_file() else None
+    if record is not None:
+        names = [Path(each.path) for each in record.inputs if each.path.endswith(".parquet")]
+        return [evaluation / path.parent.name / path.name for path in names]
+    return [
+        path for split in SUMMARY_SPLITS for path in sorted(evaluation.glob(f"{split}/*.parquet"))
+    ]
 
 
 def current_predictions(files: EstimatorFiles) -> tuple[list[Path], list[str]]:

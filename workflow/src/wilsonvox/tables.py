@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from wilsonvox.errors import UserError
 from wilsonvox.files import atomic_path, require_file
-from wilsonvox.provenance.formats import digest_arrays
+from wilsonvox.provenance.formats import digest_table
 from wilsonvox.provenance.record import Record
 from wilsonvox.shards import ImageSpecification
 
@@ -71,9 +71,10 @@ def write_table(
     for name, kind in columns.items():
         values = typed[name].to_numpy()
         arrays.append((name, np.asarray(values, dtype=str) if kind == "str" else values))
-    full = record.model_copy(update={"content_digest": digest_arrays(arrays)})
+    about = metadata.model_dump_json()
+    full = record.model_copy(update={"content_digest": digest_table(dict(arrays), about)})
     table = pa.table({name: pa.array(values) for name, values in arrays}).replace_schema_metadata(
-        {"provenance": full.to_json(), "metadata": metadata.model_dump_json()}
+        {"provenance": full.to_json(), "metadata": about}
     )
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary)

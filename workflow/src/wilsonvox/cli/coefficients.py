@@ -24,4 +24,5 @@ def command(physics_inputs: str, out: Path) -> None:
     from wilsonvox.theory import tabulate_by_name
 
     table = tabulate_by_name(physics_inputs)
-    table.save(out, make_record("angular_coefficients", {"physics_inputs": physics_inputs}))
+    record = make_record("angular_coefficients", out, {"physics_inputs": physics_inputs})
+    table.save(out, record)

@@ -52,7 +52,7 @@ def command(model: str, shard_paths: tuple[str, ...], threads: int, out: str) ->
             )
     frame = evaluate(estimator, shards)
     record = make_record(
-        "evaluate", settings={"point": point, "split": split}, inputs=[model, *shard_paths]
+        "evaluate", out, settings={"point": point, "split": split}, inputs=[model, *shard_paths]
     )
     metadata = TableMetadata(
         estimator=estimator.metadata.estimator,

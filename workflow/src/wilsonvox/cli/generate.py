@@ -85,7 +85,7 @@ def command(
         "physics_inputs": table.inputs.name,
     }
     inputs = [] if coefficients is None else [coefficients]
-    record = make_record("generate_events", settings, inputs, seed=seed)
+    record = make_record("generate_events", out, settings, inputs, seed=seed)
     stream = Stream(seed, point, split, int(campaign))
     written = write_events(out, generate(table, shifts["c9"], events, stream), metadata, record)
     logging.info("%s: %d B0 events at %s (generator level)", out, written, point)

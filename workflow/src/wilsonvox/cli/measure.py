@@ -145,6 +145,6 @@ def command(
         settings = {"estimator": estimator, "image": files.image}
         if events:
             settings |= {"tree": tree or "", "layout": layout, "flavour": flavour}
-        result.save(json_path, make_record("measure", settings, [*used, *given]))
+        result.save(json_path, make_record("measure", json_path, settings, [*used, *given]))
     for line in report_lines(result):
         click.echo(line)

@@ -44,7 +44,7 @@ def _write(
 
     check_names(pdf, png)
     figure = make()
-    save_figure(figure, pdf, png, make_record(f"plot_{kind}", settings or {}, inputs))
+    save_figure(figure, pdf, png, make_record(f"plot_{kind}", png, settings or {}, inputs))
 
 
 @click.group(no_args_is_help=False)

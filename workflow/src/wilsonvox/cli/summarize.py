@@ -78,8 +78,10 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
     text = summary_csv(summary).encode()
     record = make_record(
         "summarize",
-        settings={"csv_digest": hashlib.sha256(text).hexdigest()},
+        out,
+        settings={},
         inputs=[*predictions, coefficients],
+        copies={str(csv): hashlib.sha256(text).hexdigest()},
     )
     with atomic_path(csv) as temporary:
         temporary.write_bytes(text)

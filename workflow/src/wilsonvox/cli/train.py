@@ -112,12 +112,14 @@ def command(
     )
     record = make_record(
         "train",
+        out,
         settings=metadata.model_dump(
             mode="json",
             include={"estimator", "architecture", "network", "training", "normalisation"},
         ),
         inputs=[*train_paths, *validation_paths],
         seed=seed,
+        copies={history: hashlib.sha256(csv).hexdigest()},
     )
     with atomic_path(history) as temporary:
         temporary.write_bytes(csv)

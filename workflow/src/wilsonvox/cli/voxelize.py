@@ -34,7 +34,7 @@ def command(events: Path, images: int | None, out: Path, **values: Any) -> None:
     image = model_from(ImageSpecification, values)
     shard = voxelize_file(events, image, images)
     settings = {"image": image.model_dump(mode="json"), "images": images}
-    shard.save(out, make_record("voxelize", settings, [events]))
+    shard.save(out, make_record("voxelize", out, settings, [events], embed_inputs=True))
     made = shard.metadata
     cut = ", ".join(f"{number} {reason}" for reason, number in made.n_events_cut.items())
     logging.info(

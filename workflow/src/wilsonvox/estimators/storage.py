@@ -6,6 +6,7 @@ A `.keras` file is a zip archive. Beside Keras's own entries it holds ``estimato
 
 import json
 import os
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from wilsonvox.errors import UserError
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.files import atomic_path, require_file
-from wilsonvox.provenance.formats import content_digest, read_record
+from wilsonvox.provenance.formats import (
+    KERAS_ENTRIES,
+    content_digest,
+    digest_entries,
+    read_record,
+)
 from wilsonvox.provenance.record import Record
 from wilsonvox.shards import ImageSpecification, Normalisation, Shard
+from wilsonvox.source_events import SourceEvents
 
 METADATA_ENTRY = "estimator.json"
 RECORD_ENTRY = "provenance.json"
@@ -42,6 +49,12 @@ class EstimatorMetadata(BaseModel):
     training: TrainingSettings
     physics_inputs: str | None = Field(description="set of SM inputs of the training events")
     training_points: dict[str, int] = Field(description="training images by point")
+    training_events: tuple[SourceEvents, ...] = Field(
+        default=(), description="events of the training images, shard by shard"
+    )
+    validation_events: tuple[SourceEvents, ...] = Field(
+        default=(), description="events of the validation images, shard by shard"
+    )
     n_parameters: int = Field(description="weights, moving averages included")
     best_epoch: int = Field(description="epoch, from 1, whose weights these are")
     best_validation_loss: float = Field(description="validation loss after that epoch")
@@ -72,7 +85,7 @@ def save_estimator(
         path: of the file, ending in ``.keras``.
         model: keras.Model, not compiled: the state of an optimizer is not stored.
         metadata: stored as it is.
-        record: stored with the digest of the weights, `model.weights.h5`, added to it.
+        record: stored with the digest of network, weights and metadata added to it.
 
     Raises:
         UserError: `path` does not end in ``.keras`` or cannot be written.
@@ -81,18 +94,33 @@ def save_estimator(
         raise UserError(f"{path}: the name of a model file ends in .keras")
     with atomic_path(path) as temporary:
         model.save(temporary)
-        full = record.model_copy(update={"content_digest": content_digest(temporary)})
         with zipfile.ZipFile(temporary) as archive:
             entries = {name: archive.read(name) for name in archive.namelist()}
         about = json.loads(entries["metadata.json"])
         about.pop("date_saved", None)
         entries["metadata.json"] = json.dumps(about).encode()
+        entries["config.json"] = _numbered_objects(entries["config.json"])
         entries[METADATA_ENTRY] = metadata.model_dump_json().encode()
+        counted = {name: entries[name] for name in KERAS_ENTRIES}
+        full = record.model_copy(update={"content_digest": digest_entries(counted)})
         entries[RECORD_ENTRY] = full.to_json().encode()
         # written anew, so that it holds no clock times: entries of ZipInfo are of 1980
         with zipfile.ZipFile(temporary, "w") as archive:
             for name, content in entries.items():
                 archive.writestr(zipfile.ZipInfo(name), content)
+
+
+def _numbered_objects(config: bytes) -> bytes:
+    """Keras's description of a network with its shared objects numbered in order.
+
+    Keras names them by addresses in memory, which are others in each run.
+    """
+    numbers: dict[bytes, int] = {}
+
+    def number(match: re.Match[bytes]) -> bytes:
+        return match[1] + str(numbers.setdefault(match[2], len(numbers) + 1)).encode()
+
+    return re.sub(rb'("shared_object_id": )(\d+)', number, config)
 
 
 def read_estimator_metadata(path: str | os.PathLike[str]) -> EstimatorMetadata:
@@ -178,7 +206,7 @@ def load_estimator(path: str | os.PathLike[str], threads: int | None = None) -> 
         threads: threads on the CPU, see `wilsonvox.backend.prepare_backend`.
 
     Raises:
-        UserError: no such file, damaged, or its weights are not those of its record.
+        UserError: no such file, damaged, or its content is not that of its record.
     """
     from wilsonvox.backend import prepare_backend
 
@@ -187,7 +215,7 @@ def load_estimator(path: str | os.PathLike[str], threads: int | None = None) -> 
     try:
         record = read_record(found)
         if record is None or record.content_digest != content_digest(found):
-            raise ValueError("its weights differ from their recorded digest")
+            raise ValueError("content differs from its recorded digest")
         prepare_backend(threads)
         import keras
 

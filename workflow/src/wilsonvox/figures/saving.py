@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from wilsonvox.errors import UserError
 from wilsonvox.figures.style import PNG_DPI, figure_style
 from wilsonvox.files import atomic_path
-from wilsonvox.provenance.formats import KEY, digest_arrays
+from wilsonvox.provenance.formats import KEY, content_digest, digest_arrays
 from wilsonvox.provenance.record import Record
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,8 @@ def save_figure(
 ) -> None:
     """Write `figure` to `pdf` and `png`, atomically; equal figures and records, equal bytes.
 
-    The PNG's record holds the digest of its pixels. Neither file appears unless both were written.
+    The records hold the digest of the PNG's pixels and of the PDF's objects. Neither file appears
+    unless both were written.
 
     Raises:
         UserError: a wrong suffix, or a folder that cannot be written.
@@ -49,11 +50,20 @@ def save_figure(
         canvas.draw()
         # the background is opaque, so that alpha would only make the file larger
         pixels = np.array(canvas.buffer_rgba())[..., :3]
-        full = record.model_copy(update={"content_digest": digest_arrays([("pixels", pixels)])})
+        full = record.written_to(png, digest_arrays([("pixels", pixels)]))
         text = PngInfo()
         text.add_text(KEY, full.to_json())
         Image.fromarray(pixels).save(png_part, pnginfo=text, dpi=(PNG_DPI, PNG_DPI))
-        figure.savefig(
-            pdf_part, format="pdf", metadata={"Keywords": record.to_json(), "CreationDate": None}
-        )
+        # the digest is known only once the file is written; a placeholder of its length is
+        # replaced then, which leaves every position in the file as it is
+        draft = record.written_to(pdf, "0" * 64)
+        metadata = {"Keywords": draft.to_json(), "CreationDate": None}
+        figure.savefig(pdf_part, format="pdf", metadata=metadata)
+        written = pdf_part.read_bytes()
+        placeholder = f'"content_digest": "{draft.content_digest}"'.encode()
+        if written.count(placeholder) != 1:
+            raise RuntimeError("the PDF does not hold its record as it was given")
+        digest = content_digest(pdf_part)
+        final = f'"content_digest": "{digest}"'.encode()
+        pdf_part.write_bytes(written.replace(placeholder, final))
     logger.info("wrote %s and %s", pdf, png)

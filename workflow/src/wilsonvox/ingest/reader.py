@@ -366,7 +366,7 @@ def ingest_files(
         "true_point": true_point or None,
     }
     try:
-        record = make_record("ingest_events", settings, inputs=events.paths, command=command)
+        record = make_record("ingest_events", out, settings, inputs=events.paths, command=command)
     except Exception as error:
         # the digest of an event file of our own reads it whole
         raise damaged(events.paths[0], error) from error

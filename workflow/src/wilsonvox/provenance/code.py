@@ -3,19 +3,29 @@
 Snakemake does not see edits in imported modules. Each rule therefore carries, as a parameter, a
 digest of its stage's import closure inside the package, read from the source: comments, docstrings
 and formatting do not count, and neither do `cli`, `config` and `provenance`, which carry values
-from the configuration to the stage but do not make its numbers. Digests are chained with those of
-the stages before, so that a stage runs again whenever the code behind its inputs changed.
+from the configuration to the stage but do not make its numbers. With the code count the locked
+versions of the packages that it imports. Digests are chained with those of the stages before, so
+that a stage runs again whenever the code behind its inputs changed.
 """
 
 import ast
 import hashlib
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 from wilsonvox.estimators import ARCHITECTURES
+from wilsonvox.provenance.environment import (
+    VALUE_CARRIERS,
+    installed_versions,
+    lock_file,
+    locked_versions,
+    versions_of,
+)
 
 PACKAGE = "wilsonvox"
 
@@ -64,6 +74,7 @@ STAGES: Mapping[str, Stage] = {
     "plot_training": _plot("training", "train"),
     "plot_histograms": _plot("histograms", "evaluate"),
     "plot_linearity": _plot("linearity", "summarize"),
+    "plot_linearity_unscaled": _plot("linearity", "summarize"),
     "plot_sensitivity": _plot("sensitivity", "summarize"),
 }
 """Every stage by the name of its rule."""
@@ -109,12 +120,42 @@ def _imports(node: ast.AST, package: str) -> Iterator[str]:
             yield from _imports(child, package)
 
 
+def _canonical(node: Any) -> str:
+    """The code of a syntax tree as text, equal in all versions of Python.
+
+    `ast.dump` is not: each version has fields of its own, empty here, and shows them or not.
+    """
+    if isinstance(node, ast.AST):
+        fields = (
+            f"{name}={_canonical(value)}"
+            for name, value in ast.iter_fields(node)
+            if value is not None and value != []
+        )
+        return f"{type(node).__name__}({','.join(fields)})"
+    if isinstance(node, list):
+        return f"[{','.join(map(_canonical, node))}]"
+    return repr(node)
+
+
+@dataclass(frozen=True)
+class _Module:
+    """What counts of a module: its code's digest, and what it imports."""
+
+    digest: str
+    inside: frozenset[str]
+    outside: frozenset[str]
+
+
 @dataclass
 class SourceTree:
-    """The package's source below `root` (the folder that holds ``wilsonvox/``), read once."""
+    """The package's source below `root` (the folder that holds ``wilsonvox/``), read once.
+
+    lock: the lock file whose versions count; None where there is none.
+    """
 
     root: Path
-    _modules: dict[str, tuple[str, frozenset[str]] | None] = field(default_factory=dict)
+    lock: Path | None = None
+    _modules: dict[str, _Module | None] = field(default_factory=dict)
     _stages: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def _file(self, module: str) -> Path | None:
@@ -124,8 +165,8 @@ class SourceTree:
                 return path
         return None
 
-    def _read(self, module: str) -> tuple[str, frozenset[str]] | None:
-        """Digest of a module's code, and the modules of the package that it imports."""
+    def _read(self, module: str) -> _Module | None:
+        """What counts of a module; None where there is no such module."""
         if module not in self._modules:
             path = self._file(module)
             if path is None:
@@ -133,14 +174,14 @@ class SourceTree:
             else:
                 tree = ast.parse(path.read_bytes(), str(path))
                 package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-                named = {
-                    name
-                    for name in _imports(tree, package)
-                    if name == PACKAGE or name.startswith(f"{PACKAGE}.")
-                }
-                code = ast.dump(_without_docstrings(tree))
-                digest = hashlib.sha256(code.encode()).hexdigest()
-                self._modules[module] = digest, frozenset(named)
+                named = set(_imports(tree, package))
+                tops = {name.partition(".")[0] for name in named}
+                code = _canonical(_without_docstrings(tree))
+                self._modules[module] = _Module(
+                    digest=hashlib.sha256(code.encode()).hexdigest(),
+                    inside=frozenset(n for n in named if n.partition(".")[0] == PACKAGE),
+                    outside=frozenset(tops - {PACKAGE} - sys.stdlib_module_names - VALUE_CARRIERS),
+                )
         return self._modules[module]
 
     def closure(self, modules: Iterable[str]) -> list[str]:
@@ -155,10 +196,14 @@ class SourceTree:
             if content is None:  # a name inside a module, not a module
                 continue
             found.add(module)
-            waiting += content[1]
+            waiting += content.inside
             if "." in module:
                 waiting.append(module.rpartition(".")[0])
         return sorted(module for module in found if not NEVER_COUNTED.fullmatch(module))
+
+    @cached_property
+    def _locked(self) -> dict[str, str]:
+        return locked_versions(self.lock) if self.lock else {}
 
     @cached_property
     def _data(self) -> dict[str, list[Path]]:
@@ -184,23 +229,36 @@ class SourceTree:
                 raise LookupError(f"stage {stage!r}: there is no module {module}")
         return self.closure(roots)
 
+    def stage_imports(self, stage: str, architectures: Iterable[str] = ()) -> list[str]:
+        """Top-level modules outside the package that the code of `stage` imports itself."""
+        contents = map(self._read, self.stage_modules(stage, architectures))
+        return sorted(set().union(*(content.outside for content in contents if content)))
+
+    def own_digest(self, stage: str, architectures: Iterable[str] = ()) -> str:
+        """SHA-256 (hexadecimal) of the code of `stage` alone, its data files included."""
+        total = hashlib.sha256()
+        modules = self.stage_modules(stage, architectures)
+        for module in modules:
+            content = self._read(module)
+            total.update(f"{module} {content.digest if content else ''}\n".encode())
+        for package in sorted({*modules, *(name.rpartition(".")[0] for name in modules)}):
+            for path in self._data.get(package, ()):
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                total.update(f"{package}/{path.name} {digest}\n".encode())
+        return total.hexdigest()
+
     def stage_digest(self, stage: str, architectures: Iterable[str] = ()) -> str:
-        """SHA-256 (hexadecimal) of the code behind `stage` and behind the stages before it.
+        """SHA-256 of the code and packages behind `stage` and behind the stages before it.
 
         `architectures` are those of the estimators whose outputs the stage makes or reads.
         """
         names = tuple(sorted(set(architectures)))
         key = (stage, *names)
         if key not in self._stages:
-            total = hashlib.sha256()
-            modules = self.stage_modules(stage, names)
-            for module in modules:
-                content = self._read(module)
-                total.update(f"{module} {content[0] if content else ''}\n".encode())
-            for package in sorted({*modules, *(name.rpartition(".")[0] for name in modules)}):
-                for path in self._data.get(package, ()):
-                    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-                    total.update(f"{package}/{path.name} {digest}\n".encode())
+            total = hashlib.sha256(f"{stage} {self.own_digest(stage, names)}\n".encode())
+            packages = versions_of(self.stage_imports(stage, names), self._locked)
+            for package, version in packages.items():
+                total.update(f"{package}=={version}\n".encode())
             for earlier in STAGES[stage].after:
                 total.update(f"after {earlier} {self.stage_digest(earlier, names)}\n".encode())
             self._stages[key] = total.hexdigest()
@@ -209,7 +267,7 @@ class SourceTree:
 
 @cache
 def _installed() -> SourceTree:
-    return SourceTree(Path(__file__).resolve().parents[2])
+    return SourceTree(Path(__file__).resolve().parents[2], lock_file())
 
 
 def stage_digest(stage: str, architectures: Iterable[str] = ()) -> str:
@@ -218,3 +276,18 @@ def stage_digest(stage: str, architectures: Iterable[str] = ()) -> str:
     Read once a process: a workflow is not to see code that changes while it runs.
     """
     return _installed().stage_digest(stage, architectures)
+
+
+def own_digest(stage: str, architectures: Iterable[str] = ()) -> str:
+    """The digest of a stage's own code, as records keep it; those before have their own."""
+    return _installed().own_digest(stage, architectures)
+
+
+def stage_packages(stage: str, architectures: Iterable[str] = ()) -> dict[str, str]:
+    """Installed versions of the packages that a stage imports, by name."""
+    return installed_versions(_installed().stage_imports(stage, architectures))
+
+
+def all_imports(architectures: Iterable[str] = ()) -> set[str]:
+    """Top-level modules outside the package that any stage imports."""
+    return {name for stage in STAGES for name in _installed().stage_imports(stage, architectures)}

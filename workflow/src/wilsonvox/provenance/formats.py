@@ -8,8 +8,9 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,49 @@ def digest_arrays(arrays: Iterable[tuple[str, NDArray[np.generic]]]) -> str:
     return total.hexdigest()
 
 
+class ColumnDigest:
+    """Digest of a table's columns, chunk by chunk, and of texts that belong to it.
+
+    The same for every division into chunks.
+
+    Args:
+        kinds: dtype of each column by name.
+    """
+
+    def __init__(self, kinds: Mapping[str, np.dtype[Any]]) -> None:
+        # digests say nothing of byte order: ROOT stores big-endian, arrays in memory are not
+        self._hashers = {
+            name: (kind.newbyteorder("<").str, hashlib.sha256()) for name, kind in kinds.items()
+        }
+        self._length = 0
+
+    def update(self, columns: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take in one chunk: equally long arrays of one dimension by name."""
+        length = 0
+        for name, (kind, hasher) in self._hashers.items():
+            array = np.ascontiguousarray(columns[name], dtype=kind)
+            hasher.update(array.data)
+            length = len(array)
+        self._length += length
+
+    def hexdigest(self, texts: Mapping[str, str]) -> str:
+        """SHA-256 over all columns and over `texts`."""
+        total = hashlib.sha256()
+        for name, (kind, hasher) in sorted(self._hashers.items()):
+            total.update(f"{name}|{kind}|{self._length}|{hasher.hexdigest()}\n".encode())
+        for name, text in sorted(texts.items()):
+            total.update(f"{name}|{hashlib.sha256(text.encode()).hexdigest()}\n".encode())
+        return total.hexdigest()
+
+
+def digest_entries(entries: Mapping[str, bytes]) -> str:
+    """SHA-256 over named pieces of bytes, in the order of their names."""
+    total = hashlib.sha256()
+    for name, content in sorted(entries.items()):
+        total.update(f"{name}|{hashlib.sha256(content).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
 def _digest_root(path: Path) -> str:
     import uproot
 
@@ -36,21 +80,17 @@ def _digest_root(path: Path) -> str:
         if KEY not in file:
             return _digest_bytes(path)
         tree = file["events"]
-        names = sorted(tree.keys())
-        hashers = {name: hashlib.sha256() for name in names}
+        names = tree.keys()
+        digest = ColumnDigest({name: tree[name].interpretation.numpy_dtype for name in names})
         for chunk in tree.iterate(library="np", step_size=1_000_000):
-            for name in names:
-                hashers[name].update(np.ascontiguousarray(chunk[name]).tobytes())
-        dtypes = {name: tree[name].interpretation.numpy_dtype.str for name in names}
-        total = hashlib.sha256()
-        for name in names:
-            line = f"{name}|{dtypes[name]}|{tree.num_entries}|{hashers[name].hexdigest()}\n"
-            total.update(line.encode())
-    return total.hexdigest()
+            digest.update(chunk)
+        texts = {"metadata": str(file["metadata"])} if "metadata" in file else {}
+    return digest.hexdigest(texts)
 
 
 def _digest_npz(path: Path) -> str:
-    with np.load(path, allow_pickle=False) as content:
+    # np.load leaves a file open when it raises on a damaged one
+    with path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
         return digest_arrays((name, content[name]) for name in content.files if name != KEY)
 
 
@@ -58,22 +98,39 @@ def _digest_parquet(path: Path) -> str:
     import pyarrow.parquet as pq
 
     table = pq.read_table(path)
-    columns = ((name, table[name].to_numpy(zero_copy_only=False)) for name in table.column_names)
-    return digest_arrays(
-        (name, column.astype(str) if column.dtype == object else column) for name, column in columns
-    )
+    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+    metadata = (table.schema.metadata or {}).get(b"metadata", b"").decode()
+    return digest_table(columns, metadata)
+
+
+def digest_table(columns: Mapping[str, NDArray[Any]], metadata: str) -> str:
+    """Digest of a table's columns, object columns as text, and of the text beside them."""
+    arrays = [
+        (name, column.astype(str) if column.dtype == object else column)
+        for name, column in columns.items()
+    ]
+    return digest_arrays([*arrays, ("metadata", np.array(metadata))])
+
+
+KERAS_ENTRIES = ("config.json", "estimator.json", "model.weights.h5")
+"""Parts of a Keras archive that make its content; the others hold versions and the record."""
 
 
 def _digest_keras(path: Path) -> str:
     with zipfile.ZipFile(path) as archive:
-        return hashlib.sha256(archive.read("model.weights.h5")).hexdigest()
+        names = set(archive.namelist()) & set(KERAS_ENTRIES)
+        return digest_entries({name: archive.read(name) for name in names})
+
+
+def digest_json(content: Any) -> str:
+    """Digest of the values in a JSON document, its record left out."""
+    if isinstance(content, dict):
+        content = {name: value for name, value in content.items() if name != KEY}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _digest_json(path: Path) -> str:
-    content = json.loads(path.read_text())
-    if isinstance(content, dict):
-        content.pop(KEY, None)
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return digest_json(json.loads(path.read_text()))
 
 
 def _digest_png(path: Path) -> str:
@@ -84,13 +141,27 @@ def _digest_png(path: Path) -> str:
 
 
 def _digest_pdf(path: Path) -> str:
-    from pypdf import PdfReader
+    """Over every object of the file, streams unpacked, but for the information that holds dates."""
+    from io import BytesIO
 
-    total = hashlib.sha256()
-    for page in PdfReader(path).pages:
-        contents = page.get_contents()
-        total.update(b"" if contents is None else contents.get_data())
-    return total.hexdigest()
+    from pypdf import PdfReader
+    from pypdf.generic import StreamObject
+
+    reader = PdfReader(path)
+    information = reader.trailer.raw_get("/Info") if "/Info" in reader.trailer else None
+    skipped = getattr(information, "idnum", None)
+    entries: dict[str, bytes] = {}
+    for number in sorted({*reader.xref.get(0, {}), *reader.xref_objStm}):
+        content = reader.get_object(number)
+        if number == skipped or content is None:
+            continue
+        text = BytesIO()
+        if isinstance(content, StreamObject):
+            text.write(content.get_data())
+        else:
+            content.write_to_stream(text)
+        entries[f"{number:08d}"] = text.getvalue()
+    return digest_entries(entries)
 
 
 def _digest_bytes(path: Path) -> str:
@@ -126,7 +197,7 @@ def _text_root(path: Path) -> str | None:
 
 
 def _text_npz(path: Path) -> str | None:
-    with np.load(path, allow_pickle=False) as content:
+    with path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
         return str(content[KEY]) if KEY in content.files else None
 
 

@@ -1,0 +1,132 @@
+"""Packages behind a stage: what the lock file says of them, and what is installed.
+
+A rule's parameters hold the *locked* versions of the packages that its stage imports, so that a
+changed lock file reruns the stages that use what changed, and no others. Before any job runs, the
+installed versions are compared with them (`environment_problem`).
+"""
+
+import hashlib
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
+    "PIL": ("pillow",),
+    "mpl_toolkits": ("matplotlib",),
+    "tensorflow": ("tensorflow-cpu", "tensorflow"),
+    "yaml": ("pyyaml",),
+}
+"""Names of the packages that hold a module of another name, the first that is there counts."""
+
+VALUE_CARRIERS = frozenset({"click", "pydantic", "yaml"})
+"""Modules that bring values to a stage, which are recorded themselves, and do not make numbers."""
+
+
+def checkout() -> Path:
+    """The folder that holds `workflow/`, `envs/` and the rest."""
+    return Path(__file__).resolve().parents[4]
+
+
+def lock_file() -> Path | None:
+    """The lock file that this environment was made from; None without a checkout.
+
+    `make setup` notes it in the environment; where another tool made that, it is
+    `envs/requirements.lock`.
+    """
+    name = "envs/requirements.lock"
+    stamp = Path(sys.prefix) / "setup.stamp"
+    if stamp.is_file():
+        name = [*stamp.read_text().splitlines(), "", ""][1] or name
+    found = checkout() / name
+    return found if found.is_file() else None
+
+
+def lock_digest() -> str | None:
+    """SHA-256 (hexadecimal) of the lock file's bytes; None where there is none."""
+    lock = lock_file()
+    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock else None
+
+
+def locked_versions(lock: Path) -> dict[str, str]:
+    """Versions by name of package that a hashed lock file gives for this Python and platform."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    found: dict[str, str] = {}
+    for line in lock.read_text().splitlines():
+        if not line or line[0] in " #-":
+            continue
+        try:
+            requirement = Requirement(line.partition("#")[0].rstrip(" \\"))
+        except InvalidRequirement:
+            continue
+        pinned = [each.version for each in requirement.specifier if each.operator == "=="]
+        if pinned and (requirement.marker is None or requirement.marker.evaluate()):
+            found[canonicalize_name(requirement.name)] = pinned[0]
+    return found
+
+
+@cache
+def installed_version(package: str) -> str | None:
+    """Version of an installed package; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def candidates(module: str) -> tuple[str, ...]:
+    """Names of the packages that may hold the top-level module `module`.
+
+    >>> candidates("boost_histogram")
+    ('boost-histogram',)
+    """
+    return DISTRIBUTIONS.get(module, (module.replace("_", "-").lower(),))
+
+
+def versions_of(modules: Iterable[str], locked: Mapping[str, str]) -> dict[str, str]:
+    """Version by package for top-level modules: the locked one, else the installed one."""
+    found: dict[str, str] = {}
+    for module in modules:
+        for package in candidates(module):
+            known = locked.get(package) or installed_version(package)
+            if known:
+                found[package] = known
+                break
+    return dict(sorted(found.items()))
+
+
+def installed_versions(modules: Iterable[str]) -> dict[str, str]:
+    """Installed version by package for top-level modules, without those not installed."""
+    found = {
+        package: version
+        for module in modules
+        for package in candidates(module)
+        if (version := installed_version(package))
+    }
+    return dict(sorted(found.items()))
+
+
+def environment_problem(modules: Iterable[str], lock: Path | None = None) -> str | None:
+    """In one line, how the environment differs from the lock file; None where it does not.
+
+    Args:
+        modules: top-level modules that matter.
+        lock: the lock file; that of `lock_file` if not given.
+    """
+    chosen = lock or lock_file()
+    if chosen is None:
+        return None
+    locked = locked_versions(chosen)
+    wrong = []
+    for module in sorted(set(modules)):
+        names = [name for name in candidates(module) if name in locked]
+        for name in names[:1]:
+            found = installed_version(name)
+            if found != locked[name]:
+                wrong.append(f"{name} {found or 'is not installed'} instead of {locked[name]}")
+    if not wrong:
+        return None
+    return f"the environment is not that of {chosen.name}: {', '.join(wrong)}; run 'make setup'"
