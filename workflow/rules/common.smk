@@ -8,8 +8,10 @@ from snakemake.exceptions import WorkflowError
 from wilsonvox.cli.options import option_words
 from wilsonvox.config import measured_samples, parse_configuration
 from wilsonvox.errors import UserError
+from wilsonvox.lineage import Lineage
 from wilsonvox.points import SPLITS
-from wilsonvox.provenance.code import stage_digest
+from wilsonvox.provenance.code import all_imports
+from wilsonvox.provenance.environment import environment_problem
 
 # `wilsonvox` is the one beside this Snakemake, also where .venv/bin is not in PATH
 BIN = str(Path(sys.executable).parent)
@@ -21,6 +23,9 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
+# captions and the report's first page tell values that were left to their defaults, too
+config.update(CONFIG.model_dump(mode="json"))
+
 RUN_FOLDER = f"results/{CONFIG.run}"
 
 
@@ -29,17 +34,14 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or r"(?!)"
 
 
-def code(stage):
-    """Parameter of every rule: the digest of the code behind it, so that an edit runs it again."""
+LINEAGE = Lineage(CONFIG, SAMPLES)
+
+
+def lineage(stage):
+    """Parameter of every rule: changes with all settings and code behind the rule's outputs."""
 
     def digest(wildcards):
-        estimator, image = wildcards.get("estimator"), wildcards.get("image")
-        names = (
-            [estimator] if estimator else CONFIG.estimators_for(image) if image else []
-        )
-        return stage_digest(
-            stage, [CONFIG.estimators[name].architecture for name in names]
-        )
+        return LINEAGE.digest(stage, **dict(wildcards.items()))
 
     return digest
 
@@ -120,6 +122,7 @@ SUMMARY = "<results>/evaluation/{image}/{estimator}/summary.parquet"
 SUMMARY_CSV = "<results>/evaluation/{image}/{estimator}/summary.csv"
 MODEL = "<results>/models/{image}/{estimator}/model.keras"
 HISTORY = "<results>/models/{image}/{estimator}/history.csv"
+TRAINING_STATE = f"{RUN_FOLDER}/training_state/{{image}}/{{estimator}}.npz"
 MEASUREMENT = "<results>/measurements/{image}/{estimator}/{sample}.json"
 
 
@@ -270,3 +273,13 @@ def figure_files(wildcards):
         suffix=FIGURE_SUFFIXES,
     )
     return run + image + estimator
+
+
+# ---------------------------------------------------------------- report
+def configuration_json(wildcards):
+    """The values that the configuration names, without the defaults, in one line."""
+    return CONFIG.model_dump_json(exclude_unset=True)
+
+
+def report_folder(wildcards, output):
+    return str(Path(output.configuration).parent)

@@ -20,10 +20,13 @@ rule train:
         shards=train_words,
         words=estimator_words,
         seed=CONFIG.seed,
-        code=code("train"),
+        # no output: Snakemake deletes those before a job runs, and a killed training goes on from it
+        state=TRAINING_STATE,
+        lineage=lineage("train"),
     shell:
         "wilsonvox train {params.shards:q} {params.words:q} --seed {params.seed}"
-        " --threads {threads} --history {output.history:q} --out {output.model:q} > {log:q} 2>&1"
+        " --threads {threads} --state {params.state:q} --history {output.history:q}"
+        " --out {output.model:q} > {log:q} 2>&1"
 
 
 rule evaluate:
@@ -43,7 +46,7 @@ rule evaluate:
         runtime=60,
     params:
         shards=shard_words,
-        code=code("evaluate"),
+        lineage=lineage("evaluate"),
     shell:
         "wilsonvox evaluate --model {input.model:q} {params.shards:q} --threads {threads}"
         " --out {output:q} > {log:q} 2>&1"
@@ -67,7 +70,7 @@ rule summarize:
         runtime=30,
     params:
         predictions=prediction_words,
-        code=code("summarize"),
+        lineage=lineage("summarize"),
     shell:
         "wilsonvox summarize {params.predictions:q} --coefficients {input.coefficients:q}"
         " --out {output.parquet:q} --csv {output.csv:q} > {log:q} 2>&1"

@@ -14,7 +14,7 @@ rule generate_events:
         runtime=60,
     params:
         words=generate_words,
-        code=code("generate_events"),
+        lineage=lineage("generate_events"),
     shell:
         "wilsonvox generate --point {wildcards.point} --split {wildcards.split}"
         " --campaign {wildcards.campaign} {params.words:q}"
@@ -37,6 +37,6 @@ rule ingest_events:
         runtime=60,
     params:
         words=ingest_words,
-        code=code("ingest_events"),
+        lineage=lineage("ingest_events"),
     shell:
         "wilsonvox ingest {params.words:q} --out {output:q} > {log:q} 2>&1"

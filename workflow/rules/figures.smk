@@ -17,7 +17,7 @@ rule plot_topology:
         mem_mb=1500,
         runtime=10,
     params:
-        code=code("plot_topology"),
+        lineage=lineage("plot_topology"),
     shell:
         "wilsonvox plot topology"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
@@ -46,7 +46,7 @@ rule plot_distributions:
     params:
         events=event_words,
         q2=distribution_words,
-        code=code("plot_distributions"),
+        lineage=lineage("plot_distributions"),
     shell:
         "wilsonvox plot distributions {params.events:q} {params.q2:q}"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
@@ -74,7 +74,7 @@ rule plot_voxels:
         runtime=10,
     params:
         shards=shard_words,
-        code=code("plot_voxels"),
+        lineage=lineage("plot_voxels"),
     shell:
         "wilsonvox plot voxels {params.shards:q}"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
@@ -107,7 +107,7 @@ rule plot_network:
         mem_mb=1500,
         runtime=10,
     params:
-        code=code("plot_network"),
+        lineage=lineage("plot_network"),
     shell:
         "wilsonvox plot network --model {input.model:q} --title {wildcards.estimator}"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
@@ -141,7 +141,7 @@ rule plot_training:
         runtime=10,
     params:
         loss=loss,
-        code=code("plot_training"),
+        lineage=lineage("plot_training"),
     shell:
         "wilsonvox plot training --history {input.history:q} --model {wildcards.estimator} --loss {params.loss}"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
@@ -177,7 +177,7 @@ rule plot_histograms:
         runtime=10,
     params:
         predictions=prediction_words,
-        code=code("plot_histograms"),
+        lineage=lineage("plot_histograms"),
     shell:
         "wilsonvox plot histograms {params.predictions:q}"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
@@ -212,7 +212,7 @@ rule plot_linearity:
         mem_mb=1500,
         runtime=10,
     params:
-        code=code("plot_linearity"),
+        lineage=lineage("plot_linearity"),
     shell:
         "wilsonvox plot linearity --summary {input.summary:q} --scaled"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
@@ -249,7 +249,7 @@ rule plot_linearity_unscaled:
         mem_mb=1500,
         runtime=10,
     params:
-        code=code("plot_linearity"),
+        lineage=lineage("plot_linearity_unscaled"),
     shell:
         "wilsonvox plot linearity --summary {input.summary:q} --unscaled"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
@@ -277,7 +277,7 @@ rule plot_sensitivity:
         runtime=10,
     params:
         summaries=summary_words,
-        code=code("plot_sensitivity"),
+        lineage=lineage("plot_sensitivity"),
     shell:
         "wilsonvox plot sensitivity {params.summaries:q}"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"

@@ -17,7 +17,7 @@ rule measure:
         runtime=30,
     params:
         run=run_folder,
-        code=code("measure"),
+        lineage=lineage("measure"),
     shell:
         "wilsonvox measure --run {params.run:q} --estimator {wildcards.estimator}"
         " --image {wildcards.image} --shard {input.shard:q} --json {output:q} > {log:q} 2>&1"

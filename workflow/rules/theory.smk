@@ -12,6 +12,6 @@ rule angular_coefficients:
         runtime=10,
     params:
         physics_inputs=CONFIG.physics_inputs,
-        code=code("angular_coefficients"),
+        lineage=lineage("angular_coefficients"),
     shell:
         "wilsonvox coefficients --physics-inputs {params.physics_inputs:q} --out {output:q} > {log:q} 2>&1"

@@ -15,7 +15,7 @@ rule voxelize:
     params:
         words=image_words,
         n_images=n_images,
-        code=code("voxelize"),
+        lineage=lineage("voxelize"),
     shell:
         "wilsonvox voxelize --events {input.events:q} {params.words:q} --images {params.n_images}"
         " --out {output:q} > {log:q} 2>&1"
@@ -37,7 +37,7 @@ rule voxelize_sample:
         runtime=60,
     params:
         words=image_words,
-        code=code("voxelize_sample"),
+        lineage=lineage("voxelize_sample"),
     shell:
         "wilsonvox voxelize --events {input.events:q} {params.words:q}"
         " --out {output:q} > {log:q} 2>&1"

@@ -1,0 +1,160 @@
+"""What a job of the workflow depends on in configuration and code, as one digest.
+
+Snakemake compares a job's own parameters with those of its last run. That is not enough after a
+run that failed half-way: it deletes the outputs of a job before it runs, and with them what it knew
+of them, and then takes old figures over a missing model for up to date. Each rule therefore has one
+parameter that changes whenever anything before it does: settings of its own stage and of all before
+it, their code, and the locked versions of the packages that they use.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from wilsonvox.config import RunConfiguration, SampleRow
+from wilsonvox.provenance.code import stage_digest
+
+_TRAINING_SPLITS = ("train", "validation")
+_EVALUATED_SPLITS = ("test", "interpolation")
+
+
+class Lineage:
+    """Everything behind each output of a run, by the wildcards of its path.
+
+    Args:
+        configuration: of the run.
+        samples: rows of the samples that it measures, by name.
+    """
+
+    def __init__(self, configuration: RunConfiguration, samples: Mapping[str, SampleRow]) -> None:
+        self.configuration = configuration
+        self.samples = samples
+        self._known: dict[tuple[str, ...], str] = {}
+
+    def digest(self, stage: str, **wildcards: str) -> str:
+        """SHA-256 (hexadecimal) of what is behind the outputs of `stage`.
+
+        Args:
+            stage: name of the rule.
+            wildcards: those of its outputs: point, split, campaign, image, estimator, sample.
+        """
+        key = (stage, *(f"{name}={value}" for name, value in sorted(wildcards.items())))
+        if key not in self._known:
+            estimator, image = wildcards.get("estimator"), wildcards.get("image")
+            names = [estimator] if estimator else self._estimators_for(image) if image else []
+            kinds = [self.configuration.estimators[name].architecture for name in names]
+            settings = getattr(self, f"_{stage}")(**wildcards)
+            text = json.dumps([stage_digest(stage, kinds), settings], sort_keys=True)
+            self._known[key] = hashlib.sha256(text.encode()).hexdigest()
+        return self._known[key]
+
+    def _estimators_for(self, image: str) -> list[str]:
+        return self.configuration.estimators_for(image)
+
+    # one method a stage, named as its rule: what its own settings are, and what it reads
+    def _angular_coefficients(self) -> Any:
+        return self.configuration.physics_inputs
+
+    def _generate_events(self, point: str, split: str, campaign: str) -> Any:
+        events = self.configuration.campaign_events(point, split, campaign)
+        return [self.configuration.seed, events, self.digest("angular_coefficients")]
+
+    def _ingest_events(self, sample: str) -> Any:
+        return self.samples[sample].model_dump(mode="json")
+
+    def _image(self, image: str) -> Any:
+        return self.configuration.images[image].model_dump(mode="json")
+
+    def _voxelize(self, image: str, point: str, split: str, campaign: str) -> Any:
+        n_images = self.configuration.images_in_campaign(image, point, split, campaign)
+        events = self.digest("generate_events", point=point, split=split, campaign=campaign)
+        return [self._image(image), n_images, events]
+
+    def _voxelize_sample(self, image: str, sample: str) -> Any:
+        return [self._image(image), self.digest("ingest_events", sample=sample)]
+
+    def _campaigns(self, stage: str, split: str, points: Iterable[str], **wildcards: str) -> Any:
+        """Digests of all campaigns of `split` at `points`; their order counts in a training."""
+        return [
+            (
+                f"{split}/{point}/{campaign}",
+                self.digest(stage, point=point, split=split, campaign=campaign, **wildcards),
+            )
+            for point in points
+            for campaign in self.configuration.campaigns(point, split)
+        ]
+
+    def _train(self, image: str, estimator: str) -> Any:
+        shards = [
+            self._campaigns("voxelize", split, self.configuration.labels(split), image=image)
+            for split in _TRAINING_SPLITS
+        ]
+        settings = self.configuration.estimators[estimator].model_dump(
+            mode="json", exclude={"images"}
+        )
+        return [estimator, settings, self.configuration.seed, shards]
+
+    def _evaluate(self, image: str, estimator: str, split: str, point: str) -> Any:
+        model = self.digest("train", image=image, estimator=estimator)
+        return [model, self._campaigns("voxelize", split, [point], image=image)]
+
+    def _predictions(self, image: str, estimator: str, splits: Iterable[str]) -> Any:
+        return {
+            f"{split}/{point}": self.digest(
+                "evaluate", image=image, estimator=estimator, split=split, point=point
+            )
+            for split in splits
+            for point in self.configuration.labels(split)
+        }
+
+    def _summarize(self, image: str, estimator: str) -> Any:
+        predictions = self._predictions(image, estimator, _EVALUATED_SPLITS)
+        return [predictions, self.digest("angular_coefficients")]
+
+    def _measure(self, image: str, estimator: str, sample: str) -> Any:
+        summary = self.digest("summarize", image=image, estimator=estimator)
+        return [summary, self.digest("voxelize_sample", image=image, sample=sample)]
+
+    def _plot_topology(self) -> Any:
+        return None
+
+    @cached_property
+    def _shown(self) -> list[str]:
+        return self.configuration.shown_labels()
+
+    def _plot_distributions(self) -> Any:
+        events = [
+            self.digest("generate_events", point=point, split="test", campaign="000")
+            for point in self._shown
+        ]
+        return [self.configuration.figures.distributions_q2_gev2, events]
+
+    def _plot_voxels(self, image: str) -> Any:
+        return [
+            self.digest("voxelize", image=image, point=point, split="test", campaign="000")
+            for point in self._shown
+        ]
+
+    def _plot_network(self, image: str, estimator: str) -> Any:
+        return self.digest("train", image=image, estimator=estimator)
+
+    def _plot_training(self, image: str, estimator: str) -> Any:
+        return self.digest("train", image=image, estimator=estimator)
+
+    def _plot_histograms(self, image: str, estimator: str) -> Any:
+        predictions = self._predictions(image, estimator, ["test"])
+        return [predictions[f"test/{point}"] for point in self._shown]
+
+    def _plot_linearity(self, image: str, estimator: str) -> Any:
+        return self.digest("summarize", image=image, estimator=estimator)
+
+    def _plot_linearity_unscaled(self, image: str, estimator: str) -> Any:
+        return self.digest("summarize", image=image, estimator=estimator)
+
+    def _plot_sensitivity(self, image: str) -> Any:
+        return {
+            estimator: self.digest("summarize", image=image, estimator=estimator)
+            for estimator in self._estimators_for(image)
+        }
