@@ -283,6 +283,11 @@ def own_digest(stage: str, architectures: Iterable[str] = ()) -> str:
     return _installed().own_digest(stage, architectures)
 
 
+def stage_modules(stage: str, architectures: Iterable[str] = ()) -> list[str]:
+    """Names of the installed package's modules whose code a stage runs."""
+    return _installed().stage_modules(stage, architectures)
+
+
 def stage_packages(stage: str, architectures: Iterable[str] = ()) -> dict[str, str]:
     """Installed versions of the packages that a stage imports, by name."""
     return installed_versions(_installed().stage_imports(stage, architectures))

@@ -247,6 +247,11 @@ _TEXTS: dict[str, Callable[[Path], str | None]] = {
 }
 
 
+def has_record_format(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is of a format that can carry a record, by its suffix."""
+    return Path(path).suffix in _TEXTS
+
+
 def read_record(path: str | os.PathLike[str]) -> Record | None:
     """The record inside a file; None where the file has none (external files, CSV copies)."""
     found = Path(path)

@@ -1,0 +1,121 @@
+"""Whether files are what their records say, and whether anything behind them has changed since."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from wilsonvox.provenance.code import STAGES, own_digest, stage_packages
+from wilsonvox.provenance.digest_cache import DigestCache
+from wilsonvox.provenance.lineage_graph import Node
+from wilsonvox.provenance.record import Record
+
+
+class Verdict(StrEnum):
+    """What an audit says of one file, the gravest first."""
+
+    MISSING = "missing"
+    CHANGED = "changed"
+    OTHER_CODE = "made by other code"
+    DIRTY_TREE = "dirty tree"
+    VERIFIED = "verified"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one file, and what led to it, one sentence each."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+
+
+def other_code(record: Record) -> list[str]:
+    """How the installed code of a record's stage differs from the code that made the file.
+
+    Counts are the stage's own modules, comments and docstrings left out, and the packages that
+    they import; not the commit, which changes with every page of the documentation.
+    """
+    if record.rule not in STAGES:
+        return [f"there is no stage {record.rule} in this version"]
+    try:
+        code = own_digest(record.rule, record.architectures)
+        packages = stage_packages(record.rule, record.architectures)
+    except LookupError as error:
+        return [str(error)]
+    reasons = [] if code == record.code_digest else [f"the code of {record.rule} is another now"]
+    before = {name: v for name, v in record.packages.items() if name not in ("python", "wilsonvox")}
+    for name in sorted({*before, *packages}):
+        old, new = before.get(name), packages.get(name)
+        if old != new:
+            reasons.append(f"{name} {old or 'absent'}, here {new or 'absent'}")
+    return reasons
+
+
+def _changed(node: Node, digest: str) -> list[str]:
+    reasons = []
+    record = node.record
+    if record is not None and record.content_digest != digest:
+        reasons.append("its content is not that of its own record")
+    if node.copy_digest is not None and node.copy_digest != digest:
+        reasons.append("it is not the copy that was written")
+    others = [each.reader for each in node.readings if each.content_digest != digest]
+    if others:
+        reasons.append(f"{_some(others)} read other content")
+    own = None if record is None else record.digest()
+    others = [
+        each.reader
+        for each in node.readings
+        if each.content_digest == digest and each.record_digest != own
+    ]
+    if others:
+        reasons.append(f"{_some(others)} read it with another record, but the same content")
+    return reasons
+
+
+def _some(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def judge(node: Node, cache: DigestCache) -> Finding:
+    """The verdict on one file of a lineage.
+
+    Args:
+        node: the file, with what its readers say of it.
+        cache: gives its content digest.
+    """
+    if not node.exists:
+        kept = node.record is not None
+        return Finding(Verdict.MISSING, ("how it was made is known",) if kept else ())
+    problem = node.problem
+    if problem is None:
+        try:
+            digest = cache.digest(node.path)
+        except Exception as error:
+            problem = " ".join(str(error).split()) or type(error).__name__
+    if problem is not None:
+        return Finding(Verdict.CHANGED, (f"it cannot be read: {problem}",))
+    checks: list[tuple[Verdict, list[str]]] = [(Verdict.CHANGED, _changed(node, digest))]
+    if node.record is not None:
+        commit = (node.record.git_commit or "")[:7]
+        dirty = [f"the code differed from commit {commit}"] if node.record.git_dirty else []
+        checks += [(Verdict.OTHER_CODE, other_code(node.record)), (Verdict.DIRTY_TREE, dirty)]
+    for verdict, reasons in checks:
+        if reasons:
+            return Finding(verdict, tuple(reasons))
+    return Finding(Verdict.VERIFIED)
+
+
+def judge_all(nodes: Iterable[Node], cache: DigestCache) -> dict[Path, Finding]:
+    """Verdicts by path; files are digested several at a time."""
+    chosen = list(nodes)
+    cache.fill(node.path for node in chosen if node.exists and node.problem is None)
+    return {node.path: judge(node, cache) for node in chosen}
+
+
+def count(findings: Iterable[Finding]) -> str:
+    """How many files have which verdict: ``3 files: 2 verified, 1 missing``."""
+    numbers = Counter(each.verdict for each in findings)
+    total = sum(numbers.values())
+    parts = ", ".join(f"{numbers[v]} {v}" for v in reversed(Verdict) if numbers[v])
+    return f"{total} file{'s' if total != 1 else ''}: {parts}"

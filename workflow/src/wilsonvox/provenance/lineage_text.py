@@ -1,0 +1,106 @@
+"""A lineage for people, as a tree; for machines, as JSON; and as the commands that replay it."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wilsonvox.provenance.audit import Finding, Verdict
+from wilsonvox.provenance.lineage_graph import Node
+
+
+def _line(node: Node, finding: Finding, name: str) -> str:
+    made = "external file" if node.external else "copy for people"
+    if node.record is not None:
+        commit = (node.record.git_commit or "no commit")[:7]
+        seed = "" if node.record.seed is None else f", seed {node.record.seed}"
+        made = f"{node.record.rule}, {commit}{seed}"
+    reasons = f": {'; '.join(finding.reasons)}" if finding.reasons else ""
+    return f"{name}  [{made}]  {finding.verdict}{reasons}"
+
+
+def tree_lines(roots: Sequence[Node], findings: Mapping[Path, Finding]) -> Iterator[str]:
+    """The lineage of each root as a tree, one line a file; what was shown is not shown again."""
+    shown: set[Path] = set()
+
+    def walk(node: Node, name: str, before: str, branch: str) -> Iterator[str]:
+        known = node.path in shown and node.inputs
+        shown.add(node.path)
+        yield f"{before}{branch}{_line(node, findings[node.path], name)}" + (
+            "  (see above)" if known else ""
+        )
+        if known:
+            return
+        inner = before + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
+        for i, child in enumerate(node.inputs):
+            last = i == len(node.inputs) - 1
+            yield from walk(child, child.name, inner, "└─ " if last else "├─ ")
+
+    for root in roots:
+        yield from walk(root, _shown_path(root.path), "", "")
+
+
+def _shown_path(path: Path) -> str:
+    cwd = Path.cwd()
+    return path.relative_to(cwd).as_posix() if path.is_relative_to(cwd) else str(path)
+
+
+def as_json(
+    roots: Sequence[Node], nodes: Sequence[Node], findings: Mapping[Path, Finding]
+) -> dict[str, Any]:
+    """The audit as values for `json.dumps`: every file once, inputs by their path."""
+    return {
+        "verified": all(each.verdict is Verdict.VERIFIED for each in findings.values()),
+        "audited": [_shown_path(node.path) for node in roots],
+        "files": [
+            {
+                "path": _shown_path(node.path),
+                "name": node.name,
+                "verdict": str(findings[node.path].verdict),
+                "reasons": list(findings[node.path].reasons),
+                "external": node.external,
+                "inputs": [_shown_path(child.path) for child in node.inputs],
+                "record": None if node.record is None else node.record.model_dump(mode="json"),
+            }
+            for node in nodes
+        ],
+    }
+
+
+def in_order(roots: Sequence[Node]) -> list[Node]:
+    """All files of some lineages, each after those that it was made of."""
+    done: dict[Path, Node] = {}
+
+    def visit(node: Node) -> None:
+        if node.path not in done:
+            for child in node.inputs:
+                visit(child)
+            done[node.path] = node
+
+    for root in roots:
+        visit(root)
+    return list(done.values())
+
+
+def replay_lines(roots: Sequence[Node]) -> Iterator[str]:
+    """A shell script that makes the roots again from nothing but external files.
+
+    Its paths are those of the records, relative to the folder in which it runs.
+    """
+    nodes = in_order(roots)
+    records = [node.record for node in nodes if node.record is not None]
+    yield "# Run this in an empty folder, with .venv/bin of the checkout in PATH."
+    for commit in sorted({record.git_commit or "unknown" for record in records}):
+        made = [record for record in records if (record.git_commit or "unknown") == commit]
+        dirty = any(record.git_dirty for record in made)
+        note = "; its tree was dirty, so that the commit alone does not tell the code"
+        yield f"# checkout: git checkout {commit} && make setup{note if dirty else ''}"
+    for node in nodes:
+        if node.external:
+            digest = node.readings[0].content_digest if node.readings else "unknown"
+            yield f"# needs the external file {node.name}, SHA-256 {digest}"
+    seen: set[tuple[str, ...]] = set()
+    for record in records:
+        if record.command not in seen:
+            seen.add(record.command)
+            yield shlex.join(record.command)
