@@ -1,23 +1,23 @@
 # `make help` lists the targets. Variables: PYTHON (interpreter for the environment), CORES,
 # CONFIG (configuration of `run` and `report`), RUN (its folder in results/, by default the
-# configuration's name), LOCK (envs/requirements-gpu.lock for CUDA).
+# configuration's key `run`), LOCK (envs/requirements-gpu.lock for CUDA).
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 CORES ?= 2
 CONFIG ?= config/demo.yaml
-RUN ?= $(notdir $(basename $(CONFIG)))
+RUN ?= $(shell sed -n "s/^run:[ \"']*\([A-Za-z0-9.+_-]*\).*/\1/p" '$(CONFIG)')
 # the lock file that .venv/ was made from, if there is one
 LOCK ?= $(or $(shell sed -n 2p .venv/setup.stamp 2>/dev/null),envs/requirements.lock)
 BIN := .venv/bin
 SNAKEMAKE = $(BIN)/snakemake --profile profiles/local --cores $(CORES) --configfile $(CONFIG)
 REPORT = results/$(RUN)/report.html
 
-.PHONY: help setup demo run report test test-slow bench lint format lock clean
+.PHONY: help setup demo run report test test-slow test-browser bench lint format lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/setup.stamp  ## make the locked environment in .venv/
 
@@ -35,19 +35,26 @@ demo: run report  ## from events to figures and a measured δC9 (config/demo.yam
 run: setup  ## run the workflow with CONFIG, without report and table
 	$(SNAKEMAKE)
 
-# made again only when a figure, table, log of times, caption or the configuration is newer
+# made again only when a figure, table, file of times or the configuration is newer, or what the
+# report is made with
 report: run  ## write results/RUN/report.html
-	@if [ ! -e '$(REPORT)' ] || [ -n "$$(find 'results/$(RUN)' workflow/report '$(CONFIG)' \
-	    \( -name '*.png' -o -name '*.csv' -o -name '*.json' -o -name '*.tsv' -o -name '*.rst' \
-	    -o -name '*.yaml' \) -newer '$(REPORT)' -print | head -n 1)" ]; then \
-	  $(BIN)/snakemake --configfile $(CONFIG) --report '$(REPORT)'; \
+	@if [ ! -e '$(REPORT)' ] || [ -n "$$(find 'results/$(RUN)' '$(CONFIG)' workflow/report \
+	    workflow/rules/report.smk workflow/src/wilsonvox/report_* workflow/src/wilsonvox/runtimes.py \
+	    -type f ! -name '*.log' ! -name '*.root' -newer '$(REPORT)' -print | head -n 1)" ]; then \
+	  $(SNAKEMAKE) --quiet all --force report_pages && \
+	  $(BIN)/snakemake --configfile '$(CONFIG)' --report '$(REPORT:.html=.part.html)' \
+	    --report-stylesheet workflow/report/style.css report_pages && \
+	  mv '$(REPORT:.html=.part.html)' '$(REPORT)'; \
 	fi
 
 test: setup  ## run the tests, but for the slow ones
-	$(BIN)/python -m pytest -m "not slow" --cov
+	$(BIN)/python -m pytest -m "not slow and not browser" --cov
 
 test-slow: setup  ## run the tests that need long statistics or real training
 	$(BIN)/python -m pytest -m slow
+
+test-browser: setup  ## open a report in a real browser (Debian: chromium)
+	$(BIN)/python -m pytest -m browser tests/browser
 
 bench: setup  ## rates of generating, writing, reading and voxelizing, beside a peer
 	@$(BIN)/python tests/bench/bench_stages.py

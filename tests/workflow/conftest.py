@@ -146,3 +146,31 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
     return folder
+
+
+def make_report(folder: Folder) -> subprocess.CompletedProcess[str]:
+    """`make report` of the tiny configuration in `folder`, with the environment of the tests."""
+    for name in ("Snakefile", "workflow", "profiles"):
+        link = folder.path / name
+        if not link.exists():
+            link.symlink_to(ROOT / name)
+    # the environment is there: `--old-file` leaves the target that makes it alone
+    return subprocess.run(
+        ["make", "--makefile", ROOT / "Makefile", "--old-file", "setup", "report",
+         "CONFIG=tiny.yaml", f"BIN={Path(sys.executable).parent}"],
+        cwd=folder.path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def reported(finished: Folder, tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """A copy of the finished run with its report."""
+    path = tmp_path_factory.mktemp("reported") / "tiny run"
+    shutil.copytree(finished.path, path, symlinks=True)
+    folder = Folder(path)
+    run = make_report(folder)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return folder

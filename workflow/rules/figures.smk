@@ -92,6 +92,7 @@ rule plot_network:
             ),
             caption="../report/network.rst",
             category="Training",
+            subcategory="{image}",
             labels={
                 "figure": "network",
                 "image": "{image}",
@@ -125,6 +126,7 @@ rule plot_training:
             ),
             caption="../report/training.rst",
             category="Training",
+            subcategory="{image}",
             labels={
                 "figure": "training",
                 "image": "{image}",
@@ -161,6 +163,7 @@ rule plot_histograms:
             ),
             caption="../report/histograms.rst",
             category="Results",
+            subcategory="{image}",
             labels={
                 "figure": "histograms",
                 "image": "{image}",
@@ -197,6 +200,7 @@ rule plot_linearity:
             ),
             caption="../report/linearity.rst",
             category="Results",
+            subcategory="{image}",
             labels={
                 "figure": "linearity, errors of the mean",
                 "image": "{image}",
@@ -234,6 +238,7 @@ rule plot_linearity_unscaled:
             ),
             caption="../report/linearity_unscaled.rst",
             category="Results",
+            subcategory="{image}",
             labels={
                 "figure": "linearity, errors of one image",
                 "image": "{image}",
@@ -265,6 +270,7 @@ rule plot_sensitivity:
             ensure("<results>/figures/{image}/sensitivity.png", non_empty=True),
             caption="../report/sensitivity.rst",
             category="Results",
+            subcategory="{image}",
             labels={"figure": "sensitivity", "image": "{image}", "estimator": "all"},
         ),
     log:

@@ -22,6 +22,7 @@ COMMANDS = {
     "summarize": "summarize ensembles of predictions",
     "measure": "measure δC9 of a ROOT file",
     "plot": "draw the figures of a run",
+    "report": "write the tables of a run's report",
     "show": "print the result table of a run",
     "schema": "write the JSON schemas of the configuration",
 }

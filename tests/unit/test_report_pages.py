@@ -1,0 +1,199 @@
+"""The tables of a report as HTML pages."""
+
+import json
+import math
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from wilsonvox.cli import run
+from wilsonvox.config import load_configuration
+from wilsonvox.provenance import make_record
+from wilsonvox.report_pages import PAGES, SUMMARY_TABLE, write_pages
+from wilsonvox.shards import ImageSpecification
+from wilsonvox.tables import SUMMARY_COLUMNS, TableMetadata, write_table
+
+CONFIGURATION = "tests/workflow/tiny.yaml"
+
+
+class Page(HTMLParser):
+    """Rows of all tables, all text, and every address that the page would load or link to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.text, self.addresses, self._cell = [], "", [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [value for name, value in attrs if name in {"src", "href"}]
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in {"td", "th"}:
+            self._cell = ""
+
+    def handle_endtag(self, tag):
+        if tag in {"td", "th"}:
+            self.rows[-1].append(self._cell.strip())
+            self._cell = None
+
+    def handle_data(self, data):
+        self.text += data
+        if self._cell is not None:
+            self._cell += data
+
+
+def row(point, true, *, seen=True, **values):
+    numbers = dict.fromkeys(SUMMARY_COLUMNS, 0.123456) | {"n_images": 60, "coefficient": "c9"}
+    return numbers | {"point": point, "true": true, "seen_in_training": seen} | values
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The folder of a run with one estimator of two points and one measured sample."""
+    path = tmp_path / "results/tiny"
+    rows = [
+        row("c9_-0.90", -0.9, bias=-0.0216, sigma_over_bound=2.0, gauss_mean=math.nan),
+        row("c9_-0.50", -0.5, seen=False, bias=0.05, sigma_over_bound=3.0),
+    ]
+    output = path / "evaluation/b8_n300/tiny/summary.parquet"
+    metadata = TableMetadata(
+        estimator="tiny", image=ImageSpecification(bins=8), physics_inputs="evtgen-btosllnpr"
+    )
+    record = make_record("summarize", output, {})
+    write_table(output, pd.DataFrame(rows), SUMMARY_COLUMNS, metadata, record)
+    measured = path / "measurements/b8_n300/tiny/<mine>.json"
+    measured.parent.mkdir(parents=True)
+    result = {"value": -0.8, "interval_68": [-0.85, None], "interval_95": [-0.9, -0.7]}
+    content = {
+        "coefficients": {"c9": result},
+        "n_images": 2,
+        "n_events_used": 48000,
+        "n_events_dropped": 14,
+        "n_events_dropped_by_reason": {"fill no whole image": 14},
+        "warnings": ["14 events are not used"],
+        "true_shifts": None,
+        "interval_type": "statistical; generator level",
+    }
+    measured.write_text(json.dumps(content))
+    times = path / "benchmarks/train/b8_n300/tiny.tsv"
+    times.parent.mkdir(parents=True)
+    times.write_text("s\tmax_rss\tcpu_time\n1234.56\tNA\t2000\n")
+    return path
+
+
+@pytest.fixture
+def configuration():
+    configuration = load_configuration(CONFIGURATION)
+    return configuration.model_copy(update={"samples_table": None})
+
+
+@pytest.fixture
+def pages(folder, configuration, tmp_path):
+    return {
+        path.stem: Page(path.read_text())
+        for path in write_pages(folder, configuration, tmp_path / "pages")
+    }
+
+
+def test_every_column_of_the_summary_is_shown_and_explained():
+    assert list(SUMMARY_TABLE) == list(SUMMARY_COLUMNS)
+    for name, (column, _) in SUMMARY_TABLE.items():
+        assert column.name == name
+        assert column.meaning
+
+
+def test_pages_load_nothing_from_elsewhere(pages):
+    assert set(pages) == set(PAGES)
+    for page in pages.values():
+        assert page.addresses == []
+
+
+def test_summary_is_rounded_for_reading(pages):
+    rows = pages["summary"].rows
+    assert [
+        "c9_-0.90", "δC9", "−0.90", "yes", "60", "+0.123", "−0.022", "0.123", "0.123", "0.123",
+        "0.12", "0.123", "2.00", "–", "0.123",
+    ] in rows  # fmt: skip
+    assert ["tiny", "b8_n300", "δC9", "between", "1", "+0.0500", "0.0500", "3.00"] in rows
+    assert ["tiny", "b8_n300", "δC9", "all", "2", "+0.0142", "0.0358", "2.50"] in rows
+    assert "8 bins in each angle, 24,000 events an image" in pages["summary"].text
+
+
+def test_measured_values_with_open_ends_and_unknown_truth(pages):
+    page = pages["measurements"]
+    assert [
+        "<mine>", "tiny", "b8_n300", "2", "δC9", "−0.800", "[−0.850, –]", "[−0.900, −0.700]",
+        "–", "–",
+    ] in page.rows  # fmt: skip
+    assert ["<mine>", "b8_n300", "48,000", "14", "14 fill no whole image",
+            "14 events are not used"] in page.rows  # fmt: skip
+    assert "Intervals are statistical; generator level." in page.text
+
+
+def test_runtimes_have_units_and_a_sum(pages):
+    rows = pages["runtimes"].rows
+    assert rows[0][2:] == ["total [s]", "mean [s]", "longest [s]", "CPU [s]", "memory [MiB]"]
+    assert ["train", "1", "1,234.6", "1,234.6", "1,234.6", "2,000.0", "–"] in rows
+    assert rows[-1] == ["all", "1", "1,234.6", "1,234.6", "1,234.6", "2,000.0", "–"]
+
+
+def test_configuration_tells_defaults_and_can_be_used_again(pages, configuration, tmp_path):
+    page = pages["configuration"]
+    assert ["images.b8_n300.q2_max_gev2", "20.0"] in page.rows
+    assert not any(cells[0] == "images.b8_n300.bins" for cells in page.rows)  # it is given
+    text = page.text[page.text.index("run: tiny") : page.text.index("Values left")]
+    again = tmp_path / "again.yaml"
+    again.write_text(text)
+    assert load_configuration(again) == configuration
+
+
+def test_empty_run_is_told_so(configuration, tmp_path):
+    (tmp_path / "results").mkdir()
+    paths = write_pages(tmp_path / "results", configuration, tmp_path)
+    texts = {path.stem: path.read_text() for path in paths}
+    assert "There is no summary in this run yet." in texts["summary"]
+    assert "This run measures no external sample." in texts["measurements"]
+    assert "No job has been timed in this run yet." in texts["runtimes"]
+
+
+def test_largest_memory_is_that_of_the_jobs_that_were_measured(folder, configuration, tmp_path):
+    (folder / "benchmarks/measure.tsv").write_text("s\tmax_rss\tcpu_time\n1\t757.2\t2\n")
+    paths = write_pages(folder, configuration, tmp_path)
+    assert Page(paths[-1].read_text()).rows[-1][-1] == "757"
+
+
+def test_command_takes_a_file_or_values(folder, tmp_path, capsys):
+    values = json.dumps({**load_configuration(CONFIGURATION).model_dump(mode="json"),
+                         "samples_table": None})  # fmt: skip
+    arguments = ["report", "--run", str(folder), "--out", str(tmp_path / "pages")]
+    assert run([*arguments, "--configuration", values]) == 0
+    assert "wrote" in capsys.readouterr().out
+    assert run([*arguments, "--configuration", "{"]) == 1
+    assert "not JSON" in capsys.readouterr().err
+    assert run([*arguments, "--configuration", str(tmp_path / "absent.yaml")]) == 1
+    assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("measurements/b8_n300/tiny/<mine>.json", "not a measurement"),
+        ("evaluation/b8_n300/tiny/summary.parquet", "delete it and run again"),
+        ("benchmarks/train/b8_n300/tiny.tsv", "not a benchmark file"),
+    ],
+)
+def test_broken_file_is_named(folder, tmp_path, capsys, path, message):
+    (folder / path).write_text("{}")
+    values = load_configuration(CONFIGURATION).model_dump(mode="json") | {"samples_table": None}
+    assert run(["report", "--run", str(folder), "--out", str(tmp_path), "--configuration",
+                json.dumps(values)]) == 1  # fmt: skip
+    error = capsys.readouterr().err
+    assert message in error
+    assert path.rsplit("/", 1)[-1] in error
+
+
+def test_no_such_run_is_one_clear_line(tmp_path, capsys):
+    assert run(["report", "--run", str(tmp_path / "absent"), "--out", str(tmp_path),
+                "--configuration", "config/demo.yaml"]) == 1  # fmt: skip
+    assert "no such run" in capsys.readouterr().err

@@ -1,0 +1,40 @@
+"""`wilsonvox report`: the tables of a run's report as HTML pages."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command(
+    help="Write configuration, summaries, measurements and runtimes of a run as HTML pages. "
+    "`make report` puts them, with all figures, on one page."
+)
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of the run, such as results/demo.",
+)
+@click.option(
+    "--configuration",
+    required=True,
+    help="Configuration of the run: a YAML file, or its values as JSON.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the pages.")
+def command(run: Path, configuration: str, out: Path) -> None:
+    """Write the pages."""
+    import json
+
+    from wilsonvox.config import load_configuration, parse_configuration
+    from wilsonvox.report_pages import write_pages
+
+    if configuration.lstrip().startswith("{"):
+        try:
+            values = json.loads(configuration)
+        except ValueError as error:
+            raise click.BadParameter(f"not JSON: {error}", param_hint="--configuration") from error
+        parsed = parse_configuration(values)
+    else:
+        parsed = load_configuration(configuration)
+    for path in write_pages(run, parsed, out):
+        click.echo(f"wrote {path}")
