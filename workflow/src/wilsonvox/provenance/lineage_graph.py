@@ -172,10 +172,15 @@ class LineageGraph:
         self.nodes[path] = node
         return node, root
 
-    def _child(self, path: Path, root: Path, kept: Record | None) -> tuple[Node, bool]:
+    def _child(
+        self, path: Path, root: Path, kept: Record | None, name: str | None = None
+    ) -> tuple[Node, bool]:
         if path in self.nodes:
             return self.nodes[path], False
-        return self._make(path, root, kept)[0], True
+        node = self._make(path, root, kept)[0]
+        if name is not None and not path.is_relative_to(root):
+            node.name = name
+        return node, True
 
     def _inputs(self, node: Node, root: Path) -> Iterable[tuple[Node, bool]]:
         if node.record is None:
@@ -186,7 +191,7 @@ class LineageGraph:
             return
         for each in node.record.inputs:
             path = self._find(root, each, node.record)
-            child, fresh = self._child(path, root, each.record)
+            child, fresh = self._child(path, root, each.record, each.path)
             child.readings.append(Reading(node.name, each.content_digest, each.record_digest))
             yield child, fresh
 
