@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from wilsonvox.ensembles import Ensemble, gaussian_fit, make_ensembles, read_predictions
@@ -127,6 +128,7 @@ def draw(ensembles: Sequence[Ensemble], note: str = "") -> Figure:
             linespacing=1.35,
         )
     panels[-1].set_xlim(edges[0], edges[-1])
+    panels[-1].xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     panels[-1].set_xlabel(f"Predicted ${shift_symbol(ensembles[0].coefficient)}$")
     figure.legend(
         *panels[0].get_legend_handles_labels(),

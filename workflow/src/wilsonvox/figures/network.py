@@ -310,6 +310,6 @@ def draw(layers: Sequence[Layer], max_layers: int = 36, title: str = "") -> Figu
         axes.text(_LEFT, height - 0.06, title, ha="left", va="top", fontsize=8)
     note = "name, input shape / type, output shape"
     if any(len(layer.sources) > 1 for layer in first):
-        note += "; red: skip connection"
+        note += "; orange: skip connection"
     axes.text(width - 0.05, 0.03, note, ha="right", va="bottom", fontsize=7, color=GREY)
     return figure

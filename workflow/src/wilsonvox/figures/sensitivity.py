@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from wilsonvox.figures.labels import image_text, shift_symbol
@@ -60,6 +61,7 @@ def _set_limits(above: Axes, below: Axes, summaries: Sequence[Summary]) -> None:
         below.text(0.5, 0.6, "no ratio known", transform=below.transAxes, ha="center")
     true = finite([each.column("true") for each in summaries])
     below.set_xlim(*padded(float(true.min()), float(true.max())))
+    below.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
 
 
 def _add_legend(above: Axes, summaries: Sequence[Summary]) -> None:
