@@ -183,8 +183,8 @@ def configuration_page(run: Path, configuration: RunConfiguration) -> str:
                     Column("true point", left=True),
                 ],
                 rows=[
-                    (row.sample, row.path, row.tree or "the only one", row.layout, row.flavour,
-                     row.true_point or "not known")
+                    (row.sample, row.portable_path(), row.tree or "the only one", row.layout,
+                     row.flavour, row.true_point or "not known")
                     for row in samples
                 ],
             ),
@@ -211,14 +211,14 @@ SUMMARY_TABLE: dict[str, tuple[Column, str]] = {
         Column("shift", "the shift that is estimated", "coefficient", left=True),
         "",
     ),
-    "true": (Column("true", "true shift of the point's events", "true"), "+.2f"),
+    "true": (Column("true", "true shift of the point's events", "true"), "+z.2f"),
     "seen_in_training": (
         Column("trained", "whether the training had images of this point", "seen_in_training"),
         "",
     ),
     "n_images": (Column("N", "number of test images", "n_images"), "d"),
-    "mean": (Column("mean", "mean of the predicted shifts", "mean"), "+.3f"),
-    "bias": (Column("bias", "mean − true", "bias"), "+.3f"),
+    "mean": (Column("mean", "mean of the predicted shifts", "mean"), "+z.3f"),
+    "bias": (Column("bias", "mean − true", "bias"), "+z.3f"),
     "sigma_left": (
         Column("σ_L", "distance from the mean down to the 16 % point", "sigma_left"),
         ".3f",
@@ -238,7 +238,7 @@ SUMMARY_TABLE: dict[str, tuple[Column, str]] = {
             "full response, less shrinks towards the middle",
             "response_slope",
         ),
-        ".2f",
+        "z.2f",
     ),
     "bound": (
         Column(
@@ -251,11 +251,11 @@ SUMMARY_TABLE: dict[str, tuple[Column, str]] = {
     ),
     "sigma_over_bound": (
         Column("σ/bound", "σ / slope / bound; 1 is the best possible", "sigma_over_bound"),
-        ".2f",
+        "z.2f",
     ),
     "gauss_mean": (
         Column("fit μ", "mean of a Gaussian fitted to the core of the predictions", "gauss_mean"),
-        "+.3f",
+        "+z.3f",
     ),
     "gauss_sigma": (Column("fit σ", "standard deviation of that Gaussian", "gauss_sigma"), ".3f"),
 }
@@ -279,9 +279,9 @@ def _mean_rows(summary: pd.DataFrame, estimator: str, image: str) -> list[Row]:
             if not part.empty:
                 rows.append(
                     (estimator, image, _shift(str(coefficient)), name, str(len(part)),
-                     _number(part["bias"].mean(), "+.4f"),
+                     _number(part["bias"].mean(), "+z.4f"),
                      _number(part["bias"].abs().mean(), ".4f"),
-                     _number(part["sigma_over_bound"].mean(), ".2f"))
+                     _number(part["sigma_over_bound"].mean(), "z.2f"))
                 )  # fmt: skip
     return rows
 
@@ -378,8 +378,8 @@ def measurements_page(run: Path) -> str:
                 deviation = None if value is None or true is None else pull(value, ends, true)
                 rows.append(
                     (sample, estimator, image, str(content["n_images"]), _shift(name),
-                     _number(value, "+.3f"), _interval(ends), _interval(result["interval_95"]),
-                     _number(true, "+.2f"), _number(deviation, "+.1f"))
+                     _number(value, "+z.3f"), _interval(ends), _interval(result["interval_95"]),
+                     _number(true, "+z.2f"), _number(deviation, "+z.1f"))
                 )  # fmt: skip
             dropped = content["n_events_dropped_by_reason"]
             reasons = "; ".join(f"{number:,} {reason}" for reason, number in dropped.items())
