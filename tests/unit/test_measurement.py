@@ -391,6 +391,28 @@ def other_image(folder):
     return {}
 
 
+@bad_input("s.npz: its images are not those of estimator resnet-small: bins 3 instead of 2")
+def other_bins(folder):
+    other = IMAGE.model_copy(update={"bins": 3})
+    make_shard(image=other).save(folder / "s.npz", make_record("voxelize", "out.file", {}))
+    return {}
+
+
+@bad_input("s.npz: not a readable shard")
+def truncated_shard(folder):
+    content = (folder / "s.npz").read_bytes()
+    (folder / "s.npz").write_bytes(content[: len(content) // 2])
+    return {}
+
+
+@bad_input("s.npz: not a readable shard")
+def flipped_shard(folder):
+    content = bytearray((folder / "s.npz").read_bytes())
+    content[content.index(np.ones(2, np.float32).tobytes())] ^= 1  # a mean q2
+    (folder / "s.npz").write_bytes(content)
+    return {}
+
+
 @bad_input("does not exist")
 def no_shard(folder):
     return {"--shard": folder / "none.npz"}

@@ -1,14 +1,16 @@
 """Predictions of a trained estimator for the images of one point, as a table."""
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wilsonvox.errors import UserError
-from wilsonvox.estimators.storage import Estimator
+from wilsonvox.estimators.storage import Estimator, EstimatorMetadata
 from wilsonvox.points import COEFFICIENTS
 from wilsonvox.shards import Shard
+from wilsonvox.source_events import SourceEvents, UsedEvents, check_no_shared_events
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +47,42 @@ def check_one_point(shards: Mapping[str, Shard]) -> tuple[str, str]:
     if not found:
         raise UserError("there are no shards to evaluate")
     return found[0]
+
+
+def check_unseen(
+    metadata: EstimatorMetadata, model: str | os.PathLike[str], shards: Mapping[str, Shard]
+) -> None:
+    """Refuse test and interpolation images of events that the estimator has seen.
+
+    Images of the training or validation split may be evaluated, they say what they are.
+
+    Args:
+        metadata: of the estimator.
+        model: its file, for the message.
+        shards: by the name of their file.
+
+    Raises:
+        UserError: names the shard, the model and what they share; or two shards with the same
+            events.
+    """
+    check_no_shared_events(shards.items())
+    seen = UsedEvents(
+        (role, events)
+        for role, used in (
+            ("trained", metadata.training_events),
+            ("validated", metadata.validation_events),
+        )
+        for events in used
+    )
+    for source, shard in shards.items():
+        split = shard.metadata.split
+        found = seen.find(SourceEvents.of(shard)) if split in ("test", "interpolation") else None
+        if found:
+            role, what = found
+            raise UserError(
+                f"{source}: its {split} images have events in them that {model} was {role} with, "
+                f"both are of {what}; make {split} images of other events"
+            )
 
 
 def evaluate(estimator: Estimator, shards: Mapping[str, Shard]) -> "pd.DataFrame":

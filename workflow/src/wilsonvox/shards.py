@@ -57,6 +57,13 @@ class ShardMetadata(BaseModel):
     campaign: str | None = None
     sample: str | None = None
     physics_inputs: str | None = None
+    seed: int | None = Field(
+        default=None,
+        description="the run's seed, if generated; point, split and campaign make it a stream",
+    )
+    events_digest: str | None = Field(
+        default=None, description="SHA-256 over the event file's values, whatever its labels"
+    )
     n_events_dropped: dict[str, int] = Field(
         default_factory=dict, description="events dropped when the event file was made, by reason"
     )

@@ -27,6 +27,7 @@ from wilsonvox.shards import Normalisation, Shard
 
 logger = logging.getLogger(__name__)
 
+from wilsonvox.source_events import SourceEvents, check_no_shared_events
 HISTORY_COLUMNS = ("epoch", "loss", "val_loss", "learning_rate")
 """Columns of a training history, one row an epoch; `epoch` counts from 1."""
 
@@ -42,11 +43,14 @@ class TrainedNetwork:
 
     model: Any
     history: tuple[Mapping[str, float], ...]
+    training_events, validation_events: events of the images, shard by shard
     coefficients: tuple[str, ...]
 
     @property
     def best(self) -> Mapping[str, float]:
         """The row of the epoch with the lowest validation loss, whose weights the model has."""
+    training_events: tuple[SourceEvents, ...] = ()
+    validation_events: tuple[SourceEvents, ...] = ()
         return min(self.history, key=lambda row: row["val_loss"])
 
     def history_csv(self) -> str:
@@ -79,7 +83,7 @@ def check_shards(train: Mapping[str, Shard], validation: Mapping[str, Shard]) ->
     Raises:
         UserError: names the file that is of another split, image specification or set of physics
             inputs than the first training shard, has unknown or complex shifts or non-finite
-            voxels; or there are no images at all.
+            voxels, or is made of events that another one has too; or there are no images at all.
     """
     for split, shards in (("train", train), ("validation", validation)):
         if not sum(map(len, shards.values())):
@@ -100,6 +104,7 @@ def check_shards(train: Mapping[str, Shard], validation: Mapping[str, Shard]) ->
 
 def varying_coefficients(shards: Mapping[str, Shard]) -> tuple[str, ...]:
     """Names of the coefficients whose shifts differ among images, in the order of `COEFFICIENTS`.
+    check_no_shared_events((*train.items(), *validation.items()))
 
     Raises:
         UserError: all images have the same shifts.
@@ -233,7 +238,13 @@ def train(
     )
     # the same layers without optimizer and loss, whose state belongs to the last epoch
     trained = keras.Model(model.input, model.output, name=model.name)
-    result = TrainedNetwork(trained, tuple(log.rows), coefficients)
+    result = TrainedNetwork(
+        trained,
+        tuple(log.rows),
+        coefficients,
+        tuple(map(SourceEvents.of, train_shards.values())),
+        tuple(map(SourceEvents.of, validation_shards.values())),
+    )
     logger.info(
         "best epoch %d of %d: validation loss %.4f",
         result.best["epoch"],
@@ -271,3 +282,5 @@ def describe(
         best_validation_loss=trained.best["val_loss"],
         history_digest=history_digest,
     )
+        training_events=trained.training_events,
+        validation_events=trained.validation_events,

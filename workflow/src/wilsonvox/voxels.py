@@ -10,8 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wilsonvox.errors import UserError
-from wilsonvox.events import FLAVOURS, EventMetadata, Events, iterate_events, read_metadata
+from wilsonvox.events import (
+    BRANCHES,
+    FLAVOURS,
+    EventMetadata,
+    Events,
+    iterate_events,
+    read_metadata,
+)
 from wilsonvox.points import COEFFICIENTS, shift_vector
+from wilsonvox.provenance.formats import ColumnDigest, read_record
 from wilsonvox.shards import ImageSpecification, Shard, ShardMetadata
 
 ANGLES = {"cos_theta_mu": (-1.0, 1.0), "cos_theta_k": (-1.0, 1.0), "chi": (0.0, 2 * np.pi)}
@@ -91,11 +99,18 @@ def fill_image(
 
 
 def _select(
-    path: str | os.PathLike[str], image: ImageSpecification, cut: dict[str, int]
+    path: str | os.PathLike[str],
+    image: ImageSpecification,
+    cut: dict[str, int],
+    digest: ColumnDigest,
 ) -> Iterator[tuple[Events, NDArray[np.int64]]]:
-    """Selected events of a file with their entry numbers, chunk by chunk; counts the others."""
+    """Selected events of a file with their entry numbers, chunk by chunk.
+
+    Counts the others in `cut` and takes all into `digest`.
+    """
     start = 0
     for chunk in iterate_events(path):
+        digest.update(chunk.columns())
         masks = selection(chunk, image)
         for reason, mask in masks.items():
             if reason != "selected":
@@ -121,11 +136,12 @@ def voxelize_file(
     source = read_metadata(path)
     size = image.events_per_image
     cut: dict[str, int] = {}
+    digest = ColumnDigest(BRANCHES)
     images: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
     ranges: list[tuple[int, int]] = []
     n_selected = 0
     held, held_entries = Events.concatenate([]), np.empty(0, np.int64)
-    for chunk, entries in _select(path, image, cut):
+    for chunk, entries in _select(path, image, cut, digest):
         n_selected += len(chunk)
         held = Events.concatenate([held, chunk])
         held_entries = np.concatenate([held_entries, entries])
@@ -139,6 +155,9 @@ def voxelize_file(
         if n_images is not None and len(images) == n_images:
             held, held_entries = held[:0], held_entries[:0]
 
+    record = read_record(path)
+    seed = None if record is None else record.seed
+    identity = {"seed": seed, "events_digest": digest.hexdigest({})}
     _require_images(path, image, len(images), n_images, n_selected, cut)
     lengths = [len(voxel) for voxel, _, _ in images]
     shifts = (
@@ -147,7 +166,7 @@ def voxelize_file(
         else shift_vector(source.shifts)
     )
     return Shard(
-        metadata=_metadata(source, image, n_selected, cut, len(images)),
+        metadata=_metadata(source, image, n_selected, cut, len(images), identity),
         voxel=np.concatenate([voxel for voxel, _, _ in images]),
         mean_q2=np.concatenate([mean for _, mean, _ in images]),
         count=np.concatenate([count for _, _, count in images]),
@@ -188,6 +207,7 @@ def _metadata(
     n_selected: int,
     cut: dict[str, int],
     n_images: int,
+    identity: dict[str, Any],
 ) -> ShardMetadata:
     used = n_images * image.events_per_image
     return ShardMetadata(
@@ -198,6 +218,7 @@ def _metadata(
         campaign=source.campaign,
         sample=source.sample,
         physics_inputs=source.physics_inputs,
+        **identity,
         n_events_dropped=source.n_dropped,
         warnings=source.warnings,
         n_events_in_file=n_selected + sum(cut.values()),

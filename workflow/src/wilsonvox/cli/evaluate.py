@@ -33,13 +33,14 @@ def command(model: str, shard_paths: tuple[str, ...], threads: int, out: str) ->
     Writes one row an image and coefficient: point, split, campaign, image index, true and
     predicted shift.
     """
-    from wilsonvox.estimators.storage import load_estimator
-    from wilsonvox.evaluation import check_one_point, evaluate
+    from wilsonvox.estimators.storage import load_estimator, read_estimator_metadata
+    from wilsonvox.evaluation import check_one_point, check_unseen, evaluate
     from wilsonvox.provenance.record import make_record
     from wilsonvox.tables import PREDICTION_COLUMNS, TableMetadata, write_table
 
     shards = load_shards(shard_paths, "--shard")
     point, split = check_one_point(shards)
+    check_unseen(read_estimator_metadata(model), model, shards)
     estimator = load_estimator(model, threads)
     trained_with = estimator.metadata.physics_inputs
     for source, shard in shards.items():
