@@ -120,6 +120,17 @@ def test_bad_configuration_on_the_command_line_has_no_traceback(folder):
     assert "Traceback" not in run.stderr + run.stdout
 
 
+def test_a_training_keeps_its_state_in_a_file_that_is_no_output(folder):
+    # Snakemake deletes outputs before a job runs, and what a killed job left of them
+    model = "results/tiny/models/b8_n300/tiny/model.keras"
+    run = folder.snakemake(model, "--dry-run", "--printshellcmds", "--configfile", "tiny.yaml")
+    assert run.returncode == 0, run.stderr
+    lines = [line for line in run.stdout.splitlines() if "training_state" in line]
+    assert len(lines) == 1
+    assert "wilsonvox train " in lines[0]
+    assert " --state results/tiny/training_state/b8_n300/tiny.npz " in lines[0]
+
+
 def test_missing_external_file_is_named(folder):
     (folder.path / "samples.tsv").write_text("sample\tpath\nmine\tdata/absent.root\n")
     run = folder.snakemake("-n", "--configfile", "tiny.yaml")

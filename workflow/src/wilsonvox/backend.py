@@ -43,7 +43,7 @@ def _without_start_messages() -> Iterator[None]:
                     sys.stderr.write(f"{line}\n")
 
 
-def prepare_backend(threads: int | None = None) -> None:
+def prepare_backend(threads: int | None = None, deterministic_on_gpu: bool = False) -> None:
     """Import TensorFlow and Keras and set what has to be set before the first operation.
 
     On a CPU all operations are made deterministic, which costs nothing measurable there. Results
@@ -53,6 +53,8 @@ def prepare_backend(threads: int | None = None) -> None:
         threads: threads of an operation on the CPU, and operations at a time; None leaves
             TensorFlow's choice, all cores. It cannot change once TensorFlow has computed anything
             in this process; a wish that comes too late is logged as a warning.
+        deterministic_on_gpu: make operations deterministic on a GPU too. TensorFlow raises
+            `UnimplementedError` at those that it has no deterministic form of.
     """
     if "tensorflow" not in sys.modules:
         _set_environment()
@@ -75,7 +77,7 @@ def prepare_backend(threads: int | None = None) -> None:
     with contextlib.suppress(RuntimeError):  # already in use: set before
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
-    if not gpus:
+    if deterministic_on_gpu or not gpus:
         tf.config.experimental.enable_op_determinism()
 
 

@@ -1,14 +1,17 @@
 """Training of a network on shards of images, the same to the last bit on every run of a machine.
 
 Order of images, initial weights and dropout are keyed on the seed; on a CPU every operation is
-deterministic. See docs/networks.md for what the papers state and what is chosen here.
+deterministic. A training that was killed goes on from the state of its last finished epoch and
+gives the same weights. See docs/networks.md for what the papers state and what is chosen here.
 """
 
 import logging
+import os
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,10 +27,11 @@ from wilsonvox.estimators.storage import (
 )
 from wilsonvox.points import COEFFICIENTS
 from wilsonvox.shards import Normalisation, Shard
+from wilsonvox.source_events import SourceEvents, check_no_shared_events
+from wilsonvox.training_state import StateFile, TrainingState, training_key
 
 logger = logging.getLogger(__name__)
 
-from wilsonvox.source_events import SourceEvents, check_no_shared_events
 HISTORY_COLUMNS = ("epoch", "loss", "val_loss", "learning_rate")
 """Columns of a training history, one row an epoch; `epoch` counts from 1."""
 
@@ -39,18 +43,18 @@ class TrainedNetwork:
     model: keras.Model, not compiled
     history: one row an epoch, by `HISTORY_COLUMNS`
     coefficients: what its outputs are, in their order
+    training_events, validation_events: events of the images, shard by shard
     """
 
     model: Any
     history: tuple[Mapping[str, float], ...]
-    training_events, validation_events: events of the images, shard by shard
     coefficients: tuple[str, ...]
+    training_events: tuple[SourceEvents, ...] = ()
+    validation_events: tuple[SourceEvents, ...] = ()
 
     @property
     def best(self) -> Mapping[str, float]:
         """The row of the epoch with the lowest validation loss, whose weights the model has."""
-    training_events: tuple[SourceEvents, ...] = ()
-    validation_events: tuple[SourceEvents, ...] = ()
         return min(self.history, key=lambda row: row["val_loss"])
 
     def history_csv(self) -> str:
@@ -100,11 +104,11 @@ def check_shards(train: Mapping[str, Shard], validation: Mapping[str, Shard]) ->
             raise UserError(
                 f"{source}: was made with physics inputs {inputs}, but {first} with {expected}"
             )
+    check_no_shared_events((*train.items(), *validation.items()))
 
 
 def varying_coefficients(shards: Mapping[str, Shard]) -> tuple[str, ...]:
     """Names of the coefficients whose shifts differ among images, in the order of `COEFFICIENTS`.
-    check_no_shared_events((*train.items(), *validation.items()))
 
     Raises:
         UserError: all images have the same shifts.
@@ -157,6 +161,27 @@ def _precision(mixed: bool) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
+def _actual_threads() -> int:
+    """Threads of an operation on the CPU, as TensorFlow was started with."""
+    import tensorflow as tf
+
+    return tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
+
+
+def _take_up(file: StateFile, max_epochs: int) -> TrainingState | None:
+    """The state to go on from, if there is one, with a line in the log."""
+    file.check_writable()
+    begun = file.load()
+    if begun is None:
+        return None
+    done = begun.progress.next_epoch
+    if begun.progress.stop_training or done >= max_epochs:
+        logger.info("training had ended after epoch %d: its best weights from %s", done, file.path)
+    else:
+        logger.info("resuming at epoch %d of at most %d from %s", done + 1, max_epochs, file.path)
+    return begun
+
+
 def train(
     train_shards: Mapping[str, Shard],
     validation_shards: Mapping[str, Shard],
@@ -168,6 +193,7 @@ def train(
     seed: int,
     threads: int | None = None,
     progress_bar: bool = False,
+    state: Path | None = None,
 ) -> TrainedNetwork:
     """Train a network to predict the shifts that vary among the training images.
 
@@ -185,14 +211,19 @@ def train(
         seed: the run's seed. The same seed, threads and machine give the same weights.
         threads: threads on the CPU, see `prepare_backend`.
         progress_bar: show Keras's progress bar instead of one log line an epoch.
+        state: file (.npz) to write the state of the training to after every epoch, and to go on
+            from if it holds that of the same training. It stays when the training has ended; see
+            `wilsonvox.training_state.remove_state`.
 
     Raises:
-        UserError: shards that do not fit, see `check_shards`, or a loss that is not finite.
+        UserError: shards that do not fit, see `check_shards`, a loss that is not finite, or a state
+            that cannot be written.
     """
     check_shards(train_shards, validation_shards)
     coefficients = varying_coefficients(train_shards)
-    prepare_backend(threads)
+    prepare_backend(threads, training.deterministic_on_gpu)
     import keras
+    import tensorflow as tf
 
     from wilsonvox.batches import ImageBatches
     from wilsonvox.training_callbacks import make_callbacks
@@ -227,11 +258,31 @@ def train(
         batches.n_images,
         validation_batches.n_images,
     )
-    callbacks, log = make_callbacks(training, batches, progress_bar)
+    file, begun = None, None
+    if state is not None:
+        key = training_key(
+            train_shards,
+            validation_shards,
+            architecture=architecture,
+            network=network,
+            training=training,
+            normalisation=normalisation,
+            seed=seed,
+            threads=_actual_threads(),
+            versions={each.__name__: each.__version__ for each in (keras, np, tf)},
+        )
+        file = StateFile(state, key)
+        begun = _take_up(file, training.max_epochs)
+    callbacks, log = make_callbacks(training, batches, progress_bar, file, begun)
+    first_epoch = begun.progress.next_epoch if begun else 0
+    ended = begun is not None and begun.progress.stop_training
+    del begun  # as large as three networks
     model.fit(
         batches,
         validation_data=validation_batches,
-        epochs=training.max_epochs,
+        initial_epoch=first_epoch,
+        # no epoch at all where only the writing of the model is left to do
+        epochs=first_epoch if ended else training.max_epochs,
         callbacks=callbacks,
         shuffle=False,  # the batches shuffle themselves
         verbose=1 if progress_bar else 0,
@@ -277,10 +328,10 @@ def describe(
         training=training,
         physics_inputs=shard.metadata.physics_inputs,
         training_points=training_points(train_shards),
+        training_events=trained.training_events,
+        validation_events=trained.validation_events,
         n_parameters=trained.model.count_params(),
         best_epoch=int(trained.best["epoch"]),
         best_validation_loss=trained.best["val_loss"],
         history_digest=history_digest,
     )
-        training_events=trained.training_events,
-        validation_events=trained.validation_events,

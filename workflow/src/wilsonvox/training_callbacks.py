@@ -13,6 +13,7 @@ import keras
 from wilsonvox.batches import ImageBatches
 from wilsonvox.errors import UserError
 from wilsonvox.estimators.settings import TrainingSettings
+from wilsonvox.training_state import Plateau, Progress, StateFile, Stopping, TrainingState
 
 logger = logging.getLogger(__name__)
 
@@ -110,30 +111,113 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
             )
 
 
+class KeepState(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes the state of the training after every epoch, and restores it before the first one.
+
+    It has to come last: the others change the learning rate and end the training when an epoch
+    ends, and reset themselves when the training begins.
+    """
+
+    def __init__(
+        self,
+        file: StateFile,
+        begun: TrainingState | None,
+        log: EpochLog,
+        plateau: keras.callbacks.ReduceLROnPlateau,
+        stopping: keras.callbacks.EarlyStopping,
+    ) -> None:
+        super().__init__()
+        self.file = file
+        self.begun = begun
+        self.log = log
+        self.plateau = plateau
+        self.stopping = stopping
+
+    def on_train_begin(self, _logs: dict[str, float] | None = None) -> None:
+        """Put the network, its optimizer and the other callbacks where the state has them."""
+        if self.begun is None:
+            return
+        progress = self.begun.progress
+        for name, value in progress.plateau:
+            setattr(self.plateau, name, value)
+        for name, value in progress.stopping:
+            setattr(self.stopping, name, value)
+        self.stopping.best_weights = list(self.begun.best_weights) or None
+        self.log.rows[:] = progress.rows
+        self.model.stop_training = progress.stop_training
+        # Keras makes the optimizer's variables in the first step only
+        self.model.optimizer.build(self.model.trainable_variables)
+        for variables, values in (
+            (self.model.variables, self.begun.variables),
+            (self.model.optimizer.variables, self.begun.optimizer),
+        ):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        self.begun = None
+
+    def on_epoch_end(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
+        """Write the state.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        progress = Progress(
+            next_epoch=epoch + 1,
+            stop_training=self.model.stop_training,
+            rows=tuple(self.log.rows),
+            stopping=Stopping(
+                **{name: getattr(self.stopping, name) for name in Stopping.model_fields}
+            ),
+            plateau=Plateau(**{name: getattr(self.plateau, name) for name in Plateau.model_fields}),
+        )
+        self.file.save(
+            TrainingState(
+                progress,
+                variables=_values(self.model.variables),
+                optimizer=_values(self.model.optimizer.variables),
+                best_weights=tuple(self.stopping.best_weights or ()),
+            )
+        )
+
+
+def _values(variables: Any) -> tuple[Any, ...]:
+    return tuple(keras.ops.convert_to_numpy(variable) for variable in variables)
+
+
 def make_callbacks(
-    settings: TrainingSettings, batches: ImageBatches, progress_bar: bool
+    settings: TrainingSettings,
+    batches: ImageBatches,
+    progress_bar: bool,
+    file: StateFile | None = None,
+    begun: TrainingState | None = None,
 ) -> tuple[list[Any], EpochLog]:
-    """The callbacks of a training, in the order in which they run, and the log among them."""
+    """The callbacks of a training, in the order in which they run, and the log among them.
+
+    Args:
+        settings: of the training.
+        batches: the training images.
+        progress_bar: whether one is shown, so that the log stays quiet.
+        file: where to keep the state, or None.
+        begun: the state to go on from, or None.
+    """
     log = EpochLog(
         settings.max_epochs, batches.num_batches * batches.batch_size, quiet=progress_bar
     )
-    callbacks = [
-        OrderOfEpoch(batches),
-        StopWhenNotFinite(),
-        log,
-        keras.callbacks.ReduceLROnPlateau(
-            monitor="val_loss",
-            mode="min",
-            factor=settings.reduce_factor,
-            patience=settings.reduce_patience,
-            min_delta=0.0,
-            min_lr=settings.minimum_learning_rate,
-        ),
-        keras.callbacks.EarlyStopping(
-            monitor="val_loss",
-            mode="min",
-            patience=settings.early_stopping_patience,
-            restore_best_weights=True,
-        ),
-    ]
+    plateau = keras.callbacks.ReduceLROnPlateau(
+        monitor="val_loss",
+        mode="min",
+        factor=settings.reduce_factor,
+        patience=settings.reduce_patience,
+        min_delta=0.0,
+        min_lr=settings.minimum_learning_rate,
+    )
+    stopping = keras.callbacks.EarlyStopping(
+        monitor="val_loss",
+        mode="min",
+        patience=settings.early_stopping_patience,
+        restore_best_weights=True,
+    )
+    callbacks = [OrderOfEpoch(batches), StopWhenNotFinite(), log, plateau, stopping]
+    if file is not None:
+        callbacks.append(KeepState(file, begun, log, plateau, stopping))
     return callbacks, log

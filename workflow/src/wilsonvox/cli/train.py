@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -65,6 +66,13 @@ def load_shards(paths: tuple[str, ...], option: str) -> dict[str, Shard]:
 @click.option(
     "--history", required=True, metavar="FILE.csv", help="Losses and learning rate by epoch."
 )
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npz",
+    help="State of the training after each epoch, from which the same command goes on if it was "
+    "killed; removed in the end.",
+)
 @click.option("--out", required=True, metavar="FILE.keras", help="The trained estimator.")
 def command(
     train_paths: tuple[str, ...],
@@ -74,6 +82,7 @@ def command(
     threads: int,
     architecture: str,
     history: str,
+    state: Path | None,
     out: str,
     **options: Any,
 ) -> None:
@@ -86,6 +95,7 @@ def command(
     from wilsonvox.estimators.storage import save_estimator
     from wilsonvox.provenance.record import make_record
     from wilsonvox.training import describe, train
+    from wilsonvox.training_state import remove_state
 
     settings: dict[str, Any] = {
         "architecture": architecture,
@@ -100,6 +110,7 @@ def command(
         seed=seed,
         threads=threads,
         progress_bar=sys.stdout.isatty(),
+        state=state,
         **settings,
     )
     csv = trained.history_csv().encode()
@@ -124,3 +135,5 @@ def command(
     with atomic_path(history) as temporary:
         temporary.write_bytes(csv)
     save_estimator(out, trained.model, metadata, record)
+    if state is not None:
+        remove_state(state)

@@ -67,6 +67,10 @@ class TrainingSettings(_Settings):
     mixed_precision: bool = Field(
         default=False, description="compute in float16 on a GPU; a CPU stays with float32"
     )
+    deterministic_on_gpu: bool = Field(
+        default=False,
+        description="the same weights on every run of a GPU, but slower; a CPU gives them anyway",
+    )
 
 
 class EstimatorSettings(_Settings):
