@@ -268,6 +268,14 @@ def _flipped(path):
     path.write_bytes(content)
 
 
+def _altered(path):
+    # the checksums of the archive are right
+    with np.load(path, allow_pickle=False) as content:
+        arrays = {name: content[name] for name in content.files}
+    arrays["mean_q2"][7] += 1
+    np.savez(path, **arrays)
+
+
 def _other_bins(path):
     save(toy_shard(0.0, 3, path.stem, image=IMAGE.model_copy(update={"bins": 9})), path)
 
@@ -277,6 +285,7 @@ def _other_bins(path):
     [
         (_truncated, "not a readable shard"),
         (_flipped, "not a readable shard"),
+        (_altered, "not a readable shard (content differs from its recorded digest)"),
         (_other_bins, "bins 9 instead of 8"),
     ],
 )

@@ -252,6 +252,14 @@ def _pickled(path):
     np.savez(path, progress=np.array([{}], dtype=object))
 
 
+def _altered(path):
+    # the checksums of the archive are right
+    with np.load(path, allow_pickle=False) as content:
+        arrays = {name: content[name] for name in content.files}
+    arrays["variables_00003"][0] += 1
+    np.savez(path, **arrays)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -261,6 +269,7 @@ def _pickled(path):
         lambda path: path.write_text("no state"),
         lambda path: np.savez(path, voxel=np.arange(3)),
         _pickled,
+        _altered,
     ],
 )
 def test_a_damaged_state_is_ignored_with_one_line(file, caplog, damage):
@@ -316,15 +325,26 @@ def test_a_place_that_cannot_be_written_is_found_before_the_first_epoch(tmp_path
             _train(path)
 
 
+KILLED_WRITE = """
+import os, signal, sys
+from wilsonvox.files import atomic_path
+with atomic_path(sys.argv[1]) as temporary:
+    temporary.write_text("half a state")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def test_what_a_killed_write_left_is_removed_and_nothing_else(file):
     file.save(STATE)
-    left = file.path.with_name(".small.4711.part.npz")
-    others = [file.path.with_name(name) for name in ("small2.npz", ".small.v2.4711.part.npz")]
-    for path in (left, *others):
+    before = file.path.read_bytes()
+    others = [file.path.with_name(name) for name in ("small2.npz", ".small.v2.npz", "small.csv")]
+    for path in others:
         path.write_text("")
-    file.check_writable()
-    assert not left.exists()
-    left.write_text("")
+    killed = subprocess.run([sys.executable, "-c", KILLED_WRITE, file.path], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(file.path.parent.iterdir())) == 5
+    assert file.path.read_bytes() == before
+    assert file.load().progress == STATE.progress
     remove_state(file.path)
     assert sorted(file.path.parent.iterdir()) == sorted(others)
     remove_state(file.path)  # not there: nothing to do

@@ -148,8 +148,6 @@ class StateFile:
             raise UserError(f"{self.path}: is a folder; --state takes the name of a file")
         if self.path.suffix != ".npz":
             raise UserError(f"{self.path}: the name of a --state file ends in .npz")
-        for stale in unfinished_files(self.path):
-            stale.unlink(missing_ok=True)
         trial = self.path.with_name(f".{self.path.stem}.trial")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
