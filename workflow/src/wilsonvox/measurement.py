@@ -454,4 +454,4 @@ def measure_sample(
         trained.physics_inputs,
         warnings,
     )
-    return result, [files.model, *tables]
+    return result, [files.model, *tables, *files.summaries]

@@ -21,6 +21,8 @@ class EstimatorFiles:
     image: str
     model: Path
     predictions: tuple[Path, ...]
+    summaries: tuple[Path, ...] = ()
+    """The summary that names the predictions, where there is one."""
 
 
 def _did_you_mean(word: str, known: Sequence[str]) -> str:
@@ -72,7 +74,9 @@ def find_estimator(
             f"{evaluation}: holds no predictions of test images, so that there is nothing to "
             "calibrate with; finish the run"
         )
-    return EstimatorFiles(estimator, chosen, images[chosen], tuple(predictions))
+    summary = evaluation / "summary.parquet"
+    summaries = (summary,) if summary.is_file() else ()
+    return EstimatorFiles(estimator, chosen, images[chosen], tuple(predictions), summaries)
 
 
 def _summarized_predictions(evaluation: Path) -> list[Path]:

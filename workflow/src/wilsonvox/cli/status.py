@@ -1,0 +1,93 @@
+"""`wilsonvox status`: what would run again, and why."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+FILE = click.Path(path_type=Path)
+
+
+def _value(text: str) -> object:
+    import yaml
+
+    return yaml.safe_load(text)
+
+
+def _snakemake() -> str:
+    """The command as it can be typed here."""
+    beside = Path(sys.executable).with_name("snakemake")
+    if shutil.which("snakemake") or not beside.is_relative_to(Path.cwd()):
+        return "snakemake"
+    return str(beside.relative_to(Path.cwd()))
+
+
+@click.command("status")
+@click.option(
+    "--configfile",
+    "configfiles",
+    multiple=True,
+    type=FILE,
+    help="Configuration of the run.  [default: config/demo.yaml]",
+)
+@click.option(
+    "--config", "values", multiple=True, metavar="KEY=VALUE", help="A value that replaces one."
+)
+@click.option(
+    "--profile",
+    type=FILE,
+    default=Path("profiles/local"),
+    show_default=True,
+    help="Profile that the workflow runs with.",
+)
+@click.option("--full", is_flag=True, help="Read every file again, whatever the cache says.")
+@click.option("--json", "as_json", is_flag=True, help="Print every job's state as JSON.")
+def command(
+    configfiles: tuple[Path, ...],
+    values: tuple[str, ...],
+    profile: Path,
+    full: bool,
+    as_json: bool,
+) -> None:
+    """Tell what a run of the workflow would do, and why, before it is run.
+
+    Compares what Snakemake would do with what the outputs themselves say (their content, and the
+    settings, code and inputs in their records), and prints the commands that put right what
+    Snakemake alone would miss or do needlessly. Changes nothing.
+    """
+    from wilsonvox.errors import UserError
+    from wilsonvox.provenance.code import all_imports
+    from wilsonvox.provenance.digest_cache import DigestCache, default_cache_file
+    from wilsonvox.provenance.environment import checkout, environment_problem
+    from wilsonvox.provenance.record import run_folder
+    from wilsonvox.status.engine import checksum_size, planned_jobs
+    from wilsonvox.status.report import Status, lines
+    from wilsonvox.status.truth import judge_jobs
+
+    config = {}
+    for text in values:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise UserError(f"--config {text}: expected KEY=VALUE")
+        config[name] = _value(value)
+    here = Path("Snakefile")
+    snakefile = here if here.is_file() else checkout() / "Snakefile"
+    jobs = planned_jobs(snakefile, configfiles, config, checksum_size(profile))
+    cache = DigestCache(default_cache_file(), full)
+    states = judge_jobs(jobs, cache)
+    cache.save()
+    words = [] if snakefile is here else ["--snakefile", str(snakefile)]
+    words += ["--profile", str(profile)]
+    words += ["--configfile", *map(str, configfiles)] if configfiles else []
+    words += ["--config", *values] if values else []
+    status = Status(states, run_folder(jobs[0].outputs[0]), (_snakemake(), *words))
+    if as_json:
+        click.echo(json.dumps(status.as_json(), indent=2, ensure_ascii=False))
+        return
+    problem = environment_problem(all_imports())
+    if problem:
+        click.echo(problem)
+    for line in lines(status):
+        click.echo(line)

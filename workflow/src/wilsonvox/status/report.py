@@ -1,0 +1,161 @@
+"""The status of a run in words: what would run and why, and what puts right what is amiss."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wilsonvox.provenance.formats import has_record_format
+from wilsonvox.status.truth import Need, State
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a run would do.
+
+    states: what every job needs, by name, each after those that it depends on
+    run: folder of the run
+    snakemake: words of the command that runs the workflow
+    """
+
+    states: Mapping[str, State]
+    run: Path
+    snakemake: tuple[str, ...]
+
+    def needed(self) -> list[State]:
+        """Jobs that have to run."""
+        return [state for state in self.states.values() if state.need is not Need.NO]
+
+    def missed(self) -> list[State]:
+        """Jobs that have to run and that Snakemake would not run."""
+        return [state for state in self.needed() if not state.job.would_run]
+
+    def needless(self) -> list[State]:
+        """Jobs that Snakemake would run although nothing that they depend on has changed."""
+        return [
+            state for state in self.states.values() if state.need is Need.NO and state.job.would_run
+        ]
+
+    def left_over(self) -> list[Path]:
+        """Files of the run's folder that no job of this configuration makes."""
+        made = {Path(path) for state in self.states.values() for path in state.job.outputs}
+        found = sorted(self.run.rglob("*")) if self.run.is_dir() else []
+        return [path for path in found if has_record_format(path) and path not in made]
+
+    def as_json(self) -> dict[str, Any]:
+        """Every job with what it needs and what Snakemake would do, and the repairs."""
+        return {
+            "run": str(self.run),
+            "jobs": [
+                {
+                    "name": name,
+                    "rule": state.job.rule,
+                    "wildcards": state.job.wildcards,
+                    "need": str(state.need),
+                    "reasons": list(state.reasons),
+                    "snakemake_would_run": state.job.would_run,
+                    "snakemake_reasons": list(state.job.reasons),
+                }
+                for name, state in self.states.items()
+            ],
+            "repairs": self.repairs(),
+            "left_over": [str(path) for path in self.left_over()],
+        }
+
+    def repairs(self) -> list[str]:
+        """Commands, to be typed one after the other, that put right what Snakemake would not."""
+        commands: list[str] = []
+        stale = [path for state in self.needless() for path in state.job.newer]
+        older = {
+            path: _oldest(state.job.outputs)
+            for state in self.needless()
+            for path in state.job.newer
+            if path in state.unchanged_inputs
+        }
+        commands += [
+            shlex.join(["touch", "-r", str(older[path]), path])
+            for path in dict.fromkeys(stale)
+            if older.get(path)
+        ]
+        lost = [path for s in self.missed() if s.need is Need.RESTORE for path in _lost(s)]
+        if lost:
+            # only these files are targets, so that nothing after them runs
+            commands.append(shlex.join([*self.snakemake, "--force", "--", *lost]))
+        changed = [
+            path for s in self.missed() if s.need is Need.CHANGE for path in s.job.outputs[:1]
+        ]
+        if changed:
+            commands.append(shlex.join([*self.snakemake, "--forcerun", *changed]))
+        return commands
+
+
+def _oldest(paths: Sequence[str]) -> str | None:
+    existing = [path for path in paths if Path(path).is_file()]
+    return min(existing, key=lambda path: Path(path).stat().st_mtime_ns, default=None)
+
+
+def _lost(state: State) -> list[str]:
+    """One output of a job stands for all: Snakemake makes them together."""
+    return list(state.job.outputs[:1])
+
+
+def _kind(reason: str) -> str:
+    return "after" if reason.startswith("after ") else reason
+
+
+def _names(states: Sequence[State], most: int = 3) -> str:
+    """Jobs in few words: ``voxelize test/c9_-1.00/000`` or ``9 voxelize, 1 train``."""
+    if len(states) <= most:
+        return ", ".join(state.job.name for state in states)
+    rules: dict[str, int] = {}
+    for state in states:
+        rules[state.job.rule] = rules.get(state.job.rule, 0) + 1
+    return ", ".join(f"{number} {rule}" for rule, number in rules.items())
+
+
+def _grouped(states: Sequence[State]) -> dict[str, list[State]]:
+    """States by what is said of them: the first reason that is their own."""
+    groups: dict[str, list[State]] = {}
+    for state in states:
+        own = [reason for reason in state.reasons if _kind(reason) != "after"]
+        names = own or ["what it is made of is made again"]
+        for name in names:
+            text = name
+            for path in state.job.outputs:  # the same loss of many files is one line
+                text = text.replace(f"{path} is", "an output is")
+            groups.setdefault(text, []).append(state)
+    return groups
+
+
+def lines(status: Status) -> Iterator[str]:
+    """The status, one line a reason."""
+    needed = status.needed()
+    total = len(status.states)
+    yield f"{status.run}: {len(needed)} of {total} jobs have to run" + (":" if needed else "")
+    for reason, states in _grouped(needed).items():
+        yield f"  {_names(states)}: {reason}"
+    missed, needless = status.missed(), status.needless()
+    if missed:
+        yield f"Snakemake alone would miss {len(missed)} of them: {_names(missed)}"
+    if needless:
+        yield (
+            f"Snakemake alone would run {len(needless)} more, although nothing that they depend on "
+            f"has changed: {_names(needless)}"
+        )
+        for path in sorted({path for state in needless for path in state.job.newer}):
+            yield f"  {path} is newer than what was made of it"
+    commands = status.repairs()
+    if commands:
+        yield "this puts it right:"
+        yield from (f"  {command}" for command in commands)
+    if needed and len(missed) < len(needed):
+        yield "then run:" if commands else "run:"
+        yield f"  {shlex.join(status.snakemake)}"
+    extra = status.left_over()
+    if extra:
+        names = ", ".join(str(path) for path in extra[:2])
+        yield (
+            f"{len(extra)} files in {status.run} are of no job of this configuration and are not "
+            f"used: {names}{' …' if len(extra) > 2 else ''}"
+        )
