@@ -203,6 +203,13 @@ class SampleRow(_Model):
             found += matches
         return found
 
+    def portable_path(self) -> str:
+        """`path` for others to read: absolute paths, which tell of a host, cut to names."""
+        from wilsonvox.provenance.record import portable_path
+
+        parts = [part.strip() for part in self.path.split(",")]
+        return ",".join(portable_path(part) if Path(part).is_absolute() else part for part in parts)
+
 
 def _did_you_mean(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
