@@ -40,7 +40,8 @@ run: setup  ## run the workflow with CONFIG, without report and table
 report: run  ## write results/RUN/report.html
 	@if [ ! -e '$(REPORT)' ] || [ -n "$$(find 'results/$(RUN)' '$(CONFIG)' workflow/report \
 	    workflow/rules/report.smk workflow/src/wilsonvox/report_* workflow/src/wilsonvox/runtimes.py \
-	    -type f ! -name '*.log' ! -name '*.root' -newer '$(REPORT)' -print | head -n 1)" ]; then \
+	    -type f ! -name '*.log' ! -name '*.root' ! -name '*.zip' ! -name configuration.yaml \
+	    ! -name 'write_*.tsv' ! -name run_crate.tsv -newer '$(REPORT)' -print | head -n 1)" ]; then \
 	  $(SNAKEMAKE) --quiet all --force report_pages && \
 	  $(BIN)/snakemake --configfile '$(CONFIG)' --report '$(REPORT:.html=.part.html)' \
 	    --report-stylesheet workflow/report/style.css report_pages && \
