@@ -49,13 +49,16 @@ report: run  ## write results/RUN/report.html
 	fi
 
 test: setup  ## run the tests, but for the slow ones
-	$(BIN)/python -m pytest -m "not slow and not browser" --cov
+	$(BIN)/python -m pytest -m "not slow and not browser and not faults" --cov
 
 test-slow: setup  ## run the tests that need long statistics or real training
 	$(BIN)/python -m pytest -m slow
 
 test-browser: setup  ## open a report in a real browser (Debian: chromium)
 	$(BIN)/python -m pytest -m browser tests/browser
+
+test-faults: setup  ## run the tests that kill jobs, fill disks and damage files
+	$(BIN)/python -m pytest -m faults tests/faults
 
 bench: setup  ## rates of generating, writing, reading and voxelizing, beside a peer
 	@$(BIN)/python tests/bench/bench_stages.py

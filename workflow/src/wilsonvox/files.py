@@ -73,7 +73,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 def _machine() -> str:
     """Eight digits for where a process number means something: the host and its container."""
     try:
-        numbers = os.readlink("/proc/self/ns/pid")
+        numbers = str(Path("/proc/self/ns/pid").readlink())
     except OSError:  # not Linux
         numbers = ""
     return hashlib.sha256(f"{os.uname().nodename} {numbers}".encode()).hexdigest()[:8]

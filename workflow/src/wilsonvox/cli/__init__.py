@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from wilsonvox.errors import UserError
+from wilsonvox.files import NO_ROOM
 from wilsonvox.provenance.record import current_command
 
 COMMANDS = {
@@ -99,7 +101,8 @@ def _held_back(name: str) -> Iterator[None]:
 def run(arguments: list[str]) -> int:
     """Run one command line (without the program's name) and return its exit code.
 
-    A user's mistake, a wrong option as well as bad input, is one line on standard error and 1.
+    A user's mistake, a wrong option as well as bad input, is one line on standard error and 1; so
+    is a disk that is full.
     """
     token = current_command.set(("wilsonvox", *arguments))
     try:
@@ -113,6 +116,11 @@ def run(arguments: list[str]) -> int:
         click.echo(f"wilsonvox: error: {' '.join(str(error).split())}", err=True)
     except click.ClickException as error:
         click.echo(f"wilsonvox: error: {' '.join(error.format_message().split())}", err=True)
+    except OSError as error:
+        if error.errno not in NO_ROOM or error.filename is None:
+            raise
+        reason = os.strerror(error.errno or 0)
+        click.echo(f"wilsonvox: error: {error.filename}: cannot be written: {reason}", err=True)
     except (click.Abort, KeyboardInterrupt):
         click.echo("wilsonvox: stopped", err=True)
         return 130

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from wilsonvox.errors import UserError
 from wilsonvox.figures.style import PNG_DPI, figure_style
-from wilsonvox.files import atomic_path
+from wilsonvox.files import atomic_path, naming
 from wilsonvox.provenance.formats import KEY, content_digest, digest_arrays
 from wilsonvox.provenance.record import Record
 
@@ -58,12 +59,16 @@ def save_figure(
         # replaced then, which leaves every position in the file as it is
         draft = record.written_to(pdf, "0" * 64)
         metadata = {"Keywords": draft.to_json(), "CreationDate": None}
-        figure.savefig(pdf_part, format="pdf", metadata=metadata)
-        written = pdf_part.read_bytes()
-        placeholder = f'"content_digest": "{draft.content_digest}"'.encode()
-        if written.count(placeholder) != 1:
-            raise RuntimeError("the PDF does not hold its record as it was given")
-        digest = content_digest(pdf_part)
-        final = f'"content_digest": "{digest}"'.encode()
-        pdf_part.write_bytes(written.replace(placeholder, final))
+        with naming(pdf):
+            # not to the file: Matplotlib leaves it open when the disk is full
+            drawn = BytesIO()
+            figure.savefig(drawn, format="pdf", metadata=metadata)
+            written = drawn.getvalue()
+            placeholder = f'"content_digest": "{draft.content_digest}"'.encode()
+            if written.count(placeholder) != 1:
+                raise RuntimeError("the PDF does not hold its record as it was given")
+            pdf_part.write_bytes(written)
+            digest = content_digest(pdf_part)
+            final = f'"content_digest": "{digest}"'.encode()
+            pdf_part.write_bytes(written.replace(placeholder, final))
     logger.info("wrote %s and %s", pdf, png)
