@@ -12,7 +12,7 @@ from wilsonvox.cli import run
 from wilsonvox.errors import UserError
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.estimators.storage import EstimatorMetadata, save_estimator
-from wilsonvox.evaluation import check_one_point, evaluate
+from wilsonvox.evaluation import check_labels, check_one_point, evaluate
 from wilsonvox.provenance import make_record, read_record
 from wilsonvox.shards import Normalisation
 from wilsonvox.tables import PREDICTION_COLUMNS, read_table
@@ -62,6 +62,22 @@ def test_table_has_a_row_an_image_and_coefficient():
 def test_shards_of_more_than_one_point_are_refused(other, message):
     with pytest.raises(UserError, match=message):
         check_one_point({"a": toy_shard(0.0, split="test"), "b": other})
+
+
+@pytest.mark.parametrize(
+    ("point", "split", "message"),
+    [
+        ("c9_+0.50", "test", "a: holds test images of c9_.*, not test images of c9_.0.50; delete"),
+        (None, "interpolation", "a: holds test images of (c9_.*), not interpolation images of"),
+    ],
+)
+def test_shards_at_the_place_of_others_are_refused(point, split, message):
+    shards = {"a": toy_shard(0.0, split="test")}
+    label = shards["a"].metadata.point
+    check_labels(shards, label, "test")
+    check_labels(shards, None, None)
+    with pytest.raises(UserError, match=message):
+        check_labels(shards, point, split)
 
 
 def test_no_shards_are_refused():

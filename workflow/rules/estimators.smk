@@ -48,7 +48,8 @@ rule evaluate:
         shards=shard_words,
         lineage=lineage("evaluate"),
     shell:
-        "wilsonvox evaluate --model {input.model:q} {params.shards:q} --threads {threads}"
+        "wilsonvox evaluate --model {input.model:q} {params.shards:q}"
+        " --point {wildcards.point} --split {wildcards.split} --threads {threads}"
         " --out {output:q} > {log:q} 2>&1"
 
 

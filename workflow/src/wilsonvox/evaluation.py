@@ -49,6 +49,26 @@ def check_one_point(shards: Mapping[str, Shard]) -> tuple[str, str]:
     return found[0]
 
 
+def check_labels(shards: Mapping[str, Shard], point: str | None, split: str | None) -> None:
+    """Refuse images that are not of the point and the split that they are taken for.
+
+    Args:
+        shards: by the name of their file.
+        point: label of the point; None takes any.
+        split: None takes any.
+
+    Raises:
+        UserError: names the shard, what it holds and what was expected.
+    """
+    for source, shard in shards.items():
+        found = shard.metadata
+        if point not in (None, found.point) or split not in (None, found.split):
+            raise UserError(
+                f"{source}: holds {found.split} images of {found.point}, not "
+                f"{split or found.split} images of {point or found.point}; delete it and run again"
+            )
+
+
 def check_unseen(
     metadata: EstimatorMetadata, model: str | os.PathLike[str], shards: Mapping[str, Shard]
 ) -> None:

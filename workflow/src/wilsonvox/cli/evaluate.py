@@ -5,6 +5,7 @@ import logging
 import click
 
 from wilsonvox.cli.train import load_shards
+from wilsonvox.points import SPLITS
 
 logger = logging.getLogger(__name__)
 
@@ -26,19 +27,29 @@ logger = logging.getLogger(__name__)
     show_default=True,
     help="Threads on the CPU; another number may change predictions in their sixth digit.",
 )
+@click.option("--point", metavar="LABEL", help="Take images of this point only.")
+@click.option("--split", type=click.Choice(SPLITS), help="Take images of this split only.")
 @click.option("--out", required=True, metavar="FILE.parquet", help="The table of predictions.")
-def command(model: str, shard_paths: tuple[str, ...], threads: int, out: str) -> None:
+def command(
+    model: str,
+    shard_paths: tuple[str, ...],
+    threads: int,
+    point: str | None,
+    split: str | None,
+    out: str,
+) -> None:
     """Predict the shifts (dimensionless) of every image of one point.
 
     Writes one row an image and coefficient: point, split, campaign, image index, true and
     predicted shift.
     """
     from wilsonvox.estimators.storage import load_estimator, read_estimator_metadata
-    from wilsonvox.evaluation import check_one_point, check_unseen, evaluate
+    from wilsonvox.evaluation import check_labels, check_one_point, check_unseen, evaluate
     from wilsonvox.provenance.record import make_record
     from wilsonvox.tables import PREDICTION_COLUMNS, TableMetadata, write_table
 
     shards = load_shards(shard_paths, "--shard")
+    check_labels(shards, point, split)
     point, split = check_one_point(shards)
     check_unseen(read_estimator_metadata(model), model, shards)
     estimator = load_estimator(model, threads)
