@@ -42,7 +42,7 @@ report: run  ## write results/RUN/report.html
 	    workflow/rules/report.smk workflow/src/wilsonvox/report_* workflow/src/wilsonvox/runtimes.py \
 	    -type f ! -name '*.log' ! -name '*.root' ! -name '*.zip' ! -name configuration.yaml \
 	    ! -name 'write_*.tsv' ! -name run_crate.tsv -newer '$(REPORT)' -print | head -n 1)" ]; then \
-	  $(SNAKEMAKE) --quiet all --force report_pages && \
+	  $(SNAKEMAKE) --force report_pages && \
 	  $(BIN)/snakemake --configfile '$(CONFIG)' --report '$(REPORT:.html=.part.html)' \
 	    --report-stylesheet workflow/report/style.css report_pages && \
 	  mv '$(REPORT:.html=.part.html)' '$(REPORT)'; \
