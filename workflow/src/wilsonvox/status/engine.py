@@ -9,7 +9,7 @@ import io
 import logging
 import shlex
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class PlannedJob:
     would_run: whether Snakemake would run it
     reasons: why, in Snakemake's words made plain
     newer: inputs that are newer than its outputs
+    noted: what Snakemake's notes of its last run say of the job itself, whatever its reasons now
     temporary: whether its outputs are deleted after their use
     """
 
@@ -67,6 +68,7 @@ class PlannedJob:
     would_run: bool
     reasons: tuple[str, ...]
     newer: tuple[str, ...]
+    noted: tuple[str, ...]
     temporary: bool
 
 
@@ -157,6 +159,15 @@ def _name(job: Any) -> str:
     return f"{job.rule.name} {'/'.join(map(str, job.wildcards_dict.values()))}".strip()
 
 
+def _noted(job: Any, dag: Any) -> Iterator[str]:
+    # of its reasons Snakemake finds one only; these also hold where another comes first
+    notes = dag.workflow.persistence
+    if notes.params_changed(job):
+        yield _WORDS["params_changed"]
+    if any(notes.input_changed(job)):
+        yield _WORDS["input_changed"]
+
+
 def _describe(job: Any, dag: Any, would_run: bool) -> PlannedJob:
     reason = dag.reason(job)
     names = reason.get_names() if would_run else []
@@ -171,5 +182,6 @@ def _describe(job: Any, dag: Any, would_run: bool) -> PlannedJob:
         would_run=would_run,
         reasons=tuple(_WORDS.get(name, name.replace("_", " ")) for name in names),
         newer=tuple(sorted(map(str, reason.updated_input))) if would_run else (),
+        noted=tuple(_noted(job, dag)),
         temporary=any(is_flagged(path, "temp") for path in job.output),
     )

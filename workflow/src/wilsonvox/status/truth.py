@@ -21,10 +21,6 @@ NOT_COMPARED = frozenset({"--threads", "--state"})
 """Options that say how a job computes, or where it keeps what it does not deliver."""
 
 
-OWN_REASONS = ("its settings, code or packages changed", "it has other inputs", "its rule changed")
-"""Snakemake's reasons that say something of the job itself, not of times of files."""
-
-
 class Need(StrEnum):
     """Whether a job has to run, and what comes of it."""
 
@@ -189,17 +185,19 @@ def judge_job(
     lost = damage(job, cache)
     after = _after([name for name in job.before if states[name].need is Need.CHANGE])
     # what Snakemake notes of its own parameters outlives the outputs of a run that failed
-    changed = [text for text in job.reasons if text in OWN_REASONS]
+    # and is said where nothing before the job tells it
+    changed = list(job.noted)
+    noted = [] if after else changed
     records = (_record(path) for path in job.outputs if has_record_format(path))
     record = next(filter(None, records), None)
     if record is None:
-        reasons = (*lost, *changed, *after)
+        reasons = (*lost, *noted, *after)
         need = Need.CHANGE if changed or after else Need.RESTORE if lost else Need.NO
         return State(job, need, reasons)
     own = list(_own_reasons(job, record))
     inputs, unchanged = _inputs(job, record, makers, cache)
     if own or inputs or changed or after:
-        reasons = (*lost, *(own or changed), *inputs, *after)
+        reasons = (*lost, *(own or noted), *inputs, *after)
         return State(job, Need.CHANGE, reasons, unchanged)
     return State(job, Need.RESTORE if lost else Need.NO, tuple(lost), unchanged)
 
