@@ -1,6 +1,7 @@
 """`wilsonvox audit`: prove where files came from, and compare two of them."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,63 +10,80 @@ import click
 from wilsonvox.errors import UserError
 
 if TYPE_CHECKING:
+    from wilsonvox.provenance.digest_cache import DigestCache
     from wilsonvox.provenance.lineage_graph import LineageGraph, Node
 
-FOLDER = click.Path(file_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-def _files(paths: tuple[Path, ...]) -> list[Path]:
-    """The files of `paths`; of a folder all below it that can carry a record."""
+def _inside(folder: Path) -> Iterator[Path]:
+    """Files below a folder that can carry a record or be a copy of one that does, none hidden."""
     from wilsonvox.provenance.formats import has_record_format
 
-    found: list[Path] = []
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and (has_record_format(path) or path.suffix == ".csv") and path.is_file():
+            yield path
+
+
+def _roots(graph: "LineageGraph", paths: tuple[Path, ...]) -> tuple[list["Node"], list[Path]]:
+    """Nodes of the audited files, and files in folders that carry no record.
+
+    Of the files in folders only those are roots that no other was made of.
+    """
+    named = {path.absolute() for path in paths if not path.is_dir()}
+    nodes: dict[Path, Node] = {}
+    foreign: list[Path] = []
     for path in paths:
         if not path.is_dir():
-            found.append(path)
+            node = graph.add(path)
+            nodes[node.path] = node
             continue
-        inside = [
-            each
-            for each in sorted(path.rglob("*"))
-            if has_record_format(each) and each.is_file() and not each.name.startswith(".")
-        ]
+        found = [(each, graph.find(each)) for each in _inside(path)]
+        inside = {node.path: node for _, node in found if node is not None}
         if not inside:
-            raise UserError(f"{path}: holds no file that can carry a record")
-        found += inside
-    return found
+            raise UserError(f"{path}: holds no file that wilsonvox made")
+        nodes |= inside
+        foreign += [each for each, node in found if node is None and each.suffix != ".csv"]
+    roots = [node for node in nodes.values() if node.path in named or not node.readings]
+    return roots, foreign
 
 
-def _roots(graph: "LineageGraph", paths: tuple[Path, ...]) -> list["Node"]:
-    """Nodes of the audited files; of those in folders only the ones that no other was made of."""
-    named = {path.absolute() for path in paths if not path.is_dir()}
-    nodes = [graph.add(path) for path in _files(paths)]
-    return [node for node in nodes if node.path in named or not node.readings]
-
-
-def _compare(graph: "LineageGraph", paths: tuple[Path, ...], full: bool) -> int:
+def _compare(graph: "LineageGraph", paths: tuple[Path, ...], cache: "DigestCache") -> int:
     from wilsonvox.provenance.comparison import Comparison, grouped
-    from wilsonvox.provenance.digest_cache import DigestCache, default_cache_file
 
     if len(paths) != 2:
         raise UserError(f"--compare: takes two files, not {len(paths)}")
     if paths[0].suffix != paths[1].suffix:
         raise UserError(f"--compare: {paths[0]} and {paths[1]} are of different formats")
     first, second = (graph.add(path) for path in paths)
-    cache = DigestCache(default_cache_file(), full)
     comparison = Comparison(cache)
-    same = comparison.content(first) == comparison.content(second)
+    contents = [comparison.content(node) for node in (first, second)]
+    for path, node, content in zip(paths, (first, second), contents, strict=True):
+        if content is None or node.problem is not None:
+            raise UserError(f"{path}: cannot be read: see 'wilsonvox audit {path}'")
+    same = contents[0] == contents[1]
     lines = grouped(comparison.causes(first, second))
     cache.save()
     click.echo(f"{paths[0]} and {paths[1]}: {'the same content' if same else 'content differs'}")
-    if lines:
-        click.echo("they were made differently:" if same else "because they were made differently:")
-    elif not same:
-        click.echo(
-            "nothing in how they were made differs: one was changed since (see 'wilsonvox audit'), "
-            "or another machine or number of threads rounds otherwise"
-        )
+    if lines and same:
+        click.echo("although they were made differently:")
     for line in lines:
         click.echo(f"  {line}")
     return 0 if same else 1
+
+
+def _hints(graph: "LineageGraph") -> Iterator[str]:
+    """What a user can do about missing files."""
+    if graph.missing_runs:
+        runs = ", ".join(map(str, sorted(graph.missing_runs)))
+        yield f"the run's folder is not at {runs}: name it with --run DIR"
+    names = sorted(
+        node.path.name for node in graph.nodes.values() if node.external and not node.exists
+    )
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield f"external file {names[0]}{more} not found: name its folder with --search DIR"
 
 
 @click.command("audit")
@@ -93,7 +111,7 @@ def command(
     Walks back to the generated or external events by the records inside the files, computes every
     content digest anew, and prints the lineage with a verdict per file: verified, changed, missing,
     made by other code, dirty tree. Exit code 0 only when all is verified. A folder stands for all
-    files in it. Digests of unchanged files (size, time and inode) are kept from one audit to the
+    files in it. Digests of unchanged files (size, times and inode) are kept from one audit to the
     next.
     """
     from wilsonvox.provenance import lineage_text
@@ -103,16 +121,16 @@ def command(
 
     if sum((as_json, replay, compare)) > 1:
         raise UserError("--json, --replay and --compare exclude each other")
-    graph = LineageGraph(Places(run, search))
+    cache = DigestCache(default_cache_file(), full)
+    graph = LineageGraph(Places(run, search), cache.digest)
     if compare:
-        return _compare(graph, paths, full)
-    roots = _roots(graph, paths)
+        return _compare(graph, paths, cache)
+    roots, foreign = _roots(graph, paths)
+    nodes = list(graph.nodes.values())
     if replay:
         for line in lineage_text.replay_lines(roots):
             click.echo(line)
-        return 0
-    nodes = list(graph.nodes.values())
-    cache = DigestCache(default_cache_file(), full)
+        return 1 if any(node.lost for node in nodes) else 0
     findings = judge_all(nodes, cache)
     cache.save()
     if as_json:
@@ -122,4 +140,9 @@ def command(
         for line in lineage_text.tree_lines(roots, findings):
             click.echo(line)
         click.echo(count(findings.values()))
+    for hint in _hints(graph):
+        click.echo(hint, err=True)
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        click.echo(f"not judged, for they carry no record: {foreign[0]}{more}", err=True)
     return 0 if all(each.verdict is Verdict.VERIFIED for each in findings.values()) else 1

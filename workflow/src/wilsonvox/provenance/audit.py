@@ -24,10 +24,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """The verdict on one file, and what led to it, one sentence each."""
+    """The verdict on one file, what led to it, one sentence each, and its content digest now."""
 
     verdict: Verdict
     reasons: tuple[str, ...] = ()
+    content_digest: str | None = None
 
 
 def other_code(record: Record) -> list[str]:
@@ -54,19 +55,17 @@ def other_code(record: Record) -> list[str]:
 
 def _changed(node: Node, digest: str) -> list[str]:
     reasons = []
-    record = node.record
-    if record is not None and record.content_digest != digest:
+    if node.record is not None and node.record.content_digest != digest:
         reasons.append("its content is not that of its own record")
     if node.copy_digest is not None and node.copy_digest != digest:
         reasons.append("it is not the copy that was written")
     others = [each.reader for each in node.readings if each.content_digest != digest]
     if others:
         reasons.append(f"{_some(others)} read other content")
-    own = None if record is None else record.digest()
     others = [
         each.reader
         for each in node.readings
-        if each.content_digest == digest and each.record_digest != own
+        if each.content_digest == digest and each.record_digest != node.record_digest
     ]
     if others:
         reasons.append(f"{_some(others)} read it with another record, but the same content")
@@ -77,6 +76,13 @@ def _some(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
+def _expected(node: Node) -> str | None:
+    """What its own record or those of its readers say of the content of a file."""
+    if node.record is not None:
+        return node.record.content_digest
+    return node.copy_digest or next((each.content_digest for each in node.readings), None)
+
+
 def judge(node: Node, cache: DigestCache) -> Finding:
     """The verdict on one file of a lineage.
 
@@ -85,15 +91,18 @@ def judge(node: Node, cache: DigestCache) -> Finding:
         cache: gives its content digest.
     """
     if not node.exists:
-        kept = node.record is not None
-        return Finding(Verdict.MISSING, ("how it was made is known",) if kept else ())
-    problem = node.problem
+        known = node.record is not None or node.copy_digest is not None
+        if known:
+            return Finding(Verdict.MISSING, ("how it was made is known",))
+        return Finding(Verdict.MISSING, ("how it was made is lost",) if node.lost else ())
+    problem, digest = node.problem, ""
     if problem is None:
         try:
-            digest = cache.digest(node.path)
+            digest = cache.digest(node.path, _expected(node))
         except Exception as error:
             problem = " ".join(str(error).split()) or type(error).__name__
     if problem is not None:
+        problem = problem.removeprefix(f"{node.path}: ")
         return Finding(Verdict.CHANGED, (f"it cannot be read: {problem}",))
     checks: list[tuple[Verdict, list[str]]] = [(Verdict.CHANGED, _changed(node, digest))]
     if node.record is not None:
@@ -102,8 +111,8 @@ def judge(node: Node, cache: DigestCache) -> Finding:
         checks += [(Verdict.OTHER_CODE, other_code(node.record)), (Verdict.DIRTY_TREE, dirty)]
     for verdict, reasons in checks:
         if reasons:
-            return Finding(verdict, tuple(reasons))
-    return Finding(Verdict.VERIFIED)
+            return Finding(verdict, tuple(reasons), digest)
+    return Finding(Verdict.VERIFIED, content_digest=digest)
 
 
 def judge_all(nodes: Iterable[Node], cache: DigestCache) -> dict[Path, Finding]:

@@ -1,20 +1,24 @@
 """Content digests of files that have not changed since they were last read.
 
-A file counts as unchanged while its size, time of modification and inode are. The cache belongs to
-the user, not to the run, so that a run on a read-only disk can be audited; losing it costs time.
+A file counts as unchanged while its size, inode and both times (of its content and of its inode)
+are. The second time cannot be set back, so that only bit rot and whoever can write the cache get
+past it. The cache belongs to the user, not to the run, so that a run on a read-only disk can be
+audited; losing it costs time.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from wilsonvox.files import atomic_path
-from wilsonvox.provenance.formats import content_digest
+from wilsonvox.provenance import formats
 
-FORMAT = "1"
-"""Counted up whenever a format's digest is computed in another way."""
+FORMAT = hashlib.sha256(Path(formats.__file__).read_bytes()).hexdigest()
+"""Digests that other code computed are not taken up."""
 
 
 def default_cache_file() -> Path:
@@ -24,9 +28,25 @@ def default_cache_file() -> Path:
     return user_cache_path("wilsonvox") / "digests.json"
 
 
-def _stamp(path: Path) -> list[int]:
+Stamp = tuple[int, ...]
+
+
+def _stamp(path: Path) -> Stamp:
     found = path.stat()
-    return [found.st_size, found.st_mtime_ns, found.st_ino]
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def _loaded(file: Path | None) -> dict[str, tuple[Stamp, str]]:
+    """Digests of a cache file; nothing where there is none, or a damaged one."""
+    try:
+        content: Any = json.loads(file.read_text()) if file else {}
+        if content.get("format") != FORMAT:
+            return {}
+        return {
+            str(name): (tuple(stamp), str(digest)) for name, stamp, digest in content["digests"]
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
 
 
 class DigestCache:
@@ -40,18 +60,21 @@ class DigestCache:
     def __init__(self, file: Path | None, full: bool = False) -> None:
         self.file = file
         self.full = full
-        self.n_read = 0
-        self._known: dict[str, tuple[list[int], str]] = {}
+        self._known = _loaded(file)
         self._fresh: set[str] = set()
-        try:
-            content = json.loads(file.read_text()) if file else {}
-            if content.get("format") == FORMAT:
-                self._known = {name: (stamp, d) for name, stamp, d in content["digests"]}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            self._known = {}  # no cache, or one of another version
 
-    def digest(self, path: str | os.PathLike[str]) -> str:
+    @property
+    def n_read(self) -> int:
+        """Number of files that were read, not taken from the cache."""
+        return len(self._fresh)
+
+    def digest(self, path: str | os.PathLike[str], expected: str | None = None) -> str:
         """Content digest of a file.
+
+        Args:
+            path: of the file.
+            expected: what the digest should be; a known one that differs is computed anew, so that
+                no damage of the cache speaks against a file.
 
         Raises:
             Exception: whatever reading a damaged file raises.
@@ -59,10 +82,11 @@ class DigestCache:
         found = Path(path).absolute()
         name, stamp = str(found), _stamp(found)
         known = self._known.get(name)
-        if known and list(known[0]) == stamp and (not self.full or name in self._fresh):
-            return known[1]
-        digest = content_digest(found)
-        self.n_read += 1
+        if known and known[0] == stamp:
+            trusted = not self.full and expected in (None, known[1])
+            if trusted or name in self._fresh:
+                return known[1]
+        digest = formats.content_digest(found)
         self._known[name] = (stamp, digest)
         self._fresh.add(name)
         return digest
@@ -83,8 +107,8 @@ class DigestCache:
         """Keep what is known of files that still exist; a folder that cannot be written is fine."""
         if self.file is None or not self._fresh:
             return
-        kept = [[name, s, d] for name, (s, d) in self._known.items() if Path(name).exists()]
         try:
+            kept = [[name, s, d] for name, (s, d) in self._known.items() if os.path.exists(name)]  # noqa: PTH110
             with atomic_path(self.file) as temporary:
                 temporary.write_text(json.dumps({"format": FORMAT, "digests": kept}))
         except Exception:

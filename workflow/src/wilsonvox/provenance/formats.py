@@ -5,17 +5,26 @@ files carry dates and identifiers.
 """
 
 import hashlib
+import itertools
 import json
+import logging
 import os
+import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
+from wilsonvox.files import require_whole_root
 from wilsonvox.provenance.record import Record
+
+if TYPE_CHECKING:
+    from pypdf import PdfReader
 
 KEY = "provenance"
 """Name of the record in every format (`Keywords` in PDF)."""
@@ -79,6 +88,7 @@ def _digest_root(path: Path) -> str:
     with uproot.open(path) as file:
         if KEY not in file:
             return _digest_bytes(path)
+        require_whole_root(path, file.file.fEND)
         tree = file["events"]
         names = tree.keys()
         digest = ColumnDigest({name: tree[name].interpretation.numpy_dtype for name in names})
@@ -137,31 +147,59 @@ def _digest_png(path: Path) -> str:
     from PIL import Image
 
     with Image.open(path) as image:
+        image.verify()  # every chunk's checksum, which reading the pixels passes over
+    with Image.open(path) as image:
         return digest_arrays([("pixels", np.asarray(image))])
 
 
-def _digest_pdf(path: Path) -> str:
-    """Over every object of the file, streams unpacked, but for the information that holds dates."""
-    from io import BytesIO
-
+def _open_pdf(path: Path) -> "PdfReader":
     from pypdf import PdfReader
-    from pypdf.generic import StreamObject
 
-    reader = PdfReader(path)
-    information = reader.trailer.raw_get("/Info") if "/Info" in reader.trailer else None
-    skipped = getattr(information, "idnum", None)
-    entries: dict[str, bytes] = {}
-    for number in sorted({*reader.xref.get(0, {}), *reader.xref_objStm}):
-        content = reader.get_object(number)
-        if number == skipped or content is None:
-            continue
-        text = BytesIO()
-        if isinstance(content, StreamObject):
-            text.write(content.get_data())
-        else:
-            content.write_to_stream(text)
-        entries[f"{number:08d}"] = text.getvalue()
-    return digest_entries(entries)
+    # what is wrong with a file it also raises, if it matters
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+    return PdfReader(path, strict=True)
+
+
+def _digest_pdf(path: Path) -> str:
+    """Over every object as it is written, but for the information, which holds record and dates.
+
+    Streams are unpacked and their packed lengths left out: compressors differ in these. Nothing is
+    interpreted, so that no reader's way of writing numbers comes in.
+    """
+    from pypdf.generic import IndirectObject, StreamObject
+
+    with _open_pdf(path) as reader:
+        information = reader.trailer.raw_get("/Info") if "/Info" in reader.trailer else None
+        skipped = {getattr(information, "idnum", None)}
+        starts = {number: start for part in reader.xref.values() for number, start in part.items()}
+        for number in starts:
+            content = reader.get_object(number)
+            if isinstance(content, StreamObject) and "/Length" in content:
+                length = content.raw_get("/Length")
+                if isinstance(length, IndirectObject):
+                    skipped.add(length.idnum)
+    written = path.read_bytes()
+    ends = dict(itertools.pairwise([*sorted(starts.values()), len(written)]))
+    return digest_entries(
+        {
+            f"{number:08d}": _pdf_object(written[start : ends[start]])
+            for number, start in starts.items()
+            if number not in skipped
+        }
+    )
+
+
+def _pdf_object(written: bytes) -> bytes:
+    """One object of a PDF file up to `endobj`, its stream unpacked."""
+    content, found, _ = written.rpartition(b"endobj")
+    if not found:
+        raise ValueError("an object of the PDF has no end")
+    head, found, tail = content.partition(b"stream\n")
+    if not found:
+        return content
+    packed = tail.rpartition(b"endstream")[0].removesuffix(b"\n")
+    head = re.sub(rb"/Length \d+(?! \d+ R)", b"/Length", head)
+    return head + (zlib.decompress(packed) if b"/FlateDecode" in head else packed)
 
 
 def _digest_bytes(path: Path) -> str:
@@ -201,11 +239,18 @@ def _text_npz(path: Path) -> str | None:
         return str(content[KEY]) if KEY in content.files else None
 
 
-def _text_parquet(path: Path) -> str | None:
+def _parquet_metadata(path: Path) -> list[dict[bytes, bytes] | None]:
     import pyarrow.parquet as pq
 
-    text = (pq.read_schema(path).metadata or {}).get(KEY.encode())
-    return None if text is None else text.decode()
+    return [pq.read_schema(path).metadata, pq.read_metadata(path).metadata]
+
+
+def _text_parquet(path: Path) -> str | None:
+    # Parquet holds it twice: plainly, and in the packed Arrow schema, which pyarrow prefers
+    found = [(each or {}).get(KEY.encode()) for each in _parquet_metadata(path)]
+    if found[0] != found[1]:
+        raise ValueError("its two copies of the record differ")
+    return None if found[0] is None else found[0].decode()
 
 
 def _text_keras(path: Path) -> str | None:
@@ -229,11 +274,10 @@ def _text_png(path: Path) -> str | None:
 
 
 def _text_pdf(path: Path) -> str | None:
-    from pypdf import PdfReader
-
-    metadata = PdfReader(path).metadata
-    text = None if metadata is None else metadata.get("/Keywords")
-    return None if text is None else str(text)
+    with _open_pdf(path) as reader:
+        text = None if reader.metadata is None else reader.metadata.get("/Keywords")
+    # others write words there
+    return str(text) if text is not None and str(text).startswith("{") else None
 
 
 _TEXTS: dict[str, Callable[[Path], str | None]] = {
@@ -252,15 +296,48 @@ def has_record_format(path: str | os.PathLike[str]) -> bool:
     return Path(path).suffix in _TEXTS
 
 
-def read_record(path: str | os.PathLike[str]) -> Record | None:
-    """The record inside a file; None where the file has none (external files, CSV copies)."""
+def record_text(path: str | os.PathLike[str]) -> str | None:
+    """The record inside a file as it is written there; None where the file has none."""
     found = Path(path)
     reader = _TEXTS.get(found.suffix)
-    text = None if reader is None else reader(found)
-    return None if text is None else Record.model_validate_json(text)
+    return None if reader is None else reader(found)
+
+
+def parse_record(text: str) -> Record:
+    """The record that a file holds as text.
+
+    Raises:
+        ValueError: it is damaged, or of another version of this package.
+    """
+    try:
+        return Record.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        reason = f"{place}: {first['msg']}" if place else first["msg"]
+        raise ValueError(f"its record is damaged or of another version ({reason})") from error
+
+
+def read_record(path: str | os.PathLike[str]) -> Record | None:
+    """The record inside a file; None where the file has none (external files, CSV copies).
+
+    Raises:
+        ValueError: it is damaged, or of another version of this package.
+    """
+    text = record_text(path)
+    return None if text is None else parse_record(text)
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 of a record as it is written in a file, its layout left out.
+
+    The same as `Record.digest`, but for records of versions that had other fields.
+    """
+    canonical = json.dumps(json.loads(text), sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def record_digest(path: str | os.PathLike[str]) -> str | None:
     """SHA-256 of the record inside a file; None where it has none."""
-    record = read_record(path)
-    return None if record is None else record.digest()
+    text = record_text(path)
+    return None if text is None else text_digest(text)

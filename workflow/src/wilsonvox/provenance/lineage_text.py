@@ -1,22 +1,30 @@
 """A lineage for people, as a tree; for machines, as JSON; and as the commands that replay it."""
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wilsonvox.provenance.audit import Finding, Verdict
 from wilsonvox.provenance.lineage_graph import Node
+from wilsonvox.provenance.record import Record
 
 
-def _line(node: Node, finding: Finding, name: str) -> str:
-    made = "external file" if node.external else "copy for people"
+def _made(node: Node) -> str:
+    """How a file came to be, in a few words."""
     if node.record is not None:
         commit = (node.record.git_commit or "no commit")[:7]
         seed = "" if node.record.seed is None else f", seed {node.record.seed}"
-        made = f"{node.record.rule}, {commit}{seed}"
+        return f"{node.record.rule}, {commit}{seed}"
+    if node.copy_digest is not None:
+        return "copy for people"
+    return "external file" if node.external else "record lost"
+
+
+def _line(node: Node, finding: Finding, name: str) -> str:
     reasons = f": {'; '.join(finding.reasons)}" if finding.reasons else ""
-    return f"{name}  [{made}]  {finding.verdict}{reasons}"
+    return f"{name}  [{_made(node)}]  {finding.verdict}{reasons}"
 
 
 def tree_lines(roots: Sequence[Node], findings: Mapping[Path, Finding]) -> Iterator[str]:
@@ -49,15 +57,18 @@ def as_json(
     roots: Sequence[Node], nodes: Sequence[Node], findings: Mapping[Path, Finding]
 ) -> dict[str, Any]:
     """The audit as values for `json.dumps`: every file once, inputs by their path."""
+    numbers = Counter(each.verdict for each in findings.values())
     return {
         "verified": all(each.verdict is Verdict.VERIFIED for each in findings.values()),
         "audited": [_shown_path(node.path) for node in roots],
+        "counts": {str(verdict): numbers[verdict] for verdict in Verdict},
         "files": [
             {
                 "path": _shown_path(node.path),
                 "name": node.name,
                 "verdict": str(findings[node.path].verdict),
                 "reasons": list(findings[node.path].reasons),
+                "content_digest": findings[node.path].content_digest,
                 "external": node.external,
                 "inputs": [_shown_path(child.path) for child in node.inputs],
                 "record": None if node.record is None else node.record.model_dump(mode="json"),
@@ -69,17 +80,19 @@ def as_json(
 
 def in_order(roots: Sequence[Node]) -> list[Node]:
     """All files of some lineages, each after those that it was made of."""
-    done: dict[Path, Node] = {}
+    found: list[Node] = []
+    seen: set[Path] = set()
 
     def visit(node: Node) -> None:
-        if node.path not in done:
+        if node.path not in seen:
+            seen.add(node.path)
             for child in node.inputs:
                 visit(child)
-            done[node.path] = node
+            found.append(node)
 
     for root in roots:
         visit(root)
-    return list(done.values())
+    return found
 
 
 def replay_lines(roots: Sequence[Node]) -> Iterator[str]:
@@ -88,19 +101,31 @@ def replay_lines(roots: Sequence[Node]) -> Iterator[str]:
     Its paths are those of the records, relative to the folder in which it runs.
     """
     nodes = in_order(roots)
-    records = [node.record for node in nodes if node.record is not None]
     yield "# Run this in an empty folder, with .venv/bin of the checkout in PATH."
-    for commit in sorted({record.git_commit or "unknown" for record in records}):
-        made = [record for record in records if (record.git_commit or "unknown") == commit]
-        dirty = any(record.git_dirty for record in made)
-        note = "; its tree was dirty, so that the commit alone does not tell the code"
-        yield f"# checkout: git checkout {commit} && make setup{note if dirty else ''}"
     for node in nodes:
         if node.external:
             digest = node.readings[0].content_digest if node.readings else "unknown"
-            yield f"# needs the external file {node.name}, SHA-256 {digest}"
-    seen: set[tuple[str, ...]] = set()
-    for record in records:
-        if record.command not in seen:
-            seen.add(record.command)
-            yield shlex.join(record.command)
+            yield f"# needs the external file {node.name.replace('../', '')}, SHA-256 {digest}"
+    for node in nodes:
+        if node.lost:
+            yield f"# needs {node.name}: it is gone or damaged, and how it was made with it"
+    at: tuple[str | None, bool | None] | None = None
+    done: set[tuple[str, ...]] = set()
+    for record in (node.record for node in nodes if node.record is not None):
+        if record.command in done:
+            continue
+        if at != (record.git_commit, record.git_dirty):
+            at = record.git_commit, record.git_dirty
+            yield _checkout_line(record)
+        done.add(record.command)
+        yield shlex.join(record.command)
+
+
+def _checkout_line(record: Record) -> str:
+    if record.git_commit is None:
+        version = record.packages.get("wilsonvox", "of unknown version")
+        return f"# code: no commit is known, wilsonvox {version}"
+    dirty = "; the code differed from that commit, which alone does not tell it"
+    return (
+        f"# code: git checkout {record.git_commit} && make setup{dirty if record.git_dirty else ''}"
+    )
