@@ -1,12 +1,10 @@
 """A folder to run the tiny configuration in, and the jobs that Snakemake plans for it."""
 
 import copy
-import gc
 import os
 import shutil
 import subprocess
 import sys
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,29 +13,11 @@ from typing import Any
 
 import pytest
 import yaml
-from snakemake.api import SnakemakeApi
-from snakemake.io import is_flagged
-from snakemake.settings.enums import Quietness
-from snakemake.settings.types import (
-    ConfigSettings,
-    DAGSettings,
-    OutputSettings,
-    ResourceSettings,
-)
-from snakemake_interface_common.exceptions import WorkflowError
+
+from wilsonvox.status.engine import PlannedJob, planned_jobs
 
 ROOT = Path(__file__).parents[2]
 TINY = yaml.safe_load((ROOT / "tests/workflow/tiny.yaml").read_text())
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job that would run: its rule, its wildcards as text, and Snakemake's reasons."""
-
-    rule: str
-    wildcards: str
-    reasons: tuple[str, ...]
-    has_temporary_output: bool
 
 
 @dataclass
@@ -60,48 +40,16 @@ class Folder:
         *configurations: str | Path,
         config: Mapping[str, Any] | None = None,
         targets: tuple[str, ...] = (),
-    ) -> list[Job]:
+    ) -> list[PlannedJob]:
         """Jobs that would run in this folder, with the default configuration if none is named."""
-        failure, jobs = "", []
-        with warnings.catch_warnings():
-            # Snakemake leaves temporary folders to the garbage collector, which warns of them
-            warnings.simplefilter("ignore", ResourceWarning)
-            try:
-                jobs = self._planned(configurations, config or {}, targets)
-            except WorkflowError as error:
-                failure = str(error)
-            gc.collect()
-        if failure:
-            raise WorkflowError(failure)
-        return jobs
-
-    def _planned(
-        self,
-        configurations: tuple[str | Path, ...],
-        config: Mapping[str, Any],
-        targets: tuple[str, ...],
-    ) -> list[Job]:
-        with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
-            workflow = api.workflow(
-                resource_settings=ResourceSettings(cores=2),
-                config_settings=ConfigSettings(
-                    configfiles=[self.path / each for each in configurations], config=config
-                ),
-                snakefile=ROOT / "Snakefile",
-                workdir=self.path,
-            )
-            workflow.dag(DAGSettings(targets=set(targets))).execute_workflow(executor="dryrun")
-            dag = workflow._workflow.dag
-            return [
-                Job(
-                    job.rule.name,
-                    "/".join(map(str, job.wildcards_dict.values())),
-                    tuple(dag.reason(job).get_names()),
-                    any(is_flagged(path, "temp") for path in job.output),
-                )
-                for job in dag.needrun_jobs(exclude_finished=False)
-                if job.rule.name != "default"
-            ]
+        before = Path.cwd()
+        os.chdir(self.path)
+        try:
+            files = [Path(each) for each in configurations]
+            jobs = planned_jobs(ROOT / "Snakefile", files, config, targets=targets)
+        finally:
+            os.chdir(before)
+        return [job for job in jobs if job.would_run]
 
     def snakemake(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run `snakemake` here as a user would, .venv/bin not being in PATH."""
@@ -116,7 +64,7 @@ class Folder:
         )
 
 
-def by_rule(jobs: list[Job]) -> Counter[str]:
+def by_rule(jobs: list[PlannedJob]) -> Counter[str]:
     """Number of jobs of each rule."""
     return Counter(job.rule for job in jobs)
 

@@ -1,7 +1,8 @@
 """Which jobs a configuration needs: the DAG is built, nothing runs."""
 
 import pytest
-from snakemake_interface_common.exceptions import WorkflowError
+
+from wilsonvox.errors import UserError
 
 from .conftest import ROOT, by_rule
 
@@ -34,7 +35,7 @@ def test_tiny_needs_every_rule(folder):
 )  # fmt: skip
 def test_named_targets_need_their_rules_only(folder, target, rules):
     jobs = folder.planned("tiny.yaml", targets=(target,))
-    assert set(by_rule(jobs)) == rules | {target}
+    assert set(by_rule(jobs)) == rules
 
 
 def test_models_do_not_need_test_images(folder):
@@ -107,7 +108,7 @@ def test_without_samples_nothing_is_measured(folder):
 )
 def test_bad_configuration_is_one_clear_line(folder, change, message):
     folder.configure(change)
-    with pytest.raises(WorkflowError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         folder.planned("tiny.yaml")
     assert "\n" not in str(caught.value)
 
@@ -139,9 +140,9 @@ def test_missing_external_file_is_named(folder):
 
 
 def test_event_files_are_temporary_where_the_configuration_says_so(folder):
-    assert not any(job.has_temporary_output for job in folder.planned("tiny.yaml"))
+    assert not any(job.temporary for job in folder.planned("tiny.yaml"))
     jobs = folder.planned("tiny.yaml", config={"keep_event_files": False})
-    assert {job.rule for job in jobs if job.has_temporary_output} == {"generate_events"}
+    assert {job.rule for job in jobs if job.temporary} == {"generate_events"}
 
 
 def test_every_rule_has_log_benchmark_and_resources():

@@ -1,32 +1,13 @@
 """One small run through every rule, shared by all tests here; none of them changes it."""
 
 import json
-import shutil
-from collections.abc import Callable
-from typing import Any
-
-import pytest
 
 from wilsonvox.events import iterate_events
 from wilsonvox.provenance import content_digest, read_record
 from wilsonvox.shards import Shard
 from wilsonvox.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, read_table
 
-from .conftest import TINY, Folder, by_rule, make_folder
-
-
-@pytest.fixture
-def edited(finished: Folder) -> Callable[..., list[Any]]:
-    """Jobs that the finished run would need after an edit of its configuration."""
-
-    def planned(change: Callable[[dict[str, Any]], object]) -> list[Any]:
-        configuration = finished.configure(change)
-        try:
-            return finished.planned(configuration.name)
-        finally:
-            finished.configure()
-
-    return planned
+from .conftest import make_folder
 
 
 def test_a_second_run_does_nothing(finished):
@@ -112,63 +93,3 @@ def test_the_same_campaign_again_has_the_same_content(finished, tmp_path):
     run = folder.snakemake(target, "--cores", "1", "--configfile", "tiny.yaml")
     assert run.returncode == 0, run.stdout + run.stderr
     assert content_digest(tmp_path / target) == content_digest(finished.path / target)
-
-
-def test_one_more_campaign_adds_its_own_jobs_and_what_is_made_of_all(edited):
-    def more(values):
-        values["points"][1]["n_images"]["train"] = 24 + 12
-
-    jobs = edited(more)
-    # 18 images were 12 + 6: the second campaign grows to 12, a third one is new
-    generated = {job.wildcards for job in jobs if job.rule == "generate_events"}
-    assert generated == {"train/c9_-1.00/001", "train/c9_-1.00/002"}
-    assert by_rule(jobs)["voxelize"] == 2
-    assert by_rule(jobs)["train"] == 1
-    assert "angular_coefficients" not in by_rule(jobs)
-
-
-def test_one_more_test_point_trains_nothing(edited):
-    jobs = by_rule(edited(lambda values: values["points"][2]["shifts"].update(c9=[-0.5, -0.2])))
-    assert jobs == dict.fromkeys(
-        ("generate_events", "voxelize", "evaluate", "summarize", "measure", "plot_linearity",
-         "plot_linearity_unscaled", "plot_sensitivity"), 1,
-    )  # fmt: skip
-
-
-def test_a_learning_rate_trains_again_and_generates_nothing(edited):
-    def faster(values):
-        values["estimators"]["tiny"]["training"]["learning_rate"] = 0.02
-
-    rules = set(by_rule(edited(faster)))
-    assert "train" in rules
-    assert not rules & {"generate_events", "voxelize", "plot_voxels", "ingest_events"}
-
-
-def test_another_seed_generates_everything_again(edited):
-    jobs = by_rule(edited(lambda values: values.update(seed=8)))
-    assert jobs["generate_events"] == jobs["voxelize"] == 11
-    assert not set(jobs) & {"angular_coefficients", "ingest_events", "plot_topology"}
-
-
-def test_a_new_estimator_trains_alone(edited):
-    def add(values):
-        other = {"network": TINY["estimators"]["tiny"]["network"] | {"dense_units": 5}}
-        values["estimators"]["other"] = values["estimators"]["tiny"] | other
-
-    jobs = edited(add)
-    assert {job.wildcards for job in jobs if job.rule == "train"} == {"b8_n300/other"}
-    assert by_rule(jobs)["evaluate"] == 4
-    assert not set(by_rule(jobs)) & {"generate_events", "voxelize"}
-
-
-def test_a_changed_external_file_is_read_again(finished, tmp_path):
-    source = finished.path / "samples.tsv"
-    kept = source.read_text()
-    copy = tmp_path / "mine.root"
-    shutil.copy(finished.path / "resources/evtgen/basf2_ntuple_b0_dc9_-0.90.root", copy)
-    source.write_text(kept.replace("resources/evtgen/basf2_ntuple_b0_dc9_-0.90.root", str(copy)))
-    try:
-        rules = set(by_rule(finished.planned("tiny.yaml")))
-    finally:
-        source.write_text(kept)
-    assert rules == {"ingest_events", "voxelize_sample", "measure"}

@@ -9,7 +9,7 @@ import io
 import logging
 import shlex
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,7 @@ def planned_jobs(
     configfiles: Sequence[Path] = (),
     config: Mapping[str, Any] | None = None,
     checksum_bytes: int = DEFAULT_CHECKSUM_SIZE,
+    targets: Iterable[str] = (),
 ) -> list[PlannedJob]:
     """All jobs of a configuration, each after those that it depends on, in the working folder.
 
@@ -103,6 +104,7 @@ def planned_jobs(
         configfiles: configurations; the workflow's default if there is none.
         config: single values that replace theirs.
         checksum_bytes: of the largest file that is compared by checksum.
+        targets: rules or files; the workflow's default if there is none.
 
     Raises:
         UserError: the configuration is wrong or an input is missing, in Snakemake's words.
@@ -114,7 +116,7 @@ def planned_jobs(
         # Snakemake leaves temporary folders to the garbage collector, which warns of them
         warnings.simplefilter("ignore", ResourceWarning)
         try:
-            jobs = _planned(snakefile, configfiles, config or {}, checksum_bytes)
+            jobs = _planned(snakefile, configfiles, config or {}, checksum_bytes, targets)
         except (WorkflowError, SnakemakeError) as error:
             failure = str(error)
         finally:
@@ -130,6 +132,7 @@ def _planned(
     configfiles: Sequence[Path],
     config: Mapping[str, Any],
     checksum_bytes: int,
+    targets: Iterable[str],
 ) -> list[PlannedJob]:
     silent = io.StringIO()
     with (
@@ -143,7 +146,7 @@ def _planned(
             snakefile=snakefile,
             workdir=Path.cwd(),
         )
-        settings = DAGSettings(max_checksum_file_size=checksum_bytes)
+        settings = DAGSettings(targets=set(targets), max_checksum_file_size=checksum_bytes)
         workflow.dag(settings).execute_workflow(executor="dryrun")
         dag = workflow._workflow.dag
         running = set(dag.needrun_jobs(exclude_finished=False))
