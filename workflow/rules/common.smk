@@ -7,11 +7,12 @@ from snakemake.exceptions import WorkflowError
 
 from wilsonvox.cli.options import option_words
 from wilsonvox.config import measured_samples, parse_configuration
+from wilsonvox.crates.contents import sources_digest
 from wilsonvox.errors import UserError
 from wilsonvox.lineage import Lineage
 from wilsonvox.points import SPLITS
 from wilsonvox.provenance.code import all_imports
-from wilsonvox.provenance.environment import environment_problem
+from wilsonvox.provenance.environment import checkout, environment_problem
 
 # `wilsonvox` is the one beside this Snakemake, also where .venv/bin is not in PATH
 BIN = str(Path(sys.executable).parent)
@@ -283,3 +284,24 @@ def configuration_json(wildcards):
 
 def report_folder(wildcards, output):
     return str(Path(output.configuration).parent)
+
+
+def stylesheet(wildcards):
+    return str(checkout() / "workflow/report/style.css")
+
+
+def main_snakefile(wildcards):
+    return workflow.main_snakefile
+
+
+# ---------------------------------------------------------------- crate
+CRATE = f"<results>/{CONFIG.run}.crate.zip"
+
+
+def samples_table(wildcards):
+    return [CONFIG.samples_table] if CONFIG.samples_table else []
+
+
+def packed_code(wildcards):
+    """Digest of the code that goes into the crate, which is packed again after an edit."""
+    return sources_digest()

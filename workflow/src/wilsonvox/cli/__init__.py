@@ -26,6 +26,10 @@ COMMANDS = {
     "plot": "draw the figures of a run",
     "report": "write the tables of a run's report",
     "show": "print the result table of a run",
+    "configuration": "check a configuration and write it as YAML",
+    "crate": "pack a finished run into an RO-Crate",
+    "status": "tell what a run would do again, and why",
+    "audit": "prove where files came from, or say why two differ",
     "schema": "write the JSON schemas of the configuration",
 }
 

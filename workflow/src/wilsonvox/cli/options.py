@@ -4,12 +4,15 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from pydantic import BaseModel, ValidationError
 
 from wilsonvox.errors import UserError
+
+if TYPE_CHECKING:
+    from wilsonvox.config import RunConfiguration
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Model = TypeVar("Model", bound=BaseModel)
@@ -122,3 +125,23 @@ def option_words(model: BaseModel) -> list[str]:
         if value:
             words += [_flag(type(model), name), value]
     return words
+
+
+def given_configuration(word: str) -> "RunConfiguration":
+    """The configuration that an option names: a YAML file, or its values as JSON.
+
+    Raises:
+        UserError: no such file, not YAML, or not valid.
+        click.BadParameter: not JSON.
+    """
+    import json
+
+    from wilsonvox.config import load_configuration, parse_configuration
+
+    if not word.lstrip().startswith("{"):
+        return load_configuration(word)
+    try:
+        values = json.loads(word)
+    except ValueError as error:
+        raise click.BadParameter(f"not JSON: {error}", param_hint="--configuration") from error
+    return parse_configuration(values)

@@ -23,18 +23,9 @@ import click
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the pages.")
 def command(run: Path, configuration: str, out: Path) -> None:
     """Write the pages."""
-    import json
-
-    from wilsonvox.config import load_configuration, parse_configuration
+    from wilsonvox.cli.options import given_configuration
     from wilsonvox.report_pages import write_pages
 
-    if configuration.lstrip().startswith("{"):
-        try:
-            values = json.loads(configuration)
-        except ValueError as error:
-            raise click.BadParameter(f"not JSON: {error}", param_hint="--configuration") from error
-        parsed = parse_configuration(values)
-    else:
-        parsed = load_configuration(configuration)
+    parsed = given_configuration(configuration)
     for path in write_pages(run, parsed, out):
         click.echo(f"wrote {path}")

@@ -1,0 +1,70 @@
+rule write_configuration:
+    """Write the values that the configuration names, wherever they came from, to one file."""
+    output:
+        ensure("<results>/configuration.yaml", non_empty=True),
+    log:
+        "<logs>/write_configuration.log",
+    benchmark:
+        "<benchmarks>/write_configuration.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        configuration=configuration_json,
+    shell:
+        "wilsonvox configuration --configuration {params.configuration:q} --out {output:q}"
+        " > {log:q} 2>&1"
+
+
+rule write_report:
+    """Write the report of a run that is going on, which this very run keeps locked."""
+    input:
+        rules.report_pages.output,
+        figure_files,
+        configuration=rules.write_configuration.output,
+        stylesheet=stylesheet,
+    output:
+        ensure("<results>/report.html", non_empty=True),
+    log:
+        "<logs>/write_report.log",
+    benchmark:
+        "<benchmarks>/write_report.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    params:
+        snakefile=main_snakefile,
+    shell:
+        "snakemake --snakefile {params.snakefile:q} --configfile {input.configuration:q} --nolock"
+        " --profile none --report {output:q} --report-stylesheet {input.stylesheet:q}"
+        " -- report_pages > {log:q} 2>&1"
+
+
+rule run_crate:
+    """Pack the run into an RO-Crate: results, configuration, report, code and records."""
+    input:
+        figure_files,
+        summary_files,
+        measurement_files,
+        model_files,
+        samples_table,
+        configuration=rules.write_configuration.output,
+        report=rules.write_report.output,
+    output:
+        ensure(CRATE, non_empty=True),
+    log:
+        "<logs>/run_crate.log",
+    benchmark:
+        "<benchmarks>/run_crate.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        run=run_folder,
+        code=packed_code,
+    shell:
+        "wilsonvox crate --run {params.run:q} --configuration {input.configuration:q}"
+        " --report {input.report:q} --out {output:q} > {log:q} 2>&1"

@@ -1,0 +1,52 @@
+"""`wilsonvox crate`: a finished run as one RO-Crate."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("crate")
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of a finished run, such as results/demo.",
+)
+@click.option(
+    "--configuration",
+    required=True,
+    help="Configuration of the run: a YAML file, or its values as JSON.",
+)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Report of the run (.html).  [default: none]",
+)
+@click.option(
+    "--largest-mb",
+    type=click.FloatRange(min=0),
+    default=50.0,
+    show_default=True,
+    help="Results larger than this many MB are described by their digest only.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Crate to write (.zip)."
+)
+def command(
+    run: Path, configuration: str, report: Path | None, largest_mb: float, out: Path
+) -> None:
+    """Pack a finished run into an RO-Crate of the profile Provenance Run Crate.
+
+    In it are the run's figures, tables, measurements and models, its configuration, report and
+    code, and the record of every job. Events and images are described by the digests of their
+    content.
+    """
+    from wilsonvox.cli.options import given_configuration
+    from wilsonvox.crates import pack_run
+
+    if out.suffix != ".zip":
+        raise click.BadParameter(f"{out} does not end in .zip", param_hint="--out")
+    history = pack_run(run, given_configuration(configuration), out, report, largest_mb)
+    size = out.stat().st_size / 1e6
+    click.echo(f"wrote {out}: {len(history.jobs)} jobs, {size:.1f} MB")
