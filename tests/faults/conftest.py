@@ -1,0 +1,362 @@
+"""A run to disturb: its folder, what is on its disk, its processes, and a disk of a given size."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Set
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.workflow.conftest import ROOT, make_folder
+from wilsonvox.provenance import content_digest, read_record
+from wilsonvox.provenance.formats import digest_arrays
+
+RUN = Path("results/tiny")
+SUFFIXES = {".root", ".npz", ".keras", ".parquet", ".json", ".png", ".pdf", ".csv"}
+NO_OUTPUTS = {"logs", "benchmarks", "training_state"}
+TIMEOUT = 600
+"""Seconds after which waiting for something fails the test; no statement about speed."""
+
+
+def wait_for(condition: Callable[[], object], what: str, pause: float = 0.02) -> None:
+    """Wait until `condition` holds; fail with `what` if it never does."""
+    end = time.monotonic() + TIMEOUT
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"waited {TIMEOUT} s for {what}")
+        time.sleep(pause)
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@dataclass
+class Running:
+    """A Snakemake in its own process group, as a terminal starts it."""
+
+    process: subprocess.Popen[bytes]
+    printed: Path
+    seen: list[psutil.Process] = field(default_factory=list)
+
+    @property
+    def output(self) -> str:
+        """What it printed so far."""
+        return self.printed.read_text()
+
+    def jobs(self) -> list[psutil.Process]:
+        """The `wilsonvox` processes below it that run now."""
+        found = []
+        for each in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                words = each.cmdline()
+            except psutil.Error:
+                continue
+            if len(words) > 2 and Path(words[1]).name == "wilsonvox":
+                found.append(each)
+        self.seen += found
+        return found
+
+    def job(self, stage: str, *words: str) -> psutil.Process:
+        """The process `wilsonvox STAGE` that has all `words` on its command line, once it runs."""
+        found: list[psutil.Process] = []
+
+        def is_there() -> bool:
+            if self.process.poll() is not None:
+                pytest.fail(f"Snakemake ended without a job {stage} {words}:\n{self.output}")
+            for each in self.jobs():
+                try:
+                    given = each.cmdline()
+                except psutil.Error:
+                    continue
+                if given[2:3] == [stage] and all(
+                    any(part in word for word in given) for part in words
+                ):
+                    found.append(each)
+            return bool(found)
+
+        wait_for(is_there, f"a process wilsonvox {stage} {' '.join(words)}")
+        return found[0]
+
+    def end(self) -> int:
+        """Wait for its end and return its exit code."""
+        try:
+            return self.process.wait(TIMEOUT)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"Snakemake did not end in {TIMEOUT} s:\n{self.output}")
+
+    def stop(self) -> None:
+        """End it and every process that was ever seen below it."""
+        found = list(self.seen)
+        if self.process.poll() is None:
+            own = psutil.Process(self.process.pid)
+            found += [own, *own.children(recursive=True)]
+        for each in found:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        self.process.wait()
+
+
+@dataclass
+class Run:
+    """A folder with a run of the faults' configuration."""
+
+    path: Path
+    expected: dict[str, str] = field(default_factory=dict)
+    started: list[Running] = field(default_factory=list)
+
+    @property
+    def results(self) -> Path:
+        """The run's own folder."""
+        return self.path / RUN
+
+    # ------------------------------------------------------------ running
+    def command(self, *arguments: str | Path) -> list[str]:
+        """Snakemake's command line for this run."""
+        # --configfile takes all words that follow it
+        words = [Path(sys.executable).with_name("snakemake"), *arguments]
+        words += ["--snakefile", ROOT / "Snakefile", "--profile", ROOT / "profiles/local"]
+        return [str(word) for word in [*words, "--cores", "2", "--configfile", "faults.yaml"]]
+
+    def snakemake(self, *targets: str | Path, code: int = 0) -> str:
+        """Run Snakemake to its end, check its exit code and return what it printed."""
+        running = self.start(*targets)
+        found = running.end()
+        assert found == code, running.output
+        return running.output
+
+    def start(self, *targets: str | Path) -> Running:
+        """Start Snakemake for `targets`, relative to the run's folder, or options."""
+        words = [str(each) if str(each).startswith("-") else str(RUN / each) for each in targets]
+        printed = self.path / f"printed.{len(self.started)}.txt"
+        with printed.open("wb") as out:
+            process = subprocess.Popen(
+                self.command(*words),
+                cwd=self.path,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"PATH": os.defpath},
+                start_new_session=True,
+                # a shell gives background processes a SIGINT that is ignored
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+            )
+        self.started.append(Running(process, printed))
+        return self.started[-1]
+
+    # ------------------------------------------------------------ what is on disk
+    def files(self) -> dict[str, Path]:
+        """Files with the suffix of an output, by their path in the run's folder; none hidden."""
+        return {
+            str(path.relative_to(self.results)): path
+            for path in sorted(self.results.rglob("*"))
+            if path.suffix in SUFFIXES
+            and not path.name.startswith(".")
+            and path.relative_to(self.results).parts[0] not in NO_OUTPUTS
+            and path.is_file()
+        }
+
+    def hidden(self) -> list[Path]:
+        """Hidden files: what atomic writes have left."""
+        return sorted(each for each in self.results.rglob(".*") if each.is_file())
+
+    def digests(self, ignoring: Set[str] = frozenset()) -> dict[str, str]:
+        """Content digest of every file that looks finished; fails if one is not.
+
+        Each has to load, to hold a record and to have the content that its record tells; a copy
+        for people has the bytes that the record of the file beside it tells.
+
+        Args:
+            ignoring: files that the test has damaged itself.
+        """
+        found: dict[str, str] = {}
+        copies: dict[str, str] = {}
+        files = {name: path for name, path in self.files().items() if name not in ignoring}
+        for name, path in files.items():
+            found[name] = content_digest(path)
+            if path.suffix == ".csv":
+                continue
+            record = read_record(path)
+            assert record is not None, f"{name} has no record"
+            assert record.content_digest == found[name], f"{name} is not what its record tells"
+            copies |= record.copies
+        for name in files:
+            if name.endswith(".csv"):
+                assert copies.get(name, found[name]) == found[name], f"{name} is another copy"
+        self._check_states()
+        return found
+
+    def states(self) -> list[Path]:
+        """States of trainings that are not finished."""
+        return sorted(self.results.glob("training_state/**/[!.]*.npz"))
+
+    def _check_states(self) -> None:
+        import numpy as np
+
+        for path in self.states():
+            with path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
+                arrays = {name: content[name] for name in content.files}
+            recorded = str(arrays.pop("digest"))
+            assert digest_arrays(arrays.items()) == recorded, f"{path} is no whole state"
+
+    def sound(
+        self, before: dict[str, str], *, left: int = 0, ignoring: Set[str] = frozenset()
+    ) -> dict[str, str]:
+        """Check the disk after a fault: all is finished, nothing is lost.
+
+        Args:
+            before: digests of what was finished before.
+            left: unfinished, hidden files that may be there.
+            ignoring: files that the test has damaged itself.
+
+        Returns:
+            The digests of the finished files.
+        """
+        after = self.digests(ignoring)
+        lost = {name for name, digest in before.items() if after.get(name) != digest}
+        assert not lost, f"lost or changed: {sorted(lost)}"
+        assert len(self.hidden()) <= left, self.hidden()
+        wrong = {name for name in after if after[name] != self.expected.get(name)}
+        assert not wrong, f"differ from the undisturbed run: {sorted(wrong)}"
+        return after
+
+    def complete(self, *targets: str) -> str:
+        """Run on, and check that everything is as in the undisturbed run.
+
+        Args:
+            targets: what to make; everything if none is given.
+        """
+        printed = self.snakemake(*targets)
+        after = self.digests()
+        missing = set(targets or self.expected) - set(after)
+        assert not missing, missing
+        wrong = {name for name in after if after[name] != self.expected.get(name)}
+        assert not wrong, f"differ from the undisturbed run: {sorted(wrong)}"
+        assert self.hidden() == []
+        assert self.states() == []
+        return printed
+
+    def without(self, *patterns: str) -> dict[str, str]:
+        """Delete outputs by pattern, and return the digests of what is there then."""
+        for pattern in patterns:
+            found = list(self.results.glob(pattern))
+            assert found, f"there is no {pattern}"
+            for path in found:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return self.digests()
+
+    def show(self, title: str, *more: str) -> None:
+        """Tell, for the report of the tests, what is on the disk now."""
+        kinds = Counter(name.split("/", maxsplit=1)[0] for name in self.files())
+        whole = Counter(name.split("/", maxsplit=1)[0] for name in self.expected)
+        lines = [f"right after {title}:"]
+        lines.append(
+            "  finished: " + ", ".join(f"{kinds[kind]}/{whole[kind]} {kind}" for kind in whole)
+        )
+        lines += [
+            f"  unfinished: {path.relative_to(self.results)} ({path.stat().st_size:,} bytes)"
+            for path in (*self.hidden(), *self.states())
+        ]
+        lines += [f"  {line}" for text in more for line in text.splitlines()]
+        text = "\n".join(lines)
+        print(text)
+        listing = os.environ.get("WILSONVOX_FAULTS_LISTING")
+        if listing:
+            with Path(listing).open("a") as out:
+                out.write(text + "\n")
+
+
+def lines_with(text: str, *words: str) -> list[str]:
+    """Lines of `text` that have one of `words`, each once, without the space around them."""
+    found = (line.strip() for line in text.splitlines() if any(word in line for word in words))
+    return list(dict.fromkeys(found))
+
+
+def error_lines(text: str) -> list[str]:
+    """The lines of jobs that ended with a clear line."""
+    assert "Traceback" not in text, text
+    return lines_with(text, "wilsonvox: error:")
+
+
+# ---------------------------------------------------------------- fixtures
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run that nothing disturbs; only to be read and copied."""
+    path = tmp_path_factory.mktemp("undisturbed")
+    make_folder(path)
+    (path / "tiny.yaml").unlink()
+    shutil.copy(ROOT / "tests/faults/faults.yaml", path)
+    run = Run(path)
+    run.snakemake()
+    run.expected = run.digests()
+    return run
+
+
+@pytest.fixture
+def run(undisturbed: Run, tmp_path: Path) -> Iterator[Run]:
+    """A copy of the undisturbed run, to be disturbed; ends what it started."""
+    path = tmp_path / "run"
+    subprocess.run(["cp", "-a", undisturbed.path, path], check=True)
+    copy = Run(path, dict(undisturbed.expected))
+    yield copy
+    for each in copy.started:
+        each.stop()
+    shutil.rmtree(path)
+
+
+@dataclass
+class Disk:
+    """A disk of its own under the folder `results` of a run."""
+
+    mounted: Path
+
+    def _remount(self, options: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{options}", str(self.mounted)], check=True)
+
+    def leave(self, kilobytes: int) -> None:
+        """Make the disk so small that `kilobytes` are free (multiples of 4)."""
+        found = os.statvfs(self.mounted)
+        used = (found.f_blocks - found.f_bfree) * found.f_frsize // 1024
+        self._remount(f"size={used + kilobytes}k")
+
+    def enlarge(self) -> None:
+        """Make room."""
+        self._remount("size=1g")
+
+    def read_only(self, yes: bool) -> None:
+        """Forbid writing, to the superuser too, or allow it again."""
+        self._remount("ro" if yes else "rw")
+
+
+@pytest.fixture
+def disk(run: Run) -> Iterator[Disk]:
+    """A small disk with the run's results on it."""
+    results = run.path / "results"
+    kept = results.rename(run.path / "kept")
+    results.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", str(results)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = getattr(error, "stderr", None) or str(error)
+        pytest.skip(f"a disk of a given size needs the right to mount one: {reason.strip()}")
+    try:
+        subprocess.run(["cp", "-a", f"{kept}/.", str(results)], check=True)
+        shutil.rmtree(kept)
+        yield Disk(results)
+    finally:
+        for each in run.started:
+            each.stop()
+        subprocess.run(["umount", "--lazy", str(results)], check=True)
