@@ -121,17 +121,39 @@ def test_changed_content(verdicts):
     assert verdicts(model) == {"voxels/000.npz": "changed"}
 
 
-def test_an_edited_record_of_a_file_that_another_read(audit):
+def resealed(text):
+    """A record whose forger knew of the seal."""
+    content = json.loads(text)
+    return record.canonical_json(content | {"seal": record.seal_of(content)})
+
+
+def test_an_edited_record_of_a_file_that_nobody_read(audit):
+    model = write_run("results/a")
+    edit(model, provenance=record_text(model).replace('"rule": "', '"rule": "x'))
+    code, found, _ = audit(model)
+    assert code == 1
+    assert found["files"][0]["verdict"] == "changed"
+    assert found["files"][0]["reasons"] == [
+        "it cannot be read: its record was edited or is damaged"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seal", "reason"),
+    [
+        (str, "it cannot be read: its record was edited or is damaged"),
+        (resealed, "voxels/001.npz read it with another record, but the same content"),
+    ],
+)
+def test_an_edited_record_of_a_file_that_another_read(audit, seal, reason):
     model = write_run("results/a")
     events = "results/a/events/001.npz"
-    edit(events, provenance=record_text(events).replace('"seed": 7', '"seed": 8'))
+    edit(events, provenance=seal(record_text(events).replace('"seed": 7', '"seed": 8')))
     code, found, _ = audit(model)
     assert code == 1
     bad = [f for f in found["files"] if f["verdict"] != "verified"]
     assert [(f["name"], f["verdict"]) for f in bad] == [("events/001.npz", "changed")]
-    assert bad[0]["reasons"] == [
-        "voxels/001.npz read it with another record, but the same content"
-    ]  # fmt: skip
+    assert bad[0]["reasons"] == [reason]
 
 
 @pytest.mark.parametrize(
@@ -154,11 +176,11 @@ def test_a_record_with_fields_of_an_older_version_keeps_its_digest(audit):
     events = write("results/a/events/0.npz", [1], "generate_events", {})
     written = json.loads(record_text(events))
     del written["copies"]  # has a default
-    edit(events, provenance=json.dumps(written))
+    edit(events, provenance=resealed(json.dumps(written)))
     shard = write("results/a/voxels/0.npz", [1], "voxelize", {}, [events])
     text = record_text(shard)
     made = json.loads(text)["inputs"][0]["record_digest"]
-    edit(shard, provenance=text.replace(made, formats.record_digest(events)))
+    edit(shard, provenance=resealed(text.replace(made, formats.record_digest(events))))
     assert audit(shard)[0] == 0
 
 
@@ -208,7 +230,7 @@ def test_another_package_is_named(audit, monkeypatch):
 
 def test_a_stage_that_is_gone(audit):
     path = write("results/a/x.npz", [1], "voxelize", {})
-    edit(path, provenance=record_text(path).replace('"rule": "voxelize"', '"rule": "old"'))
+    edit(path, provenance=resealed(record_text(path).replace('"voxelize"', '"old"')))
     [only] = audit(path)[1]["files"]
     assert only["verdict"] == "made by other code"
     assert only["reasons"] == ["there is no stage old in this version"]

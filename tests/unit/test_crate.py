@@ -17,6 +17,7 @@ from wilsonvox.config import load_configuration, load_samples, parse_configurati
 from wilsonvox.crates import contents
 from wilsonvox.crates.jobs import read_history
 from wilsonvox.provenance import read_record
+from wilsonvox.provenance.record import seal_of
 
 OUT = Path("small.crate.zip")
 
@@ -263,6 +264,14 @@ def _replace(path, old, new):
     path.write_text(text.replace(old, new))
 
 
+def _relabel(path):
+    """Give a measurement the record of another place in the run, sealed as if written so."""
+    content = json.loads(path.read_text())
+    found = content["provenance"] | {"output": "measurements/other.json"}
+    content["provenance"] = found | {"seal": seal_of(found)}
+    path.write_text(json.dumps(content))
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
@@ -274,7 +283,8 @@ def _replace(path, old, new):
         (lambda: FIGURE.write_bytes(b"no picture"), "topology.png: damaged: "),
         (lambda: MEASUREMENT.write_text("{}"), "mine.json: carries no provenance record"),
         (lambda: _replace(MEASUREMENT, "-0.9", "-0.8"), "its content is not that of its record"),
-        (lambda: _replace(MEASUREMENT, '"output": "meas', '"output": "other/meas'), "was made as"),
+        (lambda: _replace(MEASUREMENT, '"output": "meas', '"output": "x/meas'), "was edited"),
+        (lambda: _relabel(MEASUREMENT), "was made as"),
         (HISTORY.unlink, "history.csv: does not exist"),
         (lambda: HISTORY.write_text("x"), "history.csv: "),
         (lambda: Path("config.yaml").unlink(), "config.yaml: cannot be read"),

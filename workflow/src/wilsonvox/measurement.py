@@ -85,7 +85,7 @@ class Measurement(BaseModel):
         """Write as JSON with `record` under the key `provenance`, atomically."""
         digest = digest_json(self.model_dump(mode="json"))
         record = record.model_copy(update={"content_digest": digest})
-        full = self.model_copy(update={"provenance": record})
+        full = self.model_copy(update={"provenance": record.sealed()})
         with atomic_path(path) as temporary:
             temporary.write_text(full.model_dump_json(indent=2) + "\n", encoding="utf-8")
 

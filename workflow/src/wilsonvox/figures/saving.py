@@ -56,19 +56,20 @@ def save_figure(
         text.add_text(KEY, full.to_json())
         Image.fromarray(pixels).save(png_part, pnginfo=text, dpi=(PNG_DPI, PNG_DPI))
         # the digest is known only once the file is written; a placeholder of its length is
-        # replaced then, which leaves every position in the file as it is
-        draft = record.written_to(pdf, "0" * 64)
+        # replaced then, and the seal with it, which leaves every position in the file as it is
+        draft = record.written_to(pdf, "0" * 64).sealed()
         metadata = {"Keywords": draft.to_json(), "CreationDate": None}
         with naming(pdf):
             # not to the file: Matplotlib leaves it open when the disk is full
             drawn = BytesIO()
             figure.savefig(drawn, format="pdf", metadata=metadata)
             written = drawn.getvalue()
-            placeholder = f'"content_digest": "{draft.content_digest}"'.encode()
-            if written.count(placeholder) != 1:
-                raise RuntimeError("the PDF does not hold its record as it was given")
             pdf_part.write_bytes(written)
-            digest = content_digest(pdf_part)
-            final = f'"content_digest": "{digest}"'.encode()
-            pdf_part.write_bytes(written.replace(placeholder, final))
+            final = record.written_to(pdf, content_digest(pdf_part)).sealed()
+            for field in ("content_digest", "seal"):
+                old, new = (f'"{field}": "{getattr(each, field)}"' for each in (draft, final))
+                if written.count(old.encode()) != 1:
+                    raise RuntimeError("the PDF does not hold its record as it was given")
+                written = written.replace(old.encode(), new.encode())
+            pdf_part.write_bytes(written)
     logger.info("wrote %s and %s", pdf, png)

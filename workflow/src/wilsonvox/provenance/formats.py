@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from wilsonvox.files import require_whole_root
-from wilsonvox.provenance.record import Record
+from wilsonvox.provenance.record import Record, canonical_json, seal_of
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
@@ -307,10 +307,13 @@ def parse_record(text: str) -> Record:
     """The record that a file holds as text.
 
     Raises:
-        ValueError: it is damaged, or of another version of this package.
+        ValueError: it is damaged, was edited, or is of another version of this package.
     """
     try:
-        return Record.model_validate_json(text)
+        record = Record.model_validate_json(text)
+        if record.seal != seal_of(json.loads(text)):
+            raise ValueError("its record was edited or is damaged")
+        return record
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -333,8 +336,7 @@ def text_digest(text: str) -> str:
 
     The same as `Record.digest`, but for records of versions that had other fields.
     """
-    canonical = json.dumps(json.loads(text), sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(canonical_json(json.loads(text)).encode()).hexdigest()
 
 
 def record_digest(path: str | os.PathLike[str]) -> str | None:

@@ -20,6 +20,17 @@ current_command: ContextVar[tuple[str, ...]] = ContextVar("current_command", def
 """The words of the running command line, set by `wilsonvox.cli`."""
 
 
+def canonical_json(content: Mapping[str, Any]) -> str:
+    """One line of ASCII JSON with sorted keys."""
+    return json.dumps(content, sort_keys=True, ensure_ascii=True)
+
+
+def seal_of(content: Mapping[str, Any]) -> str:
+    """SHA-256 (hexadecimal) of a record's content, its own seal left out."""
+    rest = {name: value for name, value in content.items() if name != "seal"}
+    return hashlib.sha256(canonical_json(rest).encode()).hexdigest()
+
+
 class InputRecord(BaseModel):
     """One file that a stage read."""
 
@@ -69,10 +80,18 @@ class Record(BaseModel):
     content_digest: str | None = Field(
         default=None, description="SHA-256 over this file's own content"
     )
+    seal: str | None = Field(
+        default=None,
+        description="SHA-256 of the rest of the record, against damage; written with it",
+    )
 
     def to_json(self) -> str:
-        """The record as one line of ASCII JSON with sorted keys."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=True)
+        """The record as one line of ASCII JSON with sorted keys, sealed."""
+        return canonical_json(self.sealed().model_dump(mode="json"))
+
+    def sealed(self) -> "Record":
+        """The record with the seal that belongs to it."""
+        return self.model_copy(update={"seal": seal_of(self.model_dump(mode="json"))})
 
     def digest(self) -> str:
         """SHA-256 of the record's JSON."""
@@ -195,20 +214,20 @@ def make_record(
         copies: SHA-256 of the bytes of copies for people by path, such as history.csv.
         embed_inputs: keep the inputs' own records too, because they may be deleted.
     """
-    from wilsonvox.provenance.formats import content_digest, read_record
+    from wilsonvox.provenance.formats import content_digest, parse_record, record_text, text_digest
 
     commit, dirty = git_state()
     run = run_folder(output)
     words = current_command.get() if command is None else tuple(command)
     found = []
     for path in inputs:
-        record = read_record(path)
+        text = record_text(path)
         found.append(
             InputRecord(
                 path=path_in_run(path, run),
                 content_digest=content_digest(path),
-                record_digest=None if record is None else record.digest(),
-                record=record if embed_inputs else None,
+                record_digest=None if text is None else text_digest(text),
+                record=parse_record(text) if embed_inputs and text is not None else None,
             )
         )
     draft = Record(
