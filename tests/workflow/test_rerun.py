@@ -118,11 +118,13 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
     shutil.copy(found, lock)
 
     def edit(path: str = "", pattern: str = "", replacement: str = "", append: str = "") -> None:
-        file = tree / "wilsonvox" / path if path else lock
-        text = file.read_text()
-        changed = re.sub(pattern, replacement, text, count=1) if pattern else text
-        assert changed + append != text, f"{pattern} is not in {file}"
-        file.write_text(changed + append)
+        files = sorted((tree / "wilsonvox").glob(path)) if path else [lock]
+        assert files
+        for file in files:
+            text = file.read_text()
+            changed = re.sub(pattern, replacement, text, count=1) if pattern else text
+            assert changed + append != text, f"{pattern} is not in {file}"
+            file.write_text(changed + append)
         edited = SourceTree(tree, lock)
         monkeypatch.setattr(code, "_installed", lambda: edited)
 
@@ -153,6 +155,13 @@ def one_more_estimator(values: dict[str, Any]) -> None:
     values["estimators"]["other"] = other
 
 
+def numbers_in_the_documentation() -> dict[str, int]:
+    """Number of jobs by edit in the first table of docs/reruns.md."""
+    text = (ROOT / "docs/reruns.md").read_text()
+    rows = re.findall(r"(?m)^\| (.+?) \| .+ \| (\d+) \|$", text)
+    return {edit: int(number) for edit, number in rows}
+
+
 def of_new_point(split: str, point: str) -> Jobs:
     return {
         ("generate_events", f"{split}/{point}/000"),
@@ -173,13 +182,13 @@ WITHOUT_TRAINED_POINT = {
 
 CONFIGURATION: dict[str, tuple[Callable[[dict[str, Any]], object], Jobs]] = {
     "nothing": (lambda _: None, set()),
-    "bins": (lambda values: values["images"][IMAGE].update(bins=7), OF_IMAGES),
-    "events an image": (
+    "`bins`": (lambda values: values["images"][IMAGE].update(bins=7), OF_IMAGES),
+    "`events_per_image`": (
         lambda values: values["images"][IMAGE].update(events_per_image=250),
         OF_EVENTS | {("voxelize_sample", f"{IMAGE}/ntuple")},
     ),
-    "q2 cut": (lambda values: values["images"][IMAGE].update(q2_min_gev2=1.0), OF_IMAGES),
-    "one more campaign": (
+    "the q² cut": (lambda values: values["images"][IMAGE].update(q2_min_gev2=1.0), OF_IMAGES),
+    "one more campaign at one point": (
         one_more_campaign,
         TRAINING
         | {
@@ -202,8 +211,8 @@ CONFIGURATION: dict[str, tuple[Callable[[dict[str, Any]], object], Jobs]] = {
         TRAINING,
     ),
     "one more estimator": (one_more_estimator, of_other_estimator()),
-    "seed": (lambda values: values.update(seed=8), OF_EVENTS),
-    "renamed run": (lambda values: values.update(run="renamed"), EVERYTHING),
+    "the run's seed": (lambda values: values.update(seed=8), OF_EVENTS),
+    "a renamed run (`run:`)": (lambda values: values.update(run="renamed"), EVERYTHING),
     "range of the distributions": (
         lambda values: values["figures"].update(distributions_q2_gev2=[1.1, 6.0]),
         {("plot_distributions", "")},
@@ -214,6 +223,7 @@ CONFIGURATION: dict[str, tuple[Callable[[dict[str, Any]], object], Jobs]] = {
 @pytest.mark.parametrize("edit", CONFIGURATION)
 def test_an_edit_of_the_configuration_runs_exactly_its_jobs(finished: Folder, edit: str) -> None:
     change, expected = CONFIGURATION[edit]
+    assert len(expected) == numbers_in_the_documentation().get(edit, len(expected))
     finished.configure(change)
     try:
         assert_plan(make_plan(finished), expected)
@@ -221,9 +231,18 @@ def test_an_edit_of_the_configuration_runs_exactly_its_jobs(finished: Folder, ed
         finished.configure()
 
 
+def test_every_edit_of_the_documentation_is_tested() -> None:
+    elsewhere = {
+        "a changed external ROOT file",
+        "one removed estimator",
+        "the folder renamed as well (`mv results/old results/new`)",
+    }
+    assert set(numbers_in_the_documentation()) - elsewhere <= {*CONFIGURATION, *SOURCE}
+
+
 NEW_CODE = "\n\n_NEW = 1\n"
 SOURCE: dict[str, tuple[dict[str, str], Jobs]] = {
-    "colour of all figures": (
+    "a colour in the style of all figures": (
         {"path": "figures/style.py", "pattern": r"#[0-9A-Fa-f]{6}", "replacement": "#123456"},
         FIGURES,
     ),
@@ -231,29 +250,28 @@ SOURCE: dict[str, tuple[dict[str, str], Jobs]] = {
         {"path": "figures/linearity.py", "append": NEW_CODE},
         {("plot_linearity", ESTIMATOR), ("plot_linearity_unscaled", ESTIMATOR)},
     ),
-    "code in voxels": ({"path": "voxels.py", "append": NEW_CODE}, OF_IMAGES),
+    "code in `voxels`": ({"path": "voxels.py", "append": NEW_CODE}, OF_IMAGES),
     "code in the amplitudes": (
         {"path": "theory/amplitudes.py", "append": NEW_CODE},
         COEFFICIENTS | OF_EVENTS,
     ),
-    "docstring in voxels": (
-        {"path": "voxels.py", "pattern": '"""', "replacement": '"""Reworded. '},
+    "a docstring anywhere": (
+        {"path": "**/*.py", "pattern": r'(?<!r)"""', "replacement": '"""Reworded. '},
         set(),
     ),
-    "docstring in the amplitudes": (
-        {"path": "theory/amplitudes.py", "pattern": '"""', "replacement": '"""Reworded. '},
-        set(),
-    ),
-    "comment in the training": ({"path": "training.py", "append": "\n# a comment\n"}, set()),
-    "another matplotlib": (
+    "a comment anywhere": ({"path": "**/*.py", "append": "\n# a comment\n"}, set()),
+    "a lock file with another matplotlib": (
         {"pattern": r"(?m)^matplotlib==[\d.]+", "replacement": "matplotlib==9.9.9"},
         FIGURES,
     ),
-    "another numba": (
+    "a lock file with another numba": (
         {"pattern": r"(?m)^numba==[\d.]+", "replacement": "numba==9.9.9"},
         OF_EVENTS,
     ),
-    "another linter": ({"pattern": r"(?m)^ruff==[\d.]+", "replacement": "ruff==9.9.9"}, set()),
+    "a lock file with another linter": (
+        {"pattern": r"(?m)^ruff==[\d.]+", "replacement": "ruff==9.9.9"},
+        set(),
+    ),
 }
 
 
@@ -262,6 +280,7 @@ def test_an_edit_of_the_code_runs_exactly_its_jobs(
     finished: Folder, source: Callable[..., None], edit: str
 ) -> None:
     words, expected = SOURCE[edit]
+    assert len(expected) == numbers_in_the_documentation()[edit]
     source(**words)
     plan = make_plan(finished)
     assert plan.snakemake == expected
@@ -426,9 +445,21 @@ def test_a_removed_point_leaves_nothing_in_summaries_and_measurements(copied: Fo
     assert any("evaluation" in line and "of no job" in line for line in plan.lines)
 
 
+def test_a_new_estimator_trains_alone_and_a_removed_one_runs_a_comparison(copied: Folder) -> None:
+    copied.configure(one_more_estimator)
+    model = copied.path / "results/tiny/models/b8_n300/tiny/model.keras"
+    before = model.read_bytes(), model.stat().st_mtime_ns
+    done = snakemake(copied)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (model.read_bytes(), model.stat().st_mtime_ns) == before
+    assert_plan(make_plan(copied), set())
+    copied.configure()
+    assert_plan(make_plan(copied), {("plot_sensitivity", IMAGE)})
+
+
 def test_a_renamed_folder_runs_nothing(copied: Folder) -> None:
     (copied.path / "results/tiny").rename(copied.path / "results/renamed")
-    copied.configure(CONFIGURATION["renamed run"][0])
+    copied.configure(CONFIGURATION["a renamed run (`run:`)"][0])
     assert_plan(make_plan(copied), set())
 
 
