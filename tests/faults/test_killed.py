@@ -39,7 +39,7 @@ def kill_while_it_writes(run: Run, running: Running, stage: str, target: str, si
     ("stage", "target", "size", "gone"),
     [
         ("generate", EVENTS, 10_000_000, (EVENTS, SHARD, *MADE_OF_IMAGES)),
-        ("voxelize", SHARD, 0, (SHARD, *MADE_OF_IMAGES)),
+        ("voxelize", SHARD, 1, (SHARD, *MADE_OF_IMAGES)),
         ("plot", f"{FIGURE}.png", 1, (f"{FIGURE}.*",)),
     ],
 )
