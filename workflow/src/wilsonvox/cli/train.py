@@ -134,6 +134,6 @@ def command(
     )
     with atomic_path(history) as temporary:
         temporary.write_bytes(csv)
-    save_estimator(out, trained.model, metadata, record)
+        save_estimator(out, trained.model, metadata, record)
     if state is not None:
         remove_state(state)
