@@ -18,6 +18,7 @@ from wilsonvox.events import EventMetadata, Events, read_metadata, write_events
 from wilsonvox.measurement import CoefficientMeasurement, Measurement, measure_coefficient
 from wilsonvox.points import point_label, shift_vector
 from wilsonvox.provenance import make_record, read_record
+from wilsonvox.provenance.lineage_graph import LineageGraph, Places
 from wilsonvox.shards import ImageSpecification, Normalisation, Shard, ShardMetadata
 from wilsonvox.tables import PREDICTION_COLUMNS, TableMetadata, write_table
 
@@ -488,3 +489,25 @@ def test_zero_as_an_end_is_a_number(measure):
     )
     line = report_lines(found.model_copy(update={"coefficients": {"c9p": c9}}))[0]
     assert line.startswith("δC9′ = −0.030 +0.030 −0.050 (68 % CL; 95 %: below −0.100 … 0.050)")
+
+
+def test_a_measurement_made_elsewhere_can_be_audited(measure, tmp_path, monkeypatch):
+    """Neither the run nor the output is in the working folder."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    measure([-0.9, -1.0])
+    record = read_record(tmp_path / "m.json")
+    assert record.run == "run"
+    assert "models/b2/resnet-small/model.keras" in {each.path for each in record.inputs}
+    assert str(tmp_path) not in record.to_json()
+    graph = LineageGraph(Places(run=tmp_path / "run", search=(tmp_path,)))
+    found = graph.add(tmp_path / "m.json").inputs
+    assert len(found) == len(record.inputs) > 2
+    assert all(node.exists for node in found)
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "resources").rglob("*.root")))
+def test_every_shipped_file_has_a_record_that_can_be_read_or_none(path):
+    record = read_record(path)
+    assert record is None or record.rule == "ingest_events"

@@ -251,7 +251,7 @@ def test_an_edited_record_is_found_by_what_its_readers_remember(copy, audit):
     assert set(found) == {SHARD, MODEL, PREDICTIONS}
     for each in found.values():
         assert each["verdict"] == "changed"
-        assert each["reasons"][0].endswith("read it with another record, but the same content")
+        assert each["reasons"] == ["it cannot be read: its record was edited or is damaged"]
 
 
 def test_what_is_behind_a_deleted_event_file_is_still_told(copy, audit):

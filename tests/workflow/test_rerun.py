@@ -92,8 +92,7 @@ def make_plan(folder: Folder, checksum_bytes: int = PROFILE, name: str = "tiny.y
         jobs = planned_jobs(ROOT / "Snakefile", [configuration], checksum_bytes=checksum_bytes)
         states = judge_jobs(jobs, DigestCache(None))
         run = Path(jobs[0].outputs[0]).parents[1]
-        words = ["snakemake", "--snakefile", str(ROOT / "Snakefile")]
-        words += ["--profile", str(ROOT / "profiles/local"), "--configfile", name]
+        words = ["snakemake", "--profile", str(ROOT / "profiles/local"), "--configfile", name]
         status = Status(states, Path(*run.parts[:2]), tuple(words))
         return Plan(
             {(job.rule, job.wildcards) for job in jobs if job.would_run},
@@ -329,7 +328,7 @@ def run(folder: Folder, command: str) -> list[str]:
     """Type a printed command; the rules of the jobs that it ran."""
     words = shlex.split(command)
     assert words[0] == "snakemake"
-    done = folder.snakemake(*words[3:])  # without "snakemake --snakefile PATH", which it adds
+    done = folder.snakemake(*words[1:])
     assert done.returncode == 0, done.stdout + done.stderr
     return re.findall(r"(?m)^\s*(?:local)?rule (\w+):", done.stdout + done.stderr)
 
@@ -400,6 +399,45 @@ def test_a_lost_shard_is_made_again_alone(
     assert {each.verdict for each in findings} <= {Verdict.VERIFIED, Verdict.DIRTY_TREE}
 
 
+def test_a_lost_event_file_is_made_again_alone(copied: Folder) -> None:
+    """Its bytes are others each time, so that Snakemake would take it for a new one."""
+    events_file(copied).unlink()
+    plan = make_plan(copied)
+    assert plan.snakemake == set()
+    assert plan.truth == {("generate_events", "train/c9_-1.00/000")}
+    again, older = plan.repairs
+    assert run(copied, again) == ["generate_events"]
+    assert make_plan(copied).truth == set()
+    reference, target = (copied.path / word for word in shlex.split(older)[2:])
+    time = reference.stat().st_mtime_ns
+    os.utime(target, ns=(time, time))
+    assert_plan(make_plan(copied), set())
+
+
+def test_deleted_event_files_are_made_again_only_where_they_are_needed(copied: Folder) -> None:
+    def without_events(values: dict[str, Any]) -> None:
+        values.update(keep_event_files=False)
+
+    def and_another_range(values: dict[str, Any]) -> None:
+        without_events(values)
+        values["figures"].update(distributions_q2_gev2=[1.1, 6.0])
+
+    shutil.rmtree(copied.path / "results/tiny/events")
+    copied.configure(without_events)
+    assert_plan(make_plan(copied), set())
+    copied.configure(and_another_range)
+    plan = make_plan(copied)
+    needed = {
+        ("plot_distributions", ""),
+        ("generate_events", "test/c9_+0.00/000"),
+        ("generate_events", "test/c9_-2.00/000"),
+    }
+    assert plan.truth == needed
+    assert plan.snakemake > needed  # all that was made of the same events
+    assert sorted(run(copied, plan.lines[-1].strip())) == sorted(rule for rule, _ in needed)
+    assert_plan(make_plan(copied), set())
+
+
 def test_figures_of_before_a_run_that_failed_are_made_again(copied: Folder) -> None:
     change = CONFIGURATION["learning rate"][0]
     copied.configure(change)
@@ -461,6 +499,14 @@ def test_a_renamed_folder_runs_nothing(copied: Folder) -> None:
     (copied.path / "results/tiny").rename(copied.path / "results/renamed")
     copied.configure(CONFIGURATION["a renamed run (`run:`)"][0])
     assert_plan(make_plan(copied), set())
+
+
+def test_the_status_of_a_run_that_never_ran_counts_every_job_once(folder: Folder) -> None:
+    plan = make_plan(folder)
+    assert plan.truth == plan.snakemake == EVERYTHING
+    assert plan.lines[0] == "results/tiny: 41 of 41 jobs have to run:"
+    assert re.search(r"(?<!\d)1 train", plan.lines[1])
+    assert plan.repairs == []
 
 
 def test_the_status_says_in_words_what_would_run_and_why(finished: Folder) -> None:

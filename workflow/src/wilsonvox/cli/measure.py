@@ -145,6 +145,7 @@ def command(
         settings = {"estimator": estimator, "image": files.image}
         if events:
             settings |= {"tree": tree or "", "layout": layout, "flavour": flavour}
-        result.save(json_path, make_record("measure", json_path, settings, [*used, *given]))
+        record = make_record("measure", json_path, settings, [*used, *given], run=run_folder)
+        result.save(json_path, record)
     for line in report_lines(result):
         click.echo(line)

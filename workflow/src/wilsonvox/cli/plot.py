@@ -44,7 +44,11 @@ def _write(
 
     check_names(pdf, png)
     figure = make()
-    save_figure(figure, pdf, png, make_record(f"plot_{kind}", png, settings or {}, inputs))
+    # event files may be deleted once everything is made of them
+    record = make_record(
+        f"plot_{kind}", png, settings or {}, inputs, embed_inputs=kind == "distributions"
+    )
+    save_figure(figure, pdf, png, record)
 
 
 @click.group(no_args_is_help=False)

@@ -7,13 +7,24 @@ from pathlib import Path
 
 import click
 
-FILE = click.Path(path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-def _value(text: str) -> object:
-    import yaml
+def _given(entries: tuple[str, ...]) -> dict[str, object]:
+    """Values of --config as Snakemake reads them.
 
-    return yaml.safe_load(text)
+    Raises:
+        UserError: not KEY=VALUE.
+    """
+    from snakemake.cli import parse_config
+
+    from wilsonvox.errors import UserError
+
+    try:
+        return dict(parse_config(entries))
+    except Exception as error:
+        raise UserError(f"--config {' '.join(entries)}: expected KEY=VALUE ({error})") from error
 
 
 def _snakemake() -> str:
@@ -37,7 +48,7 @@ def _snakemake() -> str:
 )
 @click.option(
     "--profile",
-    type=FILE,
+    type=FOLDER,
     default=Path("profiles/local"),
     show_default=True,
     help="Profile that the workflow runs with.",
@@ -60,26 +71,20 @@ def command(
     from wilsonvox.errors import UserError
     from wilsonvox.provenance.code import all_imports
     from wilsonvox.provenance.digest_cache import DigestCache, default_cache_file
-    from wilsonvox.provenance.environment import checkout, environment_problem
+    from wilsonvox.provenance.environment import environment_problem
     from wilsonvox.provenance.record import run_folder
     from wilsonvox.status.engine import checksum_size, planned_jobs
     from wilsonvox.status.report import Status, lines
     from wilsonvox.status.truth import judge_jobs
 
-    config = {}
-    for text in values:
-        name, sign, value = text.partition("=")
-        if not sign:
-            raise UserError(f"--config {text}: expected KEY=VALUE")
-        config[name] = _value(value)
-    here = Path("Snakefile")
-    snakefile = here if here.is_file() else checkout() / "Snakefile"
-    jobs = planned_jobs(snakefile, configfiles, config, checksum_size(profile))
+    snakefile = Path("Snakefile")
+    if not snakefile.is_file():
+        raise UserError("there is no Snakefile here; run it in the folder of the checkout")
+    jobs = planned_jobs(snakefile, configfiles, _given(values), checksum_size(profile))
     cache = DigestCache(default_cache_file(), full)
     states = judge_jobs(jobs, cache)
     cache.save()
-    words = [] if snakefile is here else ["--snakefile", str(snakefile)]
-    words += ["--profile", str(profile)]
+    words = ["--profile", str(profile)]
     words += ["--configfile", *map(str, configfiles)] if configfiles else []
     words += ["--config", *values] if values else []
     status = Status(states, run_folder(jobs[0].outputs[0]), (_snakemake(), *words))
@@ -89,5 +94,6 @@ def command(
     problem = environment_problem(all_imports())
     if problem:
         click.echo(problem)
+        return
     for line in lines(status):
         click.echo(line)

@@ -1,13 +1,14 @@
 """Whether files are what their records say, and whether anything behind them has changed since."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from wilsonvox.provenance.code import STAGES, own_digest, stage_packages
 from wilsonvox.provenance.digest_cache import DigestCache
+from wilsonvox.provenance.environment import DISTRIBUTIONS
 from wilsonvox.provenance.lineage_graph import Node
 from wilsonvox.provenance.record import Record
 
@@ -44,18 +45,28 @@ def other_code(record: Record) -> list[str]:
         packages = stage_packages(record.rule, record.architectures)
     except LookupError as error:
         return [str(error)]
+    if not record.version:
+        return ["its record is of an earlier version"]
     reasons = [] if code == record.code_digest else [f"the code of {record.rule} is another now"]
-    before = {name: v for name, v in record.packages.items() if name not in ("python", "wilsonvox")}
-    for name in sorted({*before, *packages}):
-        old, new = before.get(name), packages.get(name)
+    before, now = _by_module(record.packages), _by_module(packages)
+    for name in sorted({*before, *now} - {"python", "wilsonvox"}):
+        old, new = before.get(name), now.get(name)
         if old != new:
             reasons.append(f"{name} {old or 'absent'}, here {new or 'absent'}")
     return reasons
 
 
+def _by_module(packages: Mapping[str, str]) -> dict[str, str]:
+    """Versions by package; TensorFlow for CPUs and for GPUs are one."""
+    names = {name: group[0] for group in DISTRIBUTIONS.values() for name in group}
+    return {names.get(name, name): version for name, version in packages.items()}
+
+
 def _changed(node: Node, digest: str) -> list[str]:
     reasons = []
-    if node.record is not None and node.record.content_digest != digest:
+    # digests were others in records of before there was a version
+    known = node.record if node.record is not None and node.record.version else None
+    if known is not None and known.content_digest != digest:
         reasons.append("its content is not that of its own record")
     if node.copy_digest is not None and node.copy_digest != digest:
         reasons.append("it is not the copy that was written")

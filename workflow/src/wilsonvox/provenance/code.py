@@ -18,6 +18,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from wilsonvox.errors import UserError
 from wilsonvox.estimators import ARCHITECTURES
 from wilsonvox.provenance.environment import (
     VALUE_CARRIERS,
@@ -120,6 +121,13 @@ def _imports(node: ast.AST, package: str) -> Iterator[str]:
             yield from _imports(child, package)
 
 
+def _parsed(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes(), path.name)
+    except SyntaxError as error:
+        raise UserError(f"{path.name}: line {error.lineno}: {error.msg}") from error
+
+
 def _canonical(node: Any) -> str:
     """The code of a syntax tree as text, equal in all versions of Python.
 
@@ -172,7 +180,7 @@ class SourceTree:
             if path is None:
                 self._modules[module] = None
             else:
-                tree = ast.parse(path.read_bytes(), str(path))
+                tree = _parsed(path)
                 package = module if path.name == "__init__.py" else module.rpartition(".")[0]
                 named = set(_imports(tree, package))
                 tops = {name.partition(".")[0] for name in named}

@@ -129,4 +129,5 @@ def environment_problem(modules: Iterable[str], lock: Path | None = None) -> str
                 wrong.append(f"{name} {found or 'is not installed'} instead of {locked[name]}")
     if not wrong:
         return None
-    return f"the environment is not that of {chosen.name}: {', '.join(wrong)}; run 'make setup'"
+    texts = ", ".join(dict.fromkeys(wrong))
+    return f"the environment is not that of {chosen.name}: {texts}; run 'make setup'"

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from wilsonvox.errors import UserError
 from wilsonvox.files import require_whole_root
 from wilsonvox.provenance.record import Record, canonical_json, seal_of
 
@@ -311,7 +312,7 @@ def parse_record(text: str) -> Record:
     """
     try:
         record = Record.model_validate_json(text)
-        if record.seal != seal_of(json.loads(text)):
+        if record.version and record.seal != seal_of(json.loads(text)):
             raise ValueError("its record was edited or is damaged")
         return record
     except ValidationError as error:
@@ -325,10 +326,14 @@ def read_record(path: str | os.PathLike[str]) -> Record | None:
     """The record inside a file; None where the file has none (external files, CSV copies).
 
     Raises:
-        ValueError: it is damaged, or of another version of this package.
+        UserError: it is damaged, was edited, or is of another version of this package.
+        Exception: whatever reading a damaged file raises.
     """
     text = record_text(path)
-    return None if text is None else parse_record(text)
+    try:
+        return None if text is None else parse_record(text)
+    except ValueError as error:
+        raise UserError(f"{os.fspath(path)}: {error}; delete it and make it again") from error
 
 
 def text_digest(text: str) -> str:

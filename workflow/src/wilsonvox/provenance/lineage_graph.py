@@ -86,12 +86,16 @@ def run_root(path: Path, record: Record, run: Path | None = None) -> Path:
         run: to be taken where the file does not lie at its place in a run.
     """
     output = Path(record.output).parts
+    names = [each.path for each in record.inputs if ".." not in Path(each.path).parts]
+    # a bare name fits every folder: it counts where there is no other
+    names = [name for name in names if "/" in name] or names
     for place in (path.absolute(), path.resolve()):
-        if place.parts[-len(output) :] == output:
-            return Path(*place.parts[: -len(output)])
+        if output and place.parts[-len(output) :] == output:
+            root = Path(*place.parts[: -len(output)])
+            if len(output) > 1 or not names or any((root / name).is_file() for name in names):
+                return root
     if run is not None:
         return run.absolute()
-    names = [each.path for each in record.inputs if ".." not in Path(each.path).parts]
     for folder in path.absolute().parents:
         if any((folder / name).is_file() for name in names):
             return folder
@@ -213,7 +217,12 @@ class LineageGraph:
     ) -> Node:
         """The node of a file that one of the run in `root` leads to; a new one waits for inputs."""
         if path in self.nodes:
-            return self.nodes[path]
+            known = self.nodes[path]
+            unknown = known.record is None and not (known.exists and known.problem is None)
+            if unknown and kept is not None:
+                known.record = kept
+                waiting.append((known, root))
+            return known
         exists = path.is_file()
         record, digest, problem = _read(path) if exists else (None, None, None)
         if problem is not None or not exists:

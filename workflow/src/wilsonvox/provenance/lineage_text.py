@@ -1,5 +1,6 @@
 """A lineage for people, as a tree; for machines, as JSON; and as the commands that replay it."""
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ def _made(node: Node) -> str:
         return f"{node.record.rule}, {commit}{seed}"
     if node.copy_digest is not None:
         return "copy for people"
+    if node.problem is not None:
+        return "unreadable"
     return "external file" if node.external else "record lost"
 
 
@@ -101,11 +104,20 @@ def replay_lines(roots: Sequence[Node]) -> Iterator[str]:
     Its paths are those of the records, relative to the folder in which it runs.
     """
     nodes = in_order(roots)
+    # seen from the folder in which the commands run
+    paths = {
+        child.path: os.path.normpath(Path(node.record.run) / each.path)
+        if len(Path(each.path).parts) > 1
+        else each.path
+        for node in nodes
+        if node.record is not None
+        for each, child in zip(node.record.inputs, node.inputs, strict=True)
+    }
     yield "# Run this in an empty folder, with .venv/bin of the checkout in PATH."
     for node in nodes:
         if node.external:
             digest = node.readings[0].content_digest if node.readings else "unknown"
-            yield f"# needs the external file {node.name.replace('../', '')}, SHA-256 {digest}"
+            yield f"# needs the external file {paths.get(node.path, node.name)}, SHA-256 {digest}"
     for node in nodes:
         if node.lost:
             yield f"# needs {node.name}: it is gone or damaged, and how it was made with it"

@@ -31,6 +31,10 @@ def seal_of(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(rest).encode()).hexdigest()
 
 
+VERSION = 1
+"""Of the record's fields. Records of before there was a version have 0, and no seal."""
+
+
 class InputRecord(BaseModel):
     """One file that a stage read."""
 
@@ -54,17 +58,25 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    version: int = Field(default=0, description="of the record's fields")
     rule: str = Field(description="stage of the pipeline that wrote the file")
     command: tuple[str, ...] = Field(description="the command line, word by word")
-    run: str = Field(description="the run's folder, relative to the folder that the command ran in")
-    output: str = Field(description="path of the file itself, relative to the run's folder")
+    run: str = Field(
+        default=".",
+        description="the run's folder, relative to the folder that the command ran in; of a run "
+        "elsewhere, its name alone",
+    )
+    output: str = Field(
+        default="", description="path of the file itself, relative to the run's folder"
+    )
     settings: dict[str, Any] = Field(description="configuration values that the stage used")
     seed: int | None = Field(default=None, description="the run's seed, where the stage draws")
     packages: dict[str, str] = Field(
         description="versions of Python, of this package and of those that the stage imports"
     )
     code_digest: str | None = Field(
-        description="SHA-256 over the code of the stage, comments and docstrings left out"
+        default=None,
+        description="SHA-256 over the code of the stage, comments and docstrings left out",
     )
     lock_digest: str | None = Field(description="SHA-256 of the environment's lock file")
     git_commit: str | None = Field(description="commit of the checkout, null outside one")
@@ -139,12 +151,14 @@ def run_folder(path: str | os.PathLike[str]) -> Path:
 def path_in_run(path: str | os.PathLike[str], run: Path) -> str:
     """`path` relative to the folder `run`, both seen from the working folder.
 
-    Of a file outside the working folder only the name, which tells no host.
+    Of a file outside both only the name, which tells no host.
     """
-    absolute = Path(path).absolute()
-    if not absolute.is_relative_to(Path.cwd()):
+    absolute, folder = Path(path).absolute(), run.absolute()
+    if absolute.is_relative_to(folder):
+        return absolute.relative_to(folder).as_posix()
+    if not (absolute.is_relative_to(Path.cwd()) and folder.is_relative_to(Path.cwd())):
         return absolute.name
-    return Path(os.path.relpath(absolute, run.absolute())).as_posix()
+    return Path(os.path.relpath(absolute, folder)).as_posix()
 
 
 def portable_word(word: str) -> str:
@@ -199,6 +213,7 @@ def make_record(
     *,
     copies: Mapping[str, str] | None = None,
     embed_inputs: bool = False,
+    run: str | os.PathLike[str] | None = None,
 ) -> Record:
     """The record of the file `output` that stage `rule` is about to write.
 
@@ -213,28 +228,30 @@ def make_record(
         command: the command line; the running one if not given.
         copies: SHA-256 of the bytes of copies for people by path, such as history.csv.
         embed_inputs: keep the inputs' own records too, because they may be deleted.
+        run: folder of the run that the inputs belong to; that of `output` if not given.
     """
     from wilsonvox.provenance.formats import content_digest, parse_record, record_text, text_digest
 
     commit, dirty = git_state()
-    run = run_folder(output)
+    folder = run_folder(output) if run is None else Path(run)
     words = current_command.get() if command is None else tuple(command)
     found = []
     for path in inputs:
         text = record_text(path)
         found.append(
             InputRecord(
-                path=path_in_run(path, run),
+                path=path_in_run(path, folder),
                 content_digest=content_digest(path),
                 record_digest=None if text is None else text_digest(text),
                 record=parse_record(text) if embed_inputs and text is not None else None,
             )
         )
     draft = Record(
+        version=VERSION,
         rule=rule,
         command=tuple(portable_word(word) for word in words),
-        run=run.as_posix(),
-        output=path_in_run(output, run),
+        run=portable_path(folder),
+        output=path_in_run(output, folder),
         settings=dict(settings),
         seed=seed,
         packages={},
@@ -243,7 +260,7 @@ def make_record(
         git_commit=commit,
         git_dirty=dirty,
         inputs=tuple(found),
-        copies={path_in_run(path, run): digest for path, digest in (copies or {}).items()},
+        copies={path_in_run(path, folder): digest for path, digest in (copies or {}).items()},
     )
     return draft.model_copy(
         update={

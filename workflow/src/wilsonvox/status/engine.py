@@ -117,7 +117,7 @@ def planned_jobs(
         warnings.simplefilter("ignore", ResourceWarning)
         try:
             jobs = _planned(snakefile, configfiles, config or {}, checksum_bytes, targets)
-        except (WorkflowError, SnakemakeError) as error:
+        except (WorkflowError, SnakemakeError, OSError) as error:
             failure = str(error)
         finally:
             logging.disable(before)

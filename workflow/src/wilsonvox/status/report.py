@@ -78,16 +78,48 @@ class Status:
             for path in dict.fromkeys(stale)
             if older.get(path)
         ]
-        lost = [path for s in self.missed() if s.need is Need.RESTORE for path in _lost(s)]
-        if lost:
+        chosen = self.needed() if self.needless() else self.missed()
+        restored = [s for s in chosen if s.need is Need.RESTORE and not s.job.temporary]
+        if restored:
             # only these files are targets, so that nothing after them runs
-            commands.append(shlex.join([*self.snakemake, "--force", "--", *lost]))
+            lost = [path for state in restored for path in _lost(state)]
+            commands.append(shlex.join([self.snakemake[0], "--force", *lost, *self.snakemake[1:]]))
+            commands += self._as_old(restored)
         changed = [
             path for s in self.missed() if s.need is Need.CHANGE for path in s.job.outputs[:1]
         ]
         if changed:
             commands.append(shlex.join([*self.snakemake, "--forcerun", *changed]))
         return commands
+
+    def _as_old(self, restored: Sequence[State]) -> Iterator[str]:
+        """Commands that make restored ROOT files no newer than what was made of them.
+
+        Their bytes differ each time, so that Snakemake does not see that their content is the same.
+        """
+        for path in (path for state in restored for path in state.job.outputs):
+            readers = [
+                state
+                for state in self.states.values()
+                if path in state.job.inputs and state.need is Need.NO
+            ]
+            oldest = _oldest([each for state in readers for each in state.job.outputs])
+            if path.endswith(".root") and oldest:
+                yield shlex.join(["touch", "-r", oldest, path])
+
+    def run_command(self) -> str:
+        """The command that runs what is needed once the repairs are done, and nothing else."""
+        needed = [state for state in self.needed() if state.job.would_run]
+        read = {path for state in needed for path in state.job.inputs}
+        ends = [
+            state.job.outputs[0]
+            for state in needed
+            if not state.job.temporary and not read & set(state.job.outputs)
+        ]
+        # event files that were deleted after their use would be made of them all over again
+        made_again = any("an input is made again" in s.job.reasons for s in self.needless())
+        targets = ends if made_again else []
+        return shlex.join([self.snakemake[0], *targets, *self.snakemake[1:]])
 
 
 def _oldest(paths: Sequence[str]) -> str | None:
@@ -120,10 +152,9 @@ def _grouped(states: Sequence[State]) -> dict[str, list[State]]:
     for state in states:
         own = [reason for reason in state.reasons if _kind(reason) != "after"]
         names = own or ["what it is made of is made again"]
-        for name in names:
-            text = name
-            for path in state.job.outputs:  # the same loss of many files is one line
-                text = text.replace(f"{path} is", "an output is")
+        for path in state.job.outputs:  # the same loss of many files is one line
+            names = [text.replace(f"{path} is", "an output is") for text in names]
+        for text in dict.fromkeys(names):
             groups.setdefault(text, []).append(state)
     return groups
 
@@ -151,11 +182,11 @@ def lines(status: Status) -> Iterator[str]:
         yield from (f"  {command}" for command in commands)
     if needed and len(missed) < len(needed):
         yield "then run:" if commands else "run:"
-        yield f"  {shlex.join(status.snakemake)}"
+        yield f"  {status.run_command()}"
     extra = status.left_over()
     if extra:
         names = ", ".join(str(path) for path in extra[:2])
         yield (
-            f"{len(extra)} files in {status.run} are of no job of this configuration and are not "
-            f"used: {names}{' …' if len(extra) > 2 else ''}"
+            f"{len(extra)} {'file' if len(extra) == 1 else 'files'} in {status.run} belong to no "
+            f"job of this configuration and are not used: {names}{' …' if len(extra) > 2 else ''}"
         )

@@ -21,6 +21,9 @@ NOT_COMPARED = frozenset({"--threads", "--state"})
 """Options that say how a job computes, or where it keeps what it does not deliver."""
 
 
+NEW_INPUT = "it did not read"
+
+
 class Need(StrEnum):
     """Whether a job has to run, and what comes of it."""
 
@@ -158,7 +161,7 @@ def _inputs(
         if maker is not None and maker.need is Need.CHANGE:
             continue  # said of the job that makes it
         if known is None:
-            reasons.append(f"it did not read {path}")
+            reasons.append(f"{NEW_INPUT} {path}")
         elif not Path(path).is_file() or (maker is not None and maker.need is Need.RESTORE):
             continue  # made again as it was
         elif _digest(path, cache) == known:
@@ -196,6 +199,8 @@ def judge_job(
         return State(job, need, reasons)
     own = list(_own_reasons(job, record))
     inputs, unchanged = _inputs(job, record, makers, cache)
+    if any(text.startswith("--") for text in own):  # tells of new inputs already
+        inputs = [text for text in inputs if not text.startswith(NEW_INPUT)]
     if own or inputs or changed or after:
         reasons = (*lost, *(own or noted), *inputs, *after)
         return State(job, Need.CHANGE, reasons, unchanged)
