@@ -31,17 +31,8 @@ from wilsonvox.errors import UserError
 DEFAULT_CHECKSUM_SIZE = 1_000_000
 """Bytes of the largest file that Snakemake compares by checksum, where no profile says more."""
 
-_WORDS = {
-    "missing_output": "an output is missing",
-    "updated_input": "an input is newer",
-    "updated_input_run": "an input is made again",
-    "incomplete_output": "an output is incomplete",
-    "params_changed": "its settings, code or packages changed",
-    "input_changed": "it has other inputs",
-    "code_changed": "its rule changed",
-    "software_stack_changed": "its environment changed",
-    "forced": "it is forced",
-}
+MADE_AGAIN = "input files updated by another job"
+"""Snakemake's words for a job that would run because one before it does."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,7 @@ class PlannedJob:
     command: the words of the command line that it would run
     before: names of the jobs whose outputs it reads
     would_run: whether Snakemake would run it
-    reasons: why, in Snakemake's words made plain
+    reasons: why, in Snakemake's words
     newer: inputs that are newer than its outputs
     noted: what Snakemake's notes of its last run say of the job itself, whatever its reasons now
     temporary: whether its outputs are deleted after their use
@@ -166,9 +157,9 @@ def _noted(job: Any, dag: Any) -> Iterator[str]:
     # of its reasons Snakemake finds one only; these also hold where another comes first
     notes = dag.workflow.persistence
     if notes.params_changed(job):
-        yield _WORDS["params_changed"]
+        yield "its settings, code or packages changed"
     if any(notes.input_changed(job)):
-        yield _WORDS["input_changed"]
+        yield "it has other inputs"
 
 
 def _describe(job: Any, dag: Any, would_run: bool) -> PlannedJob:
@@ -183,7 +174,7 @@ def _describe(job: Any, dag: Any, would_run: bool) -> PlannedJob:
         command=tuple(shlex.split((job.shellcmd or "").partition(" > ")[0])),
         before=tuple(sorted(_name(each) for each in dag.dependencies[job])),
         would_run=would_run,
-        reasons=tuple(_WORDS.get(name, name.replace("_", " ")) for name in names),
+        reasons=tuple(names),
         newer=tuple(sorted(map(str, reason.updated_input))) if would_run else (),
         noted=tuple(_noted(job, dag)),
         temporary=any(is_flagged(path, "temp") for path in job.output),

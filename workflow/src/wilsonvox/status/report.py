@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wilsonvox.provenance.formats import has_record_format
+from wilsonvox.status.engine import MADE_AGAIN
 from wilsonvox.status.truth import Need, State
 
 
@@ -117,7 +118,7 @@ class Status:
             if not state.job.temporary and not read & set(state.job.outputs)
         ]
         # event files that were deleted after their use would be made of them all over again
-        made_again = any("an input is made again" in s.job.reasons for s in self.needless())
+        made_again = any(MADE_AGAIN in s.job.reasons for s in self.needless())
         targets = ends if made_again else []
         return shlex.join([self.snakemake[0], *targets, *self.snakemake[1:]])
 
