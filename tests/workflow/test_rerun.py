@@ -463,6 +463,7 @@ def test_figures_of_before_a_run_that_failed_are_made_again(copied: Folder) -> N
     assert after.inputs[0].content_digest != before.inputs[0].content_digest
 
 
+@pytest.mark.slow
 def test_a_removed_point_leaves_nothing_in_summaries_and_measurements(copied: Folder) -> None:
     # another takes its place, because a response needs four points
     copied.configure(lambda values: values["points"][2]["shifts"].update(c9=[-0.4]))
@@ -485,6 +486,7 @@ def test_a_removed_point_leaves_nothing_in_summaries_and_measurements(copied: Fo
     assert any("evaluation" in line and "belong to no job" in line for line in plan.lines)
 
 
+@pytest.mark.slow
 def test_a_new_estimator_trains_alone_and_a_removed_one_runs_a_comparison(copied: Folder) -> None:
     copied.configure(one_more_estimator)
     model = copied.path / "results/tiny/models/b8_n300/tiny/model.keras"
