@@ -385,6 +385,7 @@ def _process(folder, before=""):
     )
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on(tmp_path):
     disturbed = tmp_path / "disturbed"
     killed, whole = _process(disturbed, KILL), _process(tmp_path / "whole")

@@ -108,6 +108,7 @@ def _texts(data: bytes):
         yield base64.b64decode(match.group(1) + b"==")
 
 
+@pytest.mark.slow
 def test_no_folder_of_this_machine_is_named(finished, tmp_path):
     """Not even where the table of samples names one."""
     shutil.copytree(finished.path, tmp_path / "run", symlinks=True)

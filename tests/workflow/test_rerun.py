@@ -399,6 +399,7 @@ def test_a_lost_shard_is_made_again_alone(
     assert {each.verdict for each in findings} <= {Verdict.VERIFIED, Verdict.DIRTY_TREE}
 
 
+@pytest.mark.slow
 def test_a_lost_event_file_is_made_again_alone(copied: Folder) -> None:
     """Its bytes are others each time, so that Snakemake would take it for a new one."""
     events_file(copied).unlink()
@@ -414,6 +415,7 @@ def test_a_lost_event_file_is_made_again_alone(copied: Folder) -> None:
     assert_plan(make_plan(copied), set())
 
 
+@pytest.mark.slow
 def test_deleted_event_files_are_made_again_only_where_they_are_needed(copied: Folder) -> None:
     def without_events(values: dict[str, Any]) -> None:
         values.update(keep_event_files=False)
