@@ -1,7 +1,6 @@
 """Digests of the code behind stages: what an edit of the source reruns."""
 
 import shutil
-import time
 
 import pytest
 
@@ -46,11 +45,9 @@ def changed(tmp_path):
 CODE = "\n\n_NEW = 1\n"
 
 
-def test_every_stage_has_its_own_digest_and_they_are_quick():
-    start = time.perf_counter()
+def test_every_stage_has_its_own_digest():
     source = SourceTree(SOURCE)
     digests = {stage: source.stage_digest(stage, RESNET) for stage in STAGES}
-    assert time.perf_counter() - start < 2  # 0.2 s where nothing else runs
     assert len(set(digests.values())) == len(STAGES)
     assert digests["train"] == stage_digest("train", RESNET)
     assert source.stage_digest("train", []) != digests["train"]
