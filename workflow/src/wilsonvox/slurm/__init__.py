@@ -1,0 +1,1 @@
+"""Running the workflow on a Slurm cluster: an executor that survives what fails there."""
