@@ -13,6 +13,7 @@ from wilsonvox.lineage import Lineage
 from wilsonvox.points import SPLITS
 from wilsonvox.provenance.code import all_imports
 from wilsonvox.provenance.environment import checkout, environment_problem
+from wilsonvox.provenance.started import StartedWith
 
 # `wilsonvox` is the one beside this Snakemake, also where .venv/bin is not in PATH
 BIN = str(Path(sys.executable).parent)
@@ -23,6 +24,14 @@ try:
     SAMPLES = measured_samples(CONFIG)
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+# a job on another node reads code and configuration again: it must be what the user started
+if workflow.is_main_process:
+    StartedWith.now(CONFIG, SAMPLES).note()
+else:
+    difference = StartedWith.now(CONFIG, SAMPLES).difference(StartedWith.noted())
+    if difference:
+        raise WorkflowError(f"wilsonvox: {difference}")
 
 # captions and the report's first page tell values that were left to their defaults, too
 config.update(CONFIG.model_dump(mode="json"))

@@ -192,6 +192,12 @@ class SourceTree:
                 )
         return self._modules[module]
 
+    def file_digest(self, path: Path) -> str:
+        """SHA-256 (hexadecimal) of the code of one module below `root`, by its file."""
+        parts = path.relative_to(self.root).with_suffix("").parts
+        content = self._read(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+        return content.digest if content else ""
+
     def closure(self, modules: Iterable[str]) -> list[str]:
         """`modules` and all that they import inside the package, packages above them included."""
         found: set[str] = set()
@@ -274,7 +280,8 @@ class SourceTree:
 
 
 @cache
-def _installed() -> SourceTree:
+def installed_tree() -> SourceTree:
+    """The source of the installed package, read once a process."""
     return SourceTree(Path(__file__).resolve().parents[2], lock_file())
 
 
@@ -283,24 +290,24 @@ def stage_digest(stage: str, architectures: Iterable[str] = ()) -> str:
 
     Read once a process: a workflow is not to see code that changes while it runs.
     """
-    return _installed().stage_digest(stage, architectures)
+    return installed_tree().stage_digest(stage, architectures)
 
 
 def own_digest(stage: str, architectures: Iterable[str] = ()) -> str:
     """The digest of a stage's own code, as records keep it; those before have their own."""
-    return _installed().own_digest(stage, architectures)
+    return installed_tree().own_digest(stage, architectures)
 
 
 def stage_modules(stage: str, architectures: Iterable[str] = ()) -> list[str]:
     """Names of the installed package's modules whose code a stage runs."""
-    return _installed().stage_modules(stage, architectures)
+    return installed_tree().stage_modules(stage, architectures)
 
 
 def stage_packages(stage: str, architectures: Iterable[str] = ()) -> dict[str, str]:
     """Installed versions of the packages that a stage imports, by name."""
-    return installed_versions(_installed().stage_imports(stage, architectures))
+    return installed_versions(installed_tree().stage_imports(stage, architectures))
 
 
 def all_imports(architectures: Iterable[str] = ()) -> set[str]:
     """Top-level modules outside the package that any stage imports."""
-    return {name for stage in STAGES for name in _installed().stage_imports(stage, architectures)}
+    return {name for stage in STAGES for name in installed_tree().stage_imports(stage, architectures)}

@@ -1,10 +1,384 @@
-"""Snakemake's Slurm executor, made to survive an absent controller and a killed Snakemake."""
+"""Snakemake's Slurm executor, made to survive an absent controller and a killed Snakemake.
+
+It submits as snakemake-executor-plugin-slurm does, whose settings it has, and differs in these:
+
+- An absent controller is waited for, at submission and when jobs are looked for. (Version 2.8 of
+  the plugin forgets all jobs when five questions in a row get no answer, and Snakemake then waits
+  for ever.)
+- Jobs of an earlier Snakemake of the same run, which was killed, are taken over where they were
+  submitted with the same code and configuration, and cancelled where not.
+- Before the first job, `sbatch --test-only` is asked about each rule: what the site refuses is
+  known at once, in its own words.
+- A job that the queue has forgotten is looked up in the accounting database; where there is none,
+  its outputs decide.
+
+Imports Snakemake: import this module inside the functions that need it.
+"""
+
+import subprocess
+import threading
+import time
+from asyncio import to_thread
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
 
 from snakemake_executor_plugin_slurm import Executor as SlurmExecutor
 from snakemake_executor_plugin_slurm import ExecutorSettings, common_settings
+from snakemake_executor_plugin_slurm.submit_string import get_submit_command
+from snakemake_executor_plugin_slurm.utils import get_job_wildcards, set_gres_string
+from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+
+from wilsonvox.provenance.started import StartedWith, Watch
+from wilsonvox.slurm.names import JobNames
+from wilsonvox.slurm.queue import (
+    NOT_NOW,
+    UNREACHABLE,
+    ControllerAwayError,
+    QueuedJob,
+    accounted_states,
+    describe_job,
+    failure_text,
+    own_jobs,
+    run_command,
+)
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
+ASKING_AGAIN_SECONDS = 10
+"""Seconds between two questions to a controller that did not answer."""
+
+GONE_SECONDS = 120
+"""Seconds that cancelled jobs may take to end."""
+
+FORGOTTEN_CHECKS = 3
+"""Checks in a row in which neither queue nor accounting know a job, after which it has ended."""
+
 
 class Executor(SlurmExecutor):  # type: ignore[misc]
-    """The executor of snakemake-executor-plugin-slurm."""
+    """Submits jobs to Slurm and follows them, whatever becomes of controller and Snakemake."""
+
+    def __post_init__(self, test_mode: bool = False) -> None:
+        started = StartedWith.noted()
+        if started is None:
+            raise WorkflowError("the executor wilsonvox-slurm runs the workflow of wilsonvox only")
+        self.names = JobNames.of(started, Path(self.workflow.workdir_init))
+        self.workflow.executor_settings.jobname_prefix = self.names.prefix
+        self._watch = Watch()
+        self._left: dict[str, QueuedJob] | None = None
+        self._forgotten: dict[str, int] = {}
+        self._taken_over: set[str] = set()
+        self._away_since: float | None = None
+        self._stopping = threading.Event()
+        self._submission = threading.local()
+        super().__post_init__(test_mode)
+
+    # ------------------------------------------------------------ before the first job
+    def run_jobs(self, jobs: list[Any]) -> None:
+        """Submit jobs, after those of an earlier Snakemake were found."""
+        if self._left is None:
+            self._left = self._find_left_jobs()
+            self._ask_for_each_rule()
+        waiting = []
+        for job in jobs:
+            left = self._left_job(job)
+            if left is None:
+                waiting.append(job)
+            else:
+                self._take_over(job, left)
+        if waiting:
+            super().run_jobs(waiting)
+
+    def _find_left_jobs(self) -> dict[str, QueuedJob]:
+        """Jobs of the run that go on without a Snakemake, by number; others are cancelled first."""
+        found = [
+            each for each in self._own_jobs() if self.names.same_run(each.name) and not each.ended
+        ]
+        other = [each for each in found if not self.names.same_start(each.name)]
+        if other:
+            numbers = ", ".join(each.job_id for each in other)
+            self.logger.warning(
+                f"wilsonvox: cancelling jobs {numbers} of this run, which were submitted with "
+                "another code or configuration"
+            )
+            self._cancel_and_wait([each.job_id for each in other])
+        return {each.job_id: each for each in found if self.names.same_start(each.name)}
+
+    def _left_job(self, job: Any) -> QueuedJob | None:
+        """The job of an earlier Snakemake that makes the outputs of `job`."""
+        if not self._left or job.is_group():
+            return None
+        for job_id in self.workflow.persistence.external_jobids(job):
+            if job_id in self._left:
+                return self._left.pop(job_id)
+        # submitted, and Snakemake killed before it could note the number
+        comment = self._comment(job)
+        for job_id, left in self._left.items():
+            if left.comment == comment:
+                return self._left.pop(job_id)
+        return None
+
+    @staticmethod
+    def _comment(job: Any) -> str:
+        wildcards = get_job_wildcards(job)
+        return f"rule_{job.name}_wildcards_{wildcards}" if wildcards else f"rule_{job.name}"
+
+    def _take_over(self, job: Any, left: QueuedJob) -> None:
+        log = describe_job(left.job_id).get("StdOut")
+        self.run_job_pre(job)
+        self.logger.info(
+            f"wilsonvox: job {job.jobid} is SLURM job {left.job_id} of an earlier Snakemake, "
+            f"{left.state}: taken over (log: {log})"
+        )
+        self._taken_over.add(left.job_id)
+        aux = {"slurm_logfile": Path(log) if log else None}
+        self.report_job_submission(SubmittedJobInfo(job, external_jobid=left.job_id, aux=aux))
+
+    def _ask_for_each_rule(self) -> None:
+        """Ask sbatch about one job of each rule.
+
+        Raises:
+            WorkflowError: the site refuses one; names the rule and gives sbatch's words.
+        """
+        rules: dict[str, Any] = {}
+        for job in self.dag.needrun_jobs():
+            if not job.is_group() and not job.is_local:
+                rules.setdefault(job.rule.name, job)
+        answers: dict[str, str] = {}
+        for rule, job in rules.items():
+            call = f"{self._call(job)} --test-only --wrap true"
+            alike = call.replace(self._comment(job), "")
+            if alike not in answers:
+                answers[alike] = self._test(call)
+            if answers[alike]:
+                raise WorkflowError(
+                    f"rule {rule}: sbatch refuses its job: {answers[alike]}; see the lines of "
+                    f"this rule and the site's names in the profile (resources: "
+                    f"{self._asked_for(job)})"
+                )
+
+    def _call(self, job: Any) -> str:
+        parameters = {
+            "run_uuid": self.run_uuid,
+            "slurm_logfile": "/dev/null",
+            "comment_str": self._comment(job),
+            "account": next(self.get_account_arg(job)),
+            "partition": self.get_partition_arg(job),
+            "workdir": self.workflow.workdir_init,
+        }
+        call = get_submit_command(job, parameters, settings=self.workflow.executor_settings)
+        return f"{call}{set_gres_string(job)}"
+
+    @staticmethod
+    def _asked_for(job: Any) -> str:
+        names = ("slurm_partition", "gres", "gpu", "mem_mb", "runtime")
+        values = ((name, job.resources.get(name)) for name in names)
+        return ", ".join(f"{name}={value}" for name, value in values if value is not None)
+
+    def _test(self, call: str) -> str:
+        """Why sbatch refuses a call for good, in its words; empty where it does not."""
+        while True:
+            done = subprocess.run(call, shell=True, capture_output=True, text=True, check=False)
+            words = " ".join(done.stderr.replace("sbatch: error: ", "").split())
+            if done.returncode and UNREACHABLE.search(words):
+                self._wait_for_controller()
+                continue
+            return words if done.returncode and not NOT_NOW.search(words) else ""
+
+    # ------------------------------------------------------------ submission
+    def run_job(self, job: Any) -> None:
+        """Submit one job; called in a thread of its own.
+
+        While the controller does not answer, tries again.
+        """
+        while not self._stopping.is_set():
+            if self._watch.changed():
+                self._stop(
+                    "the code of the checkout changed under the running workflow: nothing more "
+                    "is submitted; put it back, or let the running jobs end, and start again "
+                    "(long runs belong in a checkout that nobody edits)"
+                )
+                return
+            self._submission.failure = None
+            super().run_job(job)
+            failure = self._submission.failure
+            if failure is None:
+                return
+            info, message = failure
+            if not UNREACHABLE.search(message):
+                self.report_job_error(info, msg=message)
+                return
+            # it may have been accepted, and the answer been lost
+            self._wait_for_controller()
+            accepted = self._accepted(job)
+            if accepted is not None:
+                self._take_over(job, accepted)
+                return
+
+    def _report_job_error_threadsafe(self, job_info: SubmittedJobInfo, msg: str) -> None:
+        self._submission.failure = (job_info, msg)
+
+    def _accepted(self, job: Any) -> QueuedJob | None:
+        with self.lock:
+            known = {each.external_jobid for each in self.active_jobs}
+        for each in self._own_jobs():
+            new = each.job_id not in known | self._taken_over and not each.ended
+            if new and each.name == self.run_uuid and each.comment == self._comment(job):
+                return each
+        return None
+
+    def _stop(self, reason: str) -> None:
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self.workflow.scheduler.executor_error_callback(WorkflowError(f"wilsonvox: {reason}"))
+
+    # ------------------------------------------------------------ the controller
+    def _own_jobs(self) -> list[QueuedJob]:
+        """The user's jobs, as soon as the controller answers."""
+        while True:
+            try:
+                jobs = own_jobs()
+            except ControllerAwayError as error:
+                self._note_away(str(error))
+                if self._stopping.wait(ASKING_AGAIN_SECONDS):
+                    return []
+            except (OSError, subprocess.CalledProcessError) as error:
+                words = getattr(error, "stderr", "") or str(error)
+                raise WorkflowError(f"wilsonvox: squeue fails: {' '.join(words.split())}") from None
+            else:
+                self._note_back()
+                return jobs
+
+    def _wait_for_controller(self) -> None:
+        self._own_jobs()
+
+    def _note_away(self, words: str) -> None:
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            self.logger.warning(
+                f"wilsonvox: the Slurm controller does not answer ({words}); jobs in the queue "
+                "go on, and this process waits for it"
+            )
+
+    def _note_back(self) -> None:
+        if self._away_since is not None:
+            seconds = time.monotonic() - self._away_since
+            self._away_since = None
+            self.logger.warning(
+                f"wilsonvox: the Slurm controller answers again, after {seconds:.0f} s"
+            )
+
+    # ------------------------------------------------------------ running jobs
+    async def check_active_jobs(
+        self, active_jobs: list[SubmittedJobInfo]
+    ) -> AsyncIterator[SubmittedJobInfo]:
+        """Report jobs that have ended; give those that have not, all of them if nobody answers."""
+        settings = self.workflow.executor_settings
+        self.next_seconds_between_status_checks = settings.init_seconds_before_status_checks
+        if not active_jobs:
+            return
+        try:
+            states = await to_thread(self._states, [each.external_jobid for each in active_jobs])
+        except (ControllerAwayError, OSError, subprocess.CalledProcessError) as error:
+            self._note_away(" ".join(str(error).split()))
+            for info in active_jobs:
+                yield info
+            return
+        self._note_back()
+        for info in active_jobs:
+            state = states.get(info.external_jobid)
+            if self._goes_on(info.external_jobid, state):
+                yield info
+            elif state in ("COMPLETED", None):
+                self._report_end(info)
+            else:
+                await to_thread(self._report_failure, info, state)
+
+    def _states(self, job_ids: list[str]) -> dict[str, str]:
+        states = {each.job_id: each.state for each in own_jobs()}
+        unknown = [job_id for job_id in job_ids if job_id not in states]
+        return states | accounted_states(unknown) if unknown else states
+
+    def _goes_on(self, job_id: str, state: str | None) -> bool:
+        """Whether a job is to be waited for, of its state now; None where nobody knows it."""
+        if state is None:
+            self._forgotten[job_id] = self._forgotten.get(job_id, 0) + 1
+            return self._forgotten[job_id] < FORGOTTEN_CHECKS
+        if state == "COMPLETED":
+            return False
+        if QueuedJob(job_id, state, "", "").ended:
+            # Slurm may be about to put it back into the queue
+            again = self.workflow.executor_settings.requeue and state in ("NODE_FAIL", "PREEMPTED")
+            self._forgotten[job_id] = self._forgotten.get(job_id, 0) + 1
+            return bool(again) and self._forgotten[job_id] < FORGOTTEN_CHECKS
+        self._forgotten.pop(job_id, None)
+        return True
+
+    def _report_end(self, info: SubmittedJobInfo) -> None:
+        """Report a job as done; Snakemake then looks whether its outputs are there."""
+        log = (info.aux or {}).get("slurm_logfile")
+        if log is not None and not self.workflow.executor_settings.keep_successful_logs:
+            try:
+                log.unlink(missing_ok=True)
+            except OSError as error:
+                self.logger.warning(f"{log}: cannot be removed: {error.strerror}")
+        self.report_job_success(info)
+
+    def _report_failure(self, info: SubmittedJobInfo, state: str) -> None:
+        log = (info.aux or {}).get("slurm_logfile")
+        text = failure_text(info.external_jobid, state, describe_job(info.external_jobid))
+        words = _last_words(log)
+        text += f"; it said: {words}" if words else ""
+        logs = [str(log)] if log is not None else []
+        self.report_job_error(info, msg=f"{text}. ", aux_logs=logs)
+
+    # ------------------------------------------------------------ the end
+    def cancel(self) -> None:
+        """Cancel all jobs of this process, those too that are being submitted."""
+        self._stopping.set()
+        self._cancel_own()
+        self.shutdown()  # waits for submissions
+        self._cancel_own()
+
+    def _cancel_own(self) -> None:
+        try:
+            jobs = [each for each in own_jobs() if not each.ended]
+            ours = {each.job_id for each in jobs if each.name == self.run_uuid}
+            ours |= {each.job_id for each in jobs if each.job_id in self._taken_over}
+            self._scancel(sorted(ours))
+        except (ControllerAwayError, OSError, subprocess.CalledProcessError) as error:
+            words = getattr(error, "stderr", "") or str(error)
+            self.logger.warning(
+                f"wilsonvox: jobs could not be cancelled ({' '.join(words.split())}): they go on, "
+                "and the same command takes them over later"
+            )
+
+    def _scancel(self, job_ids: Iterable[str]) -> None:
+        words = list(job_ids)
+        if words:
+            run_command(["scancel", *words])
+
+    def _cancel_and_wait(self, job_ids: list[str]) -> None:
+        waiting = set(job_ids)
+        deadline = time.monotonic() + GONE_SECONDS
+        self._scancel(job_ids)
+        while waiting:
+            waiting &= {each.job_id for each in self._own_jobs() if not each.ended}
+            if waiting and time.monotonic() > deadline:
+                numbers = " ".join(sorted(waiting))
+                raise WorkflowError(
+                    f"wilsonvox: jobs {numbers} of this run were cancelled and do not end: see "
+                    f"`squeue --jobs={numbers.replace(' ', ',')}`, then run the same command again"
+                )
+            time.sleep(1 if waiting else 0)
+
+
+def _last_words(log: Path | None) -> str:
+    """The last line of a job's log that wilsonvox itself wrote; empty if there is none."""
+    try:
+        lines = log.read_text(errors="replace").splitlines() if log is not None else []
+    except OSError:
+        return ""
+    marked = [line.strip() for line in lines if "wilsonvox:" in line]
+    return marked[-1] if marked else ""

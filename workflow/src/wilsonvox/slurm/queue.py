@@ -1,0 +1,136 @@
+"""What Slurm says of a user's jobs: squeue, scontrol and, for jobs long gone, sacct."""
+
+import re
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+WAITING_SECONDS = 60
+"""Seconds after which a command of Slurm counts as not answered."""
+
+RUNNING_STATES = frozenset(
+    {
+        "COMPLETING", "CONFIGURING", "EXPEDITING", "PENDING", "POWER_UP_NODE", "REQUEUED",
+        "REQUEUE_FED", "REQUEUE_HOLD", "RESIZING", "RESV_DEL_HOLD", "RUNNING", "SIGNALING",
+        "SPECIAL_EXIT", "STAGE_OUT", "STOPPED", "SUSPENDED", "UPDATE_DB",
+    }
+)  # fmt: skip
+"""States of jobs that have not ended (squeue's manual, JOB STATE CODES)."""
+
+UNREACHABLE = re.compile(
+    r"unable to contact slurm controller|socket timed out|communication connection failure"
+    r"|connection (refused|timed out|reset)|zero bytes were transmitted"
+    r"|transport endpoint is not connected|no route to host|slurm_persist_conn"
+    r"|slurm backup controller in standby mode|temporarily unable",
+    re.IGNORECASE,
+)
+"""Words of Slurm's commands when the controller does not answer: to be tried again."""
+
+NOT_NOW = re.compile(
+    r"not available \(|is down|drain|inactive|resources busy|queue full|limit reached",
+    re.IGNORECASE,
+)
+"""Words of `sbatch --test-only` for what could not start now and may later: no refusal."""
+
+
+class ControllerAwayError(Exception):
+    """The Slurm controller does not answer; its words."""
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job in Slurm's queue, ended ones included as long as Slurm remembers them.
+
+    state: in Slurm's words, such as RUNNING
+    name: of the job, see `wilsonvox.slurm.names`
+    comment: rule and wildcards, as the executor writes them
+    """
+
+    job_id: str
+    state: str
+    name: str
+    comment: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether it neither runs nor waits, nor comes back."""
+        return self.state not in RUNNING_STATES
+
+
+def run_command(words: Sequence[str]) -> str:
+    """Standard output of one of Slurm's commands.
+
+    Raises:
+        ControllerAwayError: it failed for want of an answer of the controller.
+        subprocess.CalledProcessError: it failed otherwise.
+        FileNotFoundError: there is no such command.
+    """
+    try:
+        done = subprocess.run(
+            words, capture_output=True, text=True, timeout=WAITING_SECONDS, check=True
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ControllerAwayError(f"{words[0]} got no answer") from error
+    except subprocess.CalledProcessError as error:
+        if UNREACHABLE.search(error.stderr):
+            raise ControllerAwayError(" ".join(error.stderr.split())) from error
+        raise
+    return done.stdout
+
+
+Run = Callable[[Sequence[str]], str]
+"""Runs a command and gives its output, as `run_command` does."""
+
+
+def own_jobs(run: Run = run_command) -> list[QueuedJob]:
+    """All jobs of the user that Slurm's queue knows.
+
+    Raises:
+        ControllerAwayError, subprocess.CalledProcessError: see `run_command`.
+    """
+    words = ["squeue", "--me", "--noheader", "--states=all", "--format=%i|%T|%j|%k"]
+    rows = (line.split("|", 3) for line in run(words).splitlines())
+    return [QueuedJob(*row) for row in rows if len(row) == 4]
+
+
+def accounted_states(job_ids: Iterable[str], run: Run = run_command) -> dict[str, str]:
+    """States by job of those that the accounting database knows; empty where there is none."""
+    words = ["sacct", "--allocations", "--noheader", "--parsable2", "--format=JobIDRaw,State"]
+    try:
+        text = run([*words, f"--jobs={','.join(job_ids)}"])
+    except (OSError, subprocess.CalledProcessError, ControllerAwayError):
+        return {}
+    rows = (line.split("|") for line in text.splitlines() if line.count("|") == 1)
+    # CANCELLED comes as "CANCELLED by 1000"
+    return {job_id: state.split()[0] for job_id, state in rows if state.strip()}
+
+
+def describe_job(job_id: str, run: Run = run_command) -> Mapping[str, str]:
+    """What scontrol shows of a job, by name (JobState, ExitCode, NodeList …); empty if nothing."""
+    try:
+        text = run(["scontrol", "--oneliner", "show", "job", job_id])
+    except (OSError, subprocess.CalledProcessError, ControllerAwayError):
+        return {}
+    return dict(re.findall(r"(\S+?)=(\S*)", text))
+
+
+def failure_text(job_id: str, state: str, shown: Mapping[str, str]) -> str:
+    """One sentence of why a job failed, for people.
+
+    >>> shown = {"NodeList": "node7", "RunTime": "01:00:03", "TimeLimit": "01:00:00"}
+    >>> failure_text("12", "TIMEOUT", shown)
+    'SLURM job 12 ended as TIMEOUT on node7 after 01:00:03: its time limit was 01:00:00'
+    """
+    node, seconds = shown.get("NodeList", ""), shown.get("RunTime", "")
+    text = f"SLURM job {job_id} ended as {state}"
+    text += f" on {node}" if node not in ("", "(null)") else ""
+    text += f" after {seconds}" if seconds else ""
+    memory = re.search(r"\bmem=([^,\s]+)", shown.get("TRES", ""))
+    reasons = {
+        "TIMEOUT": f"its time limit was {shown.get('TimeLimit', 'not told')}",
+        "OUT_OF_MEMORY": f"it was given {memory[1] if memory else 'less than it needs'} of memory",
+        "FAILED": f"exit code {shown.get('ExitCode', 'not told').partition(':')[0]}",
+        "NODE_FAIL": "its node died",
+        "PREEMPTED": "another job took its place",
+    }
+    return f"{text}: {reasons[state]}" if state in reasons else text
