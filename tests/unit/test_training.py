@@ -454,13 +454,14 @@ def test_history_is_csv_of_every_epoch_and_its_digest_is_in_the_model(two_runs):
 
 def test_log_is_clean_with_one_line_an_epoch(two_runs):
     lines = two_runs[0][2].splitlines()
-    assert lines[0].startswith("training resnet (")
-    assert "on CPU, 1 threads: 18 images to train, 9 to validate" in lines[0]
-    assert [line.split(":")[0] for line in lines[1:4]] == [
+    assert lines[0].endswith(": this TensorFlow is built for CPUs; computing on 1 thread")
+    assert lines[1].startswith("training resnet (")
+    assert "on CPU, 1 thread: 18 images to train, 9 to validate" in lines[1]
+    assert [line.split(":")[0] for line in lines[2:5]] == [
         f"epoch {number} of at most 3" for number in (1, 2, 3)
     ]
-    assert lines[4].startswith("best epoch ")
-    assert len(lines) == 5
+    assert lines[5].startswith("best epoch ")
+    assert len(lines) == 6
 
 
 def test_model_file_tells_command_settings_and_inputs(two_runs):

@@ -75,7 +75,7 @@ def kill_in_epoch(monkeypatch):
 
     def kill(*numbers):
         def on_train_batch_end(self, batch, logs=None):  # noqa: ARG001
-            if self.epoch + 1 in numbers and batch == 2:
+            if self.batches.epoch + 1 in numbers and batch == 2:
                 raise Killed
 
         monkeypatch.setattr(StopWhenNotFinite, "on_train_batch_end", on_train_batch_end)
@@ -176,7 +176,7 @@ def test_the_state_of_another_training_is_not_used(undisturbed, tmp_path, caplog
 
 
 # ---------------------------------------------------------------- whose state it is
-KEY_ARGUMENTS = SETTINGS | {"seed": 1, "threads": 2, "versions": {"keras": "3"}}
+KEY_ARGUMENTS = SETTINGS | {"seed": 1, "threads": 2, "replicas": 1, "versions": {"keras": "3"}}
 
 
 def _key(train_shards=TRAIN, validation_shards=VALIDATION, **changes):
@@ -200,6 +200,7 @@ def _other_image():
         ("normalisation", {"normalisation": Normalisation(scale_gev2=19.0)}),
         ("seed", {"seed": 3}),
         ("threads", {"threads": 1}),
+        ("number of devices", {"replicas": 2}),
         ("package versions", {"versions": {"keras": "4"}}),
     ],
 )
@@ -357,7 +358,7 @@ from wilsonvox.backend import prepare_backend
 prepare_backend(1)
 from wilsonvox.training_callbacks import StopWhenNotFinite
 def kill(self, batch, logs=None):
-    if self.epoch + 1 == 9 and batch == 2:
+    if self.batches.epoch + 1 == 9 and batch == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 StopWhenNotFinite.on_train_batch_end = kill
 """

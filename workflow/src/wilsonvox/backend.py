@@ -8,6 +8,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from wilsonvox.devices import check_gpus
+
 logger = logging.getLogger(__name__)
 
 # TensorFlow 2.18 and later writes these while it is imported, whatever the log level
@@ -55,6 +57,9 @@ def prepare_backend(threads: int | None = None, deterministic_on_gpu: bool = Fal
             in this process; a wish that comes too late is logged as a warning.
         deterministic_on_gpu: make operations deterministic on a GPU too. TensorFlow raises
             `UnimplementedError` at those that it has no deterministic form of.
+
+    Raises:
+        UserError: GPUs are missing, see `wilsonvox.devices.check_gpus`.
     """
     if "tensorflow" not in sys.modules:
         _set_environment()
@@ -73,21 +78,10 @@ def prepare_backend(threads: int | None = None, deterministic_on_gpu: bool = Fal
             tf.config.threading.set_inter_op_parallelism_threads(threads)
         except RuntimeError:
             logger.warning("threads stay at %s: TensorFlow has already started", set_before)
+    check_gpus()
     gpus = tf.config.list_physical_devices("GPU")
     with contextlib.suppress(RuntimeError):  # already in use: set before
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
     if deterministic_on_gpu or not gpus:
         tf.config.experimental.enable_op_determinism()
-
-
-def describe_device() -> str:
-    """What the networks run on: ``CPU, 2 threads`` or the name of the first GPU."""
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        details = tf.config.experimental.get_device_details(gpus[0])
-        return f"GPU, {details.get('device_name', gpus[0].name)}"
-    threads = tf.config.threading.get_intra_op_parallelism_threads()
-    return f"CPU, {threads or os.cpu_count()} threads"

@@ -1,14 +1,14 @@
 """Training of a network on shards of images, the same to the last bit on every run of a machine.
 
 Order of images, initial weights and dropout are keyed on the seed; on a CPU every operation is
-deterministic. A training that was killed goes on from the state of its last finished epoch and
-gives the same weights. See docs/networks.md for what the papers state and what is chosen here.
+deterministic. A training that was killed or stopped goes on from its state and gives the same
+weights. See docs/networks.md for what the papers state and what is chosen here.
 """
 
 import logging
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wilsonvox.backend import describe_device, prepare_backend
+from wilsonvox.backend import prepare_backend
+from wilsonvox.devices import Replicas, describe_device, log_devices
 from wilsonvox.errors import UserError
 from wilsonvox.estimators import builder
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
@@ -28,7 +29,7 @@ from wilsonvox.estimators.storage import (
 from wilsonvox.points import COEFFICIENTS
 from wilsonvox.shards import Normalisation, Shard
 from wilsonvox.source_events import SourceEvents, check_no_shared_events
-from wilsonvox.training_state import StateFile, TrainingState, training_key
+from wilsonvox.training_state import StateFile, training_key
 
 logger = logging.getLogger(__name__)
 
@@ -168,20 +169,6 @@ def _actual_threads() -> int:
     return tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
 
 
-def _take_up(file: StateFile, max_epochs: int) -> TrainingState | None:
-    """The state to go on from, if there is one, with a line in the log."""
-    file.check_writable()
-    begun = file.load()
-    if begun is None:
-        return None
-    done = begun.progress.next_epoch
-    if begun.progress.stop_training or done >= max_epochs:
-        logger.info("training had ended after epoch %d: its best weights from %s", done, file.path)
-    else:
-        logger.info("resuming at epoch %d of at most %d from %s", done + 1, max_epochs, file.path)
-    return begun
-
-
 def train(
     train_shards: Mapping[str, Shard],
     validation_shards: Mapping[str, Shard],
@@ -194,6 +181,7 @@ def train(
     threads: int | None = None,
     progress_bar: bool = False,
     state: Path | None = None,
+    devices: Sequence[str] | None = None,
 ) -> TrainedNetwork:
     """Train a network to predict the shifts that vary among the training images.
 
@@ -211,23 +199,30 @@ def train(
         seed: the run's seed. The same seed, threads and machine give the same weights.
         threads: threads on the CPU, see `prepare_backend`.
         progress_bar: show Keras's progress bar instead of one log line an epoch.
-        state: file (.npz) to write the state of the training to after every epoch, and to go on
-            from if it holds that of the same training. It stays when the training has ended; see
+        state: file (.npz) to write the state of the training to, after every epoch and when a
+            signal asks the training to stop, and to go on from if it holds that of the same
+            training. It stays when the training has ended; see
             `wilsonvox.training_state.remove_state`.
+        devices: TensorFlow's names of those to divide each batch among; None takes all GPUs that
+            this process sees, or the CPU.
 
     Raises:
-        UserError: shards that do not fit, see `check_shards`, a loss that is not finite, or a state
-            that cannot be written.
+        TrainingStopped: a signal asked for it, see `wilsonvox.training_signals`.
+        UserError: shards that do not fit, see `check_shards`, batches that cannot be divided among
+            the devices, missing GPUs, a loss that is not finite, or a state that cannot be written.
     """
     check_shards(train_shards, validation_shards)
     coefficients = varying_coefficients(train_shards)
     prepare_backend(threads, training.deterministic_on_gpu)
+    log_devices()
     import keras
     import tensorflow as tf
 
     from wilsonvox.batches import ImageBatches
-    from wilsonvox.training_callbacks import make_callbacks
+    from wilsonvox.training_epochs import run_epochs
 
+    replicas = Replicas(devices)
+    replicas.check_batches(training.batch_size, sum(map(len, train_shards.values())))
     batches = ImageBatches(
         list(train_shards.values()),
         normalisation,
@@ -235,16 +230,18 @@ def train(
         labels(train_shards, coefficients),
         seed=seed,
         drop_remainder=True,
+        replicas=replicas.number,
     )
     validation_batches = ImageBatches(
         list(validation_shards.values()),
         normalisation,
         training.batch_size,
         labels(validation_shards, coefficients),
+        replicas=replicas.number,
     )
     keras.utils.set_random_seed(_framework_seed(seed))
     shape = (batches.bins, batches.bins, batches.bins, 1)
-    with _precision(training.mixed_precision):
+    with replicas.scope(), _precision(training.mixed_precision):
         model = builder(architecture)(shape, len(coefficients), network)
         optimizer = keras.optimizers.SGD(training.learning_rate, momentum=training.momentum)
         # XLA compiles for minutes and gains nothing on a CPU
@@ -258,7 +255,7 @@ def train(
         batches.n_images,
         validation_batches.n_images,
     )
-    file, begun = None, None
+    file = None
     if state is not None:
         key = training_key(
             train_shards,
@@ -269,29 +266,18 @@ def train(
             normalisation=normalisation,
             seed=seed,
             threads=_actual_threads(),
+            replicas=replicas.number,
             versions={each.__name__: each.__version__ for each in (keras, np, tf)},
         )
         file = StateFile(state, key)
-        begun = _take_up(file, training.max_epochs)
-    callbacks, log = make_callbacks(training, batches, progress_bar, file, begun)
-    first_epoch = begun.progress.next_epoch if begun else 0
-    ended = begun is not None and begun.progress.stop_training
-    del begun  # as large as three networks
-    model.fit(
-        batches,
-        validation_data=validation_batches,
-        initial_epoch=first_epoch,
-        # no epoch at all where only the writing of the model is left to do
-        epochs=first_epoch if ended else training.max_epochs,
-        callbacks=callbacks,
-        shuffle=False,  # the batches shuffle themselves
-        verbose=1 if progress_bar else 0,
-    )
+    replicas.synchronise(model, on=True)
+    history = run_epochs(model, batches, validation_batches, training, file, progress_bar)
+    replicas.synchronise(model, on=False)
     # the same layers without optimizer and loss, whose state belongs to the last epoch
     trained = keras.Model(model.input, model.output, name=model.name)
     result = TrainedNetwork(
         trained,
-        tuple(log.rows),
+        history,
         coefficients,
         tuple(map(SourceEvents.of, train_shards.values())),
         tuple(map(SourceEvents.of, validation_shards.values())),

@@ -1,4 +1,4 @@
-"""What happens between the epochs of a training.
+"""What happens between the epochs of a training, and between its batches.
 
 Imports Keras: import this module inside the functions that need it.
 """
@@ -9,10 +9,13 @@ import time
 from typing import Any
 
 import keras
+import numpy as np
 
 from wilsonvox.batches import ImageBatches
+from wilsonvox.devices import of_each_replica
 from wilsonvox.errors import UserError
 from wilsonvox.estimators.settings import TrainingSettings
+from wilsonvox.training_signals import StopRequest, TrainingStopped
 from wilsonvox.training_state import Plateau, Progress, StateFile, Stopping, TrainingState
 
 logger = logging.getLogger(__name__)
@@ -33,13 +36,9 @@ class OrderOfEpoch(keras.callbacks.Callback):  # type: ignore[misc]
 class StopWhenNotFinite(keras.callbacks.Callback):  # type: ignore[misc]
     """Ends a training whose loss is not a finite number any more, with one clear line."""
 
-    def __init__(self) -> None:
+    def __init__(self, batches: ImageBatches) -> None:
         super().__init__()
-        self.epoch = 0
-
-    def on_epoch_begin(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
-        """Remember the epoch for the message."""
-        self.epoch = epoch
+        self.batches = batches
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Check the running mean of the training loss.
@@ -48,9 +47,10 @@ class StopWhenNotFinite(keras.callbacks.Callback):  # type: ignore[misc]
             UserError: it is not finite.
         """
         if not math.isfinite((logs or {}).get("loss", 0.0)):
+            number = self.batches.first_batch + batch + 1
             raise UserError(
-                f"training: the loss is not finite in epoch {self.epoch + 1}, batch {batch + 1}; "
-                "a lower --learning-rate may help"
+                f"training: the loss is not finite in epoch {self.batches.epoch + 1}, batch "
+                f"{number}; a lower --learning-rate may help"
             )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -74,10 +74,10 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
             trained with). No times: equal trainings have equal rows.
     """
 
-    def __init__(self, max_epochs: int, n_images: int, quiet: bool) -> None:
+    def __init__(self, max_epochs: int, batches: ImageBatches, quiet: bool) -> None:
         super().__init__()
         self.max_epochs = max_epochs
-        self.n_images = n_images
+        self.batches = batches
         self.quiet = quiet
         self.rows: list[dict[str, float]] = []
         self._learning_rate = math.nan
@@ -85,7 +85,8 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_begin(self, _epoch: int, _logs: dict[str, float] | None = None) -> None:
         """Note the learning rate, which other callbacks change when the epoch ends."""
-        self._learning_rate = float(self.model.optimizer.learning_rate)
+        rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        self._learning_rate = float(rate)
         self._begin = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -107,21 +108,28 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
                 row["loss"],
                 row["val_loss"],
                 row["learning_rate"],
-                self.n_images / seconds,
+                self.batches.num_batches * self.batches.batch_size / seconds,
             )
 
 
 class KeepState(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes the state of the training after every epoch, and restores it before the first one.
 
+    When a signal asks the training to stop, it ends after the batch in work, with the state of
+    that place in the epoch. What a validation has computed is not kept: it is done again.
+
     It has to come last: the others change the learning rate and end the training when an epoch
     ends, and reset themselves when the training begins.
+
+    Attributes:
+        begun: the state that the next `fit` begins with; None: as the network is.
     """
 
     def __init__(
         self,
         file: StateFile,
         begun: TrainingState | None,
+        request: StopRequest,
         log: EpochLog,
         plateau: keras.callbacks.ReduceLROnPlateau,
         stopping: keras.callbacks.EarlyStopping,
@@ -129,9 +137,13 @@ class KeepState(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self.file = file
         self.begun = begun
+        self.request = request
         self.log = log
+        self.batches = log.batches
         self.plateau = plateau
         self.stopping = stopping
+        self._epoch = 0
+        self._metrics: tuple[Any, ...] = ()
 
     def on_train_begin(self, _logs: dict[str, float] | None = None) -> None:
         """Put the network, its optimizer and the other callbacks where the state has them."""
@@ -146,23 +158,99 @@ class KeepState(keras.callbacks.Callback):  # type: ignore[misc]
         self.log.rows[:] = progress.rows
         self.model.stop_training = progress.stop_training
         # Keras makes the optimizer's variables in the first step only
-        self.model.optimizer.build(self.model.trainable_variables)
+        if not self.model.optimizer.built:
+            with self.model.distribute_strategy.scope():
+                self.model.optimizer.build(self.model.trainable_variables)
         for variables, values in (
             (self.model.variables, self.begun.variables),
             (self.model.optimizer.variables, self.begun.optimizer),
         ):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
+        self._metrics = self.begun.metrics
         self.begun = None
 
-    def on_epoch_end(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
-        """Write the state.
+    def on_epoch_begin(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
+        """Put the sums of the loss, which Keras has just reset, where the state has them.
 
         Raises:
+            TrainingStopped: a signal asked for it; the state in the file is that of this place.
+        """
+        self._epoch = epoch
+        for copies, values in zip(
+            of_each_replica(self.model, self.model.metrics_variables) if self._metrics else (),
+            self._metrics,
+            strict=True,
+        ):
+            for copy, value in zip(copies, values, strict=True):
+                copy.assign(value)
+        self._metrics = ()
+        if self.request.received:
+            raise self._stopped(self.batches.first_batch)
+
+    # Keras gives `logs` of a batch by name
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Stop if a signal has asked for it.
+
+        Raises:
+            TrainingStopped: it has; the state is written.
             UserError: the file cannot be written.
         """
+        if self.request.received:
+            self._keep_sums()
+            self._stop(self.batches.first_batch + batch + 1)
+
+    def on_test_begin(self, _logs: dict[str, float] | None = None) -> None:
+        """Note the training loss before the validation resets it; stop as above."""
+        self._keep_sums()
+        self.on_test_batch_end()
+
+    def on_test_batch_end(self, batch: int = 0, logs: Any = None) -> None:  # noqa: ARG002
+        """Stop as above; no batch of the epoch is left, only the validation."""
+        if self.request.received:
+            self._stop(self.batches.batches_of_epoch)
+
+    def on_epoch_end(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
+        """Write the state, and stop as above.
+
+        Raises:
+            TrainingStopped: a signal asked for it.
+            UserError: the file cannot be written.
+        """
+        self._metrics = ()
+        state = self._state(epoch + 1, 0)
+        self._save(state)
+        if self.request.received:
+            self._epoch = epoch + 1
+            raise self._stopped(0)
+        if self.batches.first_batch:
+            # what was left of an epoch has a `fit` of its own, at whose end others change weights
+            self.begun = state
+
+    def _keep_sums(self) -> None:
+        copies = of_each_replica(self.model, self.model.metrics_variables)
+        self._metrics = tuple(np.stack([copy.numpy() for copy in each]) for each in copies)
+
+    def _stop(self, batches_done: int) -> None:
+        self._save(self._state(self._epoch, batches_done))
+        raise self._stopped(batches_done)
+
+    def _stopped(self, batches_done: int) -> TrainingStopped:
+        number = self.request.received
+        assert number is not None
+        line = f"stopped by {number.name} {place(self._epoch, batches_done, self.batches)}"
+        if self._epoch or batches_done:
+            line += f": the same command goes on from there; state in {self.file.path}"
+        return TrainingStopped(line, number)
+
+    def _save(self, state: TrainingState) -> None:
+        with self.request.writing():
+            self.file.save(state)
+
+    def _state(self, epoch: int, batches_done: int) -> TrainingState:
         progress = Progress(
-            next_epoch=epoch + 1,
+            next_epoch=epoch,
+            batches_done=batches_done,
             stop_training=self.model.stop_training,
             rows=tuple(self.log.rows),
             stopping=Stopping(
@@ -170,13 +258,12 @@ class KeepState(keras.callbacks.Callback):  # type: ignore[misc]
             ),
             plateau=Plateau(**{name: getattr(self.plateau, name) for name in Plateau.model_fields}),
         )
-        self.file.save(
-            TrainingState(
-                progress,
-                variables=_values(self.model.variables),
-                optimizer=_values(self.model.optimizer.variables),
-                best_weights=tuple(self.stopping.best_weights or ()),
-            )
+        return TrainingState(
+            progress,
+            variables=_values(self.model.variables),
+            optimizer=_values(self.model.optimizer.variables),
+            best_weights=tuple(self.stopping.best_weights or ()),
+            metrics=self._metrics,
         )
 
 
@@ -184,12 +271,26 @@ def _values(variables: Any) -> tuple[Any, ...]:
     return tuple(keras.ops.convert_to_numpy(variable) for variable in variables)
 
 
+def place(epoch: int, batches_done: int, batches: ImageBatches) -> str:
+    """A place in a training in words.
+
+    Args:
+        epoch: number, from 0, of the epoch that comes next or is in work.
+        batches_done: of that epoch.
+        batches: the training images.
+    """
+    if batches_done:
+        return f"in epoch {epoch + 1} after batch {batches_done} of {batches.batches_of_epoch}"
+    return f"after epoch {epoch}" if epoch else "before the first batch"
+
+
 def make_callbacks(
     settings: TrainingSettings,
     batches: ImageBatches,
     progress_bar: bool,
-    file: StateFile | None = None,
-    begun: TrainingState | None = None,
+    file: StateFile | None,
+    begun: TrainingState | None,
+    request: StopRequest,
 ) -> tuple[list[Any], EpochLog]:
     """The callbacks of a training, in the order in which they run, and the log among them.
 
@@ -197,12 +298,11 @@ def make_callbacks(
         settings: of the training.
         batches: the training images.
         progress_bar: whether one is shown, so that the log stays quiet.
-        file: where to keep the state, or None.
+        file: where to keep the state, or None; if there is one, `KeepState` is the last callback.
         begun: the state to go on from, or None.
+        request: whether a signal asks the training to stop.
     """
-    log = EpochLog(
-        settings.max_epochs, batches.num_batches * batches.batch_size, quiet=progress_bar
-    )
+    log = EpochLog(settings.max_epochs, batches, quiet=progress_bar)
     plateau = keras.callbacks.ReduceLROnPlateau(
         monitor="val_loss",
         mode="min",
@@ -217,7 +317,7 @@ def make_callbacks(
         patience=settings.early_stopping_patience,
         restore_best_weights=True,
     )
-    callbacks = [OrderOfEpoch(batches), StopWhenNotFinite(), log, plateau, stopping]
+    callbacks = [OrderOfEpoch(batches), StopWhenNotFinite(batches), log, plateau, stopping]
     if file is not None:
-        callbacks.append(KeepState(file, begun, log, plateau, stopping))
+        callbacks.append(KeepState(file, begun, request, log, plateau, stopping))
     return callbacks, log

@@ -1,8 +1,9 @@
-"""The state of a training between two epochs, in a file, so that a killed training goes on.
+"""The state of a training between two batches, in a file, so that a killed training goes on.
 
 A training that goes on from its state gives the same numbers, to the last bit, as one that nobody
 disturbed. The file (`.npz`, no pickle) belongs to one training, told by its key; it is written
-anew after every epoch and removed when the model is written.
+anew after every epoch, and in the middle of one when a signal asks the training to stop, and
+removed when the model is written.
 """
 
 import hashlib
@@ -54,7 +55,9 @@ class Progress(_Part):
     """All of a state that is not an array."""
 
     next_epoch: int
-    """Number, from 0, of the epoch that comes next."""
+    """Number, from 0, of the epoch that comes next, or is in work."""
+    batches_done: int = 0
+    """Batches of that epoch that were done; with all of them only its validation is left."""
     stop_training: bool
     """Whether early stopping has ended the training."""
     rows: tuple[dict[str, int | float], ...]
@@ -65,18 +68,24 @@ class Progress(_Part):
 
 @dataclass(frozen=True)
 class TrainingState:
-    """A training after an epoch.
+    """A training after an epoch, or in the middle of one.
 
     progress: numbers
     variables: of the model: weights, moving averages, states of seed generators
     optimizer: its variables: iterations, learning rate, momenta
     best_weights: weights and moving averages of the best epoch; empty before there is one
+    metrics: sums of the loss over the batches done, each of shape (n_replicas,); empty between
+        epochs
     """
 
     progress: Progress
     variables: Arrays
     optimizer: Arrays
     best_weights: Arrays
+    metrics: Arrays = ()
+
+
+_GROUPS = ("variables", "optimizer", "best_weights", "metrics")
 
 
 def _digest(value: Any) -> str:
@@ -98,6 +107,7 @@ def training_key(
     normalisation: Normalisation,
     seed: int,
     threads: int,
+    replicas: int,
     versions: Mapping[str, str],
 ) -> dict[str, str]:
     """What a training is: a SHA-256 of each thing that its numbers depend on, by name.
@@ -111,6 +121,7 @@ def training_key(
         normalisation: of the voxels.
         seed: the run's seed.
         threads: threads on the CPU.
+        replicas: devices that each batch is divided among.
         versions: of the packages that compute, by name.
     """
     return {
@@ -122,6 +133,7 @@ def training_key(
         "normalisation": _digest(normalisation.model_dump(mode="json")),
         "seed": _digest(seed),
         "threads": _digest(threads),
+        "number of devices": _digest(replicas),
         "package versions": _digest(dict(versions)),
         "code": stage_digest("train", [architecture]),
     }
@@ -164,7 +176,7 @@ class StateFile:
         """
         arrays = {"progress": np.array(state.progress.model_dump_json())}
         arrays["key"] = np.array(json.dumps(dict(self.key)))
-        for group in ("variables", "optimizer", "best_weights"):
+        for group in _GROUPS:
             for number, array in enumerate(getattr(state, group)):
                 arrays[f"{group}_{number:05d}"] = array
         digest = np.array(digest_arrays(arrays.items()))
@@ -206,9 +218,7 @@ class StateFile:
             reason = f"state of another training (other {', '.join(different)})"
             logger.warning("%s: %s; this one begins anew", self.path, reason)
             return None
-        return TrainingState(
-            progress, *(_group(arrays, name) for name in ("variables", "optimizer", "best_weights"))
-        )
+        return TrainingState(progress, *(_group(arrays, name) for name in _GROUPS))
 
 
 def _group(arrays: Mapping[str, NDArray[Any]], group: str) -> Arrays:

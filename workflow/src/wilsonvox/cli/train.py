@@ -1,6 +1,7 @@
 """`wilsonvox train`: a network fitted to shards of images."""
 
 import hashlib
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from wilsonvox.estimators import ARCHITECTURES
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.files import atomic_path
 from wilsonvox.shards import Normalisation, Shard
+
+logger = logging.getLogger(__name__)
 
 
 def load_shards(paths: tuple[str, ...], option: str) -> dict[str, Shard]:
@@ -71,7 +74,8 @@ def load_shards(paths: tuple[str, ...], option: str) -> dict[str, Shard]:
     type=click.Path(path_type=Path),
     metavar="FILE.npz",
     help="State of the training after each epoch, from which the same command goes on if it was "
-    "killed; removed in the end.",
+    "killed; removed in the end. With it SIGTERM, SIGUSR1 and SIGUSR2 stop the training after the "
+    "batch in work, whose state is kept too.",
 )
 @click.option("--out", required=True, metavar="FILE.keras", help="The trained estimator.")
 def command(
@@ -90,11 +94,12 @@ def command(
 
     Learns the shifts (dimensionless) that vary among the training images, by stochastic gradient
     descent, and keeps the weights of the epoch with the lowest validation loss. The defaults of
-    all sizes are the papers' ResNet-34.
+    all sizes are the papers' ResNet-34. Several GPUs share each batch.
     """
     from wilsonvox.estimators.storage import save_estimator
     from wilsonvox.provenance.record import make_record
     from wilsonvox.training import describe, train
+    from wilsonvox.training_signals import TrainingStopped
     from wilsonvox.training_state import remove_state
 
     settings: dict[str, Any] = {
@@ -104,15 +109,19 @@ def command(
         "normalisation": model_from(Normalisation, options),
     }
     train_shards = load_shards(train_paths, "--train")
-    trained = train(
-        train_shards,
-        load_shards(validation_paths, "--validation"),
-        seed=seed,
-        threads=threads,
-        progress_bar=sys.stdout.isatty(),
-        state=state,
-        **settings,
-    )
+    try:
+        trained = train(
+            train_shards,
+            load_shards(validation_paths, "--validation"),
+            seed=seed,
+            threads=threads,
+            progress_bar=sys.stdout.isatty(),
+            state=state,
+            **settings,
+        )
+    except TrainingStopped as stopped:
+        logger.warning("%s", stopped)
+        click.get_current_context().exit(stopped.exit_code)
     csv = trained.history_csv().encode()
     metadata = describe(
         trained,

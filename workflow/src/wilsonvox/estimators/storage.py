@@ -201,14 +201,18 @@ class Estimator:
 def load_estimator(path: str | os.PathLike[str], threads: int | None = None) -> Estimator:
     """Read a trained estimator, in Keras's safe mode: nothing of the file is executed.
 
+    It predicts on one device: the first GPU that this process sees, or the CPU.
+
     Args:
         path: a file of `save_estimator`.
         threads: threads on the CPU, see `wilsonvox.backend.prepare_backend`.
 
     Raises:
-        UserError: no such file, damaged, or its content is not that of its record.
+        UserError: no such file, damaged, or its content is not that of its record; or GPUs are
+            missing, see `wilsonvox.devices.check_gpus`.
     """
     from wilsonvox.backend import prepare_backend
+    from wilsonvox.devices import log_devices
 
     metadata = read_estimator_metadata(path)
     found = Path(path)
@@ -216,9 +220,13 @@ def load_estimator(path: str | os.PathLike[str], threads: int | None = None) -> 
         record = read_record(found)
         if record is None or record.content_digest != content_digest(found):
             raise ValueError("content differs from its recorded digest")
-        prepare_backend(threads)
-        import keras
+    except Exception as error:
+        raise _unreadable(found, error) from error
+    prepare_backend(threads)
+    log_devices()
+    import keras
 
+    try:
         model = keras.models.load_model(found, compile=False, safe_mode=True)
     except Exception as error:
         raise _unreadable(found, error) from error
