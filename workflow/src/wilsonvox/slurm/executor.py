@@ -327,9 +327,8 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
 
     def _report_failure(self, info: SubmittedJobInfo, state: str) -> None:
         log = (info.aux or {}).get("slurm_logfile")
-        text = failure_text(info.external_jobid, state, describe_job(info.external_jobid))
-        words = _last_words(log)
-        text += f"; it said: {words}" if words else ""
+        shown = describe_job(info.external_jobid)
+        text = failure_text(info.external_jobid, state, shown, _written(log))
         logs = [str(log)] if log is not None else []
         self.report_job_error(info, msg=f"{text}. ", aux_logs=logs)
 
@@ -374,11 +373,9 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
             time.sleep(1 if waiting else 0)
 
 
-def _last_words(log: Path | None) -> str:
-    """The last line of a job's log that wilsonvox itself wrote; empty if there is none."""
+def _written(log: Path | None) -> str:
+    """What stands in a job's log; empty if there is none."""
     try:
-        lines = log.read_text(errors="replace").splitlines() if log is not None else []
+        return log.read_text(errors="replace") if log is not None else ""
     except OSError:
         return ""
-    marked = [line.strip() for line in lines if "wilsonvox:" in line]
-    return marked[-1] if marked else ""

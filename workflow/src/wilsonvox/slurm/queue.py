@@ -114,8 +114,20 @@ def describe_job(job_id: str, run: Run = run_command) -> Mapping[str, str]:
     return dict(re.findall(r"(\S+?)=(\S*)", text))
 
 
-def failure_text(job_id: str, state: str, shown: Mapping[str, str]) -> str:
-    """One sentence of why a job failed, for people.
+OUT_OF_MEMORY = re.compile(
+    r"oom.kill|exceeded (job |step )?memory limit|out of memory", re.IGNORECASE
+)
+"""Words of Slurm in the log of a job that was ended for its memory, whatever its state says."""
+
+
+def failure_text(job_id: str, state: str, shown: Mapping[str, str], log: str = "") -> str:
+    """Why a job failed, for people.
+
+    Args:
+        job_id: its number.
+        state: its state, in Slurm's words.
+        shown: what scontrol shows of it, see `describe_job`.
+        log: what Slurm and Snakemake wrote of it.
 
     >>> shown = {"NodeList": "node7", "RunTime": "01:00:03", "TimeLimit": "01:00:00"}
     >>> failure_text("12", "TIMEOUT", shown)
@@ -126,11 +138,15 @@ def failure_text(job_id: str, state: str, shown: Mapping[str, str]) -> str:
     text += f" on {node}" if node not in ("", "(null)") else ""
     text += f" after {seconds}" if seconds else ""
     memory = re.search(r"\bmem=([^,\s]+)", shown.get("TRES", ""))
+    given = f"it was given {memory[1] if memory else 'less than it needs'} of memory"
     reasons = {
         "TIMEOUT": f"its time limit was {shown.get('TimeLimit', 'not told')}",
-        "OUT_OF_MEMORY": f"it was given {memory[1] if memory else 'less than it needs'} of memory",
+        "OUT_OF_MEMORY": given,
         "FAILED": f"exit code {shown.get('ExitCode', 'not told').partition(':')[0]}",
         "NODE_FAIL": "its node died",
         "PREEMPTED": "another job took its place",
     }
-    return f"{text}: {reasons[state]}" if state in reasons else text
+    reason = f"it ran out of memory: {given}" if OUT_OF_MEMORY.search(log) else reasons.get(state)
+    lines = [line.strip() for line in log.splitlines() if "wilsonvox:" in line]
+    said = f"; it said: {lines[-1]}" if lines else ""
+    return f"{text}{f': {reason}' if reason else ''}{said}"
