@@ -118,8 +118,11 @@ def test_command_writes_a_prediction_table(model, tmp_path, monkeypatch, capfd):
         shard = toy_shard(0.5, 3, "interpolation", campaign)
         words += ["--shard", save(shard, Path(f"{campaign}.npz"))]
     arguments = ["evaluate", "--model", str(model), *words, "--out", "p.parquet"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert run(arguments) == 0
-    assert "toy: 6 interpolation images of c9_+0.50 predicted" in capfd.readouterr().err
+    first, *_, last = capfd.readouterr().err.splitlines()
+    assert first.startswith("CUDA_VISIBLE_DEVICES=-1: this TensorFlow is built for CPUs; computing")
+    assert last == "toy: 6 interpolation images of c9_+0.50 predicted"
     frame, metadata = read_table("p.parquet", PREDICTION_COLUMNS)
     assert (metadata.estimator, metadata.image, metadata.physics_inputs) == ("toy", IMAGE, "toy")
     assert frame["image_index"].tolist() == [0, 1, 2, 0, 1, 2]
@@ -132,6 +135,20 @@ def test_command_writes_a_prediction_table(model, tmp_path, monkeypatch, capfd):
     first = Path("p.parquet").read_bytes()
     assert run(arguments) == 0
     assert Path("p.parquet").read_bytes() == first
+
+
+def test_missing_gpus_are_not_taken_for_a_damaged_model(model, tmp_path, monkeypatch, capfd):
+    import tensorflow as tf
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    shard = save(toy_shard(0.5, 3, "interpolation"), Path("s.npz"))
+    arguments = ["evaluate", "--model", str(model), "--shard", shard, "--out", "p.parquet"]
+    assert run(arguments) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("wilsonvox: error: CUDA_VISIBLE_DEVICES=0 names 1 GPU, but TensorFlow")
+    assert not Path("p.parquet").exists()
 
 
 def test_command_warns_of_other_physics_and_refuses_other_images(
