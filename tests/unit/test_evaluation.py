@@ -120,8 +120,8 @@ def test_command_writes_a_prediction_table(model, tmp_path, monkeypatch, capfd):
     arguments = ["evaluate", "--model", str(model), *words, "--out", "p.parquet"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert run(arguments) == 0
-    first, *_, last = capfd.readouterr().err.splitlines()
-    assert first.startswith("CUDA_VISIBLE_DEVICES=-1: this TensorFlow is built for CPUs; computing")
+    *_, devices, last = capfd.readouterr().err.splitlines()
+    assert devices.startswith("CUDA_VISIBLE_DEVICES=-1: this TensorFlow is built for CPUs; comput")
     assert last == "toy: 6 interpolation images of c9_+0.50 predicted"
     frame, metadata = read_table("p.parquet", PREDICTION_COLUMNS)
     assert (metadata.estimator, metadata.image, metadata.physics_inputs) == ("toy", IMAGE, "toy")
@@ -146,7 +146,7 @@ def test_missing_gpus_are_not_taken_for_a_damaged_model(model, tmp_path, monkeyp
     shard = save(toy_shard(0.5, 3, "interpolation"), Path("s.npz"))
     arguments = ["evaluate", "--model", str(model), "--shard", shard, "--out", "p.parquet"]
     assert run(arguments) == 1
-    (line,) = capfd.readouterr().err.splitlines()
+    line = capfd.readouterr().err.splitlines()[-1]
     assert line.startswith("wilsonvox: error: CUDA_VISIBLE_DEVICES=0 names 1 GPU, but TensorFlow")
     assert not Path("p.parquet").exists()
 
