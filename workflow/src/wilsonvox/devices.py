@@ -20,7 +20,7 @@ def named_gpus(visible: str) -> int:
     """Number of GPUs that a value of CUDA_VISIBLE_DEVICES names.
 
     Numbers or names (``GPU-…``, ``MIG-…``) with commas between; what follows something else is
-    not visible either (CUDA C++ Programming Guide, "CUDA Environment Variables").
+    not visible either (CUDA Programming Guide, section "CUDA_VISIBLE_DEVICES").
 
     >>> named_gpus("0,1"), named_gpus("GPU-8932f937"), named_gpus("1,-1,2")
     (2, 1, 1)
