@@ -14,7 +14,7 @@ BIN := .venv/bin
 SNAKEMAKE = $(BIN)/snakemake --profile profiles/local --cores $(CORES) --configfile $(CONFIG)
 REPORT = results/$(RUN)/report.html
 
-.PHONY: help setup demo run report test test-slow test-browser bench lint format lock clean
+.PHONY: help setup setup-htcondor profiles demo run report test test-slow test-browser bench lint format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,13 @@ format: setup  ## format the code
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
 	$(BIN)/snakefmt Snakefile workflow
+
+profiles: setup  ## write the resources of profiles/resources.yaml into the cluster profiles
+	@$(BIN)/python profiles/make_profiles.py
+
+setup-htcondor: setup  ## add what profiles/htcondor needs to .venv/
+	@uv=$$(command -v uv || echo .uv/bin/uv); VIRTUAL_ENV=$(CURDIR)/.venv "$$uv" pip install --quiet \
+	    --require-hashes --compile-bytecode --requirements envs/requirements-htcondor.lock
 
 lock: setup  ## compile the lock files again from pyproject.toml
 	@sh envs/lock.sh

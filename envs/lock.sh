@@ -1,5 +1,5 @@
 #!/bin/sh
-# Compile both lock files from pyproject.toml, for every Python and platform; `make lock` calls
+# Compile the lock files from pyproject.toml, for every Python and platform; `make lock` calls
 # this. Versions that are locked already stay; `UPGRADE=1 make lock` takes the newest.
 set -eu
 cd "$(dirname "$0")/.."
@@ -13,3 +13,12 @@ compile() {
 
 compile cpu envs/requirements.lock
 compile gpu envs/requirements-gpu.lock
+
+# what HTCondor needs on top, with the versions of the packages that are there already
+htcondor='import tomllib
+with open("pyproject.toml", "rb") as file:
+    print(*tomllib.load(file)["project"]["optional-dependencies"]["htcondor"], sep="\n")'
+.venv/bin/python -c "$htcondor" |
+    "$uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
+        ${UPGRADE:+--upgrade} --no-annotate --constraint envs/requirements.lock \
+        - --output-file envs/requirements-htcondor.lock

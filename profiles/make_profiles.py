@@ -32,6 +32,8 @@ def slurm_gpu(entry: Entry) -> Iterator[str]:
     """The GPU of a GPU rule, and the signal before its time is up."""
     if entry.get("gpu"):
         yield "gres: ?text(GPU_GRES)"
+        yield "?if GPU_CONSTRAINT:"
+        yield "  constraint: ?text(GPU_CONSTRAINT)"
     if seconds := entry.get("signal"):
         yield f'slurm_extra: ?text(f"--signal=TERM@{seconds} {{EXTRA}}".strip())'
 

@@ -1,0 +1,155 @@
+"""Dry-runs with the profiles for clusters, by Snakemake's own command."""
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.unit.test_profile_table import SITES, with_site
+
+from .conftest import ROOT, Folder
+
+TABLE = yaml.safe_load((ROOT / "profiles/resources.yaml").read_text())
+
+
+@pytest.fixture
+def cluster_folder(folder: Folder) -> Folder:
+    """The folder of the tiny configuration, with what a checkout has."""
+    for name in ("Snakefile", "workflow", "profiles", "slurm"):
+        (folder.path / name).symlink_to(ROOT / name)
+    return folder
+
+
+def dry_run(folder: Folder, profile: str | Path, **environment: str) -> dict[str, dict[str, str]]:
+    """What each rule asks for, of a dry-run in `folder` as it is typed there."""
+    run = subprocess.run(
+        [Path(sys.executable).with_name("snakemake"), "--profile", profile, "-n",
+         "--configfile", "tiny.yaml"],
+        cwd=folder.path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PATH": os.defpath} | environment,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    jobs = re.findall(r"^rule (\w+):\n(?:    .*\n)*?    resources: (.*)$", run.stdout, re.MULTILINE)
+    return {
+        rule: dict(word.split("=", 1) for word in text.split(", ") if "=" in word)
+        for rule, text in jobs
+        if rule != "default"  # nothing but its inputs
+    }
+
+
+def test_every_rule_that_runs_on_a_cluster_is_in_the_table(folder):
+    from snakemake.api import SnakemakeApi
+    from snakemake.settings.enums import Quietness
+    from snakemake.settings.types import (
+        ConfigSettings,
+        DAGSettings,
+        OutputSettings,
+        ResourceSettings,
+    )
+
+    before = Path.cwd()
+    os.chdir(folder.path)
+    try:
+        with (
+            contextlib.redirect_stderr(io.StringIO()),
+            SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api,
+        ):
+            workflow = api.workflow(
+                resource_settings=ResourceSettings(cores=1),
+                config_settings=ConfigSettings(configfiles=[Path("tiny.yaml")]),
+                snakefile=ROOT / "Snakefile",
+                workdir=folder.path,
+            )
+            workflow.dag(DAGSettings(targets={"events"})).execute_workflow(executor="dryrun")
+            loaded = workflow._workflow
+            # a rule without a command, such as the default one, runs nowhere
+            rules = {rule.name for rule in loaded.rules if not rule.norun} - loaded._localrules
+    finally:
+        os.chdir(before)
+    assert set(TABLE) == rules
+
+
+def test_slurm_as_it_is_typed_in_a_checkout(cluster_folder):
+    asked = dry_run(cluster_folder, "slurm")
+    site = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())["__variables__"]
+    assert set(asked) == set(TABLE) - {"run_crate"}
+    for rule, found in asked.items():
+        entry = TABLE[rule]
+        assert found["mem_mb"] == str(entry["mem_mb"])
+        kind = "GPU" if entry.get("gpu") else "CPU"
+        assert found.get("slurm_partition", "") == site[f"{kind}_PARTITION"]
+        assert found.get("gres") == (site["GPU_GRES"] if entry.get("gpu") else None)
+    assert "--signal=TERM@120" in asked["train"]["slurm_extra"]
+    # the checkout's own name for it is in git
+    assert (ROOT / "slurm").is_symlink()
+    assert (ROOT / "slurm").readlink() == Path("profiles/slurm")
+
+
+@pytest.mark.slow
+def test_slurm_that_chooses_partitions_plans_the_jobs(cluster_folder):
+    asked = dry_run(cluster_folder, "profiles/slurm-partitions")
+    assert asked["train"]["gres"] == "gpu:1"
+    assert not [rule for rule, found in asked.items() if "slurm_partition" in found]
+
+
+@pytest.mark.slow
+def test_lsf_plans_the_jobs(cluster_folder):
+    asked = dry_run(cluster_folder, "profiles/lsf")
+    assert (asked["voxelize"]["lsf_queue"], asked["train"]["lsf_queue"]) == ("s", "h")
+    assert asked["voxelize"]["mem_mb"] == str(TABLE["voxelize"]["mem_mb"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", [block for _, block in SITES], ids=[site for site, _ in SITES])
+def test_blocks_of_real_sites_plan_the_jobs(block, cluster_folder):
+    site = cluster_folder.path / "site"
+    site.mkdir()
+    text = (ROOT / "profiles/slurm/config.yaml").read_text()
+    (site / "config.yaml").write_text(with_site(text, block))
+    names = yaml.safe_load(block)["__variables__"]
+    asked = dry_run(cluster_folder, "site")
+    assert asked["train"]["slurm_partition"] == names["GPU_PARTITION"]
+    assert asked["train"]["gres"] == names["GPU_GRES"]
+    assert asked["voxelize"].get("slurm_partition", "") == names["CPU_PARTITION"]
+    assert names["EXTRA"] in asked["train"]["slurm_extra"]
+
+
+@pytest.mark.slow
+def test_htcondor_from_its_lock_plans_the_jobs(cluster_folder, tmp_path):
+    own = [Path(sys.prefix).parent / ".uv/bin/uv", ROOT / ".uv/bin/uv"]
+    uv = shutil.which("uv") or next(path for path in own if path.exists())
+    plugin = tmp_path / "plugin"
+    done = subprocess.run(
+        [uv, "pip", "install", "--quiet", "--require-hashes", "--python", sys.executable,
+         "--target", plugin, "--requirements", ROOT / "envs/requirements-htcondor.lock"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(plugin)]))
+    asked = dry_run(cluster_folder, "profiles/htcondor", PYTHONPATH=path)
+    assert asked["train"]["request_gpus"] == "1"
+    assert asked["train"]["htcondor_request_mem_mb"] == str(TABLE["train"]["mem_mb"])
+    assert asked["train"]["allowed_execute_duration"] == str(60 * TABLE["train"]["runtime"])
+    assert "request_gpus" not in asked["voxelize"]
+
+
+def test_htcondor_stays_out_of_the_environment_of_all():
+    for name in ("requirements.lock", "requirements-gpu.lock"):
+        assert "htcondor" not in (ROOT / "envs" / name).read_text()
+    locked = (ROOT / "envs/requirements.lock").read_text()
+    # installed on top, it must not change what is there
+    for line in (ROOT / "envs/requirements-htcondor.lock").read_text().splitlines():
+        if "==" in line and "htcondor" not in line:
+            assert line in locked.splitlines()
