@@ -24,7 +24,8 @@ rule train:
         state=TRAINING_STATE,
         lineage=lineage("train"),
     shell:
-        "wilsonvox train {params.shards:q} {params.words:q} --seed {params.seed}"
+        # a shell would die of the SIGTERM that lets the training save its state, and the job with it
+        "exec wilsonvox train {params.shards:q} {params.words:q} --seed {params.seed}"
         " --threads {threads} --state {params.state:q} --history {output.history:q}"
         " --out {output.model:q} > {log:q} 2>&1"
 

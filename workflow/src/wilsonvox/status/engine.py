@@ -171,7 +171,7 @@ def _describe(job: Any, dag: Any, would_run: bool) -> PlannedJob:
         wildcards="/".join(map(str, job.wildcards_dict.values())),
         inputs=tuple(map(str, job.input)),
         outputs=tuple(map(str, job.output)),
-        command=tuple(shlex.split((job.shellcmd or "").partition(" > ")[0])),
+        command=tuple(shlex.split((job.shellcmd or "").partition(" > ")[0].removeprefix("exec "))),
         before=tuple(sorted(_name(each) for each in dag.dependencies[job])),
         would_run=would_run,
         reasons=tuple(names),
