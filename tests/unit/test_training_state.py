@@ -1,6 +1,7 @@
 """A training that was killed goes on from its state and gives the same numbers, to the last bit."""
 
 import dataclasses
+import json
 import resource
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from wilsonvox.cli.options import option_words
 from wilsonvox.errors import UserError
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.provenance import content_digest
+from wilsonvox.provenance.formats import digest_arrays
 from wilsonvox.shards import Normalisation
 from wilsonvox.training import train
 from wilsonvox.training_state import (
@@ -222,6 +224,7 @@ def test_key_knows_the_code_and_not_the_names_of_files(monkeypatch):
 STATE = TrainingState(
     Progress(
         next_epoch=3,
+        batches_done=2,
         stop_training=False,
         rows=({"epoch": 1, "loss": 0.1 + 0.2, "val_loss": 1e-17, "learning_rate": 0.01},),
         stopping=Stopping(wait=1, best=1 / 3, best_epoch=0, stopped_epoch=0),
@@ -230,6 +233,7 @@ STATE = TrainingState(
     variables=tuple(np.full(3, i, np.float32) for i in range(12)),
     optimizer=(np.array(7, np.int64), np.array(0.1, np.float32)),
     best_weights=(),
+    metrics=(np.array([0.1, 0.3], np.float32), np.array([4, 4], np.float32)),
 )
 
 
@@ -244,9 +248,25 @@ def test_a_state_comes_back_as_it_was(file):
     found = file.load()
     assert found.progress == STATE.progress
     assert isinstance(found.progress.rows[0]["epoch"], int)
-    for group in ("variables", "optimizer", "best_weights"):
+    for group in ("variables", "optimizer", "best_weights", "metrics"):
         one, two = getattr(found, group), getattr(STATE, group)
         assert [(a.dtype, a.tolist()) for a in one] == [(a.dtype, a.tolist()) for a in two]
+
+
+def test_a_state_of_before_there_were_several_devices_is_refused(file, caplog):
+    file.save(STATE)
+    with np.load(file.path, allow_pickle=False) as content:
+        arrays = {name: content[name] for name in content.files if "metrics" not in name}
+    progress = json.loads(str(arrays["progress"]))
+    del progress["batches_done"]
+    arrays["progress"] = np.array(json.dumps(progress))
+    arrays["digest"] = np.array(digest_arrays((n, a) for n, a in arrays.items() if n != "digest"))
+    np.savez(file.path, **arrays)
+    now = StateFile(file.path, {**file.key, "number of devices": "1"})
+    assert now.load() is None
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{file.path}: state of another training (other number of devices); this one begins anew"
+    ]
 
 
 def _pickled(path):
