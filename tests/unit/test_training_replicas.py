@@ -31,9 +31,9 @@ def _run(folder, max_epochs, *places):
 
 @pytest.mark.slow
 def test_two_devices_are_one_and_go_on_to_the_last_bit(tmp_path):
-    found = _run(tmp_path, 6, "1:1", "3:2", "3:3", "4:4")
+    found = _run(tmp_path, 6, "1:3", "3:2")
     # images that each device has seen when the training was stopped: half of each batch of four
-    assert found["counts"] == [[2, 2], [4, 4], [6, 6], [8, 8]]
+    assert found["counts"] == [[6, 6], [4, 4]]
     assert found["places left"] == []
     assert found["resumed equal"]
     # float32 has 1.2e-7; after 24 steps the largest relative difference was 3e-6, with batch
