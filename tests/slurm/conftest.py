@@ -98,37 +98,38 @@ class Run:
         text = yaml.safe_dump(values, sort_keys=False)
         (self.path / "small.yaml").write_text(text)
 
-    def change_profile(self, change: Callable[[dict[str, Any]], object]) -> None:
-        """Take a copy of the profile to which `change` was applied."""
-        with (ROOT / "profiles/slurm/config.yaml").open() as file:
-            values = yte.process_yaml(file, require_use_yte=True)
+    def change_profile(self, change: Callable[[dict[str, Any]], object], **site: str | int) -> None:
+        """Take a copy of the profile, with other names of the `site`, to which `change` was applied."""
+        text = (ROOT / "profiles/slurm/config.yaml").read_text()
+        for name, value in site.items():
+            text, count = re.subn(rf"(?m)^  {name}: \S+", f"  {name}: {value}", text)
+            assert count == 1, name
+        values = yte.process_yaml(text, require_use_yte=True)
         change(values)
         self.profile = self.path / "profile"
         self.profile.mkdir(exist_ok=True)
         (self.profile / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
 
-    def command(self, *arguments: str | Path) -> list[str]:
+    def command(self, *arguments: str | Path, snakefile: Path = ROOT / "Snakefile") -> list[str]:
         """Snakemake's command line for this run."""
         words = [Path(sys.executable).with_name("snakemake"), *arguments]
-        words += ["--snakefile", ROOT / "Snakefile", "--profile", self.profile]
+        words += ["--snakefile", snakefile, "--profile", self.profile]
         # for quick tests: a cluster is asked less often, and its disks take longer
         words += ["--wilsonvox-slurm-init-seconds-before-status-checks", SECONDS_BETWEEN_CHECKS]
         words += ["--wilsonvox-slurm-keep-successful-logs", "--latency-wait", 10, "--jobs", 4]
         return [str(word) for word in [*words, "--configfile", "small.yaml"]]
 
-    def start(
-        self, *arguments: str | Path, environment: Mapping[str, str] | None = None
-    ) -> Running:
+    def start(self, *arguments: str | Path, **options: Any) -> Running:
         """Start Snakemake."""
         printed = self.path / f"printed.{len(self.started)}.txt"
         with printed.open("wb") as out:
             process = subprocess.Popen(
-                self.command(*arguments),
+                self.command(*arguments, **options),
                 cwd=self.path,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"PATH": os.defpath} | dict(environment or {}),
+                env=os.environ | {"PATH": os.defpath},
                 start_new_session=True,
                 # a shell gives background processes a SIGINT that is ignored
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509

@@ -24,7 +24,7 @@ def test_a_node_dies(run: Run, cluster: Cluster):
     finally:
         cluster.call("start", node)
     first, second = run.jobs("generate_events")
-    run.show("a dead node", first.line(), second.line(), *lines_with(running.output, "SLURM job"))
+    run.show("a dead node", first.line(), second.line(), *lines_with(running.output, "SLURM job "))
     assert first["JobState"] == "NODE_FAIL"
     assert first["NodeList"] == node
     assert second["JobState"] == "COMPLETED"

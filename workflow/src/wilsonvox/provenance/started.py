@@ -20,6 +20,9 @@ from wilsonvox.provenance.environment import checkout, lock_digest
 VARIABLE = "WILSONVOX_STARTED_WITH"
 """Environment variable that tells jobs what their workflow was started with."""
 
+CHANGED = "changed under the running workflow"
+"""Words of the line with which a job stops."""
+
 
 def workflow_files(root: Path) -> list[Path]:
     """Snakefiles of the checkout `root`, sorted."""
@@ -109,9 +112,9 @@ class StartedWith:
             else ("configuration", started.configuration, self.configuration)
         )
         return (
-            f"the {what} changed under the running workflow, which was started with {before[:8]} "
-            f"and now is {now[:8]}: put it back, or stop the workflow and start it again "
-            "(long runs belong in a checkout that nobody edits)"
+            f"the {what} {CHANGED}, which was started with {before[:8]} and now is {now[:8]}: "
+            "put it back, or stop the workflow and start it again (long runs belong in a checkout "
+            "that nobody edits)"
         )
 
 

@@ -19,7 +19,7 @@ import subprocess
 import threading
 import time
 from asyncio import to_thread
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from snakemake_executor_plugin_slurm.utils import get_job_wildcards, set_gres_st
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-from wilsonvox.provenance.started import StartedWith, Watch
+from wilsonvox.provenance.started import CHANGED, StartedWith, Watch
 from wilsonvox.slurm.names import JobNames
 from wilsonvox.slurm.queue import (
     NOT_NOW,
@@ -195,9 +195,9 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
         while not self._stopping.is_set():
             if self._watch.changed():
                 self._stop(
-                    "the code of the checkout changed under the running workflow: nothing more "
-                    "is submitted; put it back, or let the running jobs end, and start again "
-                    "(long runs belong in a checkout that nobody edits)"
+                    f"the code of the checkout {CHANGED}: nothing more is submitted; put it "
+                    "back, or let the running jobs end, and start again (long runs belong in a "
+                    "checkout that nobody edits)"
                 )
                 return
             self._submission.failure = None
@@ -232,6 +232,16 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
         if not self._stopping.is_set():
             self._stopping.set()
             self.workflow.scheduler.executor_error_callback(WorkflowError(f"wilsonvox: {reason}"))
+
+    def get_account_arg(self, job: Any) -> Iterator[str]:
+        """The account of a job; where none is given, Slurm takes the user's own.
+
+        (The plugin would guess it with sacct, which not every site has.)
+        """
+        if job.resources.get("slurm_account"):
+            yield from super().get_account_arg(job)
+        else:
+            yield ""
 
     # ------------------------------------------------------------ the controller
     def _own_jobs(self) -> list[QueuedJob]:
@@ -328,7 +338,11 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
     def _report_failure(self, info: SubmittedJobInfo, state: str) -> None:
         log = (info.aux or {}).get("slurm_logfile")
         shown = describe_job(info.external_jobid)
-        text = failure_text(info.external_jobid, state, shown, _written(log))
+        written = "\n".join(_written(each) for each in (log, *map(Path, info.job.log)))
+        changed = [line for line in written.splitlines() if CHANGED in line]
+        if changed:  # it would be the same for every other job
+            self._stop(changed[-1].partition("wilsonvox: ")[2])
+        text = failure_text(info.external_jobid, state, shown, written)
         logs = [str(log)] if log is not None else []
         self.report_job_error(info, msg=f"{text}. ", aux_logs=logs)
 

@@ -120,6 +120,10 @@ OUT_OF_MEMORY = re.compile(
 """Words of Slurm in the log of a job that was ended for its memory, whatever its state says."""
 
 
+_SAID = re.compile(r"wilsonvox: |^stopped by SIG")
+"""Lines in which a command tells why it ended."""
+
+
 def failure_text(job_id: str, state: str, shown: Mapping[str, str], log: str = "") -> str:
     """Why a job failed, for people.
 
@@ -127,7 +131,7 @@ def failure_text(job_id: str, state: str, shown: Mapping[str, str], log: str = "
         job_id: its number.
         state: its state, in Slurm's words.
         shown: what scontrol shows of it, see `describe_job`.
-        log: what Slurm and Snakemake wrote of it.
+        log: what Slurm, Snakemake and the command wrote.
 
     >>> shown = {"NodeList": "node7", "RunTime": "01:00:03", "TimeLimit": "01:00:00"}
     >>> failure_text("12", "TIMEOUT", shown)
@@ -147,6 +151,6 @@ def failure_text(job_id: str, state: str, shown: Mapping[str, str], log: str = "
         "PREEMPTED": "another job took its place",
     }
     reason = f"it ran out of memory: {given}" if OUT_OF_MEMORY.search(log) else reasons.get(state)
-    lines = [line.strip() for line in log.splitlines() if "wilsonvox:" in line]
+    lines = [line.strip() for line in log.splitlines() if _SAID.search(line)]
     said = f"; it said: {lines[-1]}" if lines else ""
     return f"{text}{f': {reason}' if reason else ''}{said}"
