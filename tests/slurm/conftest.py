@@ -99,7 +99,7 @@ class Run:
         (self.path / "small.yaml").write_text(text)
 
     def change_profile(self, change: Callable[[dict[str, Any]], object], **site: str | int) -> None:
-        """Take a copy of the profile, with other names of the `site`, to which `change` was applied."""
+        """Take a copy of the profile with other names of the `site`, after `change`."""
         text = (ROOT / "profiles/slurm/config.yaml").read_text()
         for name, value in site.items():
             text, count = re.subn(rf"(?m)^  {name}: \S+", f"  {name}: {value}", text)

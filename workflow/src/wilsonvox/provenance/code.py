@@ -310,4 +310,5 @@ def stage_packages(stage: str, architectures: Iterable[str] = ()) -> dict[str, s
 
 def all_imports(architectures: Iterable[str] = ()) -> set[str]:
     """Top-level modules outside the package that any stage imports."""
-    return {name for stage in STAGES for name in installed_tree().stage_imports(stage, architectures)}
+    tree = installed_tree()
+    return {name for stage in STAGES for name in tree.stage_imports(stage, architectures)}
