@@ -14,7 +14,7 @@ BIN := .venv/bin
 SNAKEMAKE = $(BIN)/snakemake --profile profiles/local --cores $(CORES) --configfile $(CONFIG)
 REPORT = results/$(RUN)/report.html
 
-.PHONY: help setup setup-htcondor profiles demo run report test test-slow test-browser bench lint format lock clean
+.PHONY: help setup setup-htcondor profiles demo run report test test-slow test-browser test-faults test-slurm bench lint format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -49,7 +49,7 @@ report: run  ## write results/RUN/report.html
 	fi
 
 test: setup  ## run the tests, but for the slow ones
-	$(BIN)/python -m pytest -m "not slow and not browser and not faults" --cov
+	$(BIN)/python -m pytest -m "not slow and not browser and not faults and not slurm" --cov
 
 test-slow: setup  ## run the tests that need long statistics or real training
 	$(BIN)/python -m pytest -m slow
@@ -59,6 +59,9 @@ test-browser: setup  ## open a report in a real browser (Debian: chromium)
 
 test-faults: setup  ## run the tests that kill jobs, fill disks and damage files
 	$(BIN)/python -m pytest -m faults tests/faults
+
+test-slurm: setup  ## run the workflow on a real Slurm on this machine (Debian, root)
+	$(BIN)/python -m pytest -m slurm tests/slurm
 
 bench: setup  ## rates of generating, writing, reading and voxelizing, beside a peer
 	@$(BIN)/python tests/bench/bench_stages.py
