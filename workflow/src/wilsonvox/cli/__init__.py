@@ -28,6 +28,7 @@ COMMANDS = {
     "show": "print the result table of a run",
     "configuration": "check a configuration and write it as YAML",
     "crate": "pack a finished run into an RO-Crate",
+    "plan": "tell what a run would cost before anything runs",
     "status": "tell what a run would do again, and why",
     "audit": "prove where files came from, or say why two differ",
     "schema": "write the JSON schemas of the configuration",

@@ -1,0 +1,367 @@
+"""What a configuration is said to cost, against what the demonstration did cost."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from pydantic import ValidationError
+
+from wilsonvox.cli import run
+from wilsonvox.cli.plan import command
+from wilsonvox.config import load_configuration, measured_samples, parse_configuration
+from wilsonvox.errors import UserError
+from wilsonvox.planning import Plan, plan, planned
+from wilsonvox.planning.costs import Estimate, total
+from wilsonvox.planning.jobs import occupied_voxels, trainings
+from wilsonvox.planning.rates import RATES_FILE, Rate, Rates, load_rates
+from wilsonvox.planning.report import duration, lines, size, sure
+from wilsonvox.shards import ImageSpecification
+
+DEMO = Path("config/demo.yaml")
+PAPER = Path("config/paper.yaml")
+COST = json.loads(Path("tests/data/demo_cost.json").read_text())
+FACTOR = 2
+
+
+def plan_of(path: Path, **changes: object) -> Plan:
+    configuration = load_configuration(path).model_copy(update=changes)
+    return plan(configuration, measured_samples(configuration))
+
+
+@pytest.fixture(scope="module")
+def demo() -> Plan:
+    return plan_of(DEMO)
+
+
+@pytest.fixture(scope="module")
+def paper() -> Plan:
+    return plan_of(PAPER)
+
+
+def agrees(expected: float, found: float) -> bool:
+    return found / FACTOR <= expected <= found * FACTOR
+
+
+# ---------------------------------------------------------------- the demonstration's actual cost
+
+
+def test_jobs_of_the_demonstration(demo):
+    assert {rule.rule: rule.jobs for rule in demo.rules} == {
+        name: rule["jobs"] for name, rule in COST["rules"].items()
+    }
+
+
+def test_files_of_the_demonstration(demo):
+    names = ("outputs", "logs", "benchmarks", "notes")
+    stages = {stage.stage: stage for stage in demo.stages if stage.stage != "the run"}
+    assert {name: {n: getattr(stage, n) for n in names} for name, stage in stages.items()} == {
+        name: {n: stage[n] for n in names} for name, stage in COST["stages"].items()
+    }
+
+
+@pytest.mark.parametrize("stage", COST["stages"])
+def test_processor_time_of_each_stage_of_the_demonstration(demo, stage):
+    rules = [rule for rule in demo.rules if rule.stage == stage]
+    expected = sum(rule.core_seconds.value for rule in rules)
+    found = sum(COST["rules"][rule.rule]["cpu_seconds"] for rule in rules)
+    # Snakemake looks every half second, so that it may miss the last half second of each job
+    missed = 0.5 * sum(rule.jobs for rule in rules)
+    assert found / FACTOR <= expected <= (found + missed) * FACTOR
+
+
+@pytest.mark.parametrize("rule", ["generate_events", "voxelize", "train", "evaluate", "summarize"])
+def test_processor_time_of_the_large_rules_of_the_demonstration(demo, rule):
+    cost = next(each for each in demo.rules if each.rule == rule)
+    assert agrees(cost.core_seconds.value, COST["rules"][rule]["cpu_seconds"])
+
+
+def test_processor_time_of_the_whole_demonstration(demo):
+    expected = demo.core_seconds.value + demo.snakemake.core_seconds.value
+    assert agrees(expected, COST["whole_seconds"])
+    assert agrees(
+        demo.core_seconds.value, sum(rule["cpu_seconds"] for rule in COST["rules"].values())
+    )
+
+
+@pytest.mark.parametrize("rule", COST["rules"])
+def test_memory_of_each_rule_of_the_demonstration(demo, rule):
+    cost = next(each for each in demo.rules if each.rule == rule)
+    assert agrees(cost.memory_bytes.value, COST["rules"][rule]["memory_bytes"])
+
+
+def test_the_largest_job_of_the_demonstration(demo):
+    largest = max(COST["rules"], key=lambda rule: COST["rules"][rule]["memory_bytes"])
+    assert demo.largest_memory.rule == largest
+
+
+@pytest.mark.parametrize("stage", COST["stages"])
+def test_storage_of_each_stage_of_the_demonstration(demo, stage):
+    expected = sum(rule.output_bytes.value for rule in demo.rules if rule.stage == stage)
+    assert agrees(expected, COST["stages"][stage]["output_bytes"])
+
+
+def test_storage_of_the_whole_demonstration(demo):
+    found = sum(stage["output_bytes"] for stage in COST["stages"].values())
+    assert agrees(demo.kept_bytes.value, found)
+
+
+def test_figures_that_are_said_to_be_surer_than_a_factor_of_two_are(demo):
+    """The demonstration lies within what the plan itself says, sums of short jobs apart."""
+    for rule in demo.rules:
+        found = COST["rules"][rule.rule]
+        missed = 0.5 * rule.jobs
+        estimate = rule.core_seconds
+        assert estimate.low <= found["cpu_seconds"] + missed, rule.rule
+        assert estimate.high >= found["cpu_seconds"], rule.rule
+        memory = rule.memory_bytes
+        assert memory.low <= found["memory_bytes"] <= memory.high, rule.rule
+
+
+# ---------------------------------------------------------------- what it follows from
+
+
+def test_rates_do_not_come_from_the_demonstration():
+    bench = Path("tests/bench/bench_rates.py").read_text()
+    assert "demo.yaml" not in bench
+    assert "demo_cost" not in bench
+
+
+def test_events_of_a_plan_are_those_of_its_campaigns(demo):
+    configuration = load_configuration(DEMO)
+    events = sum(
+        configuration.campaign_events(point, split, campaign)
+        for split in ("train", "validation", "test", "interpolation")
+        for point in configuration.labels(split)
+        for campaign in configuration.campaigns(point, split)
+    )
+    assert demo.generator.events == events
+    # 37,000 to 52,000 events a second
+    assert demo.generator.evtgen_most_core_seconds == pytest.approx(events / 37_000)
+    assert demo.generator.evtgen_least_core_seconds == pytest.approx(events / 52_000)
+    assert demo.generator.core_seconds.high < demo.generator.evtgen_least_core_seconds
+
+
+def test_occupied_voxels_are_at_most_those_of_evenly_spread_events():
+    image = ImageSpecification(bins=50, events_per_image=24_000)
+    assert occupied_voxels(image) == pytest.approx(
+        125_000 * (1 - (1 - 1 / 125_000) ** 24_000), rel=1e-5
+    )
+    found = COST["stages"]["voxels"]["output_bytes"] / (3380 + 240 + 2) / 10
+    assert 0.95 < found / occupied_voxels(image) < 1
+
+
+def test_a_training_is_said_for_its_most_epochs(paper, demo):
+    (training,) = paper.trainings
+    assert (training.images, training.validation_images) == (61_560, 16_200)
+    assert (training.least_epochs, training.epochs) == (21, 1000)
+    assert next(rule for rule in paper.rules if rule.rule == "train").upper_limit
+    # early stopping waits for as many epochs as there are
+    (training,) = demo.trainings
+    assert training.least_epochs == training.epochs == 12
+    assert not any(rule.upper_limit for rule in demo.rules)
+
+
+def test_twice_the_epochs_take_twice_the_time_of_the_network():
+    configuration = load_configuration(PAPER)
+    estimator = configuration.estimators["resnet34"]
+    half = estimator.training.model_copy(update={"max_epochs": 500})
+    estimators = {"resnet34": estimator.model_copy(update={"training": half})}
+    halved = configuration.model_copy(update={"estimators": estimators})
+    samples = measured_samples(configuration)
+    (whole,), (part,) = (plan(each, samples).trainings for each in (configuration, halved))
+    assert part.gpu_seconds.value == pytest.approx(whole.gpu_seconds.value / 2)
+    assert part.core_seconds.value == pytest.approx(whole.core_seconds.value / 2, rel=1e-3)
+
+
+def test_gpu_hours_hold_for_the_published_rates_of_two_gpus(paper):
+    (training,) = paper.trainings
+    passes = 3 * (61_560 // 128 * 128) + 16_200
+    products = 1000 * passes * training.multiply_accumulates
+    # ResNet-50 trained by NVIDIA: images a second of a V100 (float32) and of an A100 (TF32)
+    for images_per_second in (412, 909):
+        seconds = products / (images_per_second * 3 * 4.09e9)
+        assert training.gpu_seconds.low < seconds < training.gpu_seconds.high
+
+
+def test_snakemake_starts_twice_in_each_job_of_a_cluster(demo):
+    rates = load_rates().snakemake
+    start = rates.run_seconds + rates.job_seconds
+    assert demo.snakemake.cluster_core_seconds.value == pytest.approx(2 * 118 * start)
+    assert demo.snakemake.core_seconds.value == pytest.approx(
+        rates.run_seconds + 118 * rates.job_seconds
+    )
+
+
+def test_passes_of_an_epoch():
+    configuration = load_configuration(DEMO)
+    (training,) = trainings(configuration, {})
+    # 73 whole batches of 32 out of 2,340 images, forward and two backward; 260 images to validate
+    assert training.passes == 3 * 73 * 32 + 260
+
+
+def test_outputs_learned_are_the_coefficients_that_vary():
+    values = load_configuration(DEMO).model_dump(mode="json", exclude_unset=True)
+    one = plan(parse_configuration(values), {})
+    values["points"][0]["shifts"] |= {"c10": [0.0, 0.5], "c7": 0.0}
+    values["points"][0]["shifts"]["c9"] = [-2.0, 0.0]
+    values["points"][1]["shifts"] |= {"c10": 0.25, "c7": 0.0}
+    values["figures"] = {"shown_points": [0.0, -2.0]}
+    with pytest.raises(UserError, match="shown_points"):
+        parse_configuration(values)
+    values["points"].append({"shifts": {"c9": [0.0, -2.0]}, "n_images": {"test": 2}})
+    two = plan(parse_configuration(values), {})
+    dense = 32 + 1  # one more output of the last layer
+    assert two.trainings[0].parameters == one.trainings[0].parameters + dense
+
+
+def test_deleted_event_files_are_no_storage_at_the_end(demo):
+    without = plan_of(DEMO, keep_event_files=False)
+    events, kept = (
+        next(stage for stage in each.stages if stage.stage == "events") for each in (without, demo)
+    )
+    assert events.outputs == 0
+    assert events.deleted_bytes.value > 1e9
+    assert kept.outputs == 43
+    assert not kept.deleted_bytes.value
+    # "events", its four splits, the points of each
+    assert demo.folders - without.folders == 1 + 4 + 43
+    assert demo.kept_bytes.value - without.kept_bytes.value == pytest.approx(
+        events.deleted_bytes.value
+    )
+
+
+def test_amounts_have_rates():
+    configuration = load_configuration(DEMO)
+    rates = load_rates()
+    for job in planned(configuration, measured_samples(configuration)):
+        rule = rates.rules[job.rule]
+        assert rule.seconds.of(job.amounts) > 0
+        assert rule.memory_bytes.of(job.amounts) > 10e6
+        assert rule.output_bytes.of(job.amounts) > 0
+
+
+# ---------------------------------------------------------------- how sure
+
+
+def test_a_sum_is_as_sure_as_what_is_in_it():
+    parts = [Estimate(value=10, factor=2), Estimate(value=90, factor=1)]
+    assert total(parts).value == 100
+    assert total(parts).factor == pytest.approx(1.1)
+    assert total([]) == Estimate(value=0, factor=1)
+
+
+def test_a_figure_cannot_be_surer_than_exact():
+    with pytest.raises(ValidationError):
+        Estimate(value=1, factor=0.5)
+
+
+# ---------------------------------------------------------------- rates
+
+
+def test_a_rate_is_linear_in_the_amounts():
+    rate = Rate(per={"job": 2.0, "events": 0.5}, factor=1.1)
+    assert rate.of({"job": 1, "events": 10, "images": 3}) == 7
+
+
+def test_rates_that_cannot_be_read_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.json: cannot be read"):
+        load_rates(tmp_path / "absent.json")
+    path = tmp_path / "rates.json"
+    path.write_text("{")
+    with pytest.raises(UserError, match=r"rates\.json: not JSON"):
+        load_rates(path)
+    values = json.loads(RATES_FILE.read_text())
+    values["rules"]["train"]["seconds"]["factor"] = "large"
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError, match=r"rates\.json: rules\.train\.seconds\.factor: "):
+        load_rates(path)
+
+
+def test_rates_double_what_they_are_multiplied_with(demo):
+    values = json.loads(RATES_FILE.read_text())
+    rate = values["rules"]["generate_events"]["seconds"]["per"]
+    values["rules"]["generate_events"]["seconds"]["per"] = {k: 2 * v for k, v in rate.items()}
+    configuration = load_configuration(DEMO)
+    other = plan(configuration, measured_samples(configuration), Rates.model_validate(values))
+    assert other.generator.core_seconds.value == pytest.approx(
+        2 * demo.generator.core_seconds.value
+    )
+
+
+# ---------------------------------------------------------------- what is printed
+
+
+@pytest.mark.parametrize("path", [DEMO, PAPER])
+def test_tables_fit_a_terminal(path):
+    text = list(lines(plan_of(path)))
+    assert max(map(len, text)) <= 100
+    assert not any(line != line.rstrip() for line in text)
+
+
+def test_paper_says_what_is_not_measured_and_what_is_a_limit(paper):
+    text = "\n".join(lines(paper))
+    assert re.search(r"resnet34 +61,560 +4,559 M +≤ 1,000", text)
+    assert "GPU-hours, not measured" in text
+    assert "early stopping ends it after 21 to 1,000 epochs" in text
+    assert "EvtGen itself would take" in text
+    assert paper.measured_on.processor in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.44, "0.4 s"), (119, "119 s"), (120, "2.0 min"), (7199, "120 min"), (7200, "2.0 h")],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_sizes_and_certainties():
+    assert [size(n) for n in (500, 1.5e6, 69e9, 2e12)] == ["0.5 kB", "1.5 MB", "69 GB", "2.0 TB"]
+    assert [sure(f) for f in (1.05, 1.5, 1.999, 3.2)] == [
+        "± 5 %",
+        "± 50 %",
+        "factor 2",
+        "factor 3.2",
+    ]
+
+
+# ---------------------------------------------------------------- the command
+
+
+def test_the_command_prints_tables_and_writes_json(tmp_path, demo):
+    path = tmp_path / "plan.json"
+    result = CliRunner().invoke(command, ["--config", str(DEMO), "--json", str(path)])
+    assert result.exit_code == 0
+    assert result.output.splitlines() == list(lines(demo))
+    written = json.loads(path.read_text())
+    assert written["jobs"] == demo.jobs == 118
+    assert written["files"] == demo.files
+    assert written["gpu_seconds"]["factor"] == pytest.approx(3)
+    assert {rule["rule"] for rule in written["rules"]} == set(COST["rules"])
+
+
+def test_json_alone_on_standard_output():
+    result = CliRunner().invoke(command, ["--configfile", str(DEMO), "--json", "-"])
+    assert result.exit_code == 0
+    assert json.loads(result.output)["run"] == "demo"
+
+
+def test_a_misspelt_key_is_one_line(tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    path.write_text(DEMO.read_text().replace("seed:", "sede:"))
+    assert run(["plan", "--config", str(path), "--json", str(tmp_path / "plan.json")]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.strip().endswith(
+        f"{path}: sede: unknown key; did you mean 'seed'? (1 more)"
+    )
+    assert captured.err.count("\n") == 1
+    assert not captured.out
+    assert not (tmp_path / "plan.json").exists()
+
+
+def test_no_configuration_is_one_line(tmp_path, capsys):
+    assert run(["plan", "--config", str(tmp_path / "absent.yaml")]) == 1
+    assert "absent.yaml: cannot be read" in capsys.readouterr().err
+    assert run(["plan"]) == 1

@@ -1,0 +1,51 @@
+"""Sizes of networks by arithmetic, against the same networks built by Keras."""
+
+import math
+
+import pytest
+
+from wilsonvox.config import load_configuration
+from wilsonvox.errors import UserError
+from wilsonvox.estimators.settings import NetworkSettings
+from wilsonvox.planning.networks import network_size
+
+DEMO = load_configuration("config/demo.yaml").estimators["resnet-small"].network
+SETTINGS = {
+    "demo": (50, 1, DEMO),
+    "pooling": (13, 2, NetworkSettings(stem_filters=3, filters=(4, 6), blocks=(2, 1))),
+    "no pooling": (
+        9,
+        3,
+        NetworkSettings(
+            stem_filters=4, stem_kernel=3, stem_stride=1, pool_size=1, filters=(4,), blocks=(3,),
+            dense_units=7,
+        ),
+    ),
+}  # fmt: skip
+
+
+def _multiply_accumulates(model):
+    """Those of all layers that hold weights in a kernel, by the shapes that Keras gives them."""
+    found = 0
+    for layer in model.layers:
+        if hasattr(layer, "kernel"):
+            places = math.prod(layer.output.shape[1:-1])
+            found += math.prod(layer.kernel.shape) * places
+    return found
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_size_is_that_of_the_network_that_keras_builds(name):
+    from wilsonvox.estimators.resnet import build
+
+    bins, n_outputs, settings = SETTINGS[name]
+    model = build((bins, bins, bins, 1), n_outputs, settings)
+    size = network_size("resnet", bins, n_outputs, settings)
+    assert size.parameters == model.count_params()
+    assert size.multiply_accumulates == _multiply_accumulates(model)
+    assert size.elements == sum(math.prod(layer.output.shape[1:]) for layer in model.layers)
+
+
+def test_an_unknown_architecture_is_named():
+    with pytest.raises(UserError, match="'other': its size is not known; known are resnet"):
+        network_size("other", 50, 1, NetworkSettings())
