@@ -33,6 +33,7 @@ class Job(SimpleNamespace):
             log=[],
             is_local=False,
             noted=more.get("noted", []),
+            jobs=more.get("jobs", []),
         )
 
     def is_group(self):
@@ -228,6 +229,25 @@ def test_taken_over_by_rule_and_wildcards(executor, slurm):
     executor.run_jobs([Job()])
     assert [each.external_jobid for each in executor.active_jobs] == ["5"]
     assert set(executor._left) == {"6"}
+
+
+@pytest.mark.parametrize(
+    ("noted", "taken", "cancelled"),
+    [
+        ([["5"], ["5"]], ["5"], []),
+        ([["5"], ["6"]], [], ["5", "6"]),
+        ([["5"], []], [], ["5"]),
+        ([[], []], [], []),
+    ],
+)
+def test_groups_of_jobs(executor, slurm, noted, taken, cancelled):
+    slurm.jobs = {"5": queued(executor, "5"), "6": queued(executor, "6")}
+    executor._left = executor._find_left_jobs()
+    group = Job(name="both", jobs=[Job(noted=each) for each in noted])
+    group.is_group = lambda: True
+    left = executor._left_job(group)
+    assert ([left.job_id] if left else []) == taken
+    assert slurm.cancelled == cancelled
 
 
 def test_jobs_of_another_start_are_cancelled_and_nobody_elses(executor, slurm):

@@ -107,16 +107,19 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
 
     def _left_job(self, job: Any) -> QueuedJob | None:
         """The job of an earlier Snakemake that makes the outputs of `job`."""
-        if not self._left or job.is_group():
+        if not self._left:
             return None
-        for job_id in self.workflow.persistence.external_jobids(job):
-            if job_id in self._left:
-                return self._left.pop(job_id)
-        # submitted, and Snakemake killed before it could note the number
-        comment = self._comment(job)
-        for job_id, left in self._left.items():
-            if left.comment == comment:
-                return self._left.pop(job_id)
+        noted = [set(self.workflow.persistence.external_jobids(each)) for each in _members(job)]
+        found = set().union(*noted) & set(self._left)
+        if not found and not job.is_group():
+            # submitted, and Snakemake killed before it could note the number
+            comment = self._comment(job)
+            found = {each for each, left in self._left.items() if left.comment == comment}
+        left = {job_id: self._left.pop(job_id) for job_id in found}
+        if len(left) == 1 and (not job.is_group() or all(found <= ids for ids in noted)):
+            return next(iter(left.values()))
+        if left:  # jobs were grouped otherwise
+            self._cancel_and_wait(sorted(left))
         return None
 
     @staticmethod
@@ -385,6 +388,10 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
                     f"`squeue --jobs={numbers.replace(' ', ',')}`, then run the same command again"
                 )
             time.sleep(1 if waiting else 0)
+
+
+def _members(job: Any) -> list[Any]:
+    return list(job.jobs) if job.is_group() else [job]
 
 
 def _written(log: Path | None) -> str:
