@@ -289,7 +289,7 @@ def edit_source(copy, tmp_path, monkeypatch):
         file = source / "wilsonvox" / path
         file.write_text(file.read_text() + text)
         tree = SourceTree(source, lock_file())
-        monkeypatch.setattr(code, "_installed", lambda: tree)
+        monkeypatch.setattr(code, "installed_tree", lambda: tree)
         return tree
 
     return edited

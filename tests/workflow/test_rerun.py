@@ -125,7 +125,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
             assert changed + append != text, f"{pattern} is not in {file}"
             file.write_text(changed + append)
         edited = SourceTree(tree, lock)
-        monkeypatch.setattr(code, "_installed", lambda: edited)
+        monkeypatch.setattr(code, "installed_tree", lambda: edited)
 
     return edit
 
