@@ -93,7 +93,7 @@ def model(tmp_path_factory):
     from wilsonvox.estimators.resnet import build
 
     prepare_backend()
-    keras.utils.set_random_seed(2)  # with others its few rectified units may all be zero
+    keras.utils.set_random_seed(7)  # with others its few rectified units may all be zero
     path = tmp_path_factory.mktemp("model") / "model.keras"
     metadata = EstimatorMetadata(
         estimator="toy",
