@@ -93,7 +93,7 @@ def model(tmp_path_factory):
     from wilsonvox.estimators.resnet import build
 
     prepare_backend()
-    keras.utils.set_random_seed(7)  # with others its few rectified units may all be zero
+    keras.utils.set_random_seed(1)  # with others its few rectified units may all be zero
     path = tmp_path_factory.mktemp("model") / "model.keras"
     metadata = EstimatorMetadata(
         estimator="toy",
@@ -123,9 +123,9 @@ def test_command_writes_a_prediction_table(model, tmp_path, monkeypatch, capfd):
     arguments = ["evaluate", "--model", str(model), *words, "--out", "p.parquet"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert run(arguments) == 0
-    *_, devices, last = capfd.readouterr().err.splitlines()
-    assert devices.startswith("CUDA_VISIBLE_DEVICES=-1: this TensorFlow is built for CPUs; comput")
-    assert last == "toy: 6 interpolation images of c9_+0.50 predicted"
+    told = capfd.readouterr().err
+    assert "\nCUDA_VISIBLE_DEVICES=-1: this TensorFlow is built for CPUs; comput" in f"\n{told}"
+    assert "toy: 6 interpolation images of c9_+0.50 predicted" in told
     frame, metadata = read_table("p.parquet", PREDICTION_COLUMNS)
     assert (metadata.estimator, metadata.image, metadata.physics_inputs) == ("toy", IMAGE, "toy")
     assert frame["image_index"].tolist() == [0, 1, 2, 0, 1, 2]
