@@ -29,9 +29,9 @@ def slurm_partition(entry: Entry) -> Iterator[str]:
 
 
 def slurm_gpu(entry: Entry) -> Iterator[str]:
-    """The GPU of a GPU rule, and the signal before its time is up."""
+    """The GPUs of a GPU rule, and the signal before its time is up."""
     if entry.get("gpu"):
-        yield "gres: ?text(GPU_GRES)"
+        yield f"gres: ?text({'GPU_GRES' if entry.get('several_gpus') else 'one_gpu(GPU_GRES)'})"
         yield "?if GPU_CONSTRAINT:"
         yield "  constraint: ?text(GPU_CONSTRAINT)"
     if seconds := entry.get("signal"):
@@ -49,7 +49,7 @@ def lsf_gpu(entry: Entry) -> Iterator[str]:
 def htcondor_gpu(entry: Entry) -> Iterator[str]:
     """The number of GPUs of a GPU rule."""
     if entry.get("gpu"):
-        yield "request_gpus: ?GPUS"
+        yield f"request_gpus: ?{'GPUS' if entry.get('several_gpus') else 'min(GPUS, 1)'}"
 
 
 def batch_limits(entry: Entry) -> Iterator[str]:

@@ -11,6 +11,7 @@ from .conftest import Run, lines_with, wait_for
 pytestmark = pytest.mark.slurm
 
 EVENTS = "results/small/events/train/c9_-2.00/000.root"
+IMAGES = "results/small/voxels/b8_n300/train/c9_-2.00/000.npz"
 
 
 def test_a_job_that_fails(run: Run):
@@ -30,33 +31,41 @@ def test_a_job_that_fails(run: Run):
     assert run.unfinished_files() == []
 
 
-def test_out_of_memory_and_again(run: Run, tmp_path: Path):
+def test_out_of_memory_and_out_of_time_and_again(run: Run, tmp_path: Path):
     def change(profile):
         # Snakemake's own two processes and the command need more than the first attempt has
         profile["set-resources"]["generate_events"]["mem_mb"] = "200 if attempt == 1 else 3000"
+        profile["set-resources"]["voxelize"]["runtime"] = "1 if attempt == 1 else 30"
 
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     run.change_profile(change, NODE_SCRATCH=f"{scratch}/$SLURM_JOB_ID")
-    running = run.start(EVENTS)
+    running = run.start(IMAGES)
     wait_for(lambda: len(run.jobs("generate_events")) == 2, "a second attempt")
     (scratch / run.jobs("generate_events")[1].number).mkdir()
     process = run.process("generate")
     process.suspend()
     temporary = process.environ()["TMPDIR"]
     process.resume()
+    run.process("voxelize").suspend()
     assert running.end() == 0, running.output
-    printed = running.output
-    first, second = run.jobs("generate_events")
-    run.show("out of memory", first.line(), second.line(), *lines_with(printed, "SLURM job "))
+    small, large = run.jobs("generate_events")
+    short, long = run.jobs("voxelize")
+    lines = lines_with(running.output, "SLURM job ")
+    run.show("out of memory", small.line(), large.line(), *lines[:1])
+    run.show("out of time", short.line(), long.line(), *lines[1:])
     # without cgroups, as here, Slurm ends the step and calls the job FAILED
-    assert first["JobState"] in ("OUT_OF_MEMORY", "FAILED")
-    assert "it was given 200M of memory" in printed
-    assert second["JobState"] == "COMPLETED"
-    assert second.memory_mb == 3000
+    assert small["JobState"] in ("OUT_OF_MEMORY", "FAILED")
+    assert "it was given 200M of memory" in running.output
+    assert short["JobState"] == "TIMEOUT"
+    assert "its time limit was 00:01:00" in running.output
+    assert [large["JobState"], long["JobState"]] == ["COMPLETED", "COMPLETED"]
+    assert large.memory_mb == 3000
+    assert (short.minutes, long.minutes) == (1, 30)
     # the node's own folder is used where there is one
-    assert temporary == str(scratch / second.number)
-    record = read_record(run.path / EVENTS)
-    assert record is not None
-    assert record.content_digest == content_digest(run.path / EVENTS)
+    assert temporary == str(scratch / large.number)
+    for name in (EVENTS, IMAGES):
+        record = read_record(run.path / name)
+        assert record is not None
+        assert record.content_digest == content_digest(run.path / name)
     assert run.unfinished_files() == []

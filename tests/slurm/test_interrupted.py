@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,25 @@ def test_killed(run: Run):
     assert all((run.path / name).is_file() for name in EVENTS)
     # nothing is left to do, and Snakemake knows what made it
     assert "Nothing to be done" in run.snakemake(*EVENTS)
+
+
+def test_killed_while_a_job_waits(run: Run):
+    """A pending job, which has not started when Snakemake dies, is taken over as well."""
+    hold = ["sbatch", "--parsable", "--nodes=2", "--exclusive", "--output=/dev/null"]
+    blocker = subprocess.run(
+        [*hold, "--wrap=sleep 600"], cwd=run.path, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    running = run.start("results/small/theory/angular_coefficients.npz")
+    wait_for(lambda: run.jobs("angular_coefficients"), "a job that waits")
+    assert run.jobs("angular_coefficients")[0]["JobState"] == "PENDING"
+    running.process.kill()
+    running.process.wait()
+    run.snakemake("--unlock")
+    again = run.start("results/small/theory/angular_coefficients.npz")
+    wait_for(lambda: "PENDING: taken over" in again.output, "the job to be taken over")
+    subprocess.run(["scancel", blocker], check=True)
+    assert again.end() == 0, again.output
+    assert len(run.jobs("angular_coefficients")) == 1
 
 
 def test_killed_and_changed(run: Run):

@@ -70,7 +70,8 @@ def slurm(monkeypatch):
     monkeypatch.setattr(module, "own_jobs", found.own_jobs)
     monkeypatch.setattr(module, "run_command", found.run_command)
     monkeypatch.setattr(module, "describe_job", lambda _: {})
-    monkeypatch.setattr(module, "ASKING_AGAIN_SECONDS", 0)
+    for name in ("ASKING_AGAIN_SECONDS", "SETTLING_SECONDS", "LIMITED_SECONDS"):
+        monkeypatch.setattr(module, name, 0)
     monkeypatch.setattr(
         module,
         "accounted_states",
@@ -99,6 +100,10 @@ def executor(tmp_path, slurm):  # noqa: ARG001
     made._left, made._forgotten, made._taken_over = None, {}, set()
     made._away_since, made._stopping = None, threading.Event()
     made._submission = threading.local()
+    made._warned, made._away_told, made._cancelling = set(), 0.0, False
+    made._partitions = None
+    made.needed = []
+    made.dag = SimpleNamespace(needrun_jobs=lambda: made.needed)
     made._watch = SimpleNamespace(changed=lambda: False)
     made.report_job_success = lambda info: made.reported.append((info.external_jobid, "done"))
     made.report_job_error = lambda info, msg=None, **_: made.reported.append(
@@ -171,6 +176,20 @@ def test_a_job_that_the_queue_has_forgotten(executor, slurm):
     assert "ended as FAILED" in executor.reported[1][1]
 
 
+def test_a_job_that_runs_for_accounts_alone_has_ended(executor, slurm):
+    slurm.accounted = {"1": "RUNNING"}
+    for _ in range(FORGOTTEN_CHECKS):
+        left = check(executor, info("1"))
+    assert left == []
+
+
+def test_a_job_that_may_never_start_is_told_once(executor, slurm, caplog):
+    slurm.jobs["1"] = QueuedJob("1", "PENDING", "", "", "PartitionTimeLimit")
+    one = info("1")
+    assert check(executor, one) == check(executor, one) == [one]
+    assert caplog.text.count("waits with reason PartitionTimeLimit: it may never start") == 1
+
+
 def test_a_job_that_nobody_knows_has_ended_after_some_checks(executor):
     one = info("1")
     for _ in range(FORGOTTEN_CHECKS - 1):
@@ -206,14 +225,21 @@ def test_another_configuration_stops_everything(executor, slurm, tmp_path):
 
 
 # ---------------------------------------------------------------- jobs of an earlier Snakemake
-def queued(executor, job_id, comment="", state="RUNNING", started=True, uuid="old"):
+COMMENT = "rule_generate_events_wildcards_train_c9_-0.90_000"
+
+
+def queued(executor, job_id, comment="", state="RUNNING", started=True, uuid="old", end=""):
     names = executor.names
     prefix = names.prefix if started else f"{names.run}-00000000"
-    return QueuedJob(job_id, state, f"{prefix}_{uuid}", comment)
+    return QueuedJob(job_id, state, f"{prefix}_{uuid}", comment, end=end)
 
 
 def test_taken_over_by_the_noted_number(executor, slurm):
-    slurm.jobs = {"5": queued(executor, "5"), "6": queued(executor, "6", state="COMPLETED")}
+    slurm.jobs = {
+        "5": queued(executor, "5", COMMENT),
+        "6": queued(executor, "6", COMMENT, state="COMPLETED", end="2020-01-01T00:00:00"),
+        "7": queued(executor, "7", COMMENT, state="FAILED", end="2099-01-01T00:00:00"),
+    }
     executor._left = executor._find_left_jobs()
     assert set(executor._left) == {"5"}
     job = Job(noted=["5"])
@@ -223,12 +249,25 @@ def test_taken_over_by_the_noted_number(executor, slurm):
 
 
 def test_taken_over_by_rule_and_wildcards(executor, slurm):
-    comment = "rule_generate_events_wildcards_train_c9_-0.90_000"
-    slurm.jobs = {"5": queued(executor, "5", comment), "6": queued(executor, "6", "rule_train")}
+    slurm.jobs = {"5": queued(executor, "5", COMMENT), "6": queued(executor, "6", "rule_train")}
     executor._left = executor._find_left_jobs()
     executor.run_jobs([Job()])
     assert [each.external_jobid for each in executor.active_jobs] == ["5"]
     assert set(executor._left) == {"6"}
+
+
+def test_a_job_that_ended_while_this_snakemake_chose_its_jobs(executor, slurm):
+    slurm.jobs = {"5": queued(executor, "5", COMMENT, "COMPLETED", end="2099-01-01T00:00:00")}
+    executor._left = executor._find_left_jobs()
+    executor.run_jobs([Job()])
+    assert [each.external_jobid for each in executor.active_jobs] == ["5"]
+
+
+def test_a_job_of_a_group_is_not_taken_over_alone(executor, slurm):
+    slurm.jobs = {"5": queued(executor, "5", "rule_group")}
+    executor._left = executor._find_left_jobs()
+    assert executor._left_job(Job(noted=["5"])) is None
+    assert slurm.cancelled == ["5"]
 
 
 @pytest.mark.parametrize(
@@ -252,18 +291,23 @@ def test_groups_of_jobs(executor, slurm, noted, taken, cancelled):
 
 def test_jobs_of_another_start_are_cancelled_and_nobody_elses(executor, slurm):
     slurm.jobs = {
-        "5": queued(executor, "5", started=False),
-        "6": QueuedJob("6", "RUNNING", "wilsonvox-paper-12345678-12345678_u", ""),
-        "7": QueuedJob("7", "RUNNING", "wrap", ""),
+        "4": queued(executor, "4", "by its number", started=False),
+        "5": queued(executor, "5", COMMENT, started=False),
+        # of the same run, and nothing that this Snakemake is to make: another one's
+        "6": queued(executor, "6", "rule_train", started=False),
+        "7": QueuedJob("7", "RUNNING", "wilsonvox-paper-12345678-12345678_u", COMMENT),
+        "8": QueuedJob("8", "RUNNING", "wrap", COMMENT),
     }
+    executor.needed = [Job(), Job(name="other", noted=["4"])]
     assert executor._find_left_jobs() == {}
-    assert slurm.cancelled == ["5"]
+    assert slurm.cancelled == ["4", "5"]
 
 
 def test_jobs_that_do_not_end_when_cancelled(executor, slurm, monkeypatch):
     monkeypatch.setattr(module, "GONE_SECONDS", 0)
     monkeypatch.setattr(module, "run_command", lambda _: "")
-    slurm.jobs = {"5": queued(executor, "5", started=False)}
+    slurm.jobs = {"5": queued(executor, "5", COMMENT, started=False)}
+    executor.needed = [Job()]
     with pytest.raises(WorkflowError, match="jobs 5 of this run were cancelled and do not end"):
         executor._find_left_jobs()
 
@@ -311,6 +355,27 @@ def test_a_refused_submission_is_reported(executor, monkeypatch):
     assert "Invalid account" in executor.reported[0][1]
 
 
+def test_a_full_queue_is_waited_for(executor, monkeypatch, caplog):
+    full = (
+        "SLURM sbatch failed. The error message was 'sbatch: error: Batch job submission failed: "
+        "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)'.\n"
+    )
+    left = submissions(monkeypatch, full, full, None)
+    executor.run_job(Job())
+    assert left == []
+    assert executor.reported == []
+    assert caplog.text.count("jobs wait until it takes more") == 1
+
+
+def test_a_submission_that_goes_wrong_is_no_silence(executor):
+    def fail():
+        raise RuntimeError("something new")
+
+    executor._watch = SimpleNamespace(changed=fail)
+    executor.run_job(Job())
+    assert "something new" in executor.reported[0][1]
+
+
 def test_nothing_is_submitted_from_edited_code(executor, monkeypatch):
     left = submissions(monkeypatch, None)
     executor._watch = SimpleNamespace(changed=lambda: True)
@@ -344,6 +409,7 @@ def test_what_sbatch_refuses(executor, script, refused):
 # ---------------------------------------------------------------- the end
 def test_cancel_ends_own_jobs_and_those_taken_over(executor, slurm):
     executor.shutdown = lambda: None
+    executor._cancelling = False
     executor._taken_over = {"5"}
     slurm.jobs = {
         "5": queued(executor, "5"),
@@ -361,6 +427,32 @@ def test_cancel_without_a_controller_says_so(executor, slurm, caplog):
     slurm.away = 2
     executor.cancel()
     assert "could not be cancelled" in caplog.text
+
+
+def test_without_slurm_there_is_nothing_to_cancel(executor, monkeypatch, caplog):
+    def missing():
+        raise FileNotFoundError("squeue")
+
+    monkeypatch.setattr(module, "own_jobs", missing)
+    executor.shutdown = lambda: None
+    executor.cancel()
+    assert caplog.text == ""
+    with pytest.raises(WorkflowError, match="there is no squeue here"):
+        executor._own_jobs()
+
+
+@pytest.mark.parametrize(("away", "kept"), [(0, False), (9, True)])
+def test_jobs_that_go_on_keep_their_folder(executor, slurm, monkeypatch, tmp_path, away, kept):
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    executor._tmpdir = str(folder)
+    executor._job_submission_executor = SimpleNamespace(shutdown=lambda wait: None)  # noqa: ARG005
+    monkeypatch.setattr(
+        module.SlurmExecutor, "shutdown", lambda self: self._tmpdir and folder.rmdir()
+    )
+    slurm.away = away
+    executor.cancel()
+    assert folder.exists() is kept
 
 
 def test_only_for_this_workflow(monkeypatch):

@@ -34,10 +34,15 @@ def failing(message: str, code: int = 1):
 
 
 def test_own_jobs():
-    text = "3|RUNNING|wilsonvox-demo-0a-0b_u|rule_train\n4|PENDING|other|a comment | of two\n\n"
+    text = (
+        "3|RUNNING|None|2026-11-22T08:05:56|wilsonvox-demo-0a-0b_u|rule_train\n"
+        "4|PENDING|JobHeldUser|N/A|other|a comment | of two\n\n"
+    )
     assert own_jobs(lambda _: text) == [
-        QueuedJob("3", "RUNNING", "wilsonvox-demo-0a-0b_u", "rule_train"),
-        QueuedJob("4", "PENDING", "other", "a comment | of two"),
+        QueuedJob(
+            "3", "RUNNING", "wilsonvox-demo-0a-0b_u", "rule_train", "None", "2026-11-22T08:05:56"
+        ),
+        QueuedJob("4", "PENDING", "other", "a comment | of two", "JobHeldUser", "N/A"),
     ]
 
 

@@ -66,6 +66,19 @@ def test_rules_count(copied):
     assert code_digest(copied) != before
 
 
+def test_data_of_the_package_count_and_leftovers_do_not(copied):
+    before = code_digest(copied)
+    package = copied / "workflow/src/wilsonvox"
+    (package / ".#voxels.py").symlink_to("nowhere")
+    (package / "voxels.py~").write_text("old")
+    (package / "__pycache__").mkdir(exist_ok=True)
+    (package / "__pycache__/voxels.cpython-311.pyc").write_bytes(b"0")
+    assert code_digest(copied) == before
+    inputs = package / "theory/inputs/evtgen-btosllnpr.yaml"
+    inputs.write_text(inputs.read_text() + "# more\n")
+    assert code_digest(copied) != before
+
+
 def test_another_code_is_told():
     now = started()
     other = StartedWith(now.run, "0" * 64, now.configuration)
@@ -86,5 +99,9 @@ def test_watch(copied):
     assert watch.changed()
     module.write_text(text)
     assert not watch.changed()
+    module.write_text("<<<<<<< no code\n")
+    assert watch.changed()
+    module.write_bytes(b"\0")
+    assert watch.changed()
     module.unlink()
     assert watch.changed()

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from wilsonvox.config import RunConfiguration, SampleRow
+from wilsonvox.errors import UserError
 from wilsonvox.provenance.code import SourceTree, installed_tree
 from wilsonvox.provenance.environment import checkout, lock_digest
 
@@ -31,14 +32,22 @@ def workflow_files(root: Path) -> list[Path]:
 
 
 def _source_files(root: Path) -> list[Path]:
-    package = root / "workflow/src/wilsonvox"
-    return sorted(path for path in package.rglob("*.py") if not path.name.startswith("."))
+    """Modules and data of the package, without what Python and editors leave beside them."""
+    return sorted(
+        path
+        for path in (root / "workflow/src/wilsonvox").rglob("*")
+        if path.suffix not in ("", ".pyc")
+        and not path.name.startswith(".")
+        and not path.name.endswith("~")
+        and path.is_file()
+    )
 
 
 def code_digest(root: Path, tree: SourceTree | None = None) -> str:
     """SHA-256 (hexadecimal) of all code of the checkout `root` and of its lock file.
 
-    Comments, docstrings and formatting of modules do not count; Snakefiles count byte by byte.
+    Comments, docstrings and formatting of modules do not count; Snakefiles and the package's data
+    count byte by byte.
 
     Args:
         root: folder of the checkout.
@@ -46,10 +55,9 @@ def code_digest(root: Path, tree: SourceTree | None = None) -> str:
     """
     tree = tree or SourceTree(root / "workflow/src")
     total = hashlib.sha256(f"{lock_digest()}\n".encode())
-    for path in _source_files(root):
-        total.update(f"{path.relative_to(root)} {tree.file_digest(path)}\n".encode())
-    for path in workflow_files(root):
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    for path in [*_source_files(root), *workflow_files(root)]:
+        code = path.suffix == ".py"
+        digest = tree.file_digest(path) if code else hashlib.sha256(path.read_bytes()).hexdigest()
         total.update(f"{path.relative_to(root)} {digest}\n".encode())
     return total.hexdigest()
 
@@ -139,7 +147,7 @@ class Watch:
                 return False
             if code_digest(self.root) != self._digest:
                 return True
-        except OSError:  # a file is being replaced
+        except (OSError, UserError, ValueError):  # a file is being written, or is no code any more
             return True
         self._seen = seen
         return False

@@ -15,11 +15,15 @@ It submits as snakemake-executor-plugin-slurm does, whose settings it has, and d
 Imports Snakemake: import this module inside the functions that need it.
 """
 
+import re
+import signal
 import subprocess
 import threading
 import time
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +37,10 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from wilsonvox.provenance.started import CHANGED, StartedWith, Watch
 from wilsonvox.slurm.names import JobNames
 from wilsonvox.slurm.queue import (
+    LIMITED,
+    NEVER_STARTS,
     NOT_NOW,
+    RUNNING_STATES,
     UNREACHABLE,
     ControllerAwayError,
     QueuedJob,
@@ -52,6 +59,18 @@ ASKING_AGAIN_SECONDS = 10
 GONE_SECONDS = 120
 """Seconds that cancelled jobs may take to end."""
 
+TOLD_AGAIN_SECONDS = 600
+"""Seconds after which it is told again that the controller is away."""
+
+SETTLING_SECONDS = 20
+"""Seconds after which a submission whose answer was lost is in the queue, if it was accepted."""
+
+LIMITED_SECONDS = 60
+"""Seconds between two tries where the site takes no more jobs."""
+
+BEGAN = time.time()
+"""When this process began, about: Snakemake loads its executors before it chooses jobs."""
+
 FORGOTTEN_CHECKS = 3
 """Checks in a row in which neither queue nor accounting know a job, after which it has ended."""
 
@@ -63,6 +82,8 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
         started = StartedWith.noted()
         if started is None:
             raise WorkflowError("the executor wilsonvox-slurm runs the workflow of wilsonvox only")
+        if self.workflow.executor_settings.array_jobs:
+            raise WorkflowError("wilsonvox-slurm-array-jobs: this executor submits no job arrays")
         self.names = JobNames.of(started, Path(self.workflow.workdir_init))
         self.workflow.executor_settings.jobname_prefix = self.names.prefix
         self._watch = Watch()
@@ -70,6 +91,9 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
         self._forgotten: dict[str, int] = {}
         self._taken_over: set[str] = set()
         self._away_since: float | None = None
+        self._away_told = 0.0
+        self._cancelling = False
+        self._warned: set[str] = set()
         self._stopping = threading.Event()
         self._submission = threading.local()
         super().__post_init__(test_mode)
@@ -91,19 +115,38 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
             super().run_jobs(waiting)
 
     def _find_left_jobs(self) -> dict[str, QueuedJob]:
-        """Jobs of the run that go on without a Snakemake, by number; others are cancelled first."""
-        found = [
-            each for each in self._own_jobs() if self.names.same_run(each.name) and not each.ended
-        ]
-        other = [each for each in found if not self.names.same_start(each.name)]
+        """Jobs of this run that an earlier Snakemake submitted, by number.
+
+        Those with another code or configuration that make what this Snakemake is to make are
+        cancelled first. What ended since this process began is among them: the jobs to be run were
+        chosen before.
+        """
+        found = [each for each in self._own_jobs() if self.names.same_run(each.name)]
+        other = self._needed(
+            each for each in found if not each.ended and not self.names.same_start(each.name)
+        )
         if other:
-            numbers = ", ".join(each.job_id for each in other)
+            numbers = ", ".join(other)
             self.logger.warning(
                 f"wilsonvox: cancelling jobs {numbers} of this run, which were submitted with "
                 "another code or configuration"
             )
-            self._cancel_and_wait([each.job_id for each in other])
-        return {each.job_id: each for each in found if self.names.same_start(each.name)}
+            self._cancel_and_wait(other)
+        began = datetime.fromtimestamp(BEGAN).isoformat(timespec="seconds")
+        return {
+            each.job_id: each
+            for each in found
+            if self.names.same_start(each.name)
+            and (not each.ended or (each.state == "COMPLETED" and each.end > began))
+        }
+
+    def _needed(self, left: Iterable[QueuedJob]) -> list[str]:
+        """Numbers of jobs that make what a job of this Snakemake is to make."""
+        comments, noted = set(), set()
+        for job in self.dag.needrun_jobs():
+            comments.add(self._comment(job))
+            noted.update(self.workflow.persistence.external_jobids(job))
+        return [each.job_id for each in left if each.comment in comments or each.job_id in noted]
 
     def _left_job(self, job: Any) -> QueuedJob | None:
         """The job of an earlier Snakemake that makes the outputs of `job`."""
@@ -111,12 +154,16 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
             return None
         noted = [set(self.workflow.persistence.external_jobids(each)) for each in _members(job)]
         found = set().union(*noted) & set(self._left)
-        if not found and not job.is_group():
-            # submitted, and Snakemake killed before it could note the number
+        if not job.is_group():
+            # also one submitted by a Snakemake that was killed before it could note the number
             comment = self._comment(job)
-            found = {each for each, left in self._left.items() if left.comment == comment}
+            same = {each for each, left in self._left.items() if left.comment == comment}
+            whole = found <= same
+            found |= same
+        else:
+            whole = all(found <= ids for ids in noted)
         left = {job_id: self._left.pop(job_id) for job_id in found}
-        if len(left) == 1 and (not job.is_group() or all(found <= ids for ids in noted)):
+        if len(left) == 1 and whole:
             return next(iter(left.values()))
         if left:  # jobs were grouped otherwise
             self._cancel_and_wait(sorted(left))
@@ -150,6 +197,11 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
                 rules.setdefault(job.rule.name, job)
         answers: dict[str, str] = {}
         for rule, job in rules.items():
+            if any(job.resources.get(name) for name in ("cluster", "clusters", "slurm_cluster")):
+                raise WorkflowError(
+                    f"rule {rule}: this executor follows jobs of one cluster only: leave out "
+                    "cluster, clusters and slurm_cluster"
+                )
             call = f"{self._call(job)} --test-only --wrap true"
             alike = call.replace(self._comment(job), "")
             if alike not in answers:
@@ -185,16 +237,24 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
             done = subprocess.run(call, shell=True, capture_output=True, text=True, check=False)
             words = " ".join(done.stderr.replace("sbatch: error: ", "").split())
             if done.returncode and UNREACHABLE.search(words):
-                self._wait_for_controller()
+                self._note_away(words)
+                if self._stopping.wait(ASKING_AGAIN_SECONDS):
+                    return ""
                 continue
+            self._note_back()
             return words if done.returncode and not NOT_NOW.search(words) else ""
 
     # ------------------------------------------------------------ submission
     def run_job(self, job: Any) -> None:
-        """Submit one job; called in a thread of its own.
+        """Submit one job; called in a thread of its own, of which nobody else hears."""
+        try:
+            self._submit_patiently(job)
+        except Exception as error:
+            words = " ".join(str(error).split())
+            self.report_job_error(SubmittedJobInfo(job), msg=f"submission failed: {words}. ")
 
-        While the controller does not answer, tries again.
-        """
+    def _submit_patiently(self, job: Any) -> None:
+        """Submit one job; while the site does not take it, try again."""
         while not self._stopping.is_set():
             if self._watch.changed():
                 self._stop(
@@ -205,18 +265,23 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
                 return
             self._submission.failure = None
             super().run_job(job)
-            failure = self._submission.failure
-            if failure is None:
+            if self._submission.failure is None:
+                self._note_back()
                 return
-            info, message = failure
-            if not UNREACHABLE.search(message):
+            info, message = self._submission.failure
+            if LIMITED.search(message):
+                self._warn_once("limit", f"{_sbatch_words(message)}; jobs wait until it takes more")
+                self._stopping.wait(LIMITED_SECONDS)
+            elif UNREACHABLE.search(message):
+                self._note_away(_sbatch_words(message))
+                # it may have been accepted, and the answer been lost
+                self._stopping.wait(SETTLING_SECONDS)
+                accepted = self._accepted(job)
+                if accepted is not None:
+                    self._take_over(job, accepted)
+                    return
+            else:
                 self.report_job_error(info, msg=message)
-                return
-            # it may have been accepted, and the answer been lost
-            self._wait_for_controller()
-            accepted = self._accepted(job)
-            if accepted is not None:
-                self._take_over(job, accepted)
                 return
 
     def _report_job_error_threadsafe(self, job_info: SubmittedJobInfo, msg: str) -> None:
@@ -246,33 +311,44 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
         else:
             yield ""
 
+    def get_partition_arg(self, job: Any) -> str:
+        """The partition of a job; where none is given, Slurm takes its default."""
+        if job.resources.get("slurm_partition") or self._partitions:
+            return str(super().get_partition_arg(job))
+        return ""
+
     # ------------------------------------------------------------ the controller
     def _own_jobs(self) -> list[QueuedJob]:
-        """The user's jobs, as soon as the controller answers."""
+        """The user's jobs, as soon as the controller answers.
+
+        Raises:
+            WorkflowError: there is no Slurm here.
+        """
         while True:
             try:
                 jobs = own_jobs()
-            except ControllerAwayError as error:
-                self._note_away(str(error))
+            except FileNotFoundError:
+                raise WorkflowError(
+                    "wilsonvox: there is no squeue here: is this a login node of a Slurm cluster?"
+                ) from None
+            except (ControllerAwayError, subprocess.CalledProcessError) as error:
+                self._note_away(_words(error))
                 if self._stopping.wait(ASKING_AGAIN_SECONDS):
                     return []
-            except (OSError, subprocess.CalledProcessError) as error:
-                words = getattr(error, "stderr", "") or str(error)
-                raise WorkflowError(f"wilsonvox: squeue fails: {' '.join(words.split())}") from None
             else:
                 self._note_back()
                 return jobs
 
-    def _wait_for_controller(self) -> None:
-        self._own_jobs()
-
     def _note_away(self, words: str) -> None:
         if self._away_since is None:
-            self._away_since = time.monotonic()
-            self.logger.warning(
-                f"wilsonvox: the Slurm controller does not answer ({words}); jobs in the queue "
-                "go on, and this process waits for it"
-            )
+            self._away_since = self._away_told = time.monotonic()
+        elif time.monotonic() - self._away_told < TOLD_AGAIN_SECONDS:
+            return
+        self._away_told = time.monotonic()
+        self.logger.warning(
+            f"wilsonvox: the Slurm controller does not answer ({words}); jobs in the queue go on, "
+            "and this process waits for it"
+        )
 
     def _note_back(self) -> None:
         if self._away_since is not None:
@@ -281,6 +357,11 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
             self.logger.warning(
                 f"wilsonvox: the Slurm controller answers again, after {seconds:.0f} s"
             )
+
+    def _warn_once(self, about: str, text: str) -> None:
+        if about not in self._warned:
+            self._warned.add(about)
+            self.logger.warning(f"wilsonvox: {text}")
 
     # ------------------------------------------------------------ running jobs
     async def check_active_jobs(
@@ -293,8 +374,8 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
             return
         try:
             states = await to_thread(self._states, [each.external_jobid for each in active_jobs])
-        except (ControllerAwayError, OSError, subprocess.CalledProcessError) as error:
-            self._note_away(" ".join(str(error).split()))
+        except Exception as error:  # whatever it is: jobs are not to be forgotten
+            self._note_away(_words(error))
             for info in active_jobs:
                 yield info
             return
@@ -309,9 +390,20 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
                 await to_thread(self._report_failure, info, state)
 
     def _states(self, job_ids: list[str]) -> dict[str, str]:
-        states = {each.job_id: each.state for each in own_jobs()}
-        unknown = [job_id for job_id in job_ids if job_id not in states]
-        return states | accounted_states(unknown) if unknown else states
+        """States by number; of those that the queue has forgotten what accounts say, if ended."""
+        queued = {each.job_id: each for each in own_jobs()}
+        for job_id in job_ids:
+            job = queued.get(job_id)
+            if job is not None and job.state == "PENDING" and NEVER_STARTS.search(job.reason):
+                self._warn_once(
+                    f"{job_id} {job.reason}",
+                    f"SLURM job {job_id} waits with reason {job.reason}: it may never start; see "
+                    f"`scontrol show job {job_id}`",
+                )
+        unknown = [job_id for job_id in job_ids if job_id not in queued]
+        accounted = accounted_states(unknown) if unknown else {}
+        ended = {each: state for each, state in accounted.items() if state not in RUNNING_STATES}
+        return {each.job_id: each.state for each in queued.values()} | ended
 
     def _goes_on(self, job_id: str, state: str | None) -> bool:
         """Whether a job is to be waited for, of its state now; None where nobody knows it."""
@@ -352,23 +444,36 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
     # ------------------------------------------------------------ the end
     def cancel(self) -> None:
         """Cancel all jobs of this process, those too that are being submitted."""
-        self._stopping.set()
-        self._cancel_own()
-        self.shutdown()  # waits for submissions
-        self._cancel_own()
+        with _without_interrupts():
+            self._stopping.set()
+            self._cancel_own()
+            self.shutdown()  # waits for submissions
 
-    def _cancel_own(self) -> None:
+    def shutdown(self) -> None:
+        """End; jobs that go on keep the folder whose files they wait for when they start."""
+        self._job_submission_executor.shutdown(wait=True)
+        if self._stopping.is_set() and not (self._cancelling and self._cancel_own()):
+            self._tmpdir = None
+        super().shutdown()
+
+    def _cancel_own(self) -> bool:
+        """Cancel the jobs of this process; whether none is left."""
+        self._cancelling = True
         try:
             jobs = [each for each in own_jobs() if not each.ended]
             ours = {each.job_id for each in jobs if each.name == self.run_uuid}
             ours |= {each.job_id for each in jobs if each.job_id in self._taken_over}
             self._scancel(sorted(ours))
+        except FileNotFoundError:  # no Slurm, no jobs
+            return True
         except (ControllerAwayError, OSError, subprocess.CalledProcessError) as error:
-            words = getattr(error, "stderr", "") or str(error)
-            self.logger.warning(
-                f"wilsonvox: jobs could not be cancelled ({' '.join(words.split())}): they go on, "
-                "and the same command takes them over later"
+            self._warn_once(
+                "cancel",
+                f"jobs could not be cancelled ({_words(error)}): they go on, and the same command "
+                "takes them over later",
             )
+            return False
+        return True
 
     def _scancel(self, job_ids: Iterable[str]) -> None:
         words = list(job_ids)
@@ -378,8 +483,9 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
     def _cancel_and_wait(self, job_ids: list[str]) -> None:
         waiting = set(job_ids)
         deadline = time.monotonic() + GONE_SECONDS
-        self._scancel(job_ids)
         while waiting:
+            with suppress(ControllerAwayError, subprocess.CalledProcessError):
+                self._scancel(sorted(waiting))
             waiting &= {each.job_id for each in self._own_jobs() if not each.ended}
             if waiting and time.monotonic() > deadline:
                 numbers = " ".join(sorted(waiting))
@@ -387,7 +493,31 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
                     f"wilsonvox: jobs {numbers} of this run were cancelled and do not end: see "
                     f"`squeue --jobs={numbers.replace(' ', ',')}`, then run the same command again"
                 )
-            time.sleep(1 if waiting else 0)
+            time.sleep(2 if waiting else 0)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ignore further Ctrl-C while jobs are cancelled; in the main thread, which alone gets them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _words(error: Exception) -> str:
+    """What a command of Slurm said, in one line."""
+    return " ".join((getattr(error, "stderr", None) or str(error)).split())
+
+
+def _sbatch_words(message: str) -> str:
+    """What sbatch said, without the plugin's words around it."""
+    found = re.search(r"error message was '(.*?)'\.\n", message, re.DOTALL)
+    return " ".join((found[1] if found else message).split())
 
 
 def _members(job: Any) -> list[Any]:

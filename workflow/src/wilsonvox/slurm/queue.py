@@ -21,10 +21,21 @@ UNREACHABLE = re.compile(
     r"unable to contact slurm controller|socket timed out|communication connection failure"
     r"|connection (refused|timed out|reset)|zero bytes were transmitted"
     r"|transport endpoint is not connected|no route to host|slurm_persist_conn"
-    r"|slurm backup controller in standby mode|temporarily unable",
+    r"|slurm backup controller in standby mode|temporarily unable|message (send|receive) failure"
+    r"|unexpected message received|protocol authentication error|being shut ?down",
     re.IGNORECASE,
 )
 """Words of Slurm's commands when the controller does not answer: to be tried again."""
+
+LIMITED = re.compile(r"violates accounting/QOS policy|submit limit|queue full", re.IGNORECASE)
+"""Words of sbatch when a user has as many jobs in the queue as the site allows."""
+
+NEVER_STARTS = re.compile(
+    r"held|PartitionTimeLimit|PartitionNodeLimit|PartitionDown|BadConstraints|NotAllowed"
+    r"|ReqNodeNotAvail|InvalidAccount|InvalidQOS|launch failed",
+    re.IGNORECASE,
+)
+"""Reasons for which a job may wait for ever (squeue's manual, JOB REASON CODES)."""
 
 NOT_NOW = re.compile(
     r"not available \(|is down|drain|inactive|resources busy|queue full|limit reached",
@@ -44,12 +55,16 @@ class QueuedJob:
     state: in Slurm's words, such as RUNNING
     name: of the job, see `wilsonvox.slurm.names`
     comment: rule and wildcards, as the executor writes them
+    reason: why it waits, in Slurm's words
+    end: when it ended or is to end, local time, such as 2026-11-22T08:05:56
     """
 
     job_id: str
     state: str
     name: str
     comment: str
+    reason: str = ""
+    end: str = ""
 
     @property
     def ended(self) -> bool:
@@ -88,9 +103,12 @@ def own_jobs(run: Run = run_command) -> list[QueuedJob]:
     Raises:
         ControllerAwayError, subprocess.CalledProcessError: see `run_command`.
     """
-    words = ["squeue", "--me", "--noheader", "--states=all", "--format=%i|%T|%j|%k"]
-    rows = (line.split("|", 3) for line in run(words).splitlines())
-    return [QueuedJob(*row) for row in rows if len(row) == 4]
+    words = ["squeue", "--me", "--noheader", "--states=all", "--format=%i|%T|%r|%e|%j|%k"]
+    rows = (line.split("|", 5) for line in run(words).splitlines())
+    return [
+        QueuedJob(job_id, state, name, comment, reason, end)
+        for job_id, state, reason, end, name, comment in (row for row in rows if len(row) == 6)
+    ]
 
 
 def accounted_states(job_ids: Iterable[str], run: Run = run_command) -> dict[str, str]:
