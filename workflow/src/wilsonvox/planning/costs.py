@@ -18,6 +18,12 @@ TRAINING_FACTOR = 2.0
 """A multiply-accumulate costs by the shape of its layer: of the networks that were measured the
 papers' needs 1.4 times the rate, a small one a fifth of it."""
 
+MEASURED_RATIO = 10.0
+FAR_FACTOR = 2.0
+"""Nothing was measured of jobs that cost more than so many times their start alone; how sure their
+processor time and memory are then. (A job of 2,640 images, of 63 million events, was held against
+the plan: docs/planning.md.)"""
+
 SAMPLE_RULES = ("ingest_events", "voxelize_sample", "measure")
 SAMPLE_FACTOR = 3.0
 """Events in a file of unknown layout, from its size: the files in resources/evtgen have between
@@ -223,14 +229,21 @@ class Plan(_Model):
 
 
 def _estimate(
-    value: float, rate: Rate, kind: Literal["seconds", "memory_bytes", "output_bytes"], rule: str
+    value: float,
+    rate: Rate,
+    kind: Literal["seconds", "memory_bytes", "output_bytes"],
+    rule: str,
+    largest: float = 0.0,
 ) -> Estimate:
+    """`value` and how sure it is; `largest` is that of the largest job."""
     least = SAMPLE_FACTOR if rule in SAMPLE_RULES and kind != "memory_bytes" else 1.0
     # a cost of the job alone is as sure for a sample as for anything else
     if set(rate.per) == {"job"}:
         least = 1.0
     if rule == "train" and kind == "seconds":
         least = TRAINING_FACTOR
+    if largest > MEASURED_RATIO * rate.per.get("job", largest):
+        least = max(least, FAR_FACTOR)
     return Estimate(value=value, factor=max(rate.factor, least, LEAST_FACTOR[kind]))
 
 
@@ -244,9 +257,9 @@ def _rule_cost(stage: str, rule: str, jobs: Sequence[Job], rates: Rates, limited
         stage=stage,
         rule=rule,
         jobs=len(jobs),
-        core_seconds=_estimate(sum(seconds), rate.seconds, "seconds", rule),
-        largest_core_seconds=_estimate(max(seconds), rate.seconds, "seconds", rule),
-        memory_bytes=_estimate(memory, rate.memory_bytes, "memory_bytes", rule),
+        core_seconds=_estimate(sum(seconds), rate.seconds, "seconds", rule, max(seconds)),
+        largest_core_seconds=_estimate(max(seconds), rate.seconds, "seconds", rule, max(seconds)),
+        memory_bytes=_estimate(memory, rate.memory_bytes, "memory_bytes", rule, memory),
         output_bytes=_estimate(size, rate.output_bytes, "output_bytes", rule),
         outputs=outputs,
         kept=sum(len(job.outputs) for job in jobs if not job.temporary),
