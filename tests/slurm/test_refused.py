@@ -23,5 +23,6 @@ def test_refused_at_once(run: Run, rule, resource, value, words):
     assert len(told) == 1, printed
     assert rule in told[0]
     assert words in told[0]
+    assert "File " not in printed
     assert run.jobs() == []
     assert not list(run.results.rglob("*.root"))

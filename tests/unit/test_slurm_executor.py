@@ -355,16 +355,21 @@ def test_a_refused_submission_is_reported(executor, monkeypatch):
     assert "Invalid account" in executor.reported[0][1]
 
 
-def test_a_full_queue_is_waited_for(executor, monkeypatch, caplog):
+def test_a_full_queue_is_waited_for(executor, slurm, monkeypatch, caplog):
     full = (
         "SLURM sbatch failed. The error message was 'sbatch: error: Batch job submission failed: "
         "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)'.\n"
     )
-    left = submissions(monkeypatch, full, full, None)
+    left = submissions(monkeypatch, full, full, None, full)
+    slurm.jobs["3"] = QueuedJob("3", "RUNNING", "wrap", "")
     executor.run_job(Job())
-    assert left == []
+    assert len(left) == 1
     assert executor.reported == []
     assert caplog.text.count("jobs wait until it takes more") == 1
+    # with an empty queue it is the job itself that is too large
+    del slurm.jobs["3"]
+    executor.run_job(Job())
+    assert "violates accounting/QOS policy" in executor.reported[0][1]
 
 
 def test_a_submission_that_goes_wrong_is_no_silence(executor):
@@ -382,6 +387,19 @@ def test_nothing_is_submitted_from_edited_code(executor, monkeypatch):
     executor.run_job(Job())
     assert len(left) == 1
     assert "the code of the checkout changed under the running workflow" in executor.reported[0]
+
+
+def test_a_refused_rule_stops_before_the_first_job(executor, monkeypatch):
+    executor._refusal = lambda: "rule train: sbatch refuses its job: no"
+    left = submissions(monkeypatch, None)
+    executor.run_jobs([Job()])
+    assert len(left) == 1
+    assert executor.reported == ["wilsonvox: rule train: sbatch refuses its job: no"]
+
+
+def test_several_clusters_are_refused(executor):
+    executor.needed = [Job(resources={"clusters": "a,b"})]
+    assert "follows jobs of one cluster only" in executor._refusal()
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,11 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
         """Submit jobs, after those of an earlier Snakemake were found."""
         if self._left is None:
             self._left = self._find_left_jobs()
-            self._ask_for_each_rule()
+            refusal = self._refusal()
+            if refusal:
+                self._stop(refusal)
+        if self._stopping.is_set():
+            return
         waiting = []
         for job in jobs:
             left = self._left_job(job)
@@ -185,12 +189,8 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
         aux = {"slurm_logfile": Path(log) if log else None}
         self.report_job_submission(SubmittedJobInfo(job, external_jobid=left.job_id, aux=aux))
 
-    def _ask_for_each_rule(self) -> None:
-        """Ask sbatch about one job of each rule.
-
-        Raises:
-            WorkflowError: the site refuses one; names the rule and gives sbatch's words.
-        """
+    def _refusal(self) -> str | None:
+        """What the site refuses of one job of each rule, in sbatch's words; None if nothing."""
         rules: dict[str, Any] = {}
         for job in self.dag.needrun_jobs():
             if not job.is_group() and not job.is_local:
@@ -198,7 +198,7 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
         answers: dict[str, str] = {}
         for rule, job in rules.items():
             if any(job.resources.get(name) for name in ("cluster", "clusters", "slurm_cluster")):
-                raise WorkflowError(
+                return (
                     f"rule {rule}: this executor follows jobs of one cluster only: leave out "
                     "cluster, clusters and slurm_cluster"
                 )
@@ -207,11 +207,12 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
             if alike not in answers:
                 answers[alike] = self._test(call)
             if answers[alike]:
-                raise WorkflowError(
+                return (
                     f"rule {rule}: sbatch refuses its job: {answers[alike]}; see the lines of "
                     f"this rule and the site's names in the profile (resources: "
                     f"{self._asked_for(job)})"
                 )
+        return None
 
     def _call(self, job: Any) -> str:
         parameters = {
@@ -269,7 +270,8 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
                 self._note_back()
                 return
             info, message = self._submission.failure
-            if LIMITED.search(message):
+            # without a job in the queue it is this one's size that the site does not take
+            if LIMITED.search(message) and any(not each.ended for each in self._own_jobs()):
                 self._warn_once("limit", f"{_sbatch_words(message)}; jobs wait until it takes more")
                 self._stopping.wait(LIMITED_SECONDS)
             elif UNREACHABLE.search(message):
