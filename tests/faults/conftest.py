@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,6 +109,23 @@ class Running:
         self.process.wait()
 
 
+def start_process(command: Sequence[str], folder: Path, printed: Path) -> Running:
+    """Start a command in `folder` as a terminal does; what it prints goes into a file."""
+    with printed.open("wb") as out:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PATH": os.defpath},
+            start_new_session=True,
+            # a shell gives background processes a SIGINT that is ignored
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        )
+    return Running(process, printed)
+
+
 @dataclass
 class Run:
     """A folder with a run of the faults' configuration."""
@@ -141,19 +158,7 @@ class Run:
         """Start Snakemake for `targets`, relative to the run's folder, or options."""
         words = [str(each) if str(each).startswith("-") else str(RUN / each) for each in targets]
         printed = self.path / f"printed.{len(self.started)}.txt"
-        with printed.open("wb") as out:
-            process = subprocess.Popen(
-                self.command(*words),
-                cwd=self.path,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env=os.environ | {"PATH": os.defpath},
-                start_new_session=True,
-                # a shell gives background processes a SIGINT that is ignored
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-            )
-        self.started.append(Running(process, printed))
+        self.started.append(start_process(self.command(*words), self.path, printed))
         return self.started[-1]
 
     # ------------------------------------------------------------ what is on disk

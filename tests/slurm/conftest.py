@@ -4,7 +4,6 @@ import copy
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ import pytest
 import yaml
 import yte
 
-from tests.faults.conftest import Running, lines_with, wait_for
+from tests.faults.conftest import Running, lines_with, start_process, wait_for
 from tests.workflow.conftest import ROOT, make_folder
 
 CLUSTER = ROOT / "tests/slurm/cluster"
@@ -122,19 +121,8 @@ class Run:
     def start(self, *arguments: str | Path, **options: Any) -> Running:
         """Start Snakemake."""
         printed = self.path / f"printed.{len(self.started)}.txt"
-        with printed.open("wb") as out:
-            process = subprocess.Popen(
-                self.command(*arguments, **options),
-                cwd=self.path,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env=os.environ | {"PATH": os.defpath},
-                start_new_session=True,
-                # a shell gives background processes a SIGINT that is ignored
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-            )
-        self.started.append(Running(process, printed))
+        command = self.command(*arguments, **options)
+        self.started.append(start_process(command, self.path, printed))
         return self.started[-1]
 
     def snakemake(self, *arguments: str | Path, code: int = 0, **options: Any) -> str:

@@ -1,10 +1,8 @@
 """Snakemake is interrupted or killed on the login node while its jobs go on."""
 
 import os
-import re
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -113,5 +111,4 @@ def test_nothing_is_lost(run: Run):
     # the job ended well without anybody waiting for it, so there is nothing left to do
     assert "Nothing to be done" in printed, printed
     assert content_digest(run.path / EVENTS[0]) == before
-    made = [Path(re.sub(r".*/train/", "", job["StdOut"])) for job in run.jobs("generate_events")]
-    assert len(made) == 2
+    assert len(run.jobs("generate_events")) == 2

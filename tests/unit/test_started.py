@@ -9,7 +9,7 @@ import yaml
 
 from wilsonvox.config import measured_samples, parse_configuration
 from wilsonvox.provenance.environment import checkout
-from wilsonvox.provenance.started import VARIABLE, StartedWith, Watch, code_digest
+from wilsonvox.provenance.started import VARIABLE, StartedWith, Watch, code_digest, note_or_compare
 
 ROOT = checkout()
 CONFIGURATION = yaml.safe_load((ROOT / "tests/slurm/small.yaml").read_text())
@@ -48,6 +48,19 @@ def test_processes_started_from_here_know(monkeypatch):
     now.note()
     assert StartedWith.noted() == now
     assert VARIABLE in os.environ
+
+
+def test_a_job_compares_with_what_was_noted(monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    before = parse_configuration(CONFIGURATION | {"samples_table": None}, "test")
+    after = parse_configuration(CONFIGURATION | {"samples_table": None, "seed": 8}, "test")
+    assert note_or_compare(before, {}, is_main_process=True) is None
+    assert note_or_compare(before, {}, is_main_process=False) is None
+    told = note_or_compare(after, {}, is_main_process=False)
+    assert told is not None
+    assert "configuration changed under the running workflow" in told
+    # a job notes nothing itself
+    assert note_or_compare(before, {}, is_main_process=False) is None
 
 
 def test_comments_do_not_count_and_code_does(copied):

@@ -12,7 +12,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from toy_shards import IMAGE, save, toy_shard
+from toy_shards import IMAGE, save, toy_network, toy_shard
 
 from wilsonvox.backend import prepare_backend
 from wilsonvox.cli import run
@@ -30,15 +30,7 @@ from wilsonvox.provenance import content_digest, make_record, read_record
 from wilsonvox.shards import Normalisation
 from wilsonvox.training import check_shards, describe, labels, train, varying_coefficients
 
-NETWORK = NetworkSettings(
-    stem_filters=4,
-    stem_kernel=3,
-    filters=(4,),
-    blocks=(1,),
-    dense_units=8,
-    dropout=0.1,
-    batch_normalisation_momentum=0.8,
-)
+NETWORK = toy_network(dropout=0.1)
 TRAINING = TrainingSettings(batch_size=4, learning_rate=0.02, max_epochs=3)
 SETTINGS = {
     "architecture": "resnet",

@@ -12,26 +12,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from toy_shards import save, toy_shard
+from toy_shards import save, toy_network, toy_shard
 
 from wilsonvox.backend import prepare_backend
 from wilsonvox.cli import run
 from wilsonvox.cli.options import option_words
-from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
+from wilsonvox.estimators.settings import TrainingSettings
 from wilsonvox.provenance import content_digest
 from wilsonvox.shards import Normalisation
 from wilsonvox.training import train
 from wilsonvox.training_signals import STOP_SIGNALS, StopRequest, TrainingStopped, listening
 
-NETWORK = NetworkSettings(
-    stem_filters=4,
-    stem_kernel=3,
-    filters=(4,),
-    blocks=(1,),
-    dense_units=8,
-    dropout=0.3,
-    batch_normalisation_momentum=0.8,
-)
+NETWORK = toy_network(dropout=0.3)
 # with this seed: 6 epochs, the fourth the best; cuts of the learning rate before 3 and 6
 SEED = 9
 TRAINING = TrainingSettings(

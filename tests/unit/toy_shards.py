@@ -5,11 +5,25 @@ from typing import Any
 
 import numpy as np
 
+from wilsonvox.estimators.settings import NetworkSettings
 from wilsonvox.points import COEFFICIENTS, point_label
 from wilsonvox.provenance import make_record
 from wilsonvox.shards import ImageSpecification, Shard, ShardMetadata
 
 IMAGE = ImageSpecification(bins=8, events_per_image=100)
+
+
+def toy_network(dropout: float) -> NetworkSettings:
+    """A network small enough to be trained in a second."""
+    return NetworkSettings(
+        stem_filters=4,
+        stem_kernel=3,
+        filters=(4,),
+        blocks=(1,),
+        dense_units=8,
+        dropout=dropout,
+        batch_normalisation_momentum=0.8,
+    )
 
 
 def toy_shard(

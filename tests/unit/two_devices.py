@@ -11,25 +11,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from toy_shards import toy_shard
+from toy_shards import toy_network, toy_shard
 
 from wilsonvox.backend import prepare_backend
 from wilsonvox.errors import UserError
-from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
+from wilsonvox.estimators.settings import TrainingSettings
 from wilsonvox.shards import Normalisation
 from wilsonvox.training import train
 from wilsonvox.training_signals import TrainingStopped
 
 TWO = ("CPU:0", "CPU:1")
-NETWORK = NetworkSettings(
-    stem_filters=4,
-    stem_kernel=3,
-    filters=(4,),
-    blocks=(1,),
-    dense_units=8,
-    dropout=0.0,
-    batch_normalisation_momentum=0.8,
-)
+NETWORK = toy_network(dropout=0.0)
 TRAINING = TrainingSettings(batch_size=4, learning_rate=0.15, reduce_patience=1, reduce_factor=0.5)
 POINTS = (-1.0, 0.0, 1.0)
 TRAIN = {f"train{c9}.npz": toy_shard(c9) for c9 in POINTS}

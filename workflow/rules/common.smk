@@ -13,7 +13,7 @@ from wilsonvox.lineage import Lineage
 from wilsonvox.points import SPLITS
 from wilsonvox.provenance.code import all_imports
 from wilsonvox.provenance.environment import checkout, environment_problem
-from wilsonvox.provenance.started import StartedWith
+from wilsonvox.provenance.started import note_or_compare
 
 # `wilsonvox` is the one beside this Snakemake, also where .venv/bin is not in PATH
 BIN = str(Path(sys.executable).parent)
@@ -26,12 +26,9 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 # a job on another node reads code and configuration again: it must be what the user started
-if workflow.is_main_process:
-    StartedWith.now(CONFIG, SAMPLES).note()
-else:
-    difference = StartedWith.now(CONFIG, SAMPLES).difference(StartedWith.noted())
-    if difference:
-        raise WorkflowError(f"wilsonvox: {difference}")
+changed = note_or_compare(CONFIG, SAMPLES, workflow.is_main_process)
+if changed:
+    raise WorkflowError(f"wilsonvox: {changed}")
 
 # captions and the report's first page tell values that were left to their defaults, too
 config.update(CONFIG.model_dump(mode="json"))

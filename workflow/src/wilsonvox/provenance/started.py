@@ -126,6 +126,21 @@ class StartedWith:
         )
 
 
+def note_or_compare(
+    configuration: RunConfiguration, samples: Mapping[str, SampleRow], is_main_process: bool
+) -> str | None:
+    """Note what a workflow is started with, or compare in one of its jobs.
+
+    Returns:
+        In a job, how code or configuration differ now, in one line; None where they do not.
+    """
+    now = StartedWith.now(configuration, samples)
+    if is_main_process:
+        now.note()
+        return None
+    return now.difference(StartedWith.noted())
+
+
 class Watch:
     """Looks for changed code of the checkout while a workflow runs; cheap where nothing changed."""
 
