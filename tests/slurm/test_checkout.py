@@ -61,5 +61,5 @@ def test_edited_configuration(run: Run):
     run.show("edited configuration", *told)
     # one job found it, and nothing more was tried
     assert len(run.jobs("generate_events")) == 1
-    assert told
+    assert told, running.output
     assert not list(run.results.rglob("voxels/**/*.npz"))

@@ -85,7 +85,8 @@ def test_data_of_the_package_count_and_leftovers_do_not(copied):
     (package / ".#voxels.py").symlink_to("nowhere")
     (package / "voxels.py~").write_text("old")
     (package / "__pycache__").mkdir(exist_ok=True)
-    (package / "__pycache__/voxels.cpython-311.pyc").write_bytes(b"0")
+    for name in ("voxels.cpython-311.pyc", "sampling.kernel-1.py311.nbi", "sampling.kernel.1.nbc"):
+        (package / "__pycache__" / name).write_bytes(b"0")
     assert code_digest(copied) == before
     inputs = package / "theory/inputs/evtgen-btosllnpr.yaml"
     inputs.write_text(inputs.read_text() + "# more\n")

@@ -36,7 +36,8 @@ def _source_files(root: Path) -> list[Path]:
     return sorted(
         path
         for path in (root / "workflow/src/wilsonvox").rglob("*")
-        if path.suffix not in ("", ".pyc")
+        if "__pycache__" not in path.parts  # numba writes there when a job first runs
+        and path.suffix
         and not path.name.startswith(".")
         and not path.name.endswith("~")
         and path.is_file()
