@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from wilsonvox.events import BRANCHES, FLAVOURS, Events
 from wilsonvox.points import SPLITS
 from wilsonvox.theory.angular import RATE_WEIGHTS
-from wilsonvox.theory.coefficients import POLE_POWER, AngularCoefficients
+from wilsonvox.points import shift_vector
+from wilsonvox.theory.coefficients import AngularCoefficients
 from wilsonvox.theory.line_shape import line_shape_quantiles
 
 Array = NDArray[np.float64]
@@ -25,6 +26,7 @@ Array = NDArray[np.float64]
 CHUNK = 1 << 18
 """Events a chunk. Each chunk has a random stream of its own, so that memory is constant."""
 
+POLE_POWER = 3
 _Q2_CELLS = 64
 _MASS_CELLS = 24
 _HEADROOM = 1.1
@@ -182,37 +184,35 @@ def _draw(
 
 
 def _prepare(coefficients: AngularCoefficients, shift: float) -> _Table:
-    inputs = coefficients.inputs
-    low, m_b_meson = 4 * inputs.m_muon_gev**2, inputs.m_b_meson_gev
-    reduced = coefficients.reduced_at(shift)
+    model, inputs = coefficients.model, coefficients.inputs
+    low, m_b_meson, cusp = model.q2_min_gev2, inputs.m_b_meson_gev, model.charm_threshold_gev2
+    vector = shift_vector({"c9": shift})
+    n_below = 800
+    t = np.arange(-n_below, 760, dtype=np.float64) * (np.pi / 2 / n_below)
+    grid = np.where(t < 0, low + (cusp - low) * np.sin(t + np.pi / 2) ** 2, cusp * (1 + t**2))
+    masses = np.linspace(inputs.m_kpi_min_gev, inputs.m_kpi_max_gev, 65)
+    reduced = model.reduced_coefficients(*np.broadcast_arrays(grid, masses[:, None]), vector)
+    reduced = reduced * grid[:, None] ** POLE_POWER
     mass, cumulative = line_shape_quantiles(inputs)
     # envelope of dΓ/ds, q² = low + width s², in cells of (m, s), from 8 × 8 points a cell
-    edges = np.linspace(coefficients.m_kpi[0], coefficients.m_kpi[-1], _MASS_CELLS * 8 + 1)
+    edges = np.linspace(masses[0], masses[-1], _MASS_CELLS * 8 + 1)
     s = np.linspace(0, 1, _Q2_CELLS * 8 + 1)
     q2 = low + s**2 * ((m_b_meson - edges[:, None]) ** 2 - low)
-    rate = (
-        AngularCoefficients(
-            inputs,
-            coefficients.t,
-            coefficients.m_kpi,
-            np.stack([reduced, reduced * 0, reduced * 0]),
-        ).polynomials(q2, np.broadcast_to(edges[:, None], q2.shape))[..., 0, :]
-        @ RATE_WEIGHTS
-        * s
-    )
+    exact = model.angular_coefficients(q2, np.broadcast_to(edges[:, None], q2.shape), vector)
+    rate = exact @ RATE_WEIGHTS * s
     mass_windows = np.lib.stride_tricks.sliding_window_view(rate, 9, axis=0)[::8].max(axis=-1)
     windows = np.lib.stride_tricks.sliding_window_view(mass_windows, 9, axis=1)[:, ::8]
     envelope = _HEADROOM * windows.max(axis=-1)
     envelope = np.maximum(envelope, 1e-3 * envelope.max(axis=1, keepdims=True))
     total = np.cumsum(envelope, axis=1)
     return _Table(
-        t_start=float(coefficients.t[0]),
-        t_step=float(coefficients.t[1] - coefficients.t[0]),
-        m_start=float(coefficients.m_kpi[0]),
-        m_step=float(coefficients.m_kpi[1] - coefficients.m_kpi[0]),
+        t_start=float(t[0]),
+        t_step=float(t[1] - t[0]),
+        m_start=float(masses[0]),
+        m_step=float(masses[1] - masses[0]),
         values=np.ascontiguousarray(reduced),
         q2_low=low,
-        cusp=4 * inputs.m_c_gev**2,
+        cusp=cusp,
         m_b_meson=m_b_meson,
         mass_nodes=mass,
         mass_cumulative=cumulative,

@@ -10,19 +10,38 @@ import click
     "--physics-inputs",
     default="evtgen-btosllnpr",
     show_default=True,
-    help="Set of Standard-Model inputs.",
+    help="Set of Standard-Model inputs: evtgen-btosllnpr or flavio.",
+)
+@click.option(
+    "--lepton",
+    type=click.Choice(["muon", "electron"]),
+    default="muon",
+    show_default=True,
+    help="Leptons of the decay.",
+)
+@click.option(
+    "--antiparticle-shifts",
+    type=click.Choice(["equal", "conjugate"]),
+    default="equal",
+    show_default=True,
+    help="Shifts of B0 and anti-B0: the same complex numbers (EvtGen), or conjugate ones.",
 )
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Table to write (.npz)."
 )
-def command(physics_inputs: str, out: Path) -> None:
-    """Tabulate J_i(q2, m_Kpi) as polynomials in δC9.
+def command(physics_inputs: str, lepton: str, antiparticle_shifts: str, out: Path) -> None:
+    """Tabulate J_i(q2, m_Kpi) as polynomials in the shifts of all six coefficients.
 
     The grid is in q2 [GeV²] and m_Kpi [GeV], over all of phase space.
     """
     from wilsonvox.provenance import make_record
     from wilsonvox.theory import tabulate_by_name
 
-    table = tabulate_by_name(physics_inputs)
-    record = make_record("angular_coefficients", out, {"physics_inputs": physics_inputs})
+    settings = {
+        "physics_inputs": physics_inputs,
+        "lepton": lepton,
+        "antiparticle_shifts": antiparticle_shifts,
+    }
+    table = tabulate_by_name(physics_inputs, lepton, antiparticle_shifts)  # type: ignore[arg-type]
+    record = make_record("angular_coefficients", out, settings)
     table.save(out, record)

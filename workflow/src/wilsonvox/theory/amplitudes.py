@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wilsonvox.points import COEFFICIENTS
 from wilsonvox.theory.charm_loop import c9_effective
-from wilsonvox.theory.form_factors import form_factor, kallen
+from wilsonvox.theory.form_factors import form_factors, kallen
 from wilsonvox.theory.physics_inputs import PhysicsInputs
 
 Array = NDArray[np.float64]
@@ -35,9 +35,16 @@ class Amplitudes:
         mine, theirs = vars(self), vars(other)
         return type(self)(**{name: mine[name] + theirs[name] for name in mine})
 
+    def __mul__(self, factor: complex) -> Self:
+        return type(self)(**{name: factor * value for name, value in vars(self).items()})
+
 
 def amplitudes(
-    q2: Array, m_kpi: Array, coefficients: dict[str, ComplexArray], inputs: PhysicsInputs
+    q2: Array,
+    m_kpi: Array,
+    coefficients: dict[str, ComplexArray],
+    inputs: PhysicsInputs,
+    factors: dict[str, Array] | None = None,
 ) -> Amplitudes:
     """Amplitudes for given Wilson coefficients, linear in them.
 
@@ -51,13 +58,11 @@ def amplitudes(
         coefficients: ``c7``, ``c9``, ``c10``, ``c7p``, ``c9p``, ``c10p``: total effective
             coefficients, broadcastable; missing ones are zero.
         inputs: masses and form factors.
+        factors: `form_factors` at `q2` and `m_kpi`, where they are known already.
     """
     m_b_meson, m_b = inputs.m_b_meson_gev, inputs.m_b_gev
-    factors = {
-        name: form_factor(q2, m_kpi, getattr(inputs.form_factors, name), inputs)
-        for name in ("V", "A0", "A1", "A12", "T1", "T2", "T23")
-    }
-    c = {name: np.asarray(coefficients.get(name, 0.0), np.complex128) for name in COEFFICIENTS}
+    factors = form_factors(q2, m_kpi, inputs) if factors is None else factors
+    c = {name: np.asarray(coefficients.get(name, 0.0)) for name in COEFFICIENTS}
     total, difference = m_b_meson + m_kpi, m_b_meson - m_kpi
     root2, root_q2 = np.sqrt(2.0), np.sqrt(q2)
 
@@ -86,17 +91,20 @@ def amplitudes(
 
 
 def standard_model_coefficients(q2: Array, inputs: PhysicsInputs) -> dict[str, ComplexArray]:
-    """C7eff, C9eff(q²) and C10 of the Standard Model at `q2` [GeV²], by name."""
+    """C7eff, C7′eff, C9eff(q²) and C10 of the Standard Model at `q2` [GeV²], by name."""
     return {
         "c7": np.asarray(inputs.c7eff, np.complex128),
+        "c7p": np.asarray(inputs.c7peff, np.complex128),
         "c9": c9_effective(q2, inputs),
         "c10": np.asarray(inputs.c10, np.complex128),
     }
 
 
-def phase_space(q2: Array, m_kpi: Array, inputs: PhysicsInputs) -> tuple[Array, Array]:
-    """λ(m_B², m_Kπ², q²) [GeV⁴] and β² = 1 − 4m_μ²/q²; λ is negative beyond the end."""
+def phase_space(
+    q2: Array, m_kpi: Array, m_b_meson_gev: float, m_lepton_gev: float
+) -> tuple[Array, Array]:
+    """λ(m_B², m_Kπ², q²) [GeV⁴] and β² = 1 − 4m_ℓ²/q²; λ is negative beyond the end."""
     return (
-        kallen(np.asarray(inputs.m_b_meson_gev**2), m_kpi**2, q2),
-        1 - 4 * inputs.m_muon_gev**2 / q2,
+        kallen(np.asarray(m_b_meson_gev**2), m_kpi**2, q2),
+        1 - 4 * m_lepton_gev**2 / q2,
     )

@@ -22,44 +22,65 @@ BETA = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 0])
 """J_i that hold one factor β."""
 
 
-def reduced_coefficients(
-    a: Amplitudes, q2: Array, lam: Array, beta2: Array, m_muon: float
+def polar_form(
+    a: Amplitudes, b: Amplitudes, q2: Array, lam: Array, beta2: Array, m_lepton: float
 ) -> Array:
-    """J_i without the factors N², √λ (i = 5, 6s, 8, 9) and β (i = 5, 6s, 7); shape (…, 11).
+    """The symmetric bilinear form behind the reduced J_i, shape (…, 11).
 
-    Arguments as given by `amplitudes` and `phase_space`; the formulas are those of
-    arXiv:0811.1214, section 3, with the lepton mass, in the LHCb convention. Smooth at both ends
-    of phase space.
+    Each reduced J_i is a real quadratic form of the amplitudes, J_i(a) = B_i(a, a), so that
+    J_i(a + b) = J_i(a) + 2 B_i(a, b) + J_i(b). The J_i are those of arXiv:0811.1214, section 3,
+    with the lepton mass, in the LHCb convention and without the factors N², √λ (i = 5, 6s, 8, 9)
+    and β (i = 5, 6s, 7): smooth at both ends of phase space.
+
+    Args:
+        a: amplitudes as given by `amplitudes`.
+        b: as `a`.
+        q2: GeV².
+        lam: λ of `phase_space` [GeV⁴].
+        beta2: β² of `phase_space`.
+        m_lepton: GeV.
     """
-    mass = 4 * m_muon**2 / q2
+    mass = 4 * m_lepton**2 / q2
+    same = a is b
 
-    def square(left: NDArray[np.complex128], right: NDArray[np.complex128]) -> Array:
-        return np.asarray(np.abs(left) ** 2 + np.abs(right) ** 2)
+    def product(x: str, y: str) -> NDArray[np.complex128]:
+        """½ (a_x b_y* + b_x a_y*)."""
+        first = getattr(a, x) * np.conj(getattr(b, y))
+        if same:
+            return np.asarray(first)
+        return np.asarray((first + getattr(b, x) * np.conj(getattr(a, y))) / 2)
 
-    perp2 = lam * square(a.perp_left, a.perp_right)
-    para2 = square(a.para_left, a.para_right)
-    zero2 = square(a.zero_left, a.zero_right)
-    mixed = (
-        lam * (a.perp_left * a.perp_right.conj()).real + (a.para_left * a.para_right.conj()).real
-    )
-    zero_para = a.zero_left * a.para_left.conj(), a.zero_right * a.para_right.conj()
-    zero_perp = a.zero_left * a.perp_left.conj(), a.zero_right * a.perp_right.conj()
-    para_perp = a.para_left * a.perp_left.conj(), a.para_right * a.perp_right.conj()
+    def both(x: str, y: str, sign: int = 1) -> NDArray[np.complex128]:
+        return product(f"{x}_left", f"{y}_left") + sign * product(f"{x}_right", f"{y}_right")
+
+    perp2 = lam * both("perp", "perp").real
+    para2 = both("para", "para").real
+    zero2 = both("zero", "zero").real
+    mixed = lam * product("perp_left", "perp_right").real + product("para_left", "para_right").real
+    zero_mixed = product("zero_left", "zero_right").real
+    zero_para = both("zero", "para")
     root2 = np.sqrt(2.0)
     parts = (
         (2 + beta2) / 4 * (perp2 + para2) + mass * mixed,
-        zero2 + mass * (lam * np.abs(a.time) ** 2 + 2 * (a.zero_left * a.zero_right.conj()).real),
+        zero2 + mass * (lam * product("time", "time").real + 2 * zero_mixed),
         beta2 / 4 * (perp2 + para2),
         -beta2 * zero2,
         beta2 / 2 * (perp2 - para2),
-        -beta2 / root2 * (zero_para[0] + zero_para[1]).real,
-        root2 * (zero_perp[0] - zero_perp[1]).real,
-        -2 * (para_perp[0] - para_perp[1]).real,
-        -root2 * (zero_para[0] - zero_para[1]).imag,
-        beta2 / root2 * (zero_perp[0] + zero_perp[1]).imag,
-        beta2 * (para_perp[0] + para_perp[1]).imag,
+        -beta2 / root2 * zero_para.real,
+        root2 * both("zero", "perp", -1).real,
+        -2 * both("para", "perp", -1).real,
+        -root2 * both("zero", "para", -1).imag,
+        beta2 / root2 * both("zero", "perp").imag,
+        beta2 * both("para", "perp").imag,
     )
     return np.stack(np.broadcast_arrays(*parts), axis=-1)
+
+
+def reduced_coefficients(
+    a: Amplitudes, q2: Array, lam: Array, beta2: Array, m_lepton: float
+) -> Array:
+    """Reduced J_i of given amplitudes, shape (…, 11); see `polar_form`."""
+    return polar_form(a, a, q2, lam, beta2, m_lepton)
 
 
 def kinematic_factors(q2: Array, lam: Array, beta2: Array) -> Array:

@@ -84,12 +84,12 @@ def fisher_information(
     inputs = coefficients.inputs
     mass, cumulative = line_shape_quantiles(inputs)
     quantiles = np.interp((np.arange(N_MASS) + 0.5) / N_MASS, cumulative, mass)
-    threshold = 4 * inputs.m_muon_gev**2
+    threshold = coefficients.model.q2_min_gev2
     nodes, node_weights = np.polynomial.legendre.leggauss(N_Q2)
 
     def at_nodes(m_kpi: float, low: float, high: float) -> tuple[Array, Array]:
         q2 = low + (high - low) * (nodes + 1) / 2
-        return coefficients.polynomials(q2, np.full_like(q2, m_kpi)), (
+        return coefficients.model.polynomials(q2, np.full_like(q2, m_kpi), ["c9"]), (
             high - low
         ) * node_weights / 2
 
@@ -97,12 +97,12 @@ def fisher_information(
     for m_kpi in quantiles:
         end = (inputs.m_b_meson_gev - m_kpi) ** 2
         powers = np.zeros(3)
-        for low, high in _pieces(threshold, end, coefficients.threshold, ()):
+        for low, high in _pieces(threshold, end, coefficients.model.charm_threshold_gev2, ()):
             polynomials, weights = at_nodes(m_kpi, low, high)
             powers += weights @ (polynomials @ RATE_WEIGHTS)
         rate, slope = powers @ [1, shift, shift**2], powers @ [0, 1, 2 * shift]
         low, high = max(threshold, q2_min_gev2), min(end, q2_max_gev2)
-        pieces = _pieces(low, high, coefficients.threshold, vetoes_gev2) if low < high else []
+        pieces = _pieces(low, high, coefficients.model.charm_threshold_gev2, vetoes_gev2) if low < high else []
         for piece in pieces:
             zeroth, first, second = score_moments(*at_nodes(m_kpi, *piece), shift) / rate
             # the score of the density normalised at this m_Kπ is I′/I − slope/rate

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from wilsonvox.theory.physics_inputs import FormFactor, PhysicsInputs
+from wilsonvox.theory.physics_inputs import PhysicsInputs
 
 Array = NDArray[np.float64]
 
@@ -26,16 +26,20 @@ def conformal_z(q2: Array, m_b_meson: float, m_kpi: Array) -> Array:
     return np.asarray((root - root_zero) / (root + root_zero), dtype=np.float64)
 
 
-def form_factor(q2: Array, m_kpi: Array, factor: FormFactor, inputs: PhysicsInputs) -> Array:
-    """F(q²) = Σ_k a_k (z(q²) − z(0))^k / (1 − q²/m_R²), dimensionless (arXiv:1503.05534).
+def form_factors(q2: Array, m_kpi: Array, inputs: PhysicsInputs) -> dict[str, Array]:
+    """All seven F(q²) = Σ_k a_k (z(q²) − z(0))^k / (1 − q²/m_R²), dimensionless, by name.
+
+    arXiv:1503.05534, section 2.
 
     Args:
-        q2: invariant mass squared of the muon pair [GeV²].
+        q2: invariant mass squared of the lepton pair [GeV²].
         m_kpi: invariant mass of the Kπ pair [GeV], broadcastable with `q2`.
-        factor: pole mass and coefficients.
-        inputs: gives the B mass.
+        inputs: gives pole masses, coefficients and the B mass.
     """
     z = conformal_z(q2, inputs.m_b_meson_gev, m_kpi)
     x = z - conformal_z(np.zeros_like(m_kpi), inputs.m_b_meson_gev, m_kpi)
-    a0, a1, a2 = factor.a
-    return (a0 + x * (a1 + x * a2)) / (1 - q2 / factor.pole_gev**2)
+    found = {}
+    for name, factor in inputs.form_factors:
+        a0, a1, a2 = factor.a
+        found[name] = (a0 + x * (a1 + x * a2)) / (1 - q2 / factor.pole_gev**2)
+    return found

@@ -1,0 +1,231 @@
+"""The decay model: angular coefficients J_i(q², m_Kπ) as exact polynomials in the shifts.
+
+The amplitudes are linear in the Wilson coefficients, so every J_i is a polynomial of second degree
+in the real and imaginary parts of the shifts: with twelve real parameters, 91 monomials.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wilsonvox.errors import UserError
+from wilsonvox.points import COEFFICIENTS, PARAMETERS
+from wilsonvox.theory.amplitudes import (
+    Amplitudes,
+    amplitudes,
+    phase_space,
+    standard_model_coefficients,
+)
+from wilsonvox.theory.angular import kinematic_factors, polar_form
+from wilsonvox.theory.form_factors import form_factors
+from wilsonvox.theory.physics_inputs import PhysicsInputs
+
+Array = NDArray[np.float64]
+Lepton = Literal["muon", "electron"]
+AntiparticleShifts = Literal["equal", "conjugate"]
+
+
+def monomials(values: Array) -> Array:
+    """Monomials up to second degree of k real parameters.
+
+    Args:
+        values: shape (…, k).
+
+    Returns:
+        1, x_1 … x_k, then x_1², x_1 x_2, …, x_k² (upper triangle, row by row), float64 of shape
+        (…, (k + 1)(k + 2)/2).
+
+    >>> monomials(np.array([2.0, 3.0]))
+    array([1., 2., 3., 4., 6., 9.])
+    """
+    values = np.asarray(values, dtype=float)
+    rows, columns = np.triu_indices(values.shape[-1])
+    ones = np.ones((*values.shape[:-1], 1))
+    return np.concatenate([ones, values, values[..., rows] * values[..., columns]], axis=-1)
+
+
+def monomial_gradient(values: Array) -> Array:
+    """Derivatives of `monomials` by each parameter, float64 of shape (…, n_monomials, k).
+
+    >>> monomial_gradient(np.array([2.0, 3.0]))[:, 0]
+    array([0., 1., 0., 4., 3., 0.])
+    """
+    values = np.asarray(values, dtype=float)
+    k = values.shape[-1]
+    unit = np.eye(k)
+    rows, columns = np.triu_indices(k)
+    second = values[..., rows, None] * unit[columns] + values[..., columns, None] * unit[rows]
+    shape = values.shape[:-1]
+    first = np.broadcast_to(unit, (*shape, k, k))
+    return np.concatenate([np.zeros((*shape, 1, k)), first, second], axis=-2)
+
+
+@dataclass(frozen=True)
+class DecayModel:
+    """B0 → K*0 ℓ+ ℓ− and its conjugate, with given Standard-Model inputs.
+
+    Each flavour has the angles of its own decay (LHCb's definition, chi = π − φ), so that one
+    formula holds for both.
+
+    inputs: masses, Standard-Model coefficients, form factors.
+    lepton: muon or electron.
+    antiparticle_shifts: ``equal``, both flavours decay with the same complex shifts, as in EvtGen;
+        or ``conjugate``, the shifts are weak phases: those given are the anti-B0's, whose b quark
+        decays by the Hamiltonian as it is written, and the B0 has their complex conjugates.
+    """
+
+    inputs: PhysicsInputs
+    lepton: Lepton = "muon"
+    antiparticle_shifts: AntiparticleShifts = "equal"
+
+    @property
+    def m_lepton_gev(self) -> float:
+        """Mass of the lepton [GeV]."""
+        masses = {"muon": self.inputs.m_muon_gev, "electron": self.inputs.m_electron_gev}
+        return masses[self.lepton]
+
+    @property
+    def q2_min_gev2(self) -> float:
+        """Lower end of q², 4 m_ℓ² [GeV²]."""
+        return 4 * self.m_lepton_gev**2
+
+    @property
+    def charm_threshold_gev2(self) -> float:
+        """4 m_c² [GeV²], where Y(q²) has a cusp."""
+        return 4 * self.inputs.m_c_gev**2
+
+    def q2_end(self, m_kpi: Array) -> Array:
+        """Upper end of q² [GeV²] at m_Kπ [GeV], (m_B − m_Kπ)²."""
+        return np.asarray((self.inputs.m_b_meson_gev - np.asarray(m_kpi)) ** 2)
+
+    def decay_shifts(
+        self, shifts: NDArray[np.complex128] | None, flavour: int
+    ) -> NDArray[np.complex128]:
+        """The shifts, complex128 of shape (6,), with which a flavour (+1 B0, −1 anti-B0) decays."""
+        vector = np.zeros(6, np.complex128) if shifts is None else np.asarray(shifts, complex)
+        conjugated = self.antiparticle_shifts == "conjugate" and flavour > 0
+        return np.conj(vector) if conjugated else vector
+
+    def _amplitudes(
+        self,
+        q2: Array,
+        m_kpi: Array,
+        shifts: NDArray[np.complex128],
+        factors: dict[str, Array] | None = None,
+    ) -> Amplitudes:
+        """Amplitudes of the Standard Model plus `shifts`."""
+        coefficients = standard_model_coefficients(q2, self.inputs)
+        for name, shift in zip(COEFFICIENTS, shifts, strict=True):
+            coefficients[name] = np.asarray(coefficients.get(name, 0.0) + shift)
+        return amplitudes(q2, m_kpi, coefficients, self.inputs, factors)
+
+    def _form(self, q2: Array, m_kpi: Array, a: Amplitudes, b: Amplitudes) -> Array:
+        lam, beta2 = phase_space(q2, m_kpi, self.inputs.m_b_meson_gev, self.m_lepton_gev)
+        return polar_form(a, b, q2, lam, beta2, self.m_lepton_gev)
+
+    def factors(self, q2: Array, m_kpi: Array) -> Array:
+        """What the full J_i have and the reduced ones lack, shape (…, 11); 0 beyond the ends."""
+        lam, beta2 = phase_space(q2, m_kpi, self.inputs.m_b_meson_gev, self.m_lepton_gev)
+        return kinematic_factors(q2, lam, beta2)
+
+    def reduced_coefficients(
+        self,
+        q2: Array,
+        m_kpi: Array,
+        shifts: NDArray[np.complex128] | None = None,
+        flavour: int = 1,
+    ) -> Array:
+        """J_i without the factors that vanish at the ends of phase space, shape (…, 11)."""
+        a = self._amplitudes(q2, m_kpi, self.decay_shifts(shifts, flavour))
+        return self._form(q2, m_kpi, a, a)
+
+    def angular_coefficients(
+        self,
+        q2: Array,
+        m_kpi: Array,
+        shifts: NDArray[np.complex128] | None = None,
+        flavour: int = 1,
+    ) -> Array:
+        """J_i, all with one common constant, float64 of shape (…, 11) in the order of `NAMES`.
+
+        Args:
+            q2: GeV².
+            m_kpi: GeV, broadcastable with `q2`.
+            shifts: complex128 of shape (6,), dimensionless; none: the Standard Model.
+            flavour: +1 for B0, −1 for anti-B0.
+        """
+        q2, m_kpi = np.broadcast_arrays(q2, m_kpi)
+        reduced = self.reduced_coefficients(q2, m_kpi, shifts, flavour)
+        return np.asarray(reduced * self.factors(q2, m_kpi))
+
+    def reduced_polynomials(
+        self,
+        q2: Array,
+        m_kpi: Array,
+        names: Sequence[str],
+        shifts: NDArray[np.complex128] | None = None,
+        flavour: int = 1,
+    ) -> Array:
+        """`polynomials` of the reduced J_i, shape (…, n_monomials, 11)."""
+        unknown = [name for name in names if name not in PARAMETERS]
+        if unknown or len(set(names)) != len(names):
+            raise UserError(
+                f"parameters {', '.join(names)}: each of {', '.join(PARAMETERS)} at most once"
+            )
+        q2, m_kpi = np.broadcast_arrays(q2, m_kpi)
+        fixed = np.zeros(6, np.complex128) if shifts is None else np.array(shifts, complex)
+        steps: list[Amplitudes] = []
+        for name in names:
+            index = PARAMETERS.index(name)
+            if index < 6:
+                fixed[index] = 1j * fixed[index].imag
+            else:
+                fixed[index - 6] = fixed[index - 6].real
+        factors = form_factors(q2, m_kpi, self.inputs)
+        base = self._amplitudes(q2, m_kpi, self.decay_shifts(fixed, flavour), factors)
+        for name in names:
+            index = PARAMETERS.index(name)
+            unit = np.zeros(6, np.complex128)
+            unit[index % 6] = 1 if index < 6 else 1j
+            change = self.decay_shifts(unit, flavour)
+            # real where it can be: half the work
+            value = change[index % 6]
+            step = {COEFFICIENTS[index % 6]: np.asarray(value if value.imag else value.real)}
+            steps.append(amplitudes(q2, m_kpi, step, self.inputs, factors))
+        parts = [self._form(q2, m_kpi, base, base)]
+        parts += [2 * self._form(q2, m_kpi, base, step) for step in steps]
+        for one, other in itertools.combinations_with_replacement(steps, 2):
+            form = self._form(q2, m_kpi, one, other)
+            parts.append(form if one is other else 2 * form)
+        return np.stack(parts, axis=-2)
+
+    def polynomials(
+        self,
+        q2: Array,
+        m_kpi: Array,
+        names: Sequence[str],
+        shifts: NDArray[np.complex128] | None = None,
+        flavour: int = 1,
+    ) -> Array:
+        """J_i as exact polynomials in real parameters: J_i(x) = `monomials` (x) @ polynomials.
+
+        Args:
+            q2: GeV².
+            m_kpi: GeV, broadcastable with `q2`.
+            names: the parameters, of `PARAMETERS`.
+            shifts: complex128 of shape (6,), values of all other parameters; none: 0.
+            flavour: +1 for B0, −1 for anti-B0.
+
+        Returns:
+            float64 of shape (…, n_monomials, 11), up to the constant of `angular_coefficients`.
+
+        Raises:
+            UserError: an unknown parameter, or one that stands there twice.
+        """
+        q2, m_kpi = np.broadcast_arrays(q2, m_kpi)
+        reduced = self.reduced_polynomials(q2, m_kpi, names, shifts, flavour)
+        return np.asarray(reduced * self.factors(q2, m_kpi)[..., None, :])
