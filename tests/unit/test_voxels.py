@@ -1,5 +1,6 @@
 import json
 
+import boost_histogram as bh
 import numpy as np
 import pytest
 
@@ -70,6 +71,61 @@ def test_upper_edges_belong_to_the_last_bin():
     assert count.tolist() == [1, 1]
 
 
+def edge_events(bins):
+    """Events on every bin edge of every axis as float32 has it, and one step to either side."""
+    columns = {}
+    for name, edges in bin_edges(bins).items():
+        at = edges.astype(np.float32)
+        beside = [np.nextafter(at, np.float32(way)) for way in (-np.inf, np.inf)]
+        values = np.concatenate([at, *beside])
+        columns[name] = values[(values >= ANGLES[name][0]) & (values <= at[-1])]
+    rng = np.random.default_rng(3)
+    n_events = 40_000
+    drawn = {name: rng.choice(values, n_events) for name, values in columns.items()}
+    return Events.from_columns(make_events(n_events).columns() | drawn)
+
+
+def repeated_events():
+    """A few decays, each many times, in mixed order."""
+    rows = np.random.default_rng(4).integers(0, 50, 60_000)
+    return make_events(50)[rows]
+
+
+@pytest.mark.parametrize("bins", [7, 25, 50, 100])
+@pytest.mark.parametrize("kind", ["random", "edges", "repeated", "one", "none"])
+def test_images_are_those_of_boost_histogram(kind, bins):
+    n_events = {"random": 24_000, "one": 1, "none": 0}.get(kind, 0)
+    events = {"edges": lambda: edge_events(bins), "repeated": repeated_events}.get(
+        kind, lambda: make_events(n_events, seed=bins)
+    )()
+    axes = [
+        bh.axis.Regular(bins, low, high, underflow=False, overflow=False)
+        for low, high in ANGLES.values()
+    ]
+    histogram = bh.Histogram(*axes, storage=bh.storage.Mean())
+    # its axes end before their upper edge, which belongs to the last bin here
+    columns = [
+        np.minimum(getattr(events, name).astype(np.float64), np.nextafter(high, low))
+        for name, (low, high) in ANGLES.items()
+    ]
+    histogram.fill(*columns, sample=events.q2.astype(np.float64))
+    expected = histogram.view()
+    voxel, mean_q2, count = fill_image(events, bins)
+    assert (voxel.dtype, mean_q2.dtype, count.dtype) == (np.int32, np.float32, np.uint16)
+    np.testing.assert_array_equal(voxel, np.flatnonzero(expected.count))
+    np.testing.assert_array_equal(count, expected.count.reshape(-1)[voxel])
+    np.testing.assert_array_max_ulp(
+        mean_q2, expected.value.reshape(-1)[voxel].astype(np.float32), maxulp=1
+    )
+
+
+def test_images_do_not_depend_on_the_order_of_the_events():
+    events = make_events(24_000)
+    order = np.random.default_rng(1).permutation(len(events))
+    for first, second in zip(fill_image(events, 12), fill_image(events[order], 12), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
 def test_bin_edges_cover_the_axes():
     for name, edges in bin_edges(50).items():
         assert len(edges) == 51
@@ -102,20 +158,24 @@ def test_antiparticles_never_enter_a_particle_image(event_file):
     assert voxelize_file(path, bar).metadata.n_events_cut == {"other flavour": 2000}
 
 
-def test_images_are_consecutive_selected_events(event_file, monkeypatch):
+@pytest.mark.parametrize("size", [1, 850, 1234, 4000])
+@pytest.mark.parametrize("q2_high", [19.0, 22.0])
+def test_images_are_consecutive_selected_events(event_file, monkeypatch, size, q2_high):
     import wilsonvox.events as events_module
 
-    monkeypatch.setattr(events_module.iterate_events, "__defaults__", (1700,))
-    events = make_events(10_000, q2_high=22.0)
+    chunk = 1700  # less than an image of 4000, twice one of 850
+    monkeypatch.setattr(events_module.iterate_events, "__defaults__", (chunk,))
+    events = make_events(10_000 if size > 1 else 100, q2_high=q2_high)
     path = event_file(events)
-    image = ImageSpecification(bins=5, events_per_image=1234)
+    image = ImageSpecification(bins=5, events_per_image=size)
     shard = voxelize_file(path, image)
     kept = np.flatnonzero(events.q2 <= 20)
-    assert len(shard) == len(kept) // 1234
-    assert shard.metadata.n_events_left_over == len(kept) % 1234
-    assert shard.metadata.n_events_in_file == 10_000
+    assert (len(kept) < len(events)) == (q2_high > 20)
+    assert len(shard) == len(kept) // size
+    assert shard.metadata.n_events_left_over == len(kept) % size
+    assert shard.metadata.n_events_in_file == len(events)
     for index in range(len(shard)):
-        entries = kept[index * 1234 : (index + 1) * 1234]
+        entries = kept[index * size : (index + 1) * size]
         assert shard.source_range[index].tolist() == [entries[0], entries[-1] + 1]
         voxel, mean_q2, count = fill_image(events[entries], 5)
         own = slice(shard.offsets[index], shard.offsets[index + 1])
@@ -129,7 +189,11 @@ def test_images_are_consecutive_selected_events(event_file, monkeypatch):
 def test_asked_number_of_images(event_file):
     path = event_file(make_events(5000))
     image = ImageSpecification(bins=5, events_per_image=1000)
-    assert len(voxelize_file(path, image, 3)) == 3
+    three = voxelize_file(path, image, 3)
+    assert len(three) == 3
+    # the events behind the last image are read and counted too
+    assert three.metadata.n_events_left_over == 2000
+    assert three.metadata.events_digest == voxelize_file(path, image).metadata.events_digest
     with pytest.raises(UserError, match=r"5000 events pass .* 6 image\(s\) of 1000 need 6000"):
         voxelize_file(path, image, 6)
     with pytest.raises(UserError, match="need 6000"):

@@ -1,11 +1,11 @@
 """Events into voxel images: mean q² in bins of the three angles."""
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import boost_histogram as bh
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,11 +24,6 @@ from wilsonvox.shards import ImageSpecification, Shard, ShardMetadata
 
 ANGLES = {"cos_theta_mu": (-1.0, 1.0), "cos_theta_k": (-1.0, 1.0), "chi": (0.0, 2 * np.pi)}
 """The axes of an image and their ranges, in the order of its axes; chi in rad."""
-
-
-EDGE = 1e-9
-"""How far inside its axis, in units of its length, a value on the upper edge is put: less than
-float32 resolves, more than the rounding of a bin index."""
 
 
 def bin_edges(bins: int) -> dict[str, NDArray[np.float64]]:
@@ -61,63 +56,102 @@ def selection(events: Events, image: ImageSpecification) -> dict[str, NDArray[np
     }
 
 
+def voxel_indices(events: Events, bins: int) -> NDArray[np.int32]:
+    """Flat voxel index of each event, as in `Shard`; int32 of shape (n,).
+
+    As boost-histogram's `Regular` axes, in double precision. Values on the upper edge of an axis
+    (cos θ = 1, and chi = 2π, which float32 rounds up) go into the last bin.
+    """
+    voxel = np.zeros(len(events), np.int32)
+    for name, (low, high) in ANGLES.items():
+        position = np.subtract(getattr(events, name), low, dtype=np.float64)
+        position /= high - low
+        position *= bins
+        index = position.astype(np.int32)
+        voxel *= bins
+        voxel += np.clip(index, 0, bins - 1, out=index)
+    return voxel
+
+
 def fill_image(
     events: Events, bins: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.uint16]]:
     """One sparse image of all `events`: voxel, mean_q2 [GeV²] and count, as in `Shard`.
 
-    Filled by boost-histogram's `Mean` storage. Values on the upper edge of an axis (cos θ = 1, and
-    chi = 2π, which float32 rounds up) go into the last bin.
+    The events are sorted by voxel and q2: neither time nor memory depends on the number of voxels,
+    nor the result on the order of the events. Sums of q2 are in double precision.
+
+    Args:
+        events: those of the image, with finite q2 and angles.
+        bins: equal-width bins of each axis, at most 1290 (the flat index has 31 bits).
 
     Raises:
         UserError: a voxel holds more events than its 16-bit count can.
     """
-    axes = [
-        bh.axis.Regular(bins, low, high, underflow=False, overflow=False)
-        for low, high in ANGLES.values()
-    ]
-    histogram = bh.Histogram(*axes, storage=bh.storage.Mean())
-    columns = [
-        np.clip(getattr(events, name).astype(np.float64), low, high - EDGE * (high - low))
-        for name, (low, high) in ANGLES.items()
-    ]
-    histogram.fill(*columns, sample=events.q2.astype(np.float64))
-    view: Any = histogram.view(flow=False)
-    counts = view.count.reshape(-1)
-    voxel = np.flatnonzero(counts)
-    occupied = counts[voxel]
-    if occupied.size and occupied.max() > np.iinfo(np.uint16).max:
+    # one integer an event, voxel above q2's own bits, because NumPy sorts plain integers fastest
+    keys = voxel_indices(events, bins).astype(np.int64)
+    keys <<= 32
+    keys |= events.q2.view(np.uint32)
+    keys.sort()
+    voxel = (keys >> 32).astype(np.int32)
+    q2 = keys.astype(np.uint32).view(np.float32)
+    row = np.zeros(len(events), np.int64)
+    np.cumsum(voxel[1:] != voxel[:-1], out=row[1:])
+    count = np.bincount(row)
+    if count.size and count.max() > np.iinfo(np.uint16).max:
         raise UserError(
-            f"--bins {bins}: a voxel holds {int(occupied.max())} events, at most 65535 can be "
+            f"--bins {bins}: a voxel holds {int(count.max())} events, at most 65535 can be "
             "stored; use more bins or fewer events an image"
         )
-    return (
-        voxel.astype(np.int32),
-        view.value.reshape(-1)[voxel].astype(np.float32),
-        occupied.astype(np.uint16),
-    )
+    occupied = np.empty(count.size, np.int32)
+    occupied[row] = voxel
+    mean_q2 = np.bincount(row, weights=q2) / count
+    return occupied, mean_q2.astype(np.float32), count.astype(np.uint16)
 
 
-def _select(
+def _windows(
     path: str | os.PathLike[str],
     image: ImageSpecification,
-    cut: dict[str, int],
+    n_images: int | None,
+    numbers: Counter[str],
     digest: ColumnDigest,
-) -> Iterator[tuple[Events, NDArray[np.int64]]]:
-    """Selected events of a file with their entry numbers, chunk by chunk.
+) -> Iterator[tuple[Events, tuple[int, int]]]:
+    """Selected events of each image, with the range of entries that holds them, in file order.
 
-    Counts the others in `cut` and takes all into `digest`.
+    Reads the whole file, also behind the last image: counts all events in `numbers`, by the names
+    of `selection`, and takes them into `digest`.
     """
-    start = 0
+    size = image.events_per_image
+    start = 0  # entry of the chunk's first event
+    held: list[Events] = []  # of the image that the chunks before have begun
+    n_held = first = made = 0
     for chunk in iterate_events(path):
         digest.update(chunk.columns())
         masks = selection(chunk, image)
-        for reason, mask in masks.items():
-            if reason != "selected":
-                cut[reason] = cut.get(reason, 0) + int(mask.sum())
-        kept = masks["selected"]
-        yield chunk[kept], start + np.flatnonzero(kept)
+        numbers.update({name: int(np.count_nonzero(mask)) for name, mask in masks.items()})
+        rows = np.flatnonzero(masks["selected"])
+        used = 0
+        while used < len(rows) and (n_images is None or made < n_images):
+            own = rows[used : used + size - n_held]
+            if not held:
+                first = start + int(own[0])
+            held.append(_rows(chunk, own))
+            n_held += len(own)
+            used += len(own)
+            if n_held == size:
+                made += 1
+                events = held[0] if len(held) == 1 else Events.concatenate(held)
+                yield events, (first, start + int(own[-1]) + 1)
+                held, n_held = [], 0
+        # a copy, so that the chunk's memory is free
+        held = [Events.concatenate(held)] if held else []
         start += len(chunk)
+
+
+def _rows(events: Events, rows: NDArray[np.int64]) -> Events:
+    """Events of rising row numbers; no copy where no row is left out."""
+    span = events[rows[0] : rows[-1] + 1]
+    return span if len(span) == len(rows) else span[rows - rows[0]]
 
 
 def voxelize_file(
@@ -135,30 +169,19 @@ def voxelize_file(
     """
     source = read_metadata(path)
     size = image.events_per_image
-    cut: dict[str, int] = {}
+    numbers: Counter[str] = Counter()
     digest = ColumnDigest(BRANCHES)
     images: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
     ranges: list[tuple[int, int]] = []
-    n_selected = 0
-    held, held_entries = Events.concatenate([]), np.empty(0, np.int64)
-    for chunk, entries in _select(path, image, cut, digest):
-        n_selected += len(chunk)
-        held = Events.concatenate([held, chunk])
-        held_entries = np.concatenate([held_entries, entries])
-        used = 0
-        while len(held) - used >= size and (n_images is None or len(images) < n_images):
-            window = slice(used, used + size)
-            images.append(fill_image(held[window], image.bins))
-            ranges.append((int(held_entries[window][0]), int(held_entries[window][-1]) + 1))
-            used += size
-        held, held_entries = held[used:], held_entries[used:]
-        if n_images is not None and len(images) == n_images:
-            held, held_entries = held[:0], held_entries[:0]
+    for events, entries in _windows(path, image, n_images, numbers, digest):
+        images.append(fill_image(events, image.bins))
+        ranges.append(entries)
 
+    n_selected = numbers.pop("selected", 0)
     record = read_record(path)
     seed = None if record is None else record.seed
     identity = {"seed": seed, "events_digest": digest.hexdigest({})}
-    _require_images(path, image, len(images), n_images, n_selected, cut)
+    _require_images(path, image, len(images), n_images, n_selected, numbers)
     lengths = [len(voxel) for voxel, _, _ in images]
     shifts = (
         np.full(len(COEFFICIENTS), np.nan, np.complex128)
@@ -166,7 +189,7 @@ def voxelize_file(
         else shift_vector(source.shifts)
     )
     return Shard(
-        metadata=_metadata(source, image, n_selected, cut, len(images), identity),
+        metadata=_metadata(source, image, n_selected, numbers, len(images), identity),
         voxel=np.concatenate([voxel for voxel, _, _ in images]),
         mean_q2=np.concatenate([mean for _, mean, _ in images]),
         count=np.concatenate([count for _, _, count in images]),
@@ -183,7 +206,7 @@ def _require_images(
     found: int,
     wanted: int | None,
     n_selected: int,
-    cut: dict[str, int],
+    cut: Mapping[str, int],
 ) -> None:
     needed = image.events_per_image * (1 if wanted is None else wanted)
     if found and (wanted is None or found == wanted):
@@ -205,7 +228,7 @@ def _metadata(
     source: EventMetadata,
     image: ImageSpecification,
     n_selected: int,
-    cut: dict[str, int],
+    cut: Mapping[str, int],
     n_images: int,
     identity: dict[str, Any],
 ) -> ShardMetadata:
