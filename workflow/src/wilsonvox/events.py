@@ -83,7 +83,7 @@ class EventMetadata(BaseModel):
 
     origin: Literal["generated", "ingested"]
     point: str | None = Field(default=None, description="point label, such as c9_-0.90")
-    shifts: dict[str, float] | None = Field(
+    shifts: dict[str, float | complex] | None = Field(
         default=None, description="true shifts by coefficient; null where they are not known"
     )
     split: str | None = None

@@ -14,10 +14,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from wilsonvox.events import BRANCHES, FLAVOURS, Events
+from wilsonvox.events import BRANCHES, Events
 from wilsonvox.points import SPLITS
 from wilsonvox.theory.angular import RATE_WEIGHTS
-from wilsonvox.points import shift_vector
 from wilsonvox.theory.coefficients import AngularCoefficients
 from wilsonvox.theory.line_shape import line_shape_quantiles
 
@@ -183,22 +182,27 @@ def _draw(
     return worst
 
 
-def _prepare(coefficients: AngularCoefficients, shift: float) -> _Table:
+def _prepare(
+    coefficients: AngularCoefficients, vector: NDArray[np.complex128], flavour: int
+) -> _Table:
     model, inputs = coefficients.model, coefficients.inputs
     low, m_b_meson, cusp = model.q2_min_gev2, inputs.m_b_meson_gev, model.charm_threshold_gev2
-    vector = shift_vector({"c9": shift})
     n_below = 800
     t = np.arange(-n_below, 760, dtype=np.float64) * (np.pi / 2 / n_below)
     grid = np.where(t < 0, low + (cusp - low) * np.sin(t + np.pi / 2) ** 2, cusp * (1 + t**2))
     masses = np.linspace(inputs.m_kpi_min_gev, inputs.m_kpi_max_gev, 65)
-    reduced = model.reduced_coefficients(*np.broadcast_arrays(grid, masses[:, None]), vector)
+    reduced = model.reduced_coefficients(
+        *np.broadcast_arrays(grid, masses[:, None]), vector, flavour
+    )
     reduced = reduced * grid[:, None] ** POLE_POWER
     mass, cumulative = line_shape_quantiles(inputs)
     # envelope of dΓ/ds, q² = low + width s², in cells of (m, s), from 8 × 8 points a cell
     edges = np.linspace(masses[0], masses[-1], _MASS_CELLS * 8 + 1)
     s = np.linspace(0, 1, _Q2_CELLS * 8 + 1)
     q2 = low + s**2 * ((m_b_meson - edges[:, None]) ** 2 - low)
-    exact = model.angular_coefficients(q2, np.broadcast_to(edges[:, None], q2.shape), vector)
+    exact = model.angular_coefficients(
+        q2, np.broadcast_to(edges[:, None], q2.shape), vector, flavour
+    )
     rate = exact @ RATE_WEIGHTS * s
     mass_windows = np.lib.stride_tricks.sliding_window_view(rate, 9, axis=0)[::8].max(axis=-1)
     windows = np.lib.stride_tricks.sliding_window_view(mass_windows, 9, axis=1)[:, ::8]
@@ -222,28 +226,33 @@ def _prepare(coefficients: AngularCoefficients, shift: float) -> _Table:
 
 
 def generate(
-    coefficients: AngularCoefficients, shift: float, n_events: int, stream: Stream
+    table: AngularCoefficients,
+    shifts: NDArray[np.complex128],
+    n_events: int,
+    stream: Stream,
+    flavour: int = 1,
 ) -> Iterator[Events]:
-    """B0 events at δC9 = `shift`, in chunks of at most `CHUNK`; memory does not grow with them.
+    """Events at `shifts`, in chunks of at most `CHUNK`; memory does not grow with them.
 
     The q² range is the full one; cuts belong to the voxels.
 
     Args:
-        coefficients: the table of angular coefficients.
-        shift: real δC9, dimensionless.
+        table: the table of angular coefficients.
+        shifts: complex128, shape (6,), dimensionless.
         n_events: number of events.
         stream: keys the random numbers.
+        flavour: +1 for B0, −1 for anti-B0.
 
     Raises:
         RuntimeError: the density exceeded its envelope, so that events would be distorted.
     """
-    table = _prepare(coefficients, shift)
+    prepared = _prepare(table, shifts, flavour)
     for chunk, start in enumerate(range(0, n_events, CHUNK)):
         size = min(CHUNK, n_events - start)
         columns = {name: np.empty(size, dtype) for name, dtype in BRANCHES.items()}
-        columns["flavour"][:] = FLAVOURS["B0"]
+        columns["flavour"][:] = flavour
         drawn = (columns[name] for name in BRANCHES if name != "flavour")
-        worst = _draw(stream.generator(chunk), table, *drawn)
+        worst = _draw(stream.generator(chunk), prepared, *drawn)
         if worst > 1:
-            raise RuntimeError(f"rate exceeds its envelope by a factor {worst:.3f} at {shift}")
+            raise RuntimeError(f"rate exceeds its envelope by a factor {worst:.3f} at {shifts}")
         yield Events(**columns)

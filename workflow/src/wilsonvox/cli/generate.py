@@ -54,14 +54,12 @@ def command(
     """
     from wilsonvox.errors import UserError
     from wilsonvox.events import EventMetadata, write_events
-    from wilsonvox.points import parse_point
+    from wilsonvox.points import parse_point, shift_vector
     from wilsonvox.provenance import make_record
     from wilsonvox.sampling import Stream, generate
     from wilsonvox.theory import AngularCoefficients, tabulate_by_name
 
     shifts = parse_point(point)
-    if set(shifts) != {"c9"}:
-        raise UserError(f"--point {point}: only shifts of c9 can be generated so far")
     if not (len(campaign) == 3 and campaign.isdigit()):
         raise UserError(f"--campaign {campaign}: three digits are needed, such as 000")
     table = (
@@ -87,5 +85,7 @@ def command(
     inputs = [] if coefficients is None else [coefficients]
     record = make_record("generate_events", out, settings, inputs, seed=seed)
     stream = Stream(seed, point, split, int(campaign))
-    written = write_events(out, generate(table, shifts["c9"], events, stream), metadata, record)
+    written = write_events(
+        out, generate(table, shift_vector(shifts), events, stream), metadata, record
+    )
     logging.info("%s: %d B0 events at %s (generator level)", out, written, point)
