@@ -1,6 +1,6 @@
 import pytest
 
-from wilsonvox.theory import AngularCoefficients, PhysicsInputs, load_inputs
+from wilsonvox.theory import AngularCoefficients, DecayModel, PhysicsInputs, load_inputs
 
 
 @pytest.fixture(scope="session")
@@ -9,5 +9,10 @@ def inputs() -> PhysicsInputs:
 
 
 @pytest.fixture(scope="session")
-def table(inputs: PhysicsInputs) -> AngularCoefficients:
-    return AngularCoefficients.tabulate(inputs)
+def model(inputs: PhysicsInputs) -> DecayModel:
+    return DecayModel(inputs)
+
+
+@pytest.fixture(scope="session")
+def table(model: DecayModel) -> AngularCoefficients:
+    return AngularCoefficients.tabulate(model)

@@ -5,12 +5,12 @@ import warnings
 import numpy as np
 import pytest
 
-from wilsonvox.theory import bound
-from wilsonvox.theory.amplitudes import amplitudes, phase_space, standard_model_coefficients
+from wilsonvox.points import COEFFICIENTS
+from wilsonvox.theory import DecayModel, bound, load_inputs
+from wilsonvox.theory.amplitudes import amplitudes, phase_space
 from wilsonvox.theory.angular import NAMES, kinematic_factors, observables, reduced_coefficients
 from wilsonvox.theory.charm_loop import c9_effective, quark_loop
-from wilsonvox.theory.coefficients import reduced_polynomials
-from wilsonvox.theory.form_factors import form_factor
+from wilsonvox.theory.form_factors import form_factors
 
 THEORY_SIGN = {"4": -1, "6s": -1, "7": -1, "9": -1}
 """Signs between the theory convention (flavio's) and LHCb's (ours)."""
@@ -34,41 +34,42 @@ def flavio():
         return pytest.importorskip("flavio")
 
 
-def flavio_helicity(q2, m_kpi, wilson, inputs):
+def flavio_helicity(q2, m_kpi, wilson, inputs, m_lepton=None):
     """flavio's helicity amplitudes for our Wilson coefficients, masses and form factors."""
     from flavio.physics.bdecays import angular
 
     factors = {
-        name: float(form_factor(np.array(q2), np.array(m_kpi), factor, inputs))
-        for name, factor in inputs.form_factors
+        name: float(value)
+        for name, value in form_factors(np.array(q2), np.array(m_kpi), inputs).items()
     }
     coefficients = {"v": wilson["c9"], "a": wilson["c10"], "7": wilson["c7"]}
     coefficients |= {"vp": wilson["c9p"], "ap": wilson["c10p"], "7p": wilson["c7p"]}
     coefficients |= dict.fromkeys(("s", "p", "sp", "pp", "t", "tp"), 0)
-    m_muon = inputs.m_muon_gev
+    m_lepton = m_lepton or inputs.m_muon_gev
     return angular.helicity_amps_v(
         q2,
         inputs.m_b_meson_gev,
         m_kpi,
         inputs.m_b_gev,
         0,
-        m_muon,
-        m_muon,
+        m_lepton,
+        m_lepton,
         factors,
         coefficients,
         1.0,
     )
 
 
-def flavio_coefficients(q2, m_kpi, wilson, inputs):
+def flavio_coefficients(q2, m_kpi, wilson, inputs, m_lepton=None):
     """flavio's J_i, in our order and signs, for our Wilson coefficients, masses, form factors."""
     from flavio.physics.bdecays import angular
 
-    helicity = flavio_helicity(q2, m_kpi, wilson, inputs)
-    m_b, m_muon = inputs.m_b_gev, inputs.m_muon_gev
+    m_b, m_lepton = inputs.m_b_gev, m_lepton or inputs.m_muon_gev
+    helicity = flavio_helicity(q2, m_kpi, wilson, inputs, m_lepton)
     result = angular.angularcoeffs_general_v(
-        helicity, q2, inputs.m_b_meson_gev, m_kpi, m_b, 0, m_muon, m_muon
+        helicity, q2, inputs.m_b_meson_gev, m_kpi, m_b, 0, m_lepton, m_lepton
     )
+    # the twelfth: zero without scalar operators, and so not in our arrays
     assert abs(result["6c"]) < 1e-20
     keys = [int(name) if name.isdigit() else name for name in NAMES]
     return SIGNS * np.array([result[key] for key in keys])
@@ -76,7 +77,7 @@ def flavio_coefficients(q2, m_kpi, wilson, inputs):
 
 def ours(q2, m_kpi, wilson, inputs):
     q2, m_kpi = np.array([q2]), np.array([m_kpi])
-    lam, beta2 = phase_space(q2, m_kpi, inputs)
+    lam, beta2 = phase_space(q2, m_kpi, inputs.m_b_meson_gev, inputs.m_muon_gev)
     reduced = reduced_coefficients(
         amplitudes(q2, m_kpi, wilson, inputs), q2, lam, beta2, inputs.m_muon_gev
     )
@@ -102,7 +103,7 @@ def test_amplitudes_equal_flavios(inputs, q2, m_kpi):
     theirs = flavio_helicity(q2, m_kpi, wilson, inputs)
     at, mass = np.array(q2), np.array(m_kpi)
     mine = amplitudes(at, mass, {name: np.array(v) for name, v in wilson.items()}, inputs)
-    root_lambda = np.sqrt(phase_space(at, mass, inputs)[0])
+    root_lambda = np.sqrt(phase_space(at, mass, inputs.m_b_meson_gev, inputs.m_muon_gev)[0])
     transversity = {
         "0_L": mine.zero_left,
         "0_R": mine.zero_right,
@@ -154,15 +155,16 @@ def test_form_factors_equal_flavios(flavio, inputs):
         for power, value in enumerate(factor.a):
             par[f"B->K* BSZ a{power}_{name}"] = value
     m_b_meson, m_k_star = inputs.m_b_meson_gev, inputs.m_k_star_gev
+    # flavio takes A12's leading coefficient from A0's (an exact relation)
     relation = (m_b_meson**2 - m_k_star**2) / (8 * m_b_meson * m_k_star)
+    a12 = inputs.form_factors.A12
+    a12 = a12.model_copy(update={"a": (inputs.form_factors.A0.a[0] * relation, *a12.a[1:])})
+    changed = inputs.form_factors.model_copy(update={"A12": a12})
+    used = inputs.model_copy(update={"form_factors": changed})
     for q2 in (0.1, 5.0, 15.0):
         theirs = bsz.ff("B->K*", q2, dict(par), n=3)
-        for name, factor in inputs.form_factors:
-            # flavio takes A12's leading coefficient from A0's (an exact relation)
-            leading = inputs.form_factors.A0.a[0] * relation if name == "A12" else factor.a[0]
-            used = factor.model_copy(update={"a": (leading, *factor.a[1:])})
-            mine = float(form_factor(np.array(q2), np.array(m_k_star), used, inputs))
-            assert mine == pytest.approx(theirs[name], rel=1e-12), name
+        for name, value in form_factors(np.array(q2), np.array(m_k_star), used).items():
+            assert float(value) == pytest.approx(theirs[name], rel=1e-12), name
 
 
 @pytest.mark.parametrize("mass", [0.0, 1.3, 4.8])
@@ -183,24 +185,71 @@ def test_c9_effective_check_values(inputs):
     np.testing.assert_allclose(values, expected, atol=6e-4)
 
 
-def test_polynomials_are_exact(inputs):
-    rng = np.random.default_rng(3)
-    m_kpi = rng.uniform(0.67, 1.6, 20)
-    q2 = rng.uniform(0.05, 0.99 * (inputs.m_b_meson_gev - m_kpi) ** 2)
-    lam, beta2 = phase_space(q2, m_kpi, inputs)
-    polynomials = reduced_polynomials(q2, m_kpi, inputs)
-    for shift in rng.uniform(-3, 3, 20):
-        wilson = standard_model_coefficients(q2, inputs)
-        wilson["c9"] = wilson["c9"] + shift
-        direct = reduced_coefficients(
-            amplitudes(q2, m_kpi, wilson, inputs), q2, lam, beta2, inputs.m_muon_gev
-        )
+def random_shifts(rng):
+    scale = np.array([0.3, 4, 4, 0.3, 2, 2])
+    return scale * (rng.normal(size=6) + 1j * rng.normal(size=6))
+
+
+@pytest.mark.parametrize("lepton", ["muon", "electron"])
+@pytest.mark.parametrize("antiparticle_shifts", ["equal", "conjugate"])
+@pytest.mark.parametrize("flavour", [1, -1])
+@pytest.mark.usefixtures("flavio")
+def test_model_equals_flavio_for_both_flavours(inputs, lepton, antiparticle_shifts, flavour):
+    """All J_i with six complex shifts; weak phases change sign between the flavours, strong not."""
+    model = DecayModel(inputs, lepton, antiparticle_shifts)
+    rng = np.random.default_rng(8)
+    ratios = []
+    for q2, m_kpi in POINTS:
+        shifts = random_shifts(rng)
+        weak = np.conj(shifts) if antiparticle_shifts == "conjugate" and flavour > 0 else shifts
+        standard = {"c7": inputs.c7eff, "c9": c9_effective(np.array(q2), inputs), "c10": inputs.c10}
+        wilson = {
+            name: complex(standard.get(name, 0.0)) + weak[index]
+            for index, name in enumerate(COEFFICIENTS)
+        }
+        theirs = flavio_coefficients(q2, m_kpi, wilson, inputs, model.m_lepton_gev)
+        mine = model.angular_coefficients(q2, m_kpi, shifts, flavour)
+        ratios.append(theirs[0] / mine[0])
         np.testing.assert_allclose(
-            np.array([1, shift, shift**2]) @ polynomials,
-            direct,
-            rtol=1e-12,
-            atol=1e-12 * np.abs(direct).max(),
+            mine * ratios[-1], theirs, rtol=0, atol=1e-9 * np.abs(theirs).max()
         )
+    np.testing.assert_allclose(ratios, ratios[0], rtol=1e-9)
+
+
+def test_inputs_of_the_set_flavio_are_flavios(flavio):
+    from flavio.physics.bdecays.wilsoncoefficients import wctot_dict
+    from flavio.physics.running import running
+
+    mine = load_inputs("flavio")
+    par = flavio.default_parameters.get_central_all()
+    wilson = wctot_dict(flavio.WilsonCoefficients(), "bsmumu", mine.scale_gev, par)
+    expected = {
+        "m_b_meson_gev": par["m_B0"],
+        "m_muon_gev": par["m_mu"],
+        "m_electron_gev": par["m_e"],
+        "m_k_star_gev": par["m_K*0"],
+        "width_k_star_gev": 1 / par["tau_K*0"],
+        "m_kaon_gev": par["m_K+"],
+        "m_pion_gev": par["m_pi+"],
+        "m_b_gev": running.get_mb(par, mine.scale_gev),
+        "m_b_loop_gev": running.get_mb_pole(par),
+        "m_c_gev": running.get_mc_pole(par),
+        "c7eff": wilson["C7eff_bs"].real,
+        "c7peff": wilson["C7effp_bs"].real,
+        "c9": wilson["C9_bsmumu"].real,
+        "c10": wilson["C10_bsmumu"].real,
+    }
+    for name, value in expected.items():
+        assert getattr(mine, name) == pytest.approx(value, rel=1e-9), name
+    for number, value in enumerate(mine.c1_to_c6, start=1):
+        assert value == pytest.approx(wilson[f"C{number}_bs"].real, rel=1e-9)
+    from flavio.physics.bdecays.formfactors.b_v import bsz
+
+    for q2 in (0.1, 8.0, 17.0):
+        theirs = bsz.ff("B->K*", q2, dict(par), n=3)
+        found = form_factors(np.array(q2), np.array(mine.m_k_star_gev), mine)
+        for name, value in found.items():
+            assert float(value) == pytest.approx(theirs[name], rel=1e-8), (name, q2)
 
 
 def test_bound_with_flavios_coefficients(flavio):
@@ -233,21 +282,18 @@ def test_bound_with_flavios_coefficients(flavio):
             )
             polynomials = np.stack([at, (above - below) / 2, (above + below) / 2 - at], axis=1)
             for shift in moments:
-                moments[shift] = moments[shift] + bound.score_moments(
-                    polynomials, weights * (high - low) / 2, shift
+                zeroth, first, second = bound.score_moments(
+                    polynomials, weights * (high - low) / 2, np.array([shift])
                 )
+                moments[shift] = moments[shift] + np.array([zeroth, first[0], second[0, 0]])
     reference = (0.056, 0.050, 0.045, 0.0375, 0.032, 0.029, 0.070, 0.082)
     for (shift, (zeroth, first, second)), expected in zip(moments.items(), reference, strict=True):
         information = second / zeroth - (first / zeroth) ** 2
         assert (24_000 * information) ** -0.5 == pytest.approx(expected, rel=0.03), shift
 
 
-def test_observables_follow_lhcb_signs(inputs):
-    q2 = np.array([5.0])
-    mass = np.array([inputs.m_k_star_gev])
-    lam, beta2 = phase_space(q2, mass, inputs)
-    polynomials = reduced_polynomials(q2, mass, inputs) * kinematic_factors(q2, lam, beta2)
-    values = observables(polynomials[0, 0])
+def test_observables_follow_lhcb_signs(model, inputs):
+    values = observables(model.angular_coefficients(5.0, inputs.m_k_star_gev))
     # LHCb measures S4, S5 < 0 and A_FB > 0 here, F_L between 0.5 and 0.9
     assert values["S4"] < 0
     assert values["S5"] < 0

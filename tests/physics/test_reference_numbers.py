@@ -4,12 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 
-from wilsonvox.theory import bound
-from wilsonvox.theory.amplitudes import phase_space
-from wilsonvox.theory.angular import RATE_WEIGHTS, kinematic_factors, observables
-from wilsonvox.theory.coefficients import grid_q2, grid_variable, reduced_polynomials
+from wilsonvox.points import parameter_values, shift_vector
+from wilsonvox.provenance import make_record
+from wilsonvox.theory import AngularCoefficients, DecayModel, bound
+from wilsonvox.theory.angular import RATE_WEIGHTS, observables
+from wilsonvox.theory.coefficients import POLE_POWER, grid_q2, grid_variable
 from wilsonvox.theory.line_shape import line_shape, line_shape_quantiles
 
 ERRORS = {"q2": 0.012, "A_FB": 0.005, "F_L": 0.004, "S5": 0.006}
@@ -18,6 +20,7 @@ REFERENCE = {
     -0.9: {"q2": 9.328, "A_FB": -0.007, "F_L": 0.775, "S5": -0.154},
     -2.0: {"q2": 9.051, "A_FB": -0.089, "F_L": 0.719, "S5": -0.034},
 }
+SHIFTS = np.array([0.1 + 0.2j, -1 + 0.5j, 0.3, 0.05 - 0.1j, 0.5j, -0.4])
 Q2_EDGES = [0.04, 0.1, 1, 2, 4, 6, 8, 10, 12, 14, 16, 18, 22]
 Q2_FRACTIONS = (
     np.array([134, 674, 396, 761, 876, 1098, 1179, 1234, 1244, 1168, 933, 304], dtype=float)
@@ -26,7 +29,7 @@ Q2_FRACTIONS = (
 
 
 @pytest.fixture(scope="module")
-def integrate(inputs):
+def integrate(inputs, model):
     """J_i integrated over a q2 range at each of 60 line-shape quantiles, and ∫ q2 dΓ, at δC9."""
     mass, cumulative = line_shape_quantiles(inputs)
     m_kpi = np.interp((np.arange(60) + 0.5) / 60, cumulative, mass)
@@ -38,10 +41,8 @@ def integrate(inputs):
         span = np.maximum(np.minimum(high, end) - low, 0)[:, None]
         s = (nodes + 1) / 2
         q2 = low + s**2 * span
-        lam, beta2 = phase_space(q2, m_kpi[:, None], inputs)
-        factors = kinematic_factors(q2, lam, beta2)[..., None, :]
-        polynomials = reduced_polynomials(q2, m_kpi[:, None], inputs) * factors
-        j = np.array([1, shift, shift**2]) @ polynomials * (s * weights * span)[..., None]
+        j = model.angular_coefficients(q2, m_kpi[:, None], shift_vector({"c9": shift}))
+        j = j * (s * weights * span)[..., None]
         return j.sum(axis=1), (q2 * (j @ RATE_WEIGHTS)).sum(axis=1)
 
     return run
@@ -70,35 +71,46 @@ def test_q2_fractions(integrate):
 
 
 @pytest.mark.parametrize(("shift", "zero"), [(0.0, 2.94), (-0.9, 3.59), (-2.0, 4.82)])
-def test_zero_of_forward_backward_asymmetry(inputs, shift, zero):
+def test_zero_of_forward_backward_asymmetry(model, shift, zero):
     def asymmetry(q2):
-        at, mass = np.array([q2]), np.array([0.89555])
-        lam, beta2 = phase_space(at, mass, inputs)
-        polynomials = reduced_polynomials(at, mass, inputs) * kinematic_factors(at, lam, beta2)
-        return float(observables(np.array([1, shift, shift**2]) @ polynomials[0])["A_FB"])
+        j = model.angular_coefficients(q2, 0.89555, shift_vector({"c9": shift}))
+        return float(observables(j)["A_FB"])
 
     assert brentq(asymmetry, 1.5, 6) == pytest.approx(zero, abs=0.006)
 
 
-def test_table_interpolates_to_1e_4(inputs, table):
+@pytest.mark.parametrize("lepton", ["muon", "electron"])
+@pytest.mark.parametrize("antiparticle_shifts", ["equal", "conjugate"])
+def test_table_is_the_model(inputs, lepton, antiparticle_shifts):
+    """The table at six complex shifts, interpolated, against the amplitudes themselves."""
+    model = DecayModel(inputs, lepton, antiparticle_shifts)
+    table = AngularCoefficients.tabulate(model)
     rng = np.random.default_rng(5)
-    m_kpi = rng.uniform(inputs.m_kpi_min_gev, inputs.m_kpi_max_gev, 20_000)
-    low = 4 * inputs.m_muon_gev**2
-    fraction = rng.random(20_000) ** rng.choice([1, 4], 20_000)  # crowd at the photon pole too
-    q2 = low + fraction * ((inputs.m_b_meson_gev - m_kpi) ** 2 - low)
-    lam, beta2 = phase_space(q2, m_kpi, inputs)
-    factors = kinematic_factors(q2, lam, beta2)[:, None, :]
-    direct = reduced_polynomials(q2, m_kpi, inputs) * factors
-    found = table.polynomials(q2, m_kpi)
-    for shift in (-2.0, 0.0, 1.1):
-        powers = np.array([1, shift, shift**2])
-        rate = powers @ direct @ RATE_WEIGHTS
-        assert np.abs((powers @ found - powers @ direct) / rate[:, None]).max() < 1.5e-4
+    t = np.sort(np.concatenate([rng.uniform(-1, 0, 300), rng.uniform(0, table.t[-1], 300)]))
+    m_kpi, q2 = rng.uniform(inputs.m_kpi_min_gev, inputs.m_kpi_max_gev, 9), grid_q2(t, model)
+    inside = q2 < model.q2_end(m_kpi)[:, None]
+    for shifts in (SHIFTS, shift_vector({"c9": -2.0}), np.zeros(6)):
+        for flavour in (1, -1):
+            found = interp1d(table.t, table.at(shifts, flavour, m_kpi), axis=1)(t)
+            found = found / q2[:, None] ** POLE_POWER
+            direct = model.reduced_coefficients(
+                *np.broadcast_arrays(q2, m_kpi[:, None]), shifts, flavour
+            )
+            largest = np.abs(direct).max(axis=-1)
+            assert (np.abs(found - direct).max(axis=-1) / largest)[inside].max() < 3e-4
 
 
-def test_grid_variable_inverts(inputs):
-    t = np.linspace(-np.pi / 2, 1.4, 500)
-    np.testing.assert_allclose(grid_variable(grid_q2(t, inputs), inputs), t, atol=1e-7)
+def test_table_comes_back_from_its_file(model, table, tmp_path):
+    table.save(tmp_path / "table.npz", make_record("angular_coefficients", "table.npz", {}))
+    again = AngularCoefficients.load(tmp_path / "table.npz")
+    assert again.model == model
+    np.testing.assert_array_equal(again.at(SHIFTS), table.at(SHIFTS))
+
+
+@pytest.mark.parametrize("lepton", ["muon", "electron"])
+def test_grid_variable_inverts(inputs, lepton):
+    model, t = DecayModel(inputs, lepton), np.linspace(-1, 1.4, 500)
+    np.testing.assert_allclose(grid_variable(grid_q2(t, model), model), t, atol=1e-7)
 
 
 def test_line_shape_quantiles(inputs):
@@ -111,47 +123,102 @@ def test_line_shape_quantiles(inputs):
         assert np.interp(upto, mass, cumulative) == pytest.approx(part / whole, abs=1e-6)
 
 
-def test_information_by_simulation(table):
+def test_information_by_simulation(model, table):
     """The information is the variance of the score over events of the sampler."""
     from wilsonvox.events import Events
     from wilsonvox.sampling import Stream, generate
     from wilsonvox.theory.angular import angular_functions
 
     shift, step = -1.0, 1e-3
-    events = Events.concatenate(generate(table, shift, 200_000, Stream(1, "c9_-1.00", "test", 0)))
+    shifts, stream = shift_vector({"c9": shift}), Stream(1, "c9_-1.00", "test", 0)
+    events = Events.concatenate(generate(table, shifts, 200_000, stream))
     events = events[(events.q2 > 1) & (events.q2 < 6)]
     x = {name: column.astype(float) for name, column in events.columns().items()}
     functions = angular_functions(x["cos_theta_mu"], x["cos_theta_k"], x["chi"])
-    polynomials = np.einsum("npj,nj->np", table.polynomials(x["q2"], x["m_kpi"]), functions)
+    at_events = model.polynomials(x["q2"], x["m_kpi"], ["c9"])
+    polynomials = np.einsum("npj,nj->np", at_events, functions)
     score = polynomials @ [0, 1, 2 * shift] / (polynomials @ [1, shift, shift**2])
     # normalise the rate at each m_Kπ, over the whole q2 range, as events are drawn
     nodes, weights = np.polynomial.legendre.leggauss(200)
     mass = np.linspace(table.m_kpi[0], table.m_kpi[-1], 100)
-    low = 4 * table.inputs.m_muon_gev**2
-    span = ((table.inputs.m_b_meson_gev - mass) ** 2 - low)[:, None]
+    low = model.q2_min_gev2
+    span = (model.q2_end(mass) - low)[:, None]
     s = (nodes + 1) / 2
     q2 = low + s**2 * span
-    rates = table.polynomials(q2, np.broadcast_to(mass[:, None], q2.shape)) @ RATE_WEIGHTS
+    rates = model.polynomials(q2, mass[:, None], ["c9"]) @ RATE_WEIGHTS
     rates = (rates * (weights * s)[:, None]).sum(axis=1)
     log_rate = [np.log(rates @ [1, d, d * d]) for d in (shift + step, shift - step)]
     score = score - np.interp(x["m_kpi"], mass, (log_rate[0] - log_rate[1]) / (2 * step))
     squares = (score - score.mean()) ** 2
     error = squares.std() / np.sqrt(len(squares))
-    found = bound.fisher_information(table, shift, 1.0, 6.0)
+    found = bound.fisher_information(model, shifts, ["c9"], 1.0, 6.0)[0, 0]
     assert abs(squares.mean() - found) < 4 * error
     assert error / found < 0.02
 
 
-def test_information_loses_what_a_veto_takes(table):
-    whole = bound.fisher_information(table, -1.0)
-    vetoed = bound.fisher_information(table, -1.0, vetoes_gev2=[(8, 11), (12.5, 15)])
-    low = bound.fisher_information(table, -1.0, 0.0, 8.0)
+def test_information_loses_what_a_veto_takes(model):
+    def information(*cuts, **more):
+        return bound.fisher_information(model, shift_vector({"c9": -1.0}), ["c9"], *cuts, **more)
+
+    whole = information()[0, 0]
+    vetoed = information(vetoes_gev2=[(8, 11), (12.5, 15)])[0, 0]
     assert vetoed != pytest.approx(whole, rel=0.02)
-    assert low > whole  # an event of low q2 tells more than one of any q2
+    assert information(0.0, 8.0)[0, 0] > whole  # an event of low q2 tells more than one of any q2
 
 
-def test_bound_scales_with_events(table):
-    one = bound.cramer_rao_bound(table, {"c9": -0.9}, ("c9",), 24_000)["c9"]
-    four = bound.cramer_rao_bound(table, {"c9": -0.9}, ("c9",), 96_000)["c9"]
+def test_bound_scales_with_events(model):
+    one = bound.cramer_rao_bound(model, {"c9": -0.9}, ("c9",), 24_000)["c9"]
+    four = bound.cramer_rao_bound(model, {"c9": -0.9}, ("c9",), 96_000)["c9"]
     assert one == pytest.approx(2 * four)
     assert 0.03 < one < 0.07
+
+
+def test_bound_of_several_parameters(model, inputs):
+    """Each alone, and all at once: correlations cost; a B0's conjugate shifts change signs only."""
+    names = ("c7", "c9", "c9_imaginary", "c10p")
+    at = {"c9": -0.9 + 0.3j}
+    covariance = bound.covariance_bound(model, at, names, 24_000)
+    np.testing.assert_allclose(covariance, covariance.T, rtol=1e-12)
+    assert np.linalg.eigvalsh(covariance).min() > 0
+    information = np.linalg.inv(covariance) / 24_000
+    for index, name in enumerate(names):
+        alone = bound.cramer_rao_bound(model, at, (name,), 24_000)[name]
+        assert alone == pytest.approx((24_000 * information[index, index]) ** -0.5, rel=1e-9)
+        assert np.sqrt(covariance[index, index]) > alone
+    weak = DecayModel(inputs, antiparticle_shifts="conjugate")
+    signs = np.array([1, 1, -1, 1])
+    conjugate = bound.covariance_bound(weak, {"c9": -0.9 - 0.3j}, names, 24_000)
+    np.testing.assert_allclose(conjugate * np.outer(signs, signs), covariance, rtol=1e-9)
+    same = bound.covariance_bound(weak, at, names, 24_000, flavour=-1)
+    np.testing.assert_allclose(same, covariance, rtol=1e-9)
+
+
+def test_information_matrix_is_the_covariance_of_the_score(model):
+    """Off-diagonal elements, by numerical derivatives of the normalised density on a grid."""
+    names, step = ("c9", "c10_imaginary"), 1e-4
+    shifts = shift_vector({"c9": -0.5, "c10": 0.2j})
+    m_kpi = model.inputs.m_k_star_gev
+    nodes, weights = bound.q2_nodes(
+        bound.q2_pieces(model, model.q2_min_gev2, float(model.q2_end(m_kpi)))
+    )
+    functions, angular_weights = bound._angular_grid()
+    volume = weights[:, None] * angular_weights
+
+    def log_density(change):
+        moved = shifts + change
+        density = model.angular_coefficients(nodes, m_kpi, moved) @ functions.T
+        return np.log(density / (density * volume).sum()), density / (density * volume).sum()
+
+    unit = {"c9": shift_vector({"c9": 1}), "c10_imaginary": shift_vector({"c10": 1j})}
+    scores = [
+        (log_density(step * unit[name])[0] - log_density(-step * unit[name])[0]) / (2 * step)
+        for name in names
+    ]
+    density = log_density(0)[1] * volume
+    expected = np.array([[(a * b * density).sum() for a in scores] for b in scores])
+    polynomials = model.polynomials(nodes, m_kpi, names, shifts)
+    zeroth, first, second = bound.score_moments(
+        polynomials, weights, parameter_values(shifts, names)
+    )
+    found = second / zeroth - np.outer(first, first) / zeroth**2
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)

@@ -28,7 +28,7 @@ from wilsonvox.tables import (
     read_table,
     write_table,
 )
-from wilsonvox.theory import AngularCoefficients, load_inputs
+from wilsonvox.theory import AngularCoefficients, DecayModel, load_inputs
 from wilsonvox.theory.bound import cramer_rao_bound
 
 TEST = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0)
@@ -241,7 +241,7 @@ def test_tables_of_several_estimators_are_refused(tmp_path, update, message):
 @pytest.fixture(scope="module")
 def coefficients(tmp_path_factory):
     path = tmp_path_factory.mktemp("theory") / "angular_coefficients.npz"
-    table = AngularCoefficients.tabulate(load_inputs("evtgen-btosllnpr"), n_t=201, n_m=9)
+    table = AngularCoefficients.tabulate(DecayModel(load_inputs("evtgen-btosllnpr")))
     table.save(path, make_record("angular_coefficients", "out.file", {}))
     return path
 
@@ -263,7 +263,7 @@ def test_command_writes_both_files_and_the_bound_of_the_theory(tmp_path, coeffic
     image = METADATA.image
     table = AngularCoefficients.load(coefficients)
     expected = cramer_rao_bound(
-        table, {"c9": 0.5}, ("c9",), image.events_per_image, image.q2_min_gev2, image.q2_max_gev2
+        table.model, {"c9": 0.5}, ("c9",), image.events_per_image, image.q2_min_gev2, image.q2_max_gev2
     )
     assert summary.set_index("true")["bound"][0.5] == pytest.approx(expected["c9"], rel=1e-12)
     csv = (tmp_path / "s.csv").read_bytes()

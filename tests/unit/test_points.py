@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from wilsonvox.errors import UserError
-from wilsonvox.points import COEFFICIENTS, parse_point, point_label, shift_vector
+from wilsonvox.points import (
+    COEFFICIENTS,
+    PARAMETERS,
+    parameter_values,
+    parse_point,
+    parse_shift,
+    point_label,
+    set_parameter,
+    shift_vector,
+)
 
 LABELS = {
     "c9_-0.90": {"c9": -0.9},
@@ -12,6 +21,8 @@ LABELS = {
     "c7_+0.05__c9_-0.90": {"c7": 0.05, "c9": -0.9},
     "c9p_+0.50": {"c9p": 0.5},
     "c10_-1.00__c10p_+1.00": {"c10": -1.0, "c10p": 1.0},
+    "c9_-0.90+0.30i": {"c9": -0.9 + 0.3j},
+    "c7_+0.00-0.125i__c9_-0.90": {"c7": -0.125j, "c9": -0.9},
 }
 
 
@@ -29,7 +40,8 @@ def test_label_has_the_order_of_the_contract_and_no_negative_zero():
 @pytest.mark.parametrize(
     "label",
     ["", "c9", "c9_0.90", "c9_-0.9", "c9_-.90", "c8_-0.90", "c9_-0.900", "c9_-0.90__", "c9_-0.00",
-     "c9_-0.90__c7_+0.05", "c9_-0.90__c9_-0.90", "c9_-0.90 "],
+     "c9_-0.90__c7_+0.05", "c9_-0.90+0.00i", "c9_-0.90+0.3i", "c9_+0.30i",
+     "c9_-0.90__c9_-0.90", "c9_-0.90 "],
 )  # fmt: skip
 def test_malformed_labels_are_refused_with_the_right_form(label):
     with pytest.raises(UserError, match=r"c9_-0\.90"):
@@ -49,3 +61,32 @@ def test_shift_vector_stands_in_the_order_of_coefficients():
     assert dict(zip(COEFFICIENTS, vector, strict=True)) == {
         "c7": 0, "c9": -0.9, "c10": 0, "c7p": 0.1, "c9p": 0, "c10p": 0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("-0.9", -0.9), ("0.3i", 0.3j), ("-0.9+0.3i", -0.9 + 0.3j), (" 1e-2 - 2i ", 0.01 - 2j)],
+)
+def test_shifts_as_people_write_them(text, value):
+    found = parse_shift(text)
+    assert found == value
+    assert isinstance(found, float) == (complex(value).imag == 0)
+
+
+@pytest.mark.parametrize("text", ["", "c9", "0.3j", "nan", "inf", "two"])
+def test_what_is_no_shift_is_refused(text):
+    with pytest.raises(UserError, match=r"-0\.9\+0\.3i"):
+        parse_shift(text)
+
+
+def test_real_parameters_of_shifts():
+    shifts = {"c9": -0.9 + 0.3j, "c10p": 2.0}
+    assert len(PARAMETERS) == 12
+    values = dict(zip(PARAMETERS, parameter_values(shift_vector(shifts)), strict=True))
+    assert {name: value for name, value in values.items() if value} == {
+        "c9": -0.9, "c9_imaginary": 0.3, "c10p": 2.0,
+    }  # fmt: skip
+    set_parameter(shifts, "c9_imaginary", 0.0)
+    set_parameter(shifts, "c7", 0.1)
+    assert shifts == {"c9": -0.9, "c10p": 2.0, "c7": 0.1}
+    assert isinstance(shifts["c9"], float)

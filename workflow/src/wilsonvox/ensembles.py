@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from wilsonvox.calibration import fit_response
 from wilsonvox.errors import UserError
-from wilsonvox.points import COEFFICIENTS, parse_point
+from wilsonvox.points import PARAMETERS, parse_point, set_parameter
 from wilsonvox.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, TableMetadata, read_table
 
 SUMMARY_SPLITS = ("test", "interpolation")
 """Splits whose predictions make ensembles; points of the second were never trained on."""
 
-Bound = Callable[[Mapping[str, float], tuple[str, ...]], Mapping[str, float]]
+Bound = Callable[[Mapping[str, complex], tuple[str, ...]], Mapping[str, float]]
 """Cramér–Rao bound on each named coefficient's σ for one image, at a point's shifts."""
 
 GAUSSIAN_FIT_BINS = 15
@@ -75,19 +75,18 @@ def read_predictions(
 
 
 def coefficients_in(frame: pd.DataFrame) -> tuple[str, ...]:
-    """The coefficients of a prediction table, in the order of `COEFFICIENTS`.
+    """The coefficients of a prediction table, in the order of `PARAMETERS`.
 
     Raises:
         UserError: one is not known.
     """
     found = {str(name) for name in frame["coefficient"].unique()}
-    unknown = sorted(found - set(COEFFICIENTS))
+    unknown = sorted(found - set(PARAMETERS))
     if unknown:
         raise UserError(
-            f"predictions of unknown coefficient {unknown[0]!r}; known are "
-            f"{', '.join(COEFFICIENTS)}"
+            f"predictions of unknown coefficient {unknown[0]!r}; known are {', '.join(PARAMETERS)}"
         )
-    return tuple(name for name in COEFFICIENTS if name in found)
+    return tuple(name for name in PARAMETERS if name in found)
 
 
 def make_ensembles(frame: pd.DataFrame) -> list[Ensemble]:
@@ -132,7 +131,7 @@ def make_ensembles(frame: pd.DataFrame) -> list[Ensemble]:
                 raise UserError(f"{where}: one image; an ensemble needs at least 2")
             splits[str(point)] = str(split)
             ensembles.append(Ensemble(str(point), str(split), name, float(true[0]), predicted))
-    order = {name: i for i, name in enumerate(COEFFICIENTS)}
+    order = {name: i for i, name in enumerate(PARAMETERS)}
     return sorted(ensembles, key=lambda each: (order[each.coefficient], each.true, each.point))
 
 
@@ -203,14 +202,15 @@ def summarize(frame: pd.DataFrame, bound: Bound) -> pd.DataFrame:
     """
     ensembles = make_ensembles(frame)
     names = coefficients_in(frame)
-    shifts: dict[str, dict[str, float]] = {}
+    shifts: dict[str, dict[str, complex]] = {}
     slopes: list[float] = []
     for name in names:
         chosen = [each for each in ensembles if each.coefficient == name]
         true = np.array([each.true for each in chosen])
         slopes += fit_response(true, [each.predicted for each in chosen]).derivative(true).tolist()
     for each in ensembles:
-        shifts.setdefault(each.point, _labelled_shifts(each.point))[each.coefficient] = each.true
+        known = shifts.setdefault(each.point, _labelled_shifts(each.point))
+        set_parameter(known, each.coefficient, each.true)
     bounds = {point: bound(values, names) for point, values in shifts.items()}
     rows = [
         _summary_row(each, slope, float(bounds[each.point][each.coefficient]))
@@ -219,10 +219,10 @@ def summarize(frame: pd.DataFrame, bound: Bound) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).astype(SUMMARY_COLUMNS)
 
 
-def _labelled_shifts(point: str) -> dict[str, float]:
+def _labelled_shifts(point: str) -> dict[str, complex]:
     """Shifts that the label tells, also of coefficients that are not estimated."""
     try:
-        return parse_point(point)
+        return dict(parse_point(point))
     except UserError:
         return {}
 

@@ -6,7 +6,7 @@ stands in paths and on command lines: ``c9_-0.90``, or ``c7_+0.05__c9_-0.90`` fo
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -137,3 +137,18 @@ def parameter_values(
     vector = np.asarray(shifts)
     both = np.concatenate([vector.real, vector.imag], axis=-1)
     return np.asarray(both[..., [PARAMETERS.index(name) for name in names]])
+
+
+def set_parameter(shifts: MutableMapping[str, complex], name: str, value: float) -> None:
+    """Set one real parameter, of `PARAMETERS`, in shifts by coefficient.
+
+    >>> shifts = {"c9": -0.9}
+    >>> set_parameter(shifts, "c9_imaginary", 0.3)
+    >>> shifts
+    {'c9': (-0.9+0.3j)}
+    """
+    index = PARAMETERS.index(name)
+    coefficient = COEFFICIENTS[index % len(COEFFICIENTS)]
+    number = complex(shifts.get(coefficient, 0.0))
+    new = complex(value, number.imag) if index < len(COEFFICIENTS) else complex(number.real, value)
+    shifts[coefficient] = _simplest(new)

@@ -56,10 +56,10 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
         )
     image = metadata.image
 
-    def bound(shifts: Mapping[str, float], names: tuple[str, ...]) -> Mapping[str, float]:
+    def bound(shifts: Mapping[str, complex], names: tuple[str, ...]) -> Mapping[str, float]:
         return cramer_rao_bound(
-            angular,
-            dict(shifts),
+            angular.model,
+            shifts,
             names,
             float(image.events_per_image),
             image.q2_min_gev2,

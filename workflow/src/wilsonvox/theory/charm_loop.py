@@ -39,9 +39,9 @@ def c9_effective(q2: NDArray[np.float64], inputs: PhysicsInputs) -> ComplexArray
     cusp at q² = 4 m_c².
     """
     c1, c2, c3, c4, c5, c6 = inputs.c1_to_c6
-    scale = inputs.scale_gev
+    scale, m_b = inputs.scale_gev, inputs.m_b_loop_gev
     charm = quark_loop(q2, inputs.m_c_gev, scale) * (4 / 3 * c1 + c2 + 6 * c3 + 60 * c5)
-    bottom = quark_loop(q2, inputs.m_b_loop_gev, scale) * (7 * c3 + 4 / 3 * c4 + 76 * c5 + 64 / 3 * c6)
+    bottom = quark_loop(q2, m_b, scale) * (7 * c3 + 4 / 3 * c4 + 76 * c5 + 64 / 3 * c6)
     light = quark_loop(q2, 0.0, scale) * (c3 + 4 / 3 * c4 + 16 * c5 + 64 / 3 * c6)
     constant = 4 / 3 * c3 + 64 / 9 * c5 + 64 / 27 * c6
     return np.asarray(inputs.c9 + charm - bottom / 2 - light / 2 + constant)
