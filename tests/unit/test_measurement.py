@@ -113,7 +113,7 @@ def predicts(monkeypatch):
             def predict(self, shard):
                 return np.resize(np.asarray(values, dtype=float), (len(shard), 1))
 
-        monkeypatch.setattr("wilsonvox.measurement.load_estimator", lambda _path: Fake())
+        monkeypatch.setattr("wilsonvox.estimators.storage.load_estimator", lambda _path: Fake())
 
     return set_predictions
 
@@ -254,14 +254,16 @@ def test_what_is_known_of_the_sample_is_said(measure):
     assert found["true_shifts"] is None
     assert found["sample"] == "mine"
     (warning,) = found["warnings"]
-    assert "physics inputs flavio, the estimator trained with evtgen-btosllnpr" in warning
+    assert "physics inputs flavio, the estimator is for evtgen-btosllnpr" in warning
     shard = make_shard(1, left_over=0)
     shard.shifts[:, 0] = 0.05
     found = measure([response(0.0)], shard)
     assert found["true_shifts"] == {"c7": 0.05, "c9": -0.9}
     assert "δC7 = 0.05, which the estimator takes for 0" in found["warnings"][0]
     shard.shifts[:, 0] = 0.05j
-    assert measure([response(0.0)], shard)["true_shifts"] is None
+    found = measure([response(0.0)], shard)
+    assert found["true_shifts"] == {"c7_imaginary": 0.05, "c9": -0.9}
+    assert "Im δC7 = 0.05, which the estimator takes for 0" in found["warnings"][0]
 
 
 def test_small_ensembles_and_a_response_that_turns_are_told():
@@ -341,7 +343,7 @@ def no_run(folder):
     return {"--run": folder / "none"}
 
 
-@bad_input("holds no trained estimator")
+@bad_input("holds no estimator")
 def empty_run(folder):
     (folder / "empty").mkdir()
     return {"--run": folder / "empty"}

@@ -59,11 +59,29 @@ def temp_unless_kept(path):
     return path if CONFIG.keep_event_files else temp(path)
 
 
+GENERATION = CONFIG.generation
+
+
+def decay_words(wildcards):
+    """Options of the decay: its inputs, and what differs from their defaults."""
+    words = ["--physics-inputs", CONFIG.physics_inputs]
+    if GENERATION.lepton != "muon":
+        words += ["--lepton", GENERATION.lepton]
+    if GENERATION.antiparticle_shifts != "equal":
+        words += ["--antiparticle-shifts", GENERATION.antiparticle_shifts]
+    return words
+
+
 def generate_words(wildcards):
     events = CONFIG.campaign_events(
         wildcards.point, wildcards.split, wildcards.campaign
     )
-    return ["--events", events, "--seed", CONFIG.seed]
+    words = ["--events", events, "--seed", CONFIG.seed]
+    if GENERATION.flavour != "B0":
+        words += ["--flavour", GENERATION.flavour]
+    if GENERATION.four_momenta:
+        words += ["--four-momenta", "--frame", GENERATION.frame]
+    return words
 
 
 def sample_files(wildcards):
@@ -128,9 +146,15 @@ PREDICTIONS = "<results>/evaluation/{image}/{estimator}/{split}/{point}.parquet"
 SUMMARY = "<results>/evaluation/{image}/{estimator}/summary.parquet"
 SUMMARY_CSV = "<results>/evaluation/{image}/{estimator}/summary.csv"
 MODEL = "<results>/models/{image}/{estimator}/model.keras"
+PREPARED = "<results>/models/{image}/{estimator}/estimator.npz"
 HISTORY = "<results>/models/{image}/{estimator}/history.csv"
 TRAINING_STATE = f"{RUN_FOLDER}/training_state/{{image}}/{{estimator}}.npz"
 MEASUREMENT = "<results>/measurements/{image}/{estimator}/{sample}.json"
+
+# estimators that are trained and read images, and those that are not and read events
+TRAINED = CONFIG.trained_estimators()
+FITTED = CONFIG.event_estimators()
+ARCHITECTURES = {each.architecture for each in CONFIG.estimators.values()}
 
 
 def train_shards(wildcards):
@@ -149,7 +173,7 @@ def train_words(wildcards, input):
 
 
 def estimator_words(wildcards):
-    estimator = CONFIG.estimators[wildcards.estimator]
+    estimator = TRAINED[wildcards.estimator]
     return (
         ["--estimator", wildcards.estimator, "--architecture", estimator.architecture]
         + option_words(estimator.network)
@@ -158,8 +182,23 @@ def estimator_words(wildcards):
     )
 
 
+def prepare_words(wildcards):
+    estimator = FITTED[wildcards.estimator]
+    return (
+        ["--estimator", wildcards.estimator, "--architecture", estimator.architecture]
+        + ["--coefficients", ",".join(estimator.coefficients)]
+        + option_words(estimator.settings)
+        + image_words(wildcards)
+        + decay_words(wildcards)
+    )
+
+
 def point_shards(wildcards):
     return campaign_files(SHARD, wildcards.split, [wildcards.point])
+
+
+def point_events(wildcards):
+    return campaign_files(EVENTS, wildcards.split, [wildcards.point])
 
 
 def shard_words(wildcards, input):
@@ -181,19 +220,25 @@ def prediction_words(wildcards, input):
     return [word for path in input.predictions for word in ("--predictions", path)]
 
 
-def for_each_estimator(pattern, **values):
-    """`pattern` for every image specification and every estimator that it is for."""
+def for_each_estimator(pattern, among=CONFIG.estimators, **values):
+    """`pattern` for every image specification and every estimator that it is for.
+
+    Of the estimators those in `among` only.
+    """
     return [
         path
         for image in CONFIG.images
         for path in expand(
-            pattern, image=image, estimator=CONFIG.estimators_for(image), **values
+            pattern,
+            image=image,
+            estimator=[each for each in CONFIG.estimators_for(image) if each in among],
+            **values,
         )
     ]
 
 
 def model_files(wildcards):
-    return for_each_estimator(MODEL)
+    return for_each_estimator(MODEL, TRAINED) + for_each_estimator(PREPARED, FITTED)
 
 
 def summary_files(wildcards):
@@ -210,13 +255,8 @@ def measurement_files(wildcards):
 
 # ---------------------------------------------------------------- figures
 FIGURE_SUFFIXES = ["pdf", "png"]
-ESTIMATOR_FIGURES = [
-    "network",
-    "training",
-    "histograms",
-    "linearity",
-    "linearity_unscaled",
-]
+TRAINING_FIGURES = ["network", "training"]
+ESTIMATOR_FIGURES = ["histograms", "linearity", "linearity_unscaled"]
 
 
 def shown_events(wildcards):
@@ -249,7 +289,7 @@ def shown_predictions(wildcards):
 
 
 def loss(wildcards):
-    return CONFIG.estimators[wildcards.estimator].training.loss
+    return TRAINED[wildcards.estimator].training.loss
 
 
 def summary_words(wildcards, input):
@@ -279,7 +319,13 @@ def figure_files(wildcards):
         name=ESTIMATOR_FIGURES,
         suffix=FIGURE_SUFFIXES,
     )
-    return run + image + estimator
+    training = for_each_estimator(
+        "<results>/figures/{image}/{estimator}/{name}.{suffix}",
+        TRAINED,
+        name=TRAINING_FIGURES,
+        suffix=FIGURE_SUFFIXES,
+    )
+    return run + image + estimator + training
 
 
 # ---------------------------------------------------------------- report

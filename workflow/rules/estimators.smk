@@ -10,6 +10,8 @@ rule train:
         "<logs>/train/{image}/{estimator}.log",
     benchmark:
         "<benchmarks>/train/{image}/{estimator}.tsv"
+    wildcard_constraints:
+        estimator=one_of(TRAINED),
     # not a matter of speed only: another number of threads sums in another order, which changes
     # the weights in their sixth digit
     threads: 2
@@ -30,6 +32,27 @@ rule train:
         " --out {output.model:q} > {log:q} 2>&1"
 
 
+rule prepare_estimator:
+    """Compute what an estimator that reads events needs before it sees any."""
+    output:
+        ensure(PREPARED, non_empty=True),
+    log:
+        "<logs>/prepare_estimator/{image}/{estimator}.log",
+    benchmark:
+        "<benchmarks>/prepare_estimator/{image}/{estimator}.tsv"
+    wildcard_constraints:
+        estimator=one_of(FITTED),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        words=prepare_words,
+        lineage=lineage("prepare_estimator"),
+    shell:
+        "wilsonvox prepare {params.words:q} --out {output:q} > {log:q} 2>&1"
+
+
 rule evaluate:
     """Predict the shifts of one point's images."""
     input:
@@ -41,6 +64,8 @@ rule evaluate:
         "<logs>/evaluate/{image}/{estimator}/{split}/{point}.log",
     benchmark:
         "<benchmarks>/evaluate/{image}/{estimator}/{split}/{point}.tsv"
+    wildcard_constraints:
+        estimator=one_of(TRAINED),
     threads: 1
     resources:
         mem_mb=3000,
@@ -51,6 +76,34 @@ rule evaluate:
     shell:
         "wilsonvox evaluate --model {input.model:q} {params.shards:q}"
         " --point {wildcards.point} --split {wildcards.split} --threads {threads}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
+rule evaluate_events:
+    """Fit the shifts to the events of one point's images."""
+    input:
+        model=PREPARED,
+        shards=point_shards,
+        events=point_events,
+    output:
+        ensure(PREDICTIONS, non_empty=True),
+    log:
+        "<logs>/evaluate_events/{image}/{estimator}/{split}/{point}.log",
+    benchmark:
+        "<benchmarks>/evaluate_events/{image}/{estimator}/{split}/{point}.tsv"
+    wildcard_constraints:
+        estimator=one_of(FITTED),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        shards=shard_words,
+        events=event_words,
+        lineage=lineage("evaluate_events"),
+    shell:
+        "wilsonvox evaluate --model {input.model:q} {params.shards:q} {params.events:q}"
+        " --point {wildcards.point} --split {wildcards.split}"
         " --out {output:q} > {log:q} 2>&1"
 
 

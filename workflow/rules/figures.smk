@@ -103,6 +103,8 @@ rule plot_network:
         "<logs>/plot_network/{image}/{estimator}.log",
     benchmark:
         "<benchmarks>/plot_network/{image}/{estimator}.tsv"
+    wildcard_constraints:
+        estimator=one_of(TRAINED),
     threads: 1
     resources:
         mem_mb=1500,
@@ -137,6 +139,8 @@ rule plot_training:
         "<logs>/plot_training/{image}/{estimator}.log",
     benchmark:
         "<benchmarks>/plot_training/{image}/{estimator}.tsv"
+    wildcard_constraints:
+        estimator=one_of(TRAINED),
     threads: 1
     resources:
         mem_mb=1500,

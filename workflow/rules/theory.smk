@@ -11,7 +11,7 @@ rule angular_coefficients:
         mem_mb=1000,
         runtime=10,
     params:
-        physics_inputs=CONFIG.physics_inputs,
+        decay=decay_words,
         lineage=lineage("angular_coefficients"),
     shell:
-        "wilsonvox coefficients --physics-inputs {params.physics_inputs:q} --out {output:q} > {log:q} 2>&1"
+        "wilsonvox coefficients {params.decay:q} --out {output:q} > {log:q} 2>&1"

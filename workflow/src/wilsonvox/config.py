@@ -9,16 +9,69 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from wilsonvox.errors import UserError
-from wilsonvox.estimators.settings import EstimatorSettings, NetworkSettings, TrainingSettings
-from wilsonvox.points import COEFFICIENTS, point_label
+from wilsonvox.estimators.settings import (
+    ESTIMATOR_MODELS,
+    EstimatorSettings,
+    EventEstimatorSettings,
+    NetworkEstimator,
+    NetworkSettings,
+    TrainingSettings,
+)
+from wilsonvox.points import COEFFICIENTS, parameter_values, parse_shift, point_label, shift_vector
 from wilsonvox.shards import ImageSpecification, Normalisation
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*(_[A-Za-z0-9.+-]+)*$")]
 Split = Literal["train", "validation", "test", "interpolation"]
 PositiveInt = Annotated[int, Field(ge=1)]
+
+LEAST_VALUES = 4
+"""Fewest true values of a shift from which its response can be told; as in
+`wilsonvox.calibration`."""
+
+
+def _shifts(value: Any) -> float | str | list[float | str]:
+    """One shift, or a list of them, as the configuration writes them."""
+    if isinstance(value, list):
+        return [_shift(each) for each in value]
+    return _shift(value)
+
+
+def _shift(value: Any) -> float | str:
+    if isinstance(value, str):
+        try:
+            parse_shift(value)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"shift {value!r}: not a number such as -0.9, or text such as -0.9+0.3i")
+    return float(value)
+
+
+_SHIFT_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "number"},
+        {"type": "string", "description": "with an imaginary part, such as -0.9+0.3i"},
+    ]
+}
+# one validator for all forms, because pydantic's own message of a union tells of each
+Shifts = Annotated[
+    float | str | list[float | str],
+    PlainValidator(_shifts),
+    WithJsonSchema({"anyOf": [*_SHIFT_SCHEMA["anyOf"], {"type": "array", "items": _SHIFT_SCHEMA}]}),
+]
 
 
 class _Model(BaseModel):
@@ -28,7 +81,7 @@ class _Model(BaseModel):
 class PointGroup(_Model):
     """Points that share their numbers of images. Lists of shifts make a grid."""
 
-    shifts: dict[Literal["c7", "c9", "c10", "c7p", "c9p", "c10p"], float | list[float]] = Field(
+    shifts: dict[Literal["c7", "c9", "c10", "c7p", "c9p", "c10p"], Shifts] = Field(
         min_length=1, description="shifts δC_i (dimensionless) by coefficient"
     )
     n_images: dict[Split, PositiveInt] = Field(
@@ -41,10 +94,42 @@ class PointGroup(_Model):
             raise ValueError("interpolation points have no images in any other split")
         return self
 
-    def points(self) -> list[dict[str, float]]:
-        """The shifts of every point of the group."""
-        values = [v if isinstance(v, list) else [v] for v in self.shifts.values()]
+    def points(self) -> list[dict[str, float | complex]]:
+        """The shifts of every point of the group; floats where they are real."""
+        values = [
+            [parse_shift(each) if isinstance(each, str) else each for each in given]
+            for given in (v if isinstance(v, list) else [v] for v in self.shifts.values())
+        ]
         return [dict(zip(self.shifts, row, strict=True)) for row in itertools.product(*values)]
+
+
+class GenerationSettings(_Model):
+    """Which decay is generated, and what is written of it."""
+
+    lepton: Literal["muon", "electron"] = Field(
+        default="muon", description="the two leptons of the decay"
+    )
+    flavour: Literal["B0", "B0bar"] = Field(default="B0", description="flavour of the decays")
+    antiparticle_shifts: Literal["equal", "conjugate"] = Field(
+        default="equal",
+        description="equal: both flavours decay with the same complex shifts, as in EvtGen; "
+        "conjugate: a B0 decays with the complex conjugates of the shifts given",
+    )
+    four_momenta: bool = Field(
+        default=False, description="write the four-momenta of B0, K, π and the leptons too"
+    )
+    frame: Literal["rest", "belle2"] = Field(
+        default="rest",
+        description="frame of the four-momenta: rest frame of the B0, or Belle II's laboratory",
+    )
+
+    @model_validator(mode="after")
+    def _frame_is_that_of_something(self) -> "GenerationSettings":
+        if self.frame != "rest" and not self.four_momenta:
+            raise ValueError(
+                f"frame: {self.frame} is that of four-momenta; set four_momenta: true as well"
+            )
+        return self
 
 
 class FigureSettings(_Model):
@@ -63,9 +148,10 @@ class RunConfiguration(_Model):
 
     run: Name = Field(description="name of the run: everything is written to results/{run}/")
     seed: int = Field(ge=0, description="the run's seed")
-    physics_inputs: Literal["evtgen-btosllnpr"] = Field(
+    physics_inputs: Literal["evtgen-btosllnpr", "flavio"] = Field(
         default="evtgen-btosllnpr", description="set of Standard-Model inputs"
     )
+    generation: GenerationSettings = GenerationSettings()
     points: list[PointGroup] = Field(min_length=1)
     images_per_campaign: dict[Split, PositiveInt] = Field(
         default={}, description="most images in one campaign (one seed, one file); default 200"
@@ -102,10 +188,12 @@ class RunConfiguration(_Model):
                 if label in seen:
                     raise ValueError(f"points: {label} stands there twice")
                 seen[label] = group
-        if not any("train" in group.n_images for group in self.points):
-            raise ValueError("points: no point has train images")
-        if not any("validation" in group.n_images for group in self.points):
-            raise ValueError("points: no point has validation images")
+        for split in ("train", "validation") if self.trained_estimators() else ():
+            if not any(split in group.n_images for group in self.points):
+                raise ValueError(f"points: no point has {split} images")
+        self._flavours_fit()
+        for name, fitted in self.event_estimators().items():
+            self._shifts_vary(name, fitted)
         tested = self.labels("test")
         for label in self.shown_labels():
             if label not in tested:
@@ -114,6 +202,47 @@ class RunConfiguration(_Model):
                     + _did_you_mean(label, tested)
                 )
         return self
+
+    def _flavours_fit(self) -> None:
+        for name, image in self.images.items():
+            if image.flavour != self.generation.flavour:
+                raise ValueError(
+                    f"images.{name}.flavour: {image.flavour}, but the events that are generated "
+                    f"are of generation.flavour: {self.generation.flavour}; set both alike"
+                )
+
+    def _shifts_vary(self, name: str, fitted: EventEstimatorSettings) -> None:
+        """Refuse fitted shifts whose response the ensembles could not tell."""
+        evaluated = [
+            shift_vector(shifts)
+            for group in self.points
+            for shifts in group.points()
+            if {"test", "interpolation"} & set(group.n_images)
+        ]
+        for parameter in fitted.coefficients:
+            n_values = len({float(parameter_values(each, [parameter])[0]) for each in evaluated})
+            if n_values < LEAST_VALUES:
+                raise ValueError(
+                    f"estimators.{name}.coefficients: {parameter} has {n_values} value(s) among "
+                    f"the points with test or interpolation images, but its response needs at "
+                    f"least {LEAST_VALUES}; take it out or add points"
+                )
+
+    def trained_estimators(self) -> dict[str, NetworkEstimator]:
+        """The estimators that are trained, by name: they read images."""
+        return {
+            name: each
+            for name, each in self.estimators.items()
+            if isinstance(each, NetworkEstimator)
+        }
+
+    def event_estimators(self) -> dict[str, EventEstimatorSettings]:
+        """The estimators that read the images' events, by name: they are not trained."""
+        return {
+            name: each
+            for name, each in self.estimators.items()
+            if not isinstance(each, NetworkEstimator)
+        }
 
     def point_groups(self) -> dict[str, PointGroup]:
         """Every point's group by the point's label, in the order of the file."""
@@ -219,12 +348,45 @@ def _did_you_mean(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
 _MODELS: dict[str, type[BaseModel]] = {
     "points": PointGroup,
     "images": ImageSpecification,
-    "estimators": EstimatorSettings,
     "network": NetworkSettings,
     "training": TrainingSettings,
     "normalisation": Normalisation,
     "figures": FigureSettings,
+    "generation": GenerationSettings,
 }
+
+
+def _of_other_architectures(key: str, architecture: str) -> str:
+    """In words, which architectures have a key that this one lacks; empty where none has it."""
+    others = [
+        name
+        for name, model in ESTIMATOR_MODELS.items()
+        if key in model.model_fields and name != architecture
+    ]
+    if not others:
+        return ""
+    return f"no key of architecture {architecture}, but of {' and '.join(others)}"
+
+
+def _unknown_key(location: list[str], architecture: str | None) -> str:
+    """What is said of a key that is not known, with the nearest that is.
+
+    Args:
+        location: the keys above it, and itself.
+        architecture: of the estimator that it stands under; none elsewhere.
+    """
+    key = location[-1]
+    parents = [part for part in location[:-1] if part in _MODELS]
+    if parents:
+        known = list(_MODELS[parents[-1]].model_fields)
+    elif architecture is not None:
+        known = list(ESTIMATOR_MODELS[architecture].model_fields)
+        elsewhere = _of_other_architectures(key, architecture)
+        if elsewhere:
+            return f"{elsewhere}; known are {', '.join(known)}"
+    else:
+        known = list(RunConfiguration.model_fields)
+    return "unknown key" + _did_you_mean(key, known)
 
 
 def _explain(error: ValidationError, source: str) -> str:
@@ -232,15 +394,20 @@ def _explain(error: ValidationError, source: str) -> str:
     errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     first = errors[0]
     location = [str(part) for part in first["loc"]]
+    architecture = None
+    if len(location) > 2 and location[0] == "estimators" and location[2] in ESTIMATOR_MODELS:
+        architecture = location.pop(2)  # pydantic's own word for which of the models it took
     message = first["msg"].removeprefix("Value error, ")
     if location[-1:] == ["[key]"] and first["type"] == "literal_error":
         location.pop()
         known = [word.strip(" '") for word in re.split(",| or ", first["ctx"]["expected"])]
         message = "unknown key" + _did_you_mean(location[-1], known)
+    elif first["type"] == "union_tag_invalid":
+        location.append("architecture")
+        given = first["ctx"]["tag"]
+        message = f"{given!r} is unknown{_did_you_mean(given, ESTIMATOR_MODELS)}"
     elif first["type"] == "extra_forbidden":
-        parents = [part for part in location[:-1] if part in _MODELS]
-        model = _MODELS[parents[-1]] if parents else RunConfiguration
-        message = "unknown key" + _did_you_mean(location[-1], list(model.model_fields))
+        message = _unknown_key(location, architecture)
     elif first["type"] == "missing":
         message = "is missing"
     elif not isinstance(first["input"], dict | list):
@@ -346,6 +513,7 @@ def measured_samples(configuration: RunConfiguration) -> dict[str, SampleRow]:
 __all__ = [
     "COEFFICIENTS",
     "FigureSettings",
+    "GenerationSettings",
     "PointGroup",
     "RunConfiguration",
     "SampleRow",

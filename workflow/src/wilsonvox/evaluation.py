@@ -1,19 +1,28 @@
-"""Predictions of a trained estimator for the images of one point, as a table."""
+"""Predictions of an estimator for the images of one point, as a table."""
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wilsonvox.errors import UserError
-from wilsonvox.estimators.storage import Estimator, EstimatorMetadata
-from wilsonvox.points import COEFFICIENTS
+from wilsonvox.points import parameter_values
 from wilsonvox.shards import Shard
 from wilsonvox.source_events import SourceEvents, UsedEvents, check_no_shared_events
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    # neither kind of estimator is code behind the other's predictions
+    from wilsonvox.estimators.prepared import PreparedEstimator
+    from wilsonvox.estimators.storage import Estimator, EstimatorMetadata
+
+logger = logging.getLogger(__name__)
+
+Array = NDArray[np.float64]
 
 
 def check_one_point(shards: Mapping[str, Shard]) -> tuple[str, str]:
@@ -70,7 +79,7 @@ def check_labels(shards: Mapping[str, Shard], point: str | None, split: str | No
 
 
 def check_unseen(
-    metadata: EstimatorMetadata, model: str | os.PathLike[str], shards: Mapping[str, Shard]
+    metadata: "EstimatorMetadata", model: str | os.PathLike[str], shards: Mapping[str, Shard]
 ) -> None:
     """Refuse test and interpolation images of events that the estimator has seen.
 
@@ -105,41 +114,102 @@ def check_unseen(
             )
 
 
-def evaluate(estimator: Estimator, shards: Mapping[str, Shard]) -> "pd.DataFrame":
-    """Predict the shifts of every image of one point's shards.
+def evaluate(estimator: "Estimator", shards: Mapping[str, Shard]) -> "pd.DataFrame":
+    """Predict the shifts of every image of one point's shards with a trained network.
 
     Args:
-        estimator: a trained network.
+        estimator: the network.
         shards: by the name of their file; all of one point and split.
 
     Returns:
-        Prediction table (`wilsonvox.tables.PREDICTION_COLUMNS`): one row an image and coefficient,
-        the coefficients of an image after each other. `image_index` counts the images of a
-        campaign from 0; shifts are dimensionless; `error` is NaN, networks give none.
+        Prediction table, see `prediction_table`; `error` is NaN, networks give none.
 
     Raises:
         UserError: see `check_one_point`; or images that the estimator was not trained for.
     """
+    check_one_point(shards)
+    predicted = {source: estimator.predict(shard, source) for source, shard in shards.items()}
+    errors = {source: np.full(values.shape, np.nan) for source, values in predicted.items()}
+    return prediction_table(estimator.metadata.coefficients, shards, predicted, errors)
+
+
+def evaluate_events(
+    estimator: "PreparedEstimator", shards: Mapping[str, Shard], events: Mapping[str, str]
+) -> "pd.DataFrame":
+    """Fit the shifts of the events of every image of one point's shards.
+
+    An image whose fit does not converge keeps its row, with NaN; it is logged.
+
+    Args:
+        estimator: the prepared estimator.
+        shards: by the name of their file; all of one point and split.
+        events: the event file that each was made of, by the same names.
+
+    Returns:
+        Prediction table, see `prediction_table`; `error` is that of the fit.
+
+    Raises:
+        UserError: see `check_one_point` and `PreparedEstimator.predict`.
+    """
+    check_one_point(shards)
+    check_no_shared_events(shards.items())
+    fitted = {
+        source: estimator.predict(shard, events[source], source) for source, shard in shards.items()
+    }
+    for source, (values, _) in fitted.items():
+        failed = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if len(failed):
+            logger.warning(
+                "%s: the fit of %d of %d images did not converge (image %s); they have no value",
+                source,
+                len(failed),
+                len(values),
+                ", ".join(map(str, failed[:5])) + (" …" if len(failed) > 5 else ""),
+            )
+    return prediction_table(
+        estimator.metadata.coefficients,
+        shards,
+        {source: values for source, (values, _) in fitted.items()},
+        {source: errors for source, (_, errors) in fitted.items()},
+    )
+
+
+def prediction_table(
+    coefficients: Sequence[str],
+    shards: Mapping[str, Shard],
+    predicted: Mapping[str, Array],
+    errors: Mapping[str, Array],
+) -> "pd.DataFrame":
+    """The predictions of one point's shards in long form.
+
+    Args:
+        coefficients: k names, of `wilsonvox.points.PARAMETERS`.
+        shards: by the name of their file.
+        predicted: by the same names, float64 of shape (n_images, k).
+        errors: of the same shapes, NaN where there is none.
+
+    Returns:
+        `wilsonvox.tables.PREDICTION_COLUMNS`: one row an image and coefficient, the coefficients
+        of an image after each other. `image_index` counts the images of a campaign from 0; shifts
+        are dimensionless.
+    """
     import pandas as pd
 
     point, split = check_one_point(shards)
-    names = estimator.metadata.coefficients
-    columns = [COEFFICIENTS.index(name) for name in names]
-    frames = []
-    for source, shard in shards.items():
-        predicted = estimator.predict(shard, source)
-        frames.append(
-            pd.DataFrame(
-                {
-                    "point": point,
-                    "split": split,
-                    "campaign": shard.metadata.campaign,
-                    "image_index": np.repeat(np.arange(len(shard)), len(names)),
-                    "coefficient": np.tile(np.array(names, dtype=object), len(shard)),
-                    "true": shard.shifts.real[:, columns].ravel(),
-                    "predicted": predicted.ravel(),
-                    "error": np.nan,
-                }
-            )
+    names = tuple(coefficients)
+    frames = [
+        pd.DataFrame(
+            {
+                "point": point,
+                "split": split,
+                "campaign": shard.metadata.campaign,
+                "image_index": np.repeat(np.arange(len(shard)), len(names)),
+                "coefficient": np.tile(np.array(names, dtype=object), len(shard)),
+                "true": parameter_values(shard.shifts, names).ravel(),
+                "predicted": predicted[source].ravel(),
+                "error": errors[source].ravel(),
+            }
         )
+        for source, shard in shards.items()
+    ]
     return pd.concat(frames, ignore_index=True)

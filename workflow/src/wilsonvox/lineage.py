@@ -54,12 +54,25 @@ class Lineage:
         return self.configuration.estimators_for(image)
 
     # one method a stage, named as its rule: what its own settings are, and what it reads
+    def _decay(self) -> Any:
+        """What decides on the decay: one word, where all else is left to its default."""
+        generation = self.configuration.generation
+        other = generation.model_dump(
+            mode="json", include={"lepton", "antiparticle_shifts"}, exclude_defaults=True
+        )
+        inputs = self.configuration.physics_inputs
+        return [inputs, other] if other else inputs
+
     def _angular_coefficients(self) -> Any:
-        return self.configuration.physics_inputs
+        return self._decay()
 
     def _generate_events(self, point: str, split: str, campaign: str) -> Any:
         events = self.configuration.campaign_events(point, split, campaign)
-        return [self.configuration.seed, events, self.digest("angular_coefficients")]
+        settings = [self.configuration.seed, events, self.digest("angular_coefficients")]
+        other = self.configuration.generation.model_dump(
+            mode="json", include={"flavour", "four_momenta", "frame"}, exclude_defaults=True
+        )
+        return [*settings, other] if other else settings
 
     def _ingest_events(self, sample: str) -> Any:
         return self.samples[sample].model_dump(mode="json")
@@ -96,14 +109,29 @@ class Lineage:
         )
         return [estimator, settings, self.configuration.seed, shards]
 
+    def _prepare_estimator(self, image: str, estimator: str) -> Any:
+        settings = self.configuration.estimators[estimator].model_dump(
+            mode="json", exclude={"images"}
+        )
+        return [estimator, settings, self._image(image), self._decay()]
+
     def _evaluate(self, image: str, estimator: str, split: str, point: str) -> Any:
         model = self.digest("train", image=image, estimator=estimator)
         return [model, self._campaigns("voxelize", split, [point], image=image)]
 
+    def _evaluate_events(self, image: str, estimator: str, split: str, point: str) -> Any:
+        model = self.digest("prepare_estimator", image=image, estimator=estimator)
+        return [model, self._campaigns("voxelize", split, [point], image=image)]
+
     def _predictions(self, image: str, estimator: str, splits: Iterable[str]) -> Any:
+        trains = self.configuration.estimators[estimator].trains
         return {
             f"{split}/{point}": self.digest(
-                "evaluate", image=image, estimator=estimator, split=split, point=point
+                "evaluate" if trains else "evaluate_events",
+                image=image,
+                estimator=estimator,
+                split=split,
+                point=point,
             )
             for split in splits
             for point in self.configuration.labels(split)
@@ -116,6 +144,10 @@ class Lineage:
     def _measure(self, image: str, estimator: str, sample: str) -> Any:
         summary = self.digest("summarize", image=image, estimator=estimator)
         return [summary, self.digest("voxelize_sample", image=image, sample=sample)]
+
+    def _measure_events(self, image: str, estimator: str, sample: str) -> Any:
+        summary = self.digest("summarize", image=image, estimator=estimator)
+        return [summary, self.digest("ingest_events", sample=sample)]
 
     def _plot_topology(self) -> Any:
         return None

@@ -1,4 +1,4 @@
-"""δC_i of a sample: a trained estimator's predictions of its images, calibrated with ensembles.
+"""δC_i of a sample: an estimator's predictions of its images, calibrated with ensembles.
 
 The interval is statistical: the finite number of events in the sample and of images in the
 ensembles. It is at generator level (detector effects are not corrected for) and holds for one set
@@ -8,8 +8,11 @@ of physics inputs. Shifts are dimensionless. Definitions: docs/statistics.md.
 import glob
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +20,48 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from wilsonvox.calibration import LEVELS, Calibration
 from wilsonvox.errors import UserError
-from wilsonvox.estimators.storage import (
-    describe_difference,
-    load_estimator,
-    read_estimator_metadata,
-)
 from wilsonvox.events import FLAVOURS, TREE, iterate_events, read_metadata
 from wilsonvox.files import atomic_path, require_file
-from wilsonvox.points import COEFFICIENTS
+from wilsonvox.points import PARAMETERS, parameter_values
 from wilsonvox.provenance import Record
 from wilsonvox.provenance.formats import digest_json
 from wilsonvox.runs import EstimatorFiles, calibrate, current_predictions
-from wilsonvox.shards import ImageSpecification, Shard
+from wilsonvox.shards import ImageSpecification, Shard, describe_difference
 
 Array = NDArray[np.float64]
 Ends = tuple[float | None, float | None]
+
+Predict = Callable[[Shard, Path | None], Array]
+"""Predictions of a shard's images, float64 of shape (n_images, n_coefficients), from the images or
+from the event file that they were made of."""
+
+
+class About(Protocol):
+    """What a measurement has to know of an estimator; the metadata of both kinds tell it."""
+
+    @property
+    def image(self) -> ImageSpecification: ...  # noqa: D102
+
+    @property
+    def coefficients(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def physics_inputs(self) -> str | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class OpenedEstimator:
+    """An estimator of a run, of either kind.
+
+    files: where the run keeps it
+    about: its metadata
+    load: gives its `Predict` function; called once everything else was found to be right
+    """
+
+    files: EstimatorFiles
+    about: About
+    load: Callable[[], Predict]
+
 
 INTERVAL_TYPE = (
     "statistical: finite events in the sample and finite ensembles; generator level, detector "
@@ -74,7 +104,7 @@ class Measurement(BaseModel):
     estimator: str
     image: str = Field(description="name of the image specification in the run")
     image_specification: ImageSpecification
-    physics_inputs: str | None = Field(description="Standard-Model inputs of the training events")
+    physics_inputs: str | None = Field(description="Standard-Model inputs that it is for")
     warnings: list[str]
     sample: str | None
     true_shifts: dict[str, float] | None = Field(description="true shifts of the sample, if known")
@@ -113,10 +143,11 @@ def _number(value: float) -> float | None:
 def symbol(coefficient: str) -> str:
     """Name of a shift for people.
 
-    >>> symbol("c9p")
-    "δC9′"
+    >>> symbol("c9p"), symbol("c9_imaginary")
+    ('δC9′', 'Im δC9')
     """
-    return "δC" + coefficient[1:].replace("p", "′")
+    name, _, part = coefficient.partition("_")
+    return ("Im " if part else "") + "δC" + name[1:].replace("p", "′")
 
 
 def shown(value: float, decimals: int = 2) -> str:
@@ -221,17 +252,15 @@ def _spread_warnings(
 
 
 def true_shifts(shard: Shard, coefficients: Sequence[str]) -> dict[str, float] | None:
-    """The true shifts of a sample where they are known, real and the same for all images.
+    """The true shifts of a sample where they are known and the same for all images.
 
-    Those of `coefficients`, and any other that is not zero.
+    Those of `coefficients`, and any other that is not zero, by their names in `PARAMETERS`.
     """
     shifts = shard.shifts
     if not len(shifts) or not np.all(np.isfinite(shifts)) or np.any(shifts != shifts[0]):
         return None
-    if np.any(shifts[0].imag != 0):
-        return None
-    real = {name: float(value.real) for name, value in zip(COEFFICIENTS, shifts[0], strict=True)}
-    return {name: value for name, value in real.items() if name in coefficients or value != 0}
+    values = dict(zip(PARAMETERS, map(float, parameter_values(shifts[0])), strict=True))
+    return {name: value for name, value in values.items() if name in coefficients or value != 0}
 
 
 def dropped_events(shard: Shard) -> dict[str, int]:
@@ -263,7 +292,7 @@ def sample_warnings(
     if metadata.physics_inputs is not None and metadata.physics_inputs != physics_inputs:
         warnings.append(
             f"the sample was generated with physics inputs {metadata.physics_inputs}, the "
-            f"estimator trained with {physics_inputs}"
+            f"estimator is for {physics_inputs}"
         )
     truth = true_shifts(shard, coefficients) or {}
     for name, value in truth.items():
@@ -327,13 +356,20 @@ def measure(
         predictions: the estimator's of them, float64, shape (n_images, n_coefficients).
         calibrations: by coefficient, in the order of the predictions' columns.
         files: names of the estimator and its image specification.
-        physics_inputs: set of inputs of the estimator's training events.
+        physics_inputs: set of inputs that the estimator is for.
         warnings: those that are already known; they stand first.
 
     Raises:
         UserError: the estimator predicts something not finite.
     """
-    if not np.all(np.isfinite(predictions)):
+    missing = np.flatnonzero(~np.isfinite(predictions).all(axis=1))
+    if len(missing) and files.reads_events:
+        raise UserError(
+            f"{files.model}: the fit of {len(missing)} of {len(predictions)} images of the sample "
+            f"did not converge (image {missing[0]}); is it the decay that the estimator is for? "
+            "A wider parameter_range or fewer coefficients may help"
+        )
+    if len(missing):
         raise UserError(f"{files.model}: predicts values that are not finite; train it again")
     names = tuple(calibrations)
     said = [*warnings, *sample_warnings(shard, physics_inputs, names)]
@@ -358,16 +394,18 @@ def measure(
     )
 
 
+@contextmanager
 def images_of_files(
     events: Sequence[Path],
     image: ImageSpecification,
     tree: str | None = None,
     layout: str = "auto",
     flavour: str = "auto",
-) -> Shard:
-    """Voxel images of ROOT files, by way of a temporary event file.
+) -> Iterator[tuple[Shard, Path]]:
+    """Voxel images of ROOT files, and the event file that they were made of, inside a block.
 
-    A single file that is an event file of this pipeline already is used as it is.
+    The event file is a temporary one. A single file that is an event file of this pipeline already
+    is used as it is.
 
     Args:
         events: the files.
@@ -390,30 +428,53 @@ def images_of_files(
             pass  # another file; ingest says what is wrong with it, if anything is
         else:
             require_one_image(name, events[0], image)
-            return voxelize_file(events[0], image)
+            yield voxelize_file(events[0], image), events[0]
+            return
     with tempfile.TemporaryDirectory(prefix="wilsonvox-") as folder:
         path = Path(folder) / "events.root"
         ingest_files(events, path, tree=tree, layout=layout, flavour=flavour)
         require_one_image(name, path, image)
-        return voxelize_file(path, image)
+        yield voxelize_file(path, image), path
+
+
+@contextmanager
+def _images(
+    estimator: OpenedEstimator,
+    events: Sequence[Path],
+    shard_path: Path | None,
+    tree: str | None,
+    layout: str,
+    flavour: str,
+) -> Iterator[tuple[Shard, Path | None]]:
+    """The sample's images and, where they were made here, the event file behind them."""
+    if shard_path is None:
+        with images_of_files(events, estimator.about.image, tree, layout, flavour) as made:
+            yield made
+        return
+    shard = Shard.load(shard_path)
+    whose = f"estimator {estimator.files.estimator}"
+    check_image(shard.metadata.image, estimator.about.image, str(shard_path), whose)
+    if not len(shard):
+        raise UserError(f"{shard_path}: holds no image")
+    yield shard, None
 
 
 def measure_sample(
-    files: EstimatorFiles,
+    estimator: OpenedEstimator,
     events: Sequence[Path] = (),
     shard_path: Path | None = None,
     tree: str | None = None,
     layout: str = "auto",
     flavour: str = "auto",
 ) -> tuple[Measurement, list[Path]]:
-    """Measure the shifts of ROOT files, or of a shard, with a trained estimator of a run.
+    """Measure the shifts of ROOT files, or of a shard, with an estimator of a run.
 
-    Everything that can be wrong with the input is found before the network is loaded.
+    Everything that can be wrong with the input is found before a network is loaded.
 
     Args:
-        files: of the estimator, from `find_estimator`.
+        estimator: of the run.
         events: ROOT files; see `images_of_files` for `tree`, `layout` and `flavour`.
-        shard_path: voxel images to take instead.
+        shard_path: voxel images to take instead, for an estimator that reads images.
         tree: name of the tree.
         layout: layout of the files.
         flavour: flavour of the decays.
@@ -424,34 +485,33 @@ def measure_sample(
     Raises:
         UserError: see the functions above; or not either of `events` and `shard_path`.
     """
+    files, about = estimator.files, estimator.about
+    if shard_path is not None and files.reads_events:
+        raise UserError(
+            f"--shard {shard_path}: {files.estimator} reads events, not images; give --events, "
+            "the ROOT file with the decays"
+        )
     if bool(events) == (shard_path is not None):
         raise UserError("give either --events or --shard")
     for path in events:
         if not glob.has_magic(str(path)):  # ingest expands patterns
             require_file(path, "a ROOT file with decays")
-    trained = read_estimator_metadata(files.model)
     whose = f"estimator {files.estimator}"
     tables, warnings = current_predictions(files)
     calibrations, evaluated = calibrate(tables)
-    check_image(evaluated.image, trained.image, str(tables[0]), whose)
-    if set(trained.coefficients) != set(calibrations):
+    check_image(evaluated.image, about.image, str(tables[0]), whose)
+    if set(about.coefficients) != set(calibrations):
         raise UserError(
             f"{tables[0].parent.parent}: predictions of {', '.join(calibrations)}, but {whose} "
-            f"estimates {', '.join(trained.coefficients)}; evaluate it again"
+            f"estimates {', '.join(about.coefficients)}; evaluate it again"
         )
-    if shard_path is None:
-        shard = images_of_files(events, trained.image, tree, layout, flavour)
-    else:
-        shard = Shard.load(shard_path)
-        check_image(shard.metadata.image, trained.image, str(shard_path), whose)
-        if not len(shard):
-            raise UserError(f"{shard_path}: holds no image")
-    result = measure(
-        shard,
-        load_estimator(files.model).predict(shard),
-        {name: calibrations[name] for name in trained.coefficients},
-        files,
-        trained.physics_inputs,
-        warnings,
-    )
+    with _images(estimator, events, shard_path, tree, layout, flavour) as (shard, source):
+        result = measure(
+            shard,
+            estimator.load()(shard, source),
+            {name: calibrations[name] for name in about.coefficients},
+            files,
+            about.physics_inputs,
+            warnings,
+        )
     return result, [files.model, *tables, *files.summaries]

@@ -1,4 +1,4 @@
-"""Finding a trained estimator and its ensembles in a run folder."""
+"""Finding an estimator and its ensembles in a run folder."""
 
 import difflib
 import os
@@ -9,13 +9,14 @@ from pathlib import Path
 from wilsonvox.calibration import Calibration
 from wilsonvox.ensembles import SUMMARY_SPLITS, coefficients_in, make_ensembles, read_predictions
 from wilsonvox.errors import UserError
+from wilsonvox.estimators import PREPARED_FILE, TRAINED_FILE
 from wilsonvox.provenance import content_digest, read_record
 from wilsonvox.tables import TableMetadata
 
 
 @dataclass(frozen=True)
 class EstimatorFiles:
-    """Where a run keeps one trained estimator and the predictions of its ensembles."""
+    """Where a run keeps one estimator and the predictions of its ensembles."""
 
     estimator: str
     image: str
@@ -23,6 +24,11 @@ class EstimatorFiles:
     predictions: tuple[Path, ...]
     summaries: tuple[Path, ...] = ()
     """The summary that names the predictions, where there is one."""
+
+    @property
+    def reads_events(self) -> bool:
+        """Whether the estimator reads events (a prepared one) or images (a trained one)."""
+        return self.model.name == PREPARED_FILE
 
 
 def _did_you_mean(word: str, known: Sequence[str]) -> str:
@@ -33,7 +39,7 @@ def _did_you_mean(word: str, known: Sequence[str]) -> str:
 def find_estimator(
     run: str | os.PathLike[str], estimator: str, image: str | None = None
 ) -> EstimatorFiles:
-    """Find models/{image}/{estimator}/model.keras and its ensembles' predictions in a run folder.
+    """Find an estimator in models/{image}/{estimator}/ and its ensembles' predictions in a run.
 
     Args:
         run: folder of the run, such as results/demo.
@@ -47,24 +53,31 @@ def find_estimator(
     folder = Path(run)
     if not folder.is_dir():
         raise UserError(f"--run {folder}: no such folder; give that of a finished run")
-    models = sorted(folder.glob("models/*/*/model.keras"))
+    models = sorted(
+        path for name in (TRAINED_FILE, PREPARED_FILE) for path in folder.glob(f"models/*/*/{name}")
+    )
     if not models:
-        raise UserError(f"--run {folder}: holds no trained estimator (models/*/*/model.keras)")
+        raise UserError(
+            f"--run {folder}: holds no estimator (models/*/*/{TRAINED_FILE} or {PREPARED_FILE})"
+        )
     names = sorted({path.parent.name for path in models})
     if estimator not in names:
         raise UserError(
             f"--estimator {estimator}: not in {folder}; {_did_you_mean(estimator, names)}"
         )
-    images = {path.parts[-3]: path for path in models if path.parent.name == estimator}
+    images: dict[str, list[Path]] = {}
+    for path in models:
+        if path.parent.name == estimator:
+            images.setdefault(path.parts[-3], []).append(path)
     if image is None and len(images) > 1:
         raise UserError(
-            f"--estimator {estimator}: trained for several images; add --image, one of "
+            f"--estimator {estimator}: made for several images; add --image, one of "
             f"{', '.join(images)}"
         )
     chosen = next(iter(images)) if image is None else image
     if chosen not in images:
         raise UserError(
-            f"--image {chosen}: {estimator} is not trained for it; "
+            f"--image {chosen}: {estimator} is not made for it; "
             f"{_did_you_mean(chosen, list(images))}"
         )
     evaluation = folder / "evaluation" / chosen / estimator
@@ -76,7 +89,18 @@ def find_estimator(
         )
     summary = evaluation / "summary.parquet"
     summaries = (summary,) if summary.is_file() else ()
-    return EstimatorFiles(estimator, chosen, images[chosen], tuple(predictions), summaries)
+    model = _maker(images[chosen], predictions[0])
+    return EstimatorFiles(estimator, chosen, model, tuple(predictions), summaries)
+
+
+def _maker(models: Sequence[Path], predictions: Path) -> Path:
+    """Of the estimators in one folder the one that made a table of predictions.
+
+    There are two where an estimator became one of another kind and kept its name.
+    """
+    record = read_record(predictions)
+    names = {Path(each.path).name for each in record.inputs} if record is not None else set()
+    return next((path for path in models if path.name in names), models[0])
 
 
 def _summarized_predictions(evaluation: Path) -> list[Path]:
@@ -110,7 +134,11 @@ def current_predictions(files: EstimatorFiles) -> tuple[list[Path], list[str]]:
     for path in files.predictions:
         record = read_record(path)
         inputs = () if record is None else record.inputs
-        models = [each.content_digest for each in inputs if each.path.endswith(".keras")]
+        models = [
+            each.content_digest
+            for each in inputs
+            if Path(each.path).name == files.model.name or each.path.endswith(".keras")
+        ]
         (stale if models and digest not in models else kept).append(path)
     if not kept:
         raise UserError(

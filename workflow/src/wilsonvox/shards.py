@@ -45,6 +45,19 @@ class ImageSpecification(BaseModel):
         return self
 
 
+def describe_difference(expected: ImageSpecification, found: ImageSpecification) -> str:
+    """In words, what differs between two image specifications; empty where nothing does.
+
+    >>> describe_difference(ImageSpecification(), ImageSpecification(bins=25))
+    'bins 25 instead of 50'
+    """
+    return ", ".join(
+        f"{name} {getattr(found, name)} instead of {getattr(expected, name)}"
+        for name in ImageSpecification.model_fields
+        if getattr(found, name) != getattr(expected, name)
+    )
+
+
 class ShardMetadata(BaseModel):
     """What a shard says about itself and its source."""
 

@@ -22,12 +22,9 @@ from wilsonvox.devices import Replicas, describe_device, log_devices
 from wilsonvox.errors import UserError
 from wilsonvox.estimators import builder
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
-from wilsonvox.estimators.storage import (
-    EstimatorMetadata,
-    describe_difference,
-)
+from wilsonvox.estimators.storage import EstimatorMetadata
 from wilsonvox.points import COEFFICIENTS
-from wilsonvox.shards import Normalisation, Shard
+from wilsonvox.shards import Normalisation, Shard, describe_difference
 from wilsonvox.source_events import SourceEvents, check_no_shared_events
 from wilsonvox.training_state import StateFile, training_key
 

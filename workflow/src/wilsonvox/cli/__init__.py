@@ -20,6 +20,7 @@ COMMANDS = {
     "ingest": "read external ROOT files into an event file",
     "voxelize": "bin events into voxel images",
     "train": "train an estimator",
+    "prepare": "prepare an estimator that fits events",
     "evaluate": "predict the shifts of images",
     "summarize": "summarize ensembles of predictions",
     "measure": "measure δC9 of a ROOT file",

@@ -1,17 +1,31 @@
-"""`wilsonvox evaluate`: predictions of a trained estimator for one point's images."""
+"""`wilsonvox evaluate`: predictions of an estimator for one point's images."""
 
 import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from wilsonvox.cli.train import load_shards
+from wilsonvox.errors import UserError
 from wilsonvox.points import SPLITS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from wilsonvox.estimators.prepared import PreparedMetadata
+    from wilsonvox.estimators.storage import EstimatorMetadata
+    from wilsonvox.shards import Shard
 
 logger = logging.getLogger(__name__)
 
 
 @click.command("evaluate")
-@click.option("--model", required=True, metavar="FILE.keras", help="A trained estimator.")
+@click.option(
+    "--model",
+    required=True,
+    metavar="FILE",
+    help="A trained estimator (.keras), or a prepared one (.npz).",
+)
 @click.option(
     "--shard",
     "shard_paths",
@@ -21,11 +35,20 @@ logger = logging.getLogger(__name__)
     help="Shard of images; again for each campaign. All of one point and split.",
 )
 @click.option(
+    "--events",
+    "event_paths",
+    multiple=True,
+    metavar="FILE.root",
+    help="Event file that the images were made of, for an estimator that reads events; again for "
+    "each shard, in the same order.",
+)
+@click.option(
     "--threads",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Threads on the CPU; another number may change predictions in their sixth digit.",
+    help="Threads on the CPU of a network; another number may change predictions in their sixth "
+    "digit.",
 )
 @click.option("--point", metavar="LABEL", help="Take images of this point only.")
 @click.option("--split", type=click.Choice(SPLITS), help="Take images of this split only.")
@@ -33,6 +56,7 @@ logger = logging.getLogger(__name__)
 def command(
     model: str,
     shard_paths: tuple[str, ...],
+    event_paths: tuple[str, ...],
     threads: int,
     point: str | None,
     split: str | None,
@@ -41,41 +65,86 @@ def command(
     """Predict the shifts (dimensionless) of every image of one point.
 
     Writes one row an image and coefficient: point, split, campaign, image index, true and
-    predicted shift.
+    predicted shift, and the error of a fit.
     """
-    from wilsonvox.estimators.storage import load_estimator, read_estimator_metadata
-    from wilsonvox.evaluation import check_labels, check_one_point, check_unseen, evaluate
+    from wilsonvox.cli.train import load_shards
+    from wilsonvox.evaluation import check_labels, check_one_point
     from wilsonvox.provenance.record import make_record
     from wilsonvox.tables import PREDICTION_COLUMNS, TableMetadata, write_table
 
+    reads_events = Path(model).suffix == ".npz"
+    _check_events(model, reads_events, shard_paths, event_paths)
     shards = load_shards(shard_paths, "--shard")
     check_labels(shards, point, split)
     point, split = check_one_point(shards)
-    check_unseen(read_estimator_metadata(model), model, shards)
-    estimator = load_estimator(model, threads)
-    trained_with = estimator.metadata.physics_inputs
-    for source, shard in shards.items():
-        if shard.metadata.physics_inputs != trained_with:
-            logger.warning(
-                "%s: was made with physics inputs %s, the estimator was trained with %s",
-                source,
-                shard.metadata.physics_inputs,
-                trained_with,
-            )
-    frame = evaluate(estimator, shards)
-    record = make_record(
-        "evaluate", out, settings={"point": point, "split": split}, inputs=[model, *shard_paths]
+    settings = {"point": point, "split": split}
+    metadata: EstimatorMetadata | PreparedMetadata
+    if reads_events:
+        rule = "evaluate_events"
+        metadata, frame = _fitted(model, shards, dict(zip(shard_paths, event_paths, strict=True)))
+        settings["architecture"] = metadata.architecture
+    else:
+        rule = "evaluate"
+        metadata, frame = _predicted(model, shards, threads)
+    record = make_record(rule, out, settings=settings, inputs=[model, *shard_paths, *event_paths])
+    about = TableMetadata(
+        estimator=metadata.estimator,
+        image=metadata.image,
+        physics_inputs=metadata.physics_inputs,
     )
-    metadata = TableMetadata(
-        estimator=estimator.metadata.estimator,
-        image=estimator.metadata.image,
-        physics_inputs=trained_with,
-    )
-    write_table(out, frame, PREDICTION_COLUMNS, metadata, record)
+    write_table(out, frame, PREDICTION_COLUMNS, about, record)
     logger.info(
         "%s: %d %s images of %s predicted",
-        estimator.metadata.estimator,
+        metadata.estimator,
         sum(map(len, shards.values())),
         split,
         point,
     )
+
+
+def _check_events(
+    model: str, reads_events: bool, shards: tuple[str, ...], events: tuple[str, ...]
+) -> None:
+    if not reads_events and events:
+        raise UserError(f"--events: {model} reads images only; leave the option out")
+    if reads_events and len(events) != len(shards):
+        raise UserError(
+            f"--events: {model} reads events: give the event file of each of the {len(shards)} "
+            f"shard(s), in their order ({len(events)} given)"
+        )
+
+
+def _warn_of_other_inputs(shards: "dict[str, Shard]", inputs: str | None) -> None:
+    for source, shard in shards.items():
+        if shard.metadata.physics_inputs != inputs:
+            logger.warning(
+                "%s: was made with physics inputs %s, the estimator is for %s",
+                source,
+                shard.metadata.physics_inputs,
+                inputs,
+            )
+
+
+def _predicted(
+    model: str, shards: "dict[str, Shard]", threads: int
+) -> "tuple[EstimatorMetadata, pd.DataFrame]":
+    """What a trained network says of the images."""
+    from wilsonvox.estimators.storage import load_estimator, read_estimator_metadata
+    from wilsonvox.evaluation import check_unseen, evaluate
+
+    check_unseen(read_estimator_metadata(model), model, shards)
+    estimator = load_estimator(model, threads)
+    _warn_of_other_inputs(shards, estimator.metadata.physics_inputs)
+    return estimator.metadata, evaluate(estimator, shards)
+
+
+def _fitted(
+    model: str, shards: "dict[str, Shard]", events: dict[str, str]
+) -> "tuple[PreparedMetadata, pd.DataFrame]":
+    """What a prepared estimator says of the images' events."""
+    from wilsonvox.estimators.prepared import load_prepared
+    from wilsonvox.evaluation import evaluate_events
+
+    estimator = load_prepared(model)
+    _warn_of_other_inputs(shards, estimator.metadata.physics_inputs)
+    return estimator.metadata, evaluate_events(estimator, shards, events)

@@ -1,4 +1,4 @@
-"""`wilsonvox measure`: a ROOT file and a trained estimator into a shift with its interval."""
+"""`wilsonvox measure`: a ROOT file and an estimator into a shift with its interval."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from wilsonvox.measurement import Measurement
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wilsonvox.measurement import Measurement, OpenedEstimator, Predict
+    from wilsonvox.runs import EstimatorFiles
+    from wilsonvox.shards import Shard
 
 
 def _interval_text(
@@ -79,7 +84,7 @@ def report_lines(measurement: "Measurement") -> list[str]:
     type=click.Path(path_type=Path),
     help="Folder of a finished run, such as results/demo.",
 )
-@click.option("--estimator", required=True, help="Name of a trained estimator of that run.")
+@click.option("--estimator", required=True, help="Name of an estimator of that run.")
 @click.option(
     "--image", default=None, help="Name of its image specification.  [default: the only one]"
 )
@@ -94,7 +99,7 @@ def report_lines(measurement: "Measurement") -> list[str]:
     "shard_path",
     default=None,
     type=click.Path(path_type=Path),
-    help="Voxel images (.npz) instead of --events.",
+    help="Voxel images (.npz) instead of --events, for an estimator that reads images.",
 )
 @click.option("--tree", default=None, help="Tree in the ROOT file.  [default: the only one]")
 @click.option(
@@ -139,13 +144,40 @@ def command(
     from wilsonvox.runs import find_estimator
 
     files = find_estimator(run_folder, estimator, image)
-    result, used = measure_sample(files, events, shard_path, tree, layout, flavour)
+    rule, kind, opened = _opened(files)
+    result, used = measure_sample(opened, events, shard_path, tree, layout, flavour)
     if json_path is not None:
         given = [*events] if shard_path is None else [shard_path]
-        settings = {"estimator": estimator, "image": files.image}
+        settings = {"estimator": estimator, "image": files.image} | kind
         if events:
             settings |= {"tree": tree or "", "layout": layout, "flavour": flavour}
-        record = make_record("measure", json_path, settings, [*used, *given], run=run_folder)
+        record = make_record(rule, json_path, settings, [*used, *given], run=run_folder)
         result.save(json_path, record)
     for line in report_lines(result):
         click.echo(line)
+
+
+def _opened(files: "EstimatorFiles") -> "tuple[str, dict[str, str], OpenedEstimator]":
+    """The rule that measures with an estimator, what its record says more, and the estimator."""
+    from wilsonvox.measurement import OpenedEstimator
+
+    if files.reads_events:
+        from wilsonvox.estimators.prepared import load_prepared
+
+        prepared = load_prepared(files.model)
+
+        def fit(shard: "Shard", events: Path | None) -> "NDArray[np.float64]":
+            assert events is not None
+            return prepared.predict(shard, events)[0]
+
+        settings = {"architecture": prepared.metadata.architecture}
+        opened = OpenedEstimator(files, prepared.metadata, lambda: fit)
+        return "measure_events", settings, opened
+
+    from wilsonvox.estimators.storage import load_estimator, read_estimator_metadata
+
+    def load() -> "Predict":
+        network = load_estimator(files.model)
+        return lambda shard, _events: network.predict(shard)
+
+    return "measure", {}, OpenedEstimator(files, read_estimator_metadata(files.model), load)

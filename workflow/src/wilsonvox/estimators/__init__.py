@@ -1,7 +1,9 @@
 """Estimators: whatever maps images, or their events, to predicted shifts.
 
 Each architecture is a module of its own, imported by name only when it is built, so that a new
-one is no part of the code behind the others.
+one is no part of the code behind the others. A network reads images and is trained
+(`wilsonvox.estimators.storage`); a fit reads the images' events and is prepared
+(`wilsonvox.estimators.prepared`).
 """
 
 import importlib
@@ -11,7 +13,17 @@ from typing import Any
 from wilsonvox.errors import UserError
 
 ARCHITECTURES = {"resnet": "wilsonvox.estimators.resnet"}
-"""The module of each architecture, by the name that the configuration calls it."""
+"""The module of each network, by the name that the configuration calls it."""
+
+EVENT_ARCHITECTURES = {
+    "likelihood": "wilsonvox.estimators.likelihood",
+    "angular-likelihood": "wilsonvox.estimators.angular_likelihood",
+}
+"""The module of each estimator that reads events, with the functions ``prepare`` and
+``estimator`` (`wilsonvox.estimators.prepared`)."""
+
+TRAINED_FILE, PREPARED_FILE = "model.keras", "estimator.npz"
+"""Names of an estimator's file in a run: of a trained one, and of one that reads events."""
 
 
 def builder(architecture: str) -> Callable[..., Any]:

@@ -1,12 +1,55 @@
 """Settings of estimators: what they are, and how they are trained. No heavy imports here."""
 
-from typing import Annotated, Literal
+import itertools
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
+from wilsonvox.points import PARAMETERS
 from wilsonvox.shards import Normalisation
 
 PositiveInt = Annotated[int, Field(ge=1)]
+Range = tuple[float, float]
+
+
+def _rising(value: Range) -> Range:
+    if not value[0] < value[1]:
+        raise ValueError(f"range {value[0]:g} … {value[1]:g} is empty")
+    return value
+
+
+def _apart(value: tuple[Range, ...]) -> tuple[Range, ...]:
+    for (low, high), (following, _) in itertools.pairwise(value):
+        if following < high:
+            raise ValueError(
+                f"range {low:g} … {high:g} is not below the one that begins at {following:g}"
+            )
+    return value
+
+
+def _once(value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        if name not in PARAMETERS:
+            raise ValueError(f"{name!r} is unknown; known are {', '.join(PARAMETERS)}")
+        if value.count(name) > 1:
+            raise ValueError(f"{name} stands there twice")
+    return value
+
+
+RisingRange = Annotated[Range, AfterValidator(_rising)]
+Parameters = Annotated[
+    tuple[str, ...],
+    AfterValidator(_once),
+    Field(min_length=1, json_schema_extra={"items": {"type": "string", "enum": list(PARAMETERS)}}),
+]
 
 
 class _Settings(BaseModel):
@@ -73,11 +116,119 @@ class TrainingSettings(_Settings):
     )
 
 
-class EstimatorSettings(_Settings):
-    """One estimator of a run."""
+_COEFFICIENTS: Any = Field(
+    default=("c9",), description="shifts that are fitted, such as c9,c10; the others are 0"
+)
+
+
+class LikelihoodSettings(_Settings):
+    """Of the unbinned maximum-likelihood fit."""
+
+    parameter_range: RisingRange = Field(
+        default=(-5.0, 5.0), description="limits of a fitted shift"
+    )
+
+
+class AngularLikelihoodSettings(_Settings):
+    """Of the fit to angular observables in bins of q². The default bins are LHCb's."""
+
+    parameter_range: RisingRange = Field(
+        default=(-5.0, 5.0), description="limits of a fitted shift"
+    )
+    q2_bins_gev2: Annotated[tuple[RisingRange, ...], AfterValidator(_apart)] = Field(
+        default=(
+            (0.1, 0.98),
+            (1.1, 2.5),
+            (2.5, 4.0),
+            (4.0, 6.0),
+            (6.0, 8.0),
+            (11.0, 12.5),
+            (15.0, 17.0),
+            (17.0, 19.0),
+        ),
+        min_length=1,
+        description="bins of q2 [GeV²]; on the command line 1.1:2.5,2.5:4",
+    )
+
+
+EventSettings = LikelihoodSettings | AngularLikelihoodSettings
+"""Settings of an estimator that reads events."""
+
+
+class NetworkEstimator(_Settings):
+    """A network: it reads images and is trained with those of the splits train and validation."""
+
+    trains: ClassVar[bool] = True
 
     architecture: Literal["resnet"] = Field(default="resnet", description="family of the network")
     images: tuple[str, ...] = Field(min_length=1, description="image specifications it is for")
     network: NetworkSettings = NetworkSettings()
     training: TrainingSettings = TrainingSettings()
     normalisation: Normalisation = Normalisation()
+
+
+class FittedShifts(_Settings):
+    """What a fit of the decay model leaves free."""
+
+    coefficients: Parameters = _COEFFICIENTS
+
+
+class _EventEstimator(_Settings):
+    """A fit of the decay model: it reads the events of the images and is not trained."""
+
+    trains: ClassVar[bool] = False
+
+    architecture: str
+    images: tuple[str, ...] = Field(
+        min_length=1, description="image specifications whose events it fits"
+    )
+    coefficients: Parameters = _COEFFICIENTS
+
+
+class LikelihoodEstimator(LikelihoodSettings, _EventEstimator):
+    """The unbinned maximum-likelihood fit of the four decay variables."""
+
+    architecture: Literal["likelihood"] = Field(description="kind of the fit")
+
+    @property
+    def settings(self) -> LikelihoodSettings:
+        """The settings of the fit alone."""
+        return LikelihoodSettings(parameter_range=self.parameter_range)
+
+
+class AngularLikelihoodEstimator(AngularLikelihoodSettings, _EventEstimator):
+    """The fit to angular observables in bins of q²."""
+
+    architecture: Literal["angular-likelihood"] = Field(description="kind of the fit")
+
+    @property
+    def settings(self) -> AngularLikelihoodSettings:
+        """The settings of the fit alone."""
+        return AngularLikelihoodSettings(
+            parameter_range=self.parameter_range, q2_bins_gev2=self.q2_bins_gev2
+        )
+
+
+EventEstimatorSettings = LikelihoodEstimator | AngularLikelihoodEstimator
+ESTIMATOR_MODELS: dict[str, type[NetworkEstimator | EventEstimatorSettings]] = {
+    "resnet": NetworkEstimator,
+    "likelihood": LikelihoodEstimator,
+    "angular-likelihood": AngularLikelihoodEstimator,
+}
+"""What the configuration says of an estimator, by its architecture."""
+
+
+def _architecture(value: Any) -> str:
+    # without a key it is a network, as it was before there was anything else
+    if isinstance(value, dict):
+        return str(value.get("architecture", "resnet"))
+    return str(getattr(value, "architecture", "resnet"))
+
+
+EstimatorSettings = Annotated[
+    Annotated[NetworkEstimator, Tag("resnet")]
+    | Annotated[LikelihoodEstimator, Tag("likelihood")]
+    | Annotated[AngularLikelihoodEstimator, Tag("angular-likelihood")],
+    Discriminator(_architecture),
+]
+"""One estimator of a run; which keys it has is told by its `architecture`."""

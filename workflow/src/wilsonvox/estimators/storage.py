@@ -26,7 +26,7 @@ from wilsonvox.provenance.formats import (
     read_record,
 )
 from wilsonvox.provenance.record import Record
-from wilsonvox.shards import ImageSpecification, Normalisation, Shard
+from wilsonvox.shards import ImageSpecification, Normalisation, Shard, describe_difference
 from wilsonvox.source_events import SourceEvents
 
 METADATA_ENTRY = "estimator.json"
@@ -60,19 +60,6 @@ class EstimatorMetadata(BaseModel):
     best_validation_loss: float = Field(description="validation loss after that epoch")
     history_digest: str | None = Field(
         default=None, description="SHA-256 of the bytes of history.csv"
-    )
-
-
-def describe_difference(expected: ImageSpecification, found: ImageSpecification) -> str:
-    """In words, what differs between two image specifications; empty where nothing does.
-
-    >>> describe_difference(ImageSpecification(), ImageSpecification(bins=25))
-    'bins 25 instead of 50'
-    """
-    return ", ".join(
-        f"{name} {getattr(found, name)} instead of {getattr(expected, name)}"
-        for name in ImageSpecification.model_fields
-        if getattr(found, name) != getattr(expected, name)
     )
 
 

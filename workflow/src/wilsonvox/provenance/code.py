@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from wilsonvox.errors import UserError
-from wilsonvox.estimators import ARCHITECTURES
+from wilsonvox.estimators import ARCHITECTURES, EVENT_ARCHITECTURES
 from wilsonvox.provenance.environment import (
     VALUE_CARRIERS,
     installed_versions,
@@ -45,12 +45,22 @@ So one more architecture, or a new setting of it, is no other code for those the
 class Stage:
     """Where the import closure of a rule starts, and the stages whose outputs the rule reads.
 
-    `builds` marks the stage that imports an architecture's module, by a name that it looks up.
+    `builds` marks a stage that imports an architecture's module, by a name that it looks up.
+    `reads` is what the estimators read that the stage is for; None: it is for all of them.
     """
 
     modules: tuple[str, ...]
     after: tuple[str, ...] = ()
     builds: bool = False
+    reads: Literal["images", "events"] | None = None
+
+    def chosen(self, architectures: Iterable[str]) -> list[str]:
+        """Those of `architectures` that the stage is for."""
+        return [name for name in architectures if self.reads is None or name in _KINDS[self.reads]]
+
+
+_KINDS: Mapping[str, Mapping[str, str]] = {"images": ARCHITECTURES, "events": EVENT_ARCHITECTURES}
+"""The modules of architectures by what an estimator of theirs reads."""
 
 
 def _plot(figure: str, *after: str) -> Stage:
@@ -64,16 +74,40 @@ STAGES: Mapping[str, Stage] = {
     "ingest_events": Stage(("wilsonvox.cli.ingest",)),
     "voxelize": Stage(("wilsonvox.cli.voxelize",), after=("generate_events",)),
     "voxelize_sample": Stage(("wilsonvox.cli.voxelize",), after=("ingest_events",)),
-    "train": Stage(("wilsonvox.cli.train",), after=("voxelize",), builds=True),
-    "evaluate": Stage(("wilsonvox.cli.evaluate",), after=("train", "voxelize")),
-    "summarize": Stage(("wilsonvox.cli.summarize",), after=("evaluate", "angular_coefficients")),
-    "measure": Stage(("wilsonvox.cli.measure",), after=("summarize", "voxelize_sample")),
+    "train": Stage(("wilsonvox.cli.train",), after=("voxelize",), builds=True, reads="images"),
+    "prepare_estimator": Stage(("wilsonvox.estimators.prepared",), builds=True, reads="events"),
+    # not wilsonvox.cli.evaluate and wilsonvox.cli.measure, which lead to both kinds of estimators
+    "evaluate": Stage(
+        ("wilsonvox.evaluation", "wilsonvox.estimators.storage", "wilsonvox.tables"),
+        after=("train", "voxelize"),
+        reads="images",
+    ),
+    "evaluate_events": Stage(
+        ("wilsonvox.evaluation", "wilsonvox.estimators.prepared", "wilsonvox.tables"),
+        after=("prepare_estimator", "voxelize"),
+        builds=True,
+        reads="events",
+    ),
+    "summarize": Stage(
+        ("wilsonvox.cli.summarize",), after=("evaluate", "evaluate_events", "angular_coefficients")
+    ),
+    "measure": Stage(
+        ("wilsonvox.measurement", "wilsonvox.estimators.storage"),
+        after=("summarize", "voxelize_sample"),
+        reads="images",
+    ),
+    "measure_events": Stage(
+        ("wilsonvox.measurement", "wilsonvox.estimators.prepared"),
+        after=("summarize", "ingest_events"),
+        builds=True,
+        reads="events",
+    ),
     "plot_topology": _plot("topology"),
     "plot_distributions": _plot("distributions", "generate_events"),
     "plot_voxels": _plot("voxels", "voxelize"),
     "plot_network": _plot("network", "train"),
     "plot_training": _plot("training", "train"),
-    "plot_histograms": _plot("histograms", "evaluate"),
+    "plot_histograms": _plot("histograms", "evaluate", "evaluate_events"),
     "plot_linearity": _plot("linearity", "summarize"),
     "plot_linearity_unscaled": _plot("linearity", "summarize"),
     "plot_sensitivity": _plot("sensitivity", "summarize"),
@@ -237,7 +271,8 @@ class SourceTree:
         """Modules whose code stage `stage` runs, those of the stages before it left out."""
         roots = list(STAGES[stage].modules)
         if STAGES[stage].builds:
-            roots += [ARCHITECTURES[name] for name in architectures]
+            modules = ARCHITECTURES | EVENT_ARCHITECTURES
+            roots += [modules[name] for name in STAGES[stage].chosen(architectures)]
         for module in roots:
             if self._file(module) is None:
                 raise LookupError(f"stage {stage!r}: there is no module {module}")
@@ -264,7 +299,8 @@ class SourceTree:
     def stage_digest(self, stage: str, architectures: Iterable[str] = ()) -> str:
         """SHA-256 of the code and packages behind `stage` and behind the stages before it.
 
-        `architectures` are those of the estimators whose outputs the stage makes or reads.
+        `architectures` are those of the estimators whose outputs the stage makes or reads; none:
+        every kind of them.
         """
         names = tuple(sorted(set(architectures)))
         key = (stage, *names)
@@ -274,6 +310,8 @@ class SourceTree:
             for package, version in packages.items():
                 total.update(f"{package}=={version}\n".encode())
             for earlier in STAGES[stage].after:
+                if names and not STAGES[earlier].chosen(names):
+                    continue  # of another kind of estimators
                 total.update(f"after {earlier} {self.stage_digest(earlier, names)}\n".encode())
             self._stages[key] = total.hexdigest()
         return self._stages[key]

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from wilsonvox.provenance.code import own_digest, stage_packages
+from wilsonvox.provenance.code import STAGES, own_digest, stage_packages
 from wilsonvox.provenance.environment import checkout, installed_version, lock_digest
 
 current_command: ContextVar[tuple[str, ...]] = ContextVar("current_command", default=())
@@ -111,8 +111,9 @@ class Record(BaseModel):
 
     @property
     def architectures(self) -> tuple[str, ...]:
-        """Architectures whose code the stage ran: that of a training."""
-        name = self.settings.get("architecture") if self.rule == "train" else None
+        """Architectures whose code the stage ran: that of a training or a fit."""
+        builds = self.rule in STAGES and STAGES[self.rule].builds
+        name = self.settings.get("architecture") if builds else None
         return (name,) if isinstance(name, str) else ()
 
     def written_to(self, path: str | os.PathLike[str], content_digest: str) -> "Record":

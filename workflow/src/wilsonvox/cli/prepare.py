@@ -1,0 +1,107 @@
+"""`wilsonvox prepare`: an estimator that reads events, made from the decay model."""
+
+import logging
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from wilsonvox.cli.options import model_from, option_name, options_from
+from wilsonvox.errors import UserError
+from wilsonvox.estimators import EVENT_ARCHITECTURES
+from wilsonvox.estimators.settings import (
+    AngularLikelihoodSettings,
+    EventSettings,
+    FittedShifts,
+    LikelihoodSettings,
+)
+from wilsonvox.shards import ImageSpecification
+
+logger = logging.getLogger(__name__)
+
+SETTINGS: dict[str, type[EventSettings]] = {
+    "likelihood": LikelihoodSettings,
+    "angular-likelihood": AngularLikelihoodSettings,
+}
+"""What can be set of each architecture."""
+
+
+@click.command("prepare")
+@click.option("--estimator", required=True, metavar="NAME", help="Name of the estimator.")
+@click.option(
+    "--architecture",
+    type=click.Choice(list(EVENT_ARCHITECTURES)),
+    required=True,
+    help="Kind of the fit.",
+)
+@options_from(FittedShifts)
+@options_from(AngularLikelihoodSettings)
+@options_from(ImageSpecification)
+@click.option(
+    "--physics-inputs",
+    default="evtgen-btosllnpr",
+    show_default=True,
+    help="Set of Standard-Model inputs: evtgen-btosllnpr or flavio.",
+)
+@click.option(
+    "--lepton",
+    type=click.Choice(["muon", "electron"]),
+    default="muon",
+    show_default=True,
+    help="Leptons of the decay.",
+)
+@click.option(
+    "--antiparticle-shifts",
+    type=click.Choice(["equal", "conjugate"]),
+    default="equal",
+    show_default=True,
+    help="Shifts of B0 and anti-B0: the same complex numbers (EvtGen), or conjugate ones.",
+)
+@click.option("--out", required=True, metavar="FILE.npz", help="The prepared estimator.")
+def command(
+    estimator: str,
+    architecture: str,
+    physics_inputs: str,
+    lepton: Any,
+    antiparticle_shifts: Any,
+    out: str,
+    **options: Any,
+) -> None:
+    """Prepare a fit of the decay model to the events of images.
+
+    Computes all that can be known before events are seen, and writes it with the decay model into
+    one file. Nothing is trained.
+    """
+    from wilsonvox.estimators.prepared import PreparedMetadata, prepare, save_prepared
+    from wilsonvox.provenance.record import make_record
+    from wilsonvox.theory.model import DecayModel
+    from wilsonvox.theory.physics_inputs import load_inputs
+
+    _check_options(architecture)
+    model = DecayModel(load_inputs(physics_inputs), lepton, antiparticle_shifts)
+    metadata = PreparedMetadata(
+        estimator=estimator,
+        architecture=architecture,
+        image=model_from(ImageSpecification, options),
+        coefficients=model_from(FittedShifts, options).coefficients,
+        physics_inputs=physics_inputs,
+        settings=model_from(SETTINGS[architecture], options),
+    )
+    arrays = prepare(metadata, model)
+    settings = metadata.model_dump(mode="json") | {
+        "lepton": lepton,
+        "antiparticle_shifts": antiparticle_shifts,
+    }
+    save_prepared(out, metadata, model, arrays, make_record("prepare_estimator", out, settings))
+    logger.info("%s: %s of %s prepared", estimator, architecture, ", ".join(metadata.coefficients))
+
+
+def _check_options(architecture: str) -> None:
+    """Refuse an option that another architecture has."""
+    context = click.get_current_context()
+    for name in AngularLikelihoodSettings.model_fields:
+        given = context.get_parameter_source(option_name(AngularLikelihoodSettings, name))
+        if name not in SETTINGS[architecture].model_fields and given != ParameterSource.DEFAULT:
+            raise UserError(
+                f"--{name.replace('_', '-')}: is no option of architecture {architecture}"
+            )
