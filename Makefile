@@ -63,8 +63,8 @@ test-faults: setup  ## run the tests that kill jobs, fill disks and damage files
 test-slurm: setup  ## run the workflow on a real Slurm on this machine (Debian, root)
 	$(BIN)/python -m pytest -m slurm tests/slurm
 
-bench: setup  ## rates of generating, writing, reading and voxelizing, beside a peer
-	@$(BIN)/python tests/bench/bench_stages.py
+bench: setup  ## rates of every stage beside peers (LARGE=1: 50 million events, too)
+	@$(BIN)/python tests/bench/bench_stages.py $(if $(LARGE),--large)
 
 lint: setup  ## ruff, mypy, snakefmt and snakemake --lint
 	$(BIN)/ruff check

@@ -1,0 +1,35 @@
+"""The events of the benchmarks: δC9 = −0.9, as the sampler draws them."""
+
+from functools import cache
+from pathlib import Path
+
+from wilsonvox.events import EventMetadata, Events, write_events
+from wilsonvox.points import shift_vector
+from wilsonvox.provenance import make_record
+from wilsonvox.sampling import Stream, generate
+from wilsonvox.theory import AngularCoefficients, tabulate_by_name
+
+SHIFTS = {"c9": -0.9}
+STREAM = Stream(1, "c9_-0.90", "test", 0)
+
+
+@cache
+def table() -> AngularCoefficients:
+    """The table of angular coefficients of EvtGen's inputs."""
+    return tabulate_by_name("evtgen-btosllnpr")
+
+
+def decays(n_events: int) -> Events:
+    """So many events."""
+    return Events.concatenate(generate(table(), shift_vector(SHIFTS), n_events, STREAM))
+
+
+def write_decays(path: Path, n_events: int) -> None:
+    """An event file of so many events."""
+    chunks = generate(table(), shift_vector(SHIFTS), n_events, STREAM)
+    write_events(path, chunks, EventMetadata(origin="generated"), record())
+
+
+def record() -> object:
+    """A record for files that are thrown away."""
+    return make_record("generate_events", "out.root", {})

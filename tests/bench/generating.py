@@ -1,0 +1,65 @@
+"""Events in memory: the sampler, plain NumPy, and the random numbers alone."""
+
+import sys
+
+import numpy as np
+from decays import SHIFTS, decays, table
+from measuring import Row, Way, race
+from numpy_sampler import generate, prepare
+
+from wilsonvox.events import Events
+from wilsonvox.points import shift_vector
+
+N_EVENTS, N_PEER = 2_000_000, 200_000
+EVTGEN = (37_000, 52_000)
+"""Events a second of one core of EvtGen itself, told with its files in resources/evtgen/."""
+
+
+def moments(events: Events) -> tuple[np.ndarray, np.ndarray]:
+    """Means that tell one model from another, and their errors."""
+    cl, ck, chi = (
+        getattr(events, name).astype(float) for name in ("cos_theta_mu", "cos_theta_k", "chi")
+    )
+    low = (events.q2 > 1) & (events.q2 < 6)
+    sin_k, sin_mu = np.sqrt(1 - ck**2), np.sqrt(1 - cl**2)
+    values = np.stack(
+        [
+            events.q2,
+            events.m_kpi,
+            events.q2 < 1,
+            cl * low,
+            ck**2 * low,
+            sin_k**2 * sin_mu**2 * np.cos(2 * chi),
+            ck * sin_k * sin_mu * np.cos(chi) * low,
+        ]
+    )
+    return values.mean(axis=1), values.std(axis=1) / np.sqrt(len(events))
+
+
+def require_same_model(name: str, one: Events, other: Events) -> None:
+    """Stop where two samples differ by more than their statistical errors allow."""
+    (first, first_error), (second, second_error) = moments(one), moments(other)
+    pulls = (first - second) / np.hypot(first_error, second_error)
+    if np.abs(pulls).max() > 5:
+        sys.exit(f"{name} draws from another model: pulls {np.round(pulls, 1)}")
+
+
+def run() -> list[Row]:
+    """All rows of this module."""
+    plain = prepare(table().model, shift_vector(SHIFTS))
+    rng = np.random.Generator(np.random.SFC64(1))
+    require_same_model("the NumPy peer", decays(N_EVENTS), generate(plain, N_EVENTS // 2, rng))
+    stage = "generate the four variables"
+    rows = race(
+        stage,
+        "events",
+        {
+            "wilsonvox": Way(lambda: decays(N_EVENTS), N_EVENTS, True),
+            "plain NumPy accept–reject": Way(lambda: generate(plain, N_PEER, rng), N_PEER),
+        },
+    )
+    quoted = [
+        Row(stage, f"EvtGen, {end} rate", False, "events", rate, note="quoted, not run")
+        for end, rate in zip(("lowest", "highest"), EVTGEN, strict=True)
+    ]
+    return rows + quoted

@@ -1,0 +1,129 @@
+"""Voxel images from events in memory, and from a file."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import boost_histogram as bh
+import numpy as np
+from decays import decays, write_decays
+from measuring import Row, Way, process, race
+from scipy.stats import binned_statistic_dd
+
+from wilsonvox.events import Events
+from wilsonvox.shards import ImageSpecification
+from wilsonvox.voxels import ANGLES, fill_image, voxelize_file
+
+BINS, IMAGE, N_IMAGES = 50, 24_000, 60
+SLOW = 3
+"""Images for the peers that take seconds for all."""
+FILE_EVENTS = 4_300_000
+"""As in a job of the demonstration."""
+
+Sparse = tuple[Any, Any, Any]
+
+
+def _sparse(count: Any, mean: Any) -> Sparse:
+    count = count.reshape(-1)
+    voxel = np.flatnonzero(count)
+    return (
+        voxel.astype(np.int32),
+        mean.reshape(-1)[voxel].astype(np.float32),
+        count[voxel].astype(np.uint16),
+    )
+
+
+_histogram = bh.Histogram(
+    *(
+        bh.axis.Regular(BINS, low, high, underflow=False, overflow=False)
+        for low, high in ANGLES.values()
+    ),
+    storage=bh.storage.Mean(),
+)
+
+
+def boost_histogram_mean(events: Events) -> Sparse:
+    """boost-histogram's `Mean` storage, one histogram for all images, one thread."""
+    _histogram.reset()
+    columns = [
+        np.minimum(getattr(events, name), np.nextafter(high, low), dtype=np.float64)
+        for name, (low, high) in ANGLES.items()
+    ]
+    _histogram.fill(*columns, sample=events.q2)
+    view: Any = _histogram.view(flow=False)
+    return _sparse(view.count, view.value)
+
+
+def numpy_histogramdd(events: Events) -> Sparse:
+    """`numpy.histogramdd` for the counts and again for the sums of q2."""
+    sample = np.stack([getattr(events, name) for name in ANGLES], axis=1).astype(np.float64)
+    np.minimum(sample, [np.nextafter(high, low) for low, high in ANGLES.values()], out=sample)
+    ranges = list(ANGLES.values())
+    count, _ = np.histogramdd(sample, BINS, ranges)
+    total, _ = np.histogramdd(sample, BINS, ranges, weights=events.q2)
+    return _sparse(count, total / np.maximum(count, 1))
+
+
+def scipy_binned_statistic(events: Events) -> Sparse:
+    """`scipy.stats.binned_statistic_dd` for the mean, and its bin numbers for the counts."""
+    sample = np.stack([getattr(events, name) for name in ANGLES], axis=1).astype(np.float64)
+    np.minimum(sample, [np.nextafter(high, low) for low, high in ANGLES.values()], out=sample)
+    ranges = list(ANGLES.values())
+    mean, _, number = binned_statistic_dd(sample, events.q2, "mean", BINS, ranges)
+    # its bin numbers count a bin before and one behind each axis
+    count = np.bincount(number, minlength=(BINS + 2) ** 3).reshape((BINS + 2,) * 3)
+    return _sparse(count[1:-1, 1:-1, 1:-1], mean)
+
+
+PEERS = {
+    "boost-histogram Mean storage": (boost_histogram_mean, N_IMAGES),
+    "numpy.histogramdd, counts and sums": (numpy_histogramdd, SLOW),
+    "scipy.stats.binned_statistic_dd": (scipy_binned_statistic, SLOW),
+}
+
+
+def run() -> list[Row]:
+    """All rows of this module."""
+    events = decays(N_IMAGES * IMAGE)
+    images = [events[start : start + IMAGE] for start in range(0, len(events), IMAGE)]
+    own = fill_image(images[0], BINS)
+    for name, (peer, _) in PEERS.items():
+        voxel, mean_q2, count = peer(images[0])
+        if not (np.array_equal(voxel, own[0]) and np.array_equal(count, own[2])):
+            sys.exit(f"{name} fills other voxels")
+        np.testing.assert_array_max_ulp(mean_q2, own[1], maxulp=1)
+
+    def all_images(fill: Any, n_images: int = N_IMAGES) -> Any:
+        return lambda: [fill(image) for image in images[:n_images]]
+
+    ways = {
+        "wilsonvox": Way(
+            all_images(lambda image: fill_image(image, BINS)), N_IMAGES * IMAGE, ours=True
+        )
+    } | {
+        name: Way(all_images(peer, n_images), n_images * IMAGE)
+        for name, (peer, n_images) in PEERS.items()
+    }
+    rows = race("voxelize, 24,000 events in 50³", "events", ways)
+    for bins in (25, 100):
+        way = Way(all_images(lambda image, b=bins: fill_image(image, b)), len(events), ours=True)
+        rows += race(f"voxelize, 24,000 events in {bins}³", "events", {"wilsonvox": way})
+    return rows + _of_a_file()
+
+
+def _of_a_file() -> list[Row]:
+    """Reading, selecting, digesting and filling; in this process, and in one of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.root"
+        write_decays(path, FILE_EVENTS)
+        specification = ImageSpecification(bins=BINS, events_per_image=IMAGE)
+        way = Way(lambda: voxelize_file(path, specification), FILE_EVENTS, ours=True)
+        rows = race("voxelize a file", "events", {"wilsonvox, once started": way}, rounds=3)
+        program = str(Path(sys.executable).with_name("wilsonvox"))
+        words = [program, "voxelize", "--events", str(path), "--out", f"{folder}/images.npz"]
+        costs = [process(words) for _ in range(4)][1:]
+    name = "wilsonvox voxelize, whole process"
+    seconds = tuple(cost.seconds for cost in costs)
+    memory = f"{max(cost.memory_bytes for cost in costs) / 1e6:.0f} MB of memory"
+    return [*rows, Row("voxelize a file", name, True, "events", FILE_EVENTS, seconds, memory)]
