@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from wilsonvox.points import COEFFICIENTS
+from wilsonvox.points import PARAMETERS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +24,7 @@ def _outputs(function: Function) -> Function:
 
 _coefficient = click.option(
     "--coefficient",
-    type=click.Choice(COEFFICIENTS),
+    type=click.Choice(PARAMETERS),
     default="c9",
     show_default=True,
     help="Which shift δC_i (dimensionless).",
@@ -271,3 +271,19 @@ def sensitivity(summaries: tuple[Path, ...], coefficient: str, pdf: Path, png: P
         summaries,
         {"coefficient": coefficient},
     )
+
+
+@command.command()
+@click.option(
+    "--information",
+    "information_path",
+    required=True,
+    type=FILE,
+    help="What 'wilsonvox information' wrote (.json).",
+)
+@_outputs
+def information(information_path: Path, pdf: Path, png: Path) -> None:
+    """Least σ by what an image keeps of the events, in units of the Cramér–Rao bound."""
+    from wilsonvox.figures.information import draw, read
+
+    _write("information", pdf, png, lambda: draw(read(information_path)), [information_path])

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from wilsonvox.points import COEFFICIENTS
+from wilsonvox.points import PARAMETERS
 from wilsonvox.shards import ImageSpecification
 
 VARIABLES = {
@@ -14,7 +14,7 @@ VARIABLES = {
 }
 """Symbols of the decay's four variables, by branch name."""
 
-_NAME = re.compile(r"c(\d+)(p?)")
+_NAME = re.compile(r"c(\d+)(p?)(_imaginary)?")
 
 
 def shift_symbol(coefficient: str) -> str:
@@ -24,24 +24,34 @@ def shift_symbol(coefficient: str) -> str:
     '\\delta C_{9}'
     >>> shift_symbol("c9p")
     '\\delta C_{9}^{\\prime}'
+    >>> shift_symbol("c9_imaginary")
+    '\\mathrm{Im}\\,\\delta C_{9}'
     """
     match = _NAME.fullmatch(coefficient)
-    assert match is not None, f"one of {COEFFICIENTS} expected"
-    return rf"\delta C_{{{match[1]}}}" + (r"^{\prime}" if match[2] else "")
+    assert match is not None, f"one of {PARAMETERS} expected"
+    symbol = rf"\delta C_{{{match[1]}}}" + (r"^{\prime}" if match[2] else "")
+    return rf"\mathrm{{Im}}\,{symbol}" if match[3] else symbol
 
 
-def _number(value: float) -> str:
-    text = f"{value + 0.0:.4f}".rstrip("0")
+def _real(value: float, sign: str = "") -> str:
+    text = f"{value + 0.0:{sign}.4f}".rstrip("0")
     return f"{text}0" if text.endswith(".") else text
 
 
-def shifts_text(shifts: Mapping[str, float]) -> str:
+def _number(value: complex) -> str:
+    number = complex(value)
+    return _real(number.real) + (rf"{_real(number.imag, '+')}\,i" if number.imag else "")
+
+
+def shifts_text(shifts: Mapping[str, complex]) -> str:
     r"""Name of a point in a legend; all shifts zero is the Standard Model (SM).
 
     >>> shifts_text({"c9": -2.0})
     '$\\delta C_{9} = -2.0$'
     >>> shifts_text({"c9": 0.0})
     '$\\delta C_{9} = 0.0$ (SM)'
+    >>> shifts_text({"c9": -0.9 + 0.3j})
+    '$\\delta C_{9} = -0.9+0.3\\,i$'
     """
     terms = [rf"${shift_symbol(name)} = {_number(value)}$" for name, value in shifts.items()]
     return ", ".join(terms) + (" (SM)" if not any(shifts.values()) else "")

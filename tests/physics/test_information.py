@@ -1,0 +1,113 @@
+"""What images keep of the information, against cases that have an answer of their own."""
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm, poisson
+
+from wilsonvox import information
+from wilsonvox.information import KEPT, compare_images, image_information
+from wilsonvox.points import shift_vector
+from wilsonvox.shards import ImageSpecification
+from wilsonvox.theory import bound
+
+EDGES = np.linspace(0, 20, information.N_Q2_BINS + 1)
+CENTRES = (EDGES[1:] + EDGES[:-1]) / 2
+
+
+def rate_and_slope(rate, shape, value, step=1e-4):
+    """rate(δ) · shape(q2; δ) in q2 bins, normalised, and its derivative, each of shape (1, n)."""
+
+    def density(at):
+        found = shape(CENTRES, at)
+        return rate(at) * found / found.sum()
+
+    slope = (density(value + step) - density(value - step)) / (2 * step)
+    return density(value)[None], slope[None]
+
+
+@pytest.mark.parametrize("mean_count", [0.1, 1.0, 6.0])
+def test_the_mean_is_all_there_is_to_know_of_an_exponential(mean_count):
+    """Of exp(−θ q2) the mean is a sufficient statistic: nothing is lost by it with the count."""
+    density, slope = rate_and_slope(
+        lambda theta: 1 + 0.3 * theta, lambda q2, theta: np.exp(-theta * q2), 0.2
+    )
+    density, slope = density * 1e-3, slope * 1e-3
+    n_events = round(mean_count / density.sum())
+    with_count, without = information._of_means(density, slope, n_events)
+    everything = n_events * (slope**2 / density).sum()
+    assert with_count[0] == pytest.approx(everything, rel=2e-3)
+    assert without[0] < with_count[0]
+
+
+@pytest.mark.parametrize("mean_count", [0.05, 0.5, 3.0])
+def test_the_mean_of_gaussian_events(mean_count):
+    """Known: the width's information in a mean is 2/σ² however many events; the mixture by quad."""
+    mu, sigma = 9.0, 1.2
+    density, slope = rate_and_slope(lambda s: 1.0, lambda q2, s: norm.pdf(q2, mu, s), sigma)
+    n_events = 1000
+    scale = mean_count / n_events
+    with_count, without = information._of_means(density * scale, slope * scale, n_events)
+    occupied = 1 - np.exp(-mean_count)
+    assert with_count[0] == pytest.approx(occupied * 2 / sigma**2, rel=5e-3)
+    counts = np.arange(1, 40)
+    weights = poisson.pmf(counts, mean_count)
+
+    def mixture(q2, s):
+        return float((weights * norm.pdf(q2, mu, s / np.sqrt(counts))).sum())
+
+    def integrand(q2, step=1e-5):
+        slope = (mixture(q2, sigma + step) - mixture(q2, sigma - step)) / (2 * step)
+        return slope**2 / mixture(q2, sigma)
+
+    expected = quad(integrand, mu - 7, mu + 7, points=[mu], limit=200)[0]
+    assert without[0] == pytest.approx(expected, rel=5e-3)
+
+
+def test_the_counts_tell_what_the_rate_tells():
+    density, slope = rate_and_slope(lambda x: x, lambda q2, _: np.ones_like(q2), 2.0)
+    with_count, _ = information._of_means(density * 1e-3, slope * 1e-3, 1000)
+    assert with_count[0] == pytest.approx(1 / 2.0, rel=1e-9)  # Poisson mean x: information 1/x
+
+
+@pytest.mark.parametrize("shift", [-2.0, 0.0])
+def test_each_step_loses_and_finer_voxels_lose_less(model, shift):
+    found = {
+        row.bins: row.sigma_over_bound
+        for row in compare_images(model, [{"c9": shift}], ImageSpecification(), [50, 100, 25]).rows
+    }
+    assert list(found) == [25, 50, 100]
+    for ratios in found.values():
+        values = [ratios[kept] for kept in KEPT]
+        assert values[0] == 1
+        assert np.all(np.diff(values[:5]) > 0)
+    for kept in KEPT[2:]:
+        assert found[25][kept] > found[50][kept] > found[100][kept]
+    # without the mean q2, nothing but the angles is left: their own information, integrated
+    assert found[100][KEPT[5]] > found[100][KEPT[3]] + 0.1
+
+
+def test_few_events_an_image_lose_nothing_by_the_mean(model):
+    """With one event a voxel at most, its mean q2 is its q2."""
+    image = ImageSpecification(events_per_image=10)
+    left = image_information(model, shift_vector({"c9": -1.0}), image).left
+    np.testing.assert_allclose(left[3:5], left[2], rtol=1e-3)
+
+
+def test_cuts_are_those_of_the_bound(model):
+    image = ImageSpecification(q2_min_gev2=1, q2_max_gev2=19, vetoes_gev2=((8, 11), (12.7, 14)))
+    shifts = shift_vector({"c9": -0.5})
+    left = image_information(model, shifts, image).left
+    cuts = (image.q2_min_gev2, image.q2_max_gev2, image.vetoes_gev2)
+    assert left[0] == bound.fisher_information(model, shifts, ["c9"], *cuts)[0, 0]
+    # forgetting m_kpi costs little and never gains
+    assert 0.97 * left[0] < left[1] < left[0]
+
+
+def test_chosen_voxels_stand_for_all(model, monkeypatch):
+    """Other voxels, and twice as many: the same to 0.3 %."""
+    shifts = shift_vector({"c9": 0.0})
+    few = image_information(model, shifts, ImageSpecification()).sigma_over_bound
+    monkeypatch.setattr(information, "N_VOXELS", 2048)
+    many = image_information(model, shifts, ImageSpecification()).sigma_over_bound
+    np.testing.assert_allclose(few, many, rtol=3e-3)

@@ -1,0 +1,80 @@
+"""`wilsonvox information`: what voxel images keep of the events' information on a shift."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wilsonvox.cli.options import model_from, options_from
+from wilsonvox.points import PARAMETERS
+from wilsonvox.shards import ImageSpecification
+
+
+@click.command()
+@click.option(
+    "--coefficients",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Angular coefficients of the decay (.npz).",
+)
+@click.option(
+    "--point",
+    "points",
+    required=True,
+    multiple=True,
+    help="Shifts as a point label, such as c9_-0.90; give it several times.",
+)
+@click.option(
+    "--coefficient",
+    type=click.Choice(PARAMETERS),
+    default="c9",
+    show_default=True,
+    help="Which shift δC_i (dimensionless).",
+)
+@options_from(ImageSpecification)
+@click.option(
+    "--compare-bins",
+    "compared",
+    multiple=True,
+    type=click.IntRange(2, 400),
+    default=(25, 50, 100),
+    show_default=True,
+    help="Bins in each angle to compare with --bins; give it several times.",
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Table to write (.json)."
+)
+def command(
+    coefficients: Path,
+    points: tuple[str, ...],
+    coefficient: str,
+    compared: tuple[int, ...],
+    out: Path,
+    **values: Any,
+) -> None:
+    """Tell what an image keeps of the events' Fisher information on one shift.
+
+    From everything about every event (m_Kpi, q2 and the angles) down to voxels with their counts
+    alone, as the least σ of an estimate in units of the Cramér–Rao bound (dimensionless).
+    """
+    from wilsonvox.information import compare_images
+    from wilsonvox.points import parse_point
+    from wilsonvox.provenance import make_record
+    from wilsonvox.theory import AngularCoefficients
+
+    image = model_from(ImageSpecification, values)
+    shifts = [parse_point(label) for label in points]
+    table = AngularCoefficients.load(coefficients)
+    bins = [image.bins, *compared]
+    found = compare_images(table.model, shifts, image, bins, coefficient)
+    settings = {
+        "points": list(points),
+        "coefficient": coefficient,
+        "image": image.model_dump(mode="json"),
+        "compare_bins": list(compared),
+    }
+    found.save(out, make_record("image_information", out, settings, [coefficients]))
+    for row in found.rows:
+        kept = ", ".join(f"{name} {ratio:.3f}" for name, ratio in row.sigma_over_bound.items())
+        logging.info("%s, %d bins: σ/bound of %s", row.shifts, row.bins, kept)

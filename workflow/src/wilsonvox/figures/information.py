@@ -1,0 +1,73 @@
+"""What the voxel image costs: the least σ that is left when more and more is forgotten."""
+
+import os
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from wilsonvox.figures.labels import image_text, shift_symbol, shifts_text
+from wilsonvox.figures.style import CURVES, DOUBLE_COLUMN, GREY, new_figure, styled
+from wilsonvox.information import KEPT, ImageInformation
+
+_LABELS = {
+    "m_kpi, q2 and angles of every event": r"everything ($m_{K\pi}$, $q^2$, angles)",
+    "q2 and angles of every event": r"$q^2$ and angles of each event",
+    "voxel and q2 of every event": r"voxel and $q^2$ of each event",
+    "voxel, mean q2 and count": r"voxel, mean $q^2$, count",
+    "voxel and mean q2": r"voxel, mean $q^2$ (the papers')",
+    "voxel and count": "voxel, count",
+}
+_MARKERS = ("o", "s", "D", "^", "v", "P")
+
+
+def read(path: str | os.PathLike[str]) -> ImageInformation:
+    """Read what `wilsonvox information` wrote.
+
+    Raises:
+        UserError: no such file, or another kind of file.
+    """
+    return ImageInformation.load(path)
+
+
+@styled
+def draw(information: ImageInformation) -> Figure:
+    """Draw σ/bound of the best estimate from what is kept, one panel a point, one marker a binning.
+
+    Rows from everything about every event down to an image without mean q².
+    """
+    points = list(dict.fromkeys(tuple(row.shifts.items()) for row in information.rows))
+    bins = sorted({row.bins for row in information.rows})
+    image = information.image_specification
+    note = image_text(image).split(" voxels, ", 1)[1] + f"; {information.physics_inputs}"
+    figure = new_figure(DOUBLE_COLUMN, 2.7, note)
+    panels = figure.subplots(1, len(points), sharex=True, sharey=True, squeeze=False)[0]
+    rows = np.arange(len(KEPT))[::-1]
+    offsets = np.linspace(0.22, -0.22, len(bins)) if len(bins) > 1 else np.zeros(1)
+    for panel, point in zip(panels, points, strict=True):
+        panel.axvline(1.0, color=GREY, linewidth=0.8, zorder=1)
+        for number, (n_bins, offset) in enumerate(zip(bins, offsets, strict=True)):
+            found = next(
+                row.sigma_over_bound
+                for row in information.rows
+                if row.bins == n_bins and tuple(row.shifts.items()) == point
+            )
+            panel.plot(
+                [found[kept] for kept in KEPT],
+                rows + offset,
+                linestyle="none",
+                marker=_MARKERS[number % len(_MARKERS)],
+                color=CURVES[number % len(CURVES)],
+                markerfacecolor="white" if number % 2 else CURVES[number % len(CURVES)],
+                label=f"{n_bins}³ voxels",
+                zorder=3,
+            )
+        panel.set_title(shifts_text(dict(point)))
+        panel.set_xlabel(rf"least $\sigma({shift_symbol(information.coefficient)})$ / bound")
+        panel.set_yticks(rows, [_LABELS[kept] for kept in KEPT])
+        panel.tick_params(axis="y", which="both", left=False, right=False)
+        panel.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+        panel.set_ylim(-0.6, len(KEPT) - 0.4)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(bins)
+    )
+    return figure
