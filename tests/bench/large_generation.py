@@ -18,7 +18,15 @@ def _row(way: str, costs: list[ProcessCost], fewer: ProcessCost, note: str = "")
     )
     note = f"{memory} MB of memory, {less} MB for {N_FEWER // 10**6} million{note}"
     seconds = tuple(cost.seconds for cost in costs)
-    return Row("50 million events, whole process", way, True, "events", N_EVENTS, seconds, note)
+    return Row(
+        f"{N_EVENTS // 10**6} million events, whole process",
+        way,
+        True,
+        "events",
+        N_EVENTS,
+        seconds,
+        note,
+    )
 
 
 def run() -> list[Row]:
