@@ -44,7 +44,7 @@ def test_the_mean_is_all_there_is_to_know_of_an_exponential(mean_count):
 def test_the_mean_of_gaussian_events(mean_count):
     """Known: the width's information in a mean is 2/σ² however many events; the mixture by quad."""
     mu, sigma = 9.0, 1.2
-    density, slope = rate_and_slope(lambda s: 1.0, lambda q2, s: norm.pdf(q2, mu, s), sigma)
+    density, slope = rate_and_slope(lambda _: 1.0, lambda q2, s: norm.pdf(q2, mu, s), sigma)
     n_events = 1000
     scale = mean_count / n_events
     with_count, without = information._of_means(density * scale, slope * scale, n_events)
