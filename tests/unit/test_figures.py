@@ -540,13 +540,44 @@ def test_sensitivity_is_corrected_by_the_slope_and_compared_with_the_bound(input
 def test_sensitivity_names_several_estimators(inputs):
     read = [summaries.read(inputs / f"summary_{name}.parquet", "c9") for name in ("resnet", "fit")]
     figure = sensitivity.draw(read)
-    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["Cramér–Rao bound", "resnet", "fit", "trained", "interpolation"]
-    colours = {c.lines[0].get_color() for c in _marked(figure.axes[0], "o")}
-    assert len(colours) == 2
+    looks = {
+        (line.get_marker(), line.get_color(), line.get_markerfacecolor())
+        for line in (each.lines[0] for each in figure.axes[0].containers)
+    }
+    # a colour and a marker each, filled and open
+    assert len({colour for _, colour, _ in looks}) == len({marker for marker, *_ in looks}) == 2
+    assert len(looks) == 4
     other = summaries.Summary("c9", read[1].frame, _table_metadata("fit", ImageSpecification()))
     lines = sensitivity.draw([read[0], other]).axes[0].get_lines()
     assert sum(line.get_label() == "Cramér–Rao bound" for line in lines) == 2
+
+
+def test_an_estimator_that_is_not_trained_has_one_kind_of_points(inputs):
+    resnet, fit = (summaries.read(inputs / f"summary_{n}.parquet", "c9") for n in ("resnet", "fit"))
+    untrained = fit.metadata.model_copy(update={"trained": False})
+    fit = summaries.Summary("c9", fit.frame, untrained)
+    above = sensitivity.draw([resnet, fit]).axes[0]
+    drawn = [len(_marked(above, marker)) for marker in ("o", "s")]
+    assert drawn == [2, 1]  # filled and open, filled alone
+    true = _marked(above, "s")[0].lines[0].get_xdata()
+    spacing = np.diff(np.unique(fit.frame["true"])).min()
+    assert true == pytest.approx(fit.frame["true"], abs=0.3 * spacing)
+    assert np.all(true != fit.frame["true"].to_numpy())
+    for drawing in (sensitivity.draw([fit]), linearity.draw(fit, True)):
+        legend = (drawing.legends or [drawing.axes[0].get_legend()])[0]
+        names = {text.get_text() for text in legend.get_texts()}
+        assert "estimate" in names
+        assert not {"trained", "interpolation"} & names
+
+
+def test_every_figure_of_results_names_its_physics_inputs(inputs):
+    read = [summaries.read(inputs / f"summary_{name}.parquet", "c9") for name in ("resnet", "fit")]
+    drawings = [sensitivity.draw(read), sensitivity.draw(read[:1]), linearity.draw(read[0], True)]
+    for drawing in drawings:
+        texts = " ".join(text.get_text() for text in drawing.findobj(Text))
+        assert read[0].metadata.physics_inputs in texts
 
 
 def test_sensitivity_leaves_out_what_measures_nothing():

@@ -25,7 +25,7 @@ def _aligned(rows: Rows, left: int) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def _table(title: str, columns: Sequence[str], rows: Rows, left: int) -> list[str]:
+def _table(title: str, columns: Sequence[str], rows: Rows, left: int, note: str = "") -> list[str]:
     """A titled table; the column of image specifications moves to the title if there is one."""
     column = columns.index("image")
     images = {row[column] for row in rows} - {""}
@@ -34,23 +34,35 @@ def _table(title: str, columns: Sequence[str], rows: Rows, left: int) -> list[st
         left -= 1
         columns = [*columns[:column], *columns[column + 1 :]]
         rows = [[*row[:column], *row[column + 1 :]] for row in rows]
-    return [title, "", *_aligned([columns, *rows], left), ""]
+    return [title, *([note] if note else []), "", *_aligned([columns, *rows], left), ""]
 
 
 def _shift(coefficient: str) -> str:
-    return f"δC{coefficient[1:].replace('p', '′')}"
+    name, _, part = coefficient.partition("_")
+    return f"{'Im ' if part else ''}δC{name[1:].replace('p', '′')}"
 
 
 def _number(value: float | None, form: str, unit: str = "") -> str:
     return "–" if value is None or math.isnan(value) else f"{value:{form}}{unit}"
 
 
-def _ensemble_rows(summary: pd.DataFrame, estimator: str, image: str) -> Rows:
-    """Means over points of one estimator: trained, interpolation and all points."""
+def parts(points: pd.DataFrame, trained: bool) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Rows of a summary that are told of together: trained points, those between, and all.
+
+    All alone of an estimator that was not trained; to it one point is like another.
+    """
+    seen = points["seen_in_training"]
+    if trained:
+        yield "trained", points[seen]
+        yield "between", points[~seen]
+    yield "all", points
+
+
+def _ensemble_rows(summary: pd.DataFrame, estimator: str, image: str, trained: bool) -> Rows:
+    """Means over points of one estimator."""
     rows: Rows = []
     for coefficient, points in summary.groupby("coefficient", sort=False):
-        seen = points["seen_in_training"]
-        for name, part in (("trained", points[seen]), ("between", points[~seen]), ("all", points)):
+        for name, part in parts(points, trained):
             if part.empty:
                 continue
             rows.append(
@@ -79,7 +91,19 @@ def pull(value: float, interval_68: Sequence[float | None], true: float) -> floa
     return round((value - true) / error, 6) if error > 0 else math.nan
 
 
-def _measurement_rows(content: dict[str, Any], sample: str, estimator: str, image: str) -> Rows:
+def measurements(run: Path) -> list[tuple[Path, str, str, str]]:
+    """The measurements of a run with sample, image specification and estimator of each.
+
+    By sample, so that what the estimators say of one stands together.
+    """
+    found = (
+        (path, path.stem, path.parent.parent.name, path.parent.name)
+        for path in run.glob("measurements/*/*/*.json")
+    )
+    return sorted(found, key=lambda each: each[1:])
+
+
+def _measurement_rows(content: dict[str, Any], sample: str, image: str, estimator: str) -> Rows:
     rows: Rows = []
     truth = content.get("true_shifts") or {}
     for coefficient, result in content["coefficients"].items():
@@ -91,13 +115,33 @@ def _measurement_rows(content: dict[str, Any], sample: str, estimator: str, imag
                 sample,
                 estimator,
                 image,
+                _shift(coefficient),
                 str(content["n_images"]),
-                f"{_shift(coefficient)} = {_number(value, '+.3f')} [{low}, {high}]",
+                f"{_number(value, '+.3f')} [{low}, {high}]",
                 _number(true, "+.2f"),
                 _number(deviation, "+.1f", "σ"),
             )
         )
     return rows
+
+
+def _measurement_table(rows: Rows) -> list[str]:
+    """The measurements; a shift that is the only one moves to the title, a sample stands once."""
+    columns = ["sample", "estimator", "image", "shift", "N", "measured [68 %]", "true", "pull"]
+    shifts = {row[3] for row in rows}
+    shown: Rows = []
+    before = ""
+    for row in rows:
+        shown.append(["" if row[0] == before else row[0], *row[1:]])
+        before = row[0]
+    left = 4
+    if len(shifts) == 1:
+        columns = [*columns[:3], *columns[4:]]
+        shown = [[*row[:3], *row[4:]] for row in shown]
+        left = 3
+    what = shifts.pop() if len(shifts) == 1 else "Shifts"
+    note = "N images; statistical errors only, generator level"
+    return _table(f"{what} of every sample by each estimator", columns, shown, left, note)
 
 
 def _files(run: Path, pattern: str) -> list[Path]:
@@ -114,17 +158,17 @@ def run_table(run: Path) -> str:
         raise UserError(f"{run}: no such run; expected a folder such as results/demo")
     summaries: Rows = []
     for path in _files(run, "evaluation/*/*/summary.parquet"):
-        frame, _ = read_table(path, SUMMARY_COLUMNS)
-        summaries += _ensemble_rows(frame, path.parent.name, path.parent.parent.name)
-    measurements: Rows = []
-    for path in _files(run, "measurements/*/*/*.json"):
-        names = path.stem, path.parent.name, path.parent.parent.name
+        frame, about = read_table(path, SUMMARY_COLUMNS)
+        names = path.parent.name, path.parent.parent.name
+        summaries += _ensemble_rows(frame, *names, about.trained)
+    measured: Rows = []
+    for path, *places in measurements(run):
         try:
-            measurements += _measurement_rows(json.loads(path.read_text()), *names)
+            measured += _measurement_rows(json.loads(path.read_text()), *places)
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: not a measurement; delete it and run again") from error
     figures = _files(run, "figures/**/*.pdf")
-    if not (summaries or measurements or figures):
+    if not (summaries or measured or figures):
         raise UserError(f"{run}: nothing to show yet; run the workflow first")
 
     lines: list[str] = []
@@ -135,13 +179,8 @@ def run_table(run: Path) -> str:
             summaries,
             left=4,
         )
-    if measurements:
-        lines += _table(
-            "Measured samples: generator level, statistical errors",
-            ("sample", "estimator", "image", "images", "measured [68 %]", "true", "pull"),
-            measurements,
-            left=3,
-        )
+    if measured:
+        lines += _measurement_table(measured)
     if figures:
         lines.append(f"figures  {run / 'figures'} ({len(figures)}, each as PDF and PNG)")
     report = run / "report.html"

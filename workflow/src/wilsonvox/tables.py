@@ -52,7 +52,10 @@ class TableMetadata(BaseModel):
 
     estimator: str = Field(description="name of the estimator in the configuration")
     image: ImageSpecification
-    physics_inputs: str | None = Field(description="set of SM inputs of the training events")
+    physics_inputs: str | None = Field(description="set of SM inputs that it is for")
+    trained: bool = Field(
+        default=True, description="whether it was trained, at the points of the split test"
+    )
 
 
 def write_table(

@@ -91,6 +91,7 @@ def command(
         estimator=metadata.estimator,
         image=metadata.image,
         physics_inputs=metadata.physics_inputs,
+        trained=not reads_events,
     )
     write_table(out, frame, PREDICTION_COLUMNS, about, record)
     logger.info(

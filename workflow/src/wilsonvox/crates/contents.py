@@ -10,6 +10,7 @@ from pathlib import Path
 from wilsonvox.config import RunConfiguration, SampleRow
 from wilsonvox.crates.jobs import RunFile, RunHistory
 from wilsonvox.errors import UserError
+from wilsonvox.estimators import PREPARED_FILE, TRAINED_FILE
 from wilsonvox.provenance import content_digest
 from wilsonvox.provenance.code import STAGES, own_digest
 from wilsonvox.provenance.environment import checkout
@@ -38,7 +39,7 @@ _SOURCES = (
 """Patterns of the files that run the workflow again, relative to the checkout."""
 
 _BULKY = (".root", ".npz")
-"""Events, images and arrays: described by digest, not packed."""
+"""Events, images and arrays: described by digest, not packed, but for prepared estimators."""
 
 
 def result_files(
@@ -59,7 +60,9 @@ def result_files(
         folders += [f"figures/{image}"] if estimators else []
         for estimator in estimators:
             here = f"{image}/{estimator}"
-            found["models"].append(f"models/{here}/model.keras")
+            trains = configuration.estimators[estimator].trains
+            name = TRAINED_FILE if trains else PREPARED_FILE
+            found["models"].append(f"models/{here}/{name}")
             found["summaries"].append(f"evaluation/{here}/summary.parquet")
             found["measurements"] += [f"measurements/{here}/{name}.json" for name in names]
             folders.append(f"figures/{here}")
@@ -77,7 +80,9 @@ def result_files(
 
 def is_packed(file: RunFile, largest_bytes: int) -> bool:
     """Whether a file of the run goes into the crate, or is described by its digest only."""
-    if file.source is None or file.source.suffix in _BULKY:
+    if file.source is None:
+        return False
+    if file.source.suffix in _BULKY and file.source.name != PREPARED_FILE:
         return False
     return file.source.stat().st_size <= largest_bytes
 
@@ -192,7 +197,7 @@ def readme_text(configuration: RunConfiguration, external: Iterable[RunFile], re
         "From B0 → K*0 μ+ μ− decays to a measured Wilson-coefficient shift: an RO-Crate of the",
         "profile Provenance Run Crate 0.5.",
         "",
-        f"- `results/{run}/`: figures, tables, measurements and trained models of the run",
+        f"- `results/{run}/`: figures, tables, measurements and estimators of the run",
         *([f"- `{REPORT}`: figures, captions, settings and runtimes on one page"] * report),
         f"- `{CONFIGURATION}`, `{SAMPLES}`: every value that the run was made with",
         f"- `{RECORDS}`: of every file of the run, packed or not, how it was made",

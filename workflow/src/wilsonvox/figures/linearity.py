@@ -31,9 +31,10 @@ def _points(
     y: NDArray[np.float64],
     bars: NDArray[np.float64],
     seen: NDArray[np.bool_],
+    trained: bool,
 ) -> None:
     for label, style, rows in (
-        ("trained", TRAINED, seen),
+        ("trained" if trained else "estimate", TRAINED, seen),
         ("interpolation", INTERPOLATED, ~seen),
     ):
         if rows.any():
@@ -45,20 +46,22 @@ def draw(summary: Summary, scaled: bool) -> Figure:
     """Draw δC ≤ 0 alone, as in the papers, and beside it the whole range; bias strips below.
 
     One panel where all points lie on one side of zero. Black circles: values seen in training;
-    red crosses: interpolation values; grey line: prediction equals truth.
+    red crosses: interpolation values; grey line: prediction equals truth. Of an estimator that is
+    not trained all are black.
 
     Args:
         summary: the points.
         scaled: error bars σ_L/√N and σ_R/√N instead of σ_L and σ_R.
     """
     true, mean, bias = (summary.column(name) for name in ("true", "mean", "bias"))
-    bars, seen = error_bars(summary, scaled), summary.seen
     everything = np.ones(len(true), dtype=bool)
+    metadata = summary.metadata
+    bars = error_bars(summary, scaled)
+    seen = summary.seen if metadata.trained else everything
     negative = true <= 0
     mixed = negative.any() and not negative.all()
     selections = [negative, everything] if mixed else [everything]
     symbol = shift_symbol(summary.coefficient)
-    metadata = summary.metadata
     figure = new_figure(
         DOUBLE_COLUMN if mixed else SINGLE_COLUMN,
         4.8,
@@ -72,8 +75,8 @@ def draw(summary: Summary, scaled: bool) -> Figure:
         above, below = panels[:, column]
         limits = padded(float(true[rows].min()), float(true[rows].max()))
         above.axline((0.0, 0.0), slope=1.0, color=GREY, linewidth=0.8, zorder=0)
-        _points(above, true[rows], mean[rows], bars[:, rows], seen[rows])
-        _points(below, true[rows], bias[rows], bars[:, rows], seen[rows])
+        _points(above, true[rows], mean[rows], bars[:, rows], seen[rows], metadata.trained)
+        _points(below, true[rows], bias[rows], bars[:, rows], seen[rows], metadata.trained)
         below.axhline(0.0, color=GREY, linewidth=0.8, zorder=0)
         above.set_xlim(*limits)
         low = float(np.nanmin(mean[rows] - bars[0, rows]))
@@ -94,12 +97,15 @@ def draw(summary: Summary, scaled: bool) -> Figure:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
     kind = r"$\sigma_{L,R}/\sqrt{N}$" if scaled else r"$\sigma_{L,R}$ of one image"
+    title = [f"{metadata.estimator}, error bars {kind}"]
+    if metadata.physics_inputs and not mixed:  # a wider figure has it at its foot
+        title.insert(0, metadata.physics_inputs)
     figure.legend(
         list(handles.values()),
         list(handles),
         loc="outside upper center",
         ncols=2,
-        title=f"{metadata.estimator}, error bars {kind}",
+        title="\n".join(title),
         title_fontsize=7.5,
     )
     figure.align_ylabels(panels[:, 0])

@@ -24,7 +24,7 @@ FAR_FACTOR = 2.0
 processor time and memory are then. (A job of 2,640 images, of 63 million events, was held against
 the plan: docs/planning.md.)"""
 
-SAMPLE_RULES = ("ingest_events", "voxelize_sample", "measure")
+SAMPLE_RULES = ("ingest_events", "voxelize_sample", "measure", "measure_events")
 SAMPLE_FACTOR = 3.0
 """Events in a file of unknown layout, from its size: the files in resources/evtgen have between
 21 and 160 bytes an event, `EXTERNAL_EVENT_BYTES` lies between."""
@@ -248,7 +248,7 @@ def _estimate(
 
 
 def _rule_cost(stage: str, rule: str, jobs: Sequence[Job], rates: Rates, limited: bool) -> RuleCost:
-    rate = rates.rules[rule]
+    rate = rates.rule(rule)
     seconds = [rate.seconds.of(job.amounts) for job in jobs]
     memory = max(rate.memory_bytes.of(job.amounts) for job in jobs)
     size = sum(rate.output_bytes.of(job.amounts) for job in jobs)
@@ -370,7 +370,7 @@ def plan(
     )
     train_jobs = {job.wildcards: job for job in jobs if job.rule == "train"}
     costs = [
-        _training_cost(each, train_jobs[each.image, each.estimator], rates.rules["train"])
+        _training_cost(each, train_jobs[each.image, each.estimator], rates.rule("train"))
         for each in each_training
     ]
     generated = [job for job in jobs if job.rule == "generate_events"]

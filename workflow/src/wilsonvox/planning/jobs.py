@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wilsonvox.config import RunConfiguration, SampleRow
-from wilsonvox.estimators.settings import EstimatorSettings
+from wilsonvox.estimators import EVENT_ARCHITECTURES, PREPARED_FILE, TRAINED_FILE
+from wilsonvox.estimators.settings import (
+    AngularLikelihoodSettings,
+    EventEstimatorSettings,
+    NetworkEstimator,
+)
 from wilsonvox.events import CHUNK
 from wilsonvox.planning.networks import NetworkSize, network_size
 from wilsonvox.points import SPLITS
@@ -17,9 +22,9 @@ STAGES = {
     "events": ("generate_events",),
     "samples": ("ingest_events",),
     "voxels": ("voxelize", "voxelize_sample"),
-    "models": ("train",),
-    "evaluation": ("evaluate", "summarize"),
-    "measurements": ("measure",),
+    "models": ("train", "prepare_estimator"),
+    "evaluation": ("evaluate", "evaluate_events", "summarize"),
+    "measurements": ("measure", "measure_events"),
     "figures": (
         "plot_topology",
         "plot_distributions",
@@ -220,12 +225,21 @@ class _Planner:
                 )
 
     # ------------------------------------------------------------ estimators
-    def estimators(self) -> Iterator[tuple[str, str, ImageSpecification, EstimatorSettings]]:
+    def networks(self) -> Iterator[tuple[str, str, ImageSpecification, NetworkEstimator]]:
+        trained = self.configuration.trained_estimators()
         for image, specification in self.images():
             for estimator in self.configuration.estimators_for(image):
-                yield image, estimator, specification, self.configuration.estimators[estimator]
+                if estimator in trained:
+                    yield image, estimator, specification, trained[estimator]
 
-    def size(self, specification: ImageSpecification, settings: EstimatorSettings) -> NetworkSize:
+    def fits(self) -> Iterator[tuple[str, str, ImageSpecification, EventEstimatorSettings]]:
+        fitted = self.configuration.event_estimators()
+        for image, specification in self.images():
+            for estimator in self.configuration.estimators_for(image):
+                if estimator in fitted:
+                    yield image, estimator, specification, fitted[estimator]
+
+    def size(self, specification: ImageSpecification, settings: NetworkEstimator) -> NetworkSize:
         return network_size(
             settings.architecture, specification.bins, self.n_outputs, settings.network
         )
@@ -238,7 +252,7 @@ class _Planner:
         )
 
     def trainings(self) -> Iterator[Training]:
-        for image, estimator, specification, settings in self.estimators():
+        for image, estimator, specification, settings in self.networks():
             training = settings.training
             yield Training(
                 image,
@@ -260,7 +274,7 @@ class _Planner:
             yield self._job(
                 "train",
                 (each.image, each.estimator),
-                (f"{folder}/model.keras", f"{folder}/history.csv"),
+                (f"{folder}/{TRAINED_FILE}", f"{folder}/history.csv"),
                 images=images,
                 voxels=images * occupied_voxels(specification),
                 element_passes=each.epochs * each.passes * network.elements,
@@ -271,8 +285,29 @@ class _Planner:
                 batch_elements=min(each.batch_size, each.images) * network.elements,
             )
 
+    def _fit_amounts(self, events: float, settings: EventEstimatorSettings) -> dict[str, float]:
+        """Terms of the polynomials of `events` events, under the name of the fit's architecture."""
+        n = len(settings.coefficients)
+        terms = events * (n + 1) * (n + 2) / 2
+        return {
+            f"{name.replace('-', '_')}_terms": terms if name == settings.architecture else 0.0
+            for name in EVENT_ARCHITECTURES
+        }
+
+    def prepare_estimator(self) -> Iterator[Job]:
+        for image, estimator, _, settings in self.fits():
+            bins = (
+                len(settings.q2_bins_gev2) if isinstance(settings, AngularLikelihoodSettings) else 1
+            )
+            yield self._job(
+                "prepare_estimator",
+                (image, estimator),
+                (f"models/{image}/{estimator}/{PREPARED_FILE}",),
+                **self._fit_amounts(bins, settings),
+            )
+
     def _prediction_amounts(
-        self, n_images: float, specification: ImageSpecification, settings: EstimatorSettings
+        self, n_images: float, specification: ImageSpecification, settings: NetworkEstimator
     ) -> dict[str, float]:
         network = self.size(specification, settings)
         return {
@@ -285,7 +320,7 @@ class _Planner:
         }
 
     def evaluate(self) -> Iterator[Job]:
-        for image, estimator, specification, settings in self.estimators():
+        for image, estimator, specification, settings in self.networks():
             for split in EVALUATED:
                 for point in self.configuration.labels(split):
                     n_images = self.n_images(image, split, [point])
@@ -296,14 +331,40 @@ class _Planner:
                         **self._prediction_amounts(n_images, specification, settings),
                     )
 
+    def evaluate_events(self) -> Iterator[Job]:
+        for image, estimator, specification, settings in self.fits():
+            for split in EVALUATED:
+                for point in self.configuration.labels(split):
+                    n_images = self.n_images(image, split, [point])
+                    events = sum(
+                        self.configuration.campaign_events(point, split, campaign)
+                        for campaign in self.configuration.campaigns(point, split)
+                    )
+                    fitted = n_images * specification.events_per_image
+                    yield self._job(
+                        "evaluate_events",
+                        (image, estimator, split, point),
+                        (f"evaluation/{image}/{estimator}/{split}/{point}.parquet",),
+                        images=n_images,
+                        voxels=n_images * occupied_voxels(specification),
+                        events=events,
+                        chunk_events=min(events, CHUNK),
+                        **self._fit_amounts(fitted, settings),
+                    )
+
     def _ensembles(self, image: str) -> dict[str, float]:
         return {
             "points": sum(len(self.configuration.labels(split)) for split in EVALUATED),
             "predictions": sum(self.n_images(image, split) for split in EVALUATED),
         }
 
+    def estimators(self) -> Iterator[tuple[str, str]]:
+        for image, _ in self.images():
+            for estimator in self.configuration.estimators_for(image):
+                yield image, estimator
+
     def summarize(self) -> Iterator[Job]:
-        for image, estimator, _, _ in self.estimators():
+        for image, estimator in self.estimators():
             folder = f"evaluation/{image}/{estimator}"
             yield self._job(
                 "summarize",
@@ -313,7 +374,7 @@ class _Planner:
             )
 
     def measure(self) -> Iterator[Job]:
-        for image, estimator, specification, settings in self.estimators():
+        for image, estimator, specification, settings in self.networks():
             for sample in self.samples:
                 n_images = self.sample_images(sample, specification)
                 yield self._job(
@@ -322,6 +383,20 @@ class _Planner:
                     (f"measurements/{image}/{estimator}/{sample}.json",),
                     **self._ensembles(image),
                     **self._prediction_amounts(n_images, specification, settings),
+                )
+
+    def measure_events(self) -> Iterator[Job]:
+        for image, estimator, specification, settings in self.fits():
+            for sample in self.samples:
+                n_images = self.sample_images(sample, specification)
+                events = self.sample_bytes(sample) / EXTERNAL_EVENT_BYTES
+                yield self._job(
+                    "measure_events",
+                    (image, estimator, sample),
+                    (f"measurements/{image}/{estimator}/{sample}.json",),
+                    **self._ensembles(image),
+                    **self._image_amounts(specification, n_images, events),
+                    **self._fit_amounts(n_images * specification.events_per_image, settings),
                 )
 
     # ------------------------------------------------------------ figures
@@ -340,12 +415,15 @@ class _Planner:
             yield self._figure("voxels", (image,), voxels=voxels, drawn_voxels=drawn)
             ensembles = self._ensembles(image)
             estimators = configuration.estimators_for(image)
+            trained = configuration.trained_estimators()
             yield self._figure("sensitivity", (image,), estimators=len(estimators))
             for estimator in estimators:
-                network = self.size(specification, configuration.estimators[estimator])
                 where = (image, estimator)
-                yield self._figure("network", where, parameters=network.parameters)
-                for name in ("training", "histograms", "linearity", "linearity_unscaled"):
+                if estimator in trained:
+                    network = self.size(specification, trained[estimator])
+                    yield self._figure("network", where, parameters=network.parameters)
+                    yield self._figure("training", where, **ensembles)
+                for name in ("histograms", "linearity", "linearity_unscaled"):
                     yield self._figure(name, where, **ensembles)
 
     def _figure(self, name: str, wildcards: tuple[str, ...], **amounts: float) -> Job:
@@ -359,9 +437,12 @@ class _Planner:
         yield from self.voxelize()
         yield from self.voxelize_sample()
         yield from self.train()
+        yield from self.prepare_estimator()
         yield from self.evaluate()
+        yield from self.evaluate_events()
         yield from self.summarize()
         yield from self.measure()
+        yield from self.measure_events()
         yield from self.figures()
 
 

@@ -78,6 +78,18 @@ class Rates(_Model):
     rules: dict[str, RuleRates]
     snakemake: SnakemakeRates
 
+    def rule(self, name: str) -> RuleRates:
+        """The rates of a rule.
+
+        Raises:
+            UserError: they were not measured.
+        """
+        if name not in self.rules:
+            raise UserError(
+                f"no rates of rule {name} were measured; run tests/bench/bench_rates.py"
+            )
+        return self.rules[name]
+
 
 def load_rates(path: Path = RATES_FILE) -> Rates:
     """Read measured rates.

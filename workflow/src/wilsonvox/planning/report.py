@@ -167,6 +167,9 @@ def _training_row(training: TrainingCost) -> Row:
 
 
 def _trainings(plan: Plan) -> Iterator[str]:
+    if not plan.trainings:
+        yield "No estimator is trained."
+        return
     rows: list[Row] = [
         ("image", "estimator", "images", "products", "epochs", "on a CPU", "within",
          "or on a GPU", "not measured")
@@ -215,12 +218,10 @@ def _totals(plan: Plan) -> Iterator[str]:
     rest, gpu = plan.core_seconds_without_training, plan.gpu_seconds
     limit = "at most " if any(rule.upper_limit for rule in plan.rules) else ""
     own, cluster = plan.snakemake.core_seconds, plan.snakemake.cluster_core_seconds
+    on_gpu = f"{_hours(rest, 'core-hours')} and {limit}{_hours(gpu, 'GPU-hours, not measured')}"
     rows: list[Row] = [
         ("on CPUs alone", limit + _hours(plan.core_seconds, "core-hours")),
-        (
-            "training on a GPU",
-            f"{_hours(rest, 'core-hours')} and {limit}{_hours(gpu, 'GPU-hours, not measured')}",
-        ),
+        *([("training on a GPU", on_gpu)] if plan.trainings else []),
         ("Snakemake itself", f"{_hours(own, 'core-hours')} on one machine"),
         ("", f"{_hours(total((own, cluster)), 'core-hours')} on a cluster, two starts in each job"),
         (

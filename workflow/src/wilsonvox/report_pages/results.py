@@ -9,7 +9,7 @@ import pandas as pd
 
 from wilsonvox.errors import UserError
 from wilsonvox.report_pages.page import Column, Row, Section, image_sentence, number, page, shift
-from wilsonvox.report_table import pull
+from wilsonvox.report_table import measurements, parts, pull
 from wilsonvox.tables import SUMMARY_COLUMNS, read_table
 
 SUMMARY_TABLE: dict[str, tuple[Column, str]] = {
@@ -20,7 +20,11 @@ SUMMARY_TABLE: dict[str, tuple[Column, str]] = {
     ),
     "true": (Column("true", "true shift of the point's events", "true"), "+z.2f"),
     "seen_in_training": (
-        Column("trained", "whether the training had images of this point", "seen_in_training"),
+        Column(
+            "trained",
+            "whether the training had images of this point; a dash where nothing is trained",
+            "seen_in_training",
+        ),
         "",
     ),
     "n_images": (Column("N", "number of test images", "n_images"), "d"),
@@ -69,20 +73,21 @@ SUMMARY_TABLE: dict[str, tuple[Column, str]] = {
 """How each column of summary.csv is shown: heading, meaning and number format."""
 
 
-def _summary_cell(name: str, value: Any) -> str:
+def _summary_cell(name: str, value: Any, trained: bool) -> str:
     if name == "coefficient":
         return shift(str(value))
+    if name == "seen_in_training" and not trained:
+        return "–"
     if name == "seen_in_training":
         return "yes" if value else "no"
     form = SUMMARY_TABLE[name][1]
     return number(value, form) if form else str(value)
 
 
-def _mean_rows(summary: pd.DataFrame, estimator: str, image: str) -> list[Row]:
+def _mean_rows(summary: pd.DataFrame, estimator: str, image: str, trained: bool) -> list[Row]:
     rows: list[Row] = []
     for coefficient, points in summary.groupby("coefficient", sort=False):
-        seen = points["seen_in_training"]
-        for name, part in (("trained", points[seen]), ("between", points[~seen]), ("all", points)):
+        for name, part in parts(points, trained):
             if not part.empty:
                 rows.append(
                     (estimator, image, shift(str(coefficient)), name, str(len(part)),
@@ -104,7 +109,7 @@ def summary_page(run: Path) -> str:
     for path in sorted(run.glob("evaluation/*/*/summary.parquet")):
         frame, metadata = read_table(path, SUMMARY_COLUMNS)
         estimator, image = path.parent.name, path.parent.parent.name
-        means += _mean_rows(frame, estimator, image)
+        means += _mean_rows(frame, estimator, image, metadata.trained)
         tables.append(
             Section(
                 heading=f"Estimator {estimator}, images {image}",
@@ -113,7 +118,7 @@ def summary_page(run: Path) -> str:
                 + f". All digits are in {path.with_suffix('.csv').relative_to(run)}.",
                 columns=[column for column, _ in SUMMARY_TABLE.values()],
                 rows=[
-                    [_summary_cell(name, row[name]) for name in SUMMARY_TABLE]
+                    [_summary_cell(name, row[name], metadata.trained) for name in SUMMARY_TABLE]
                     for row in frame.to_dict("records")
                 ],
                 meanings=True,
@@ -127,7 +132,8 @@ def summary_page(run: Path) -> str:
             Column("shift", left=True),
             Column(
                 "points",
-                "trained: the training had images of them; between: it had none",
+                "trained: the training had images of them; between: it had none; all: those of an "
+                "estimator that is not trained, too",
                 left=True,
             ),
             Column("n", "number of points"),
@@ -165,17 +171,27 @@ def _interval(ends: Sequence[float | None]) -> str:
     return f"[{number(ends[0], '+.3f')}, {number(ends[1], '+.3f')}]"
 
 
+def _warnings(found: dict[str, list[str]], n_estimators: int) -> str:
+    """What was said of a sample, each once; with the estimators where not all said it."""
+    return "; ".join(
+        text if len(names) == n_estimators else f"{', '.join(names)}: {text}"
+        for text, names in found.items()
+    )
+
+
 def measurements_page(run: Path) -> str:
-    """The measured shifts of all samples, and how many of their events were used.
+    """The measured shifts of all samples by each estimator, and how many events were used.
 
     Raises:
         UserError: a file is not a measurement.
     """
     rows: list[Row] = []
     events: dict[tuple[str, str], Row] = {}
+    said: dict[tuple[str, str], dict[str, list[str]]] = {}
+    estimators: dict[tuple[str, str], int] = {}
     kinds: list[str] = []
-    for path in sorted(run.glob("measurements/*/*/*.json")):
-        sample, estimator, image = path.stem, path.parent.name, path.parent.parent.name
+    for path, sample, image, estimator in measurements(run):
+        key = (sample, image)
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             truth = content["true_shifts"] or {}
@@ -189,19 +205,23 @@ def measurements_page(run: Path) -> str:
                 )  # fmt: skip
             dropped = content["n_events_dropped_by_reason"]
             reasons = "; ".join(f"{number:,} {reason}" for reason, number in dropped.items())
-            notes = "; ".join(content["warnings"])
-            events[sample, image] = (
+            events[key] = (
                 sample, image, f"{content['n_events_used']:,}",
-                f"{content['n_events_dropped']:,}", reasons or "–", notes or "–",
+                f"{content['n_events_dropped']:,}", reasons or "–",
             )  # fmt: skip
+            estimators[key] = estimators.get(key, 0) + 1
+            for text in content["warnings"]:
+                said.setdefault(key, {}).setdefault(text, []).append(estimator)
             kinds.append(content["interval_type"])
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: not a measurement; delete it and run again") from error
+    notes = {key: _warnings(said.get(key, {}), estimators[key]) or "–" for key in events}
     if not rows:
         sections = [Section(paragraph="This run measures no external sample.")]
     else:
         sections = [
             Section(
+                heading="Every sample by each estimator",
                 paragraph=" ".join(f"Intervals are {kind}." for kind in dict.fromkeys(kinds)),
                 columns=_MEASUREMENT_COLUMNS,
                 rows=rows,
@@ -217,7 +237,7 @@ def measurements_page(run: Path) -> str:
                     Column("why not", left=True, long=True),
                     Column("warnings", left=True, long=True),
                 ],
-                rows=list(events.values()),
+                rows=[(*row, notes[key]) for key, row in events.items()],
             ),
         ]
     return page("Measured samples", sections)
