@@ -3,15 +3,18 @@
 In each bin of q² the means of functions dual to the eleven angular functions f_i estimate the
 normalised J_i without bias, whatever the lepton mass (arXiv:1503.04100, section 2): F_L, A_FB and
 S_3, S_4, S_5, S_7, S_8, S_9 in LHCb's convention. Their differences from the model's prediction,
-as a function of the shifts, with the covariance of the sample, make a χ².
+as a function of the shifts, make a χ²: first with the covariance of the sample, then with the one
+that the model expects at the first result. (A fluctuation of a sample moves its means and their
+covariance together; with the sample's alone the result is off by a tenth of its error.)
 
 Not used are the numbers of events in the bins (the q² distribution), where in its bin an event is,
 its m_Kπ, events outside all bins, and of the angular distribution all but the means.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,18 +64,25 @@ def _observable_weights() -> Array:
 
 
 @cache
-def _moment_weights() -> Array:
-    """The functions whose means are the observables, in terms of the f_i: shape (11, 8).
-
-    With G_ij = 9/(32π) ∫ f_i f_j dΩ the mean of f_j is Σ_i J_i/Γ G_ij.
-    """
+def _angular_integrals() -> tuple[Array, Array]:
+    """9/(32π) ∫ f_i f_j dΩ and 9/(32π) ∫ f_i f_j f_k dΩ, shapes (11, 11) and (11, 11, 11)."""
     cosines, weights = np.polynomial.legendre.leggauss(8)
     chi = np.arange(16) * np.pi / 8
     axes = np.meshgrid(cosines, cosines, chi, indexing="ij")
     volume = np.einsum("i,j,k->ijk", weights, weights, np.full(16, np.pi / 8)).ravel()
     functions = angular_functions(*(axis.ravel() for axis in axes))
-    gram = 9 / (32 * np.pi) * (functions * volume[:, None]).T @ functions
-    return np.asarray(np.linalg.solve(gram, _observable_weights()))
+    weighted = 9 / (32 * np.pi) * volume[:, None] * functions
+    triple = np.einsum("ei,ej,ek->ijk", weighted, functions, functions, optimize=True)
+    return weighted.T @ functions, triple
+
+
+@cache
+def _moment_weights() -> Array:
+    """The functions whose means are the observables, in terms of the f_i: shape (11, 8).
+
+    The mean of f_j is Σ_i J_i/Γ · 9/(32π) ∫ f_i f_j dΩ.
+    """
+    return np.asarray(np.linalg.solve(_angular_integrals()[0], _observable_weights()))
 
 
 def measure_moments(events: Events) -> tuple[Array, Array]:
@@ -97,38 +107,55 @@ class Predictions:
 
     mass_weights: weights of the nodes of the line shape, shape (n,)
     rates: Γ over all q² at those nodes, shape (n, n_monomials)
-    bins: the observables' J_i, then the rate, integrated over the selected part of each bin, at
-        those nodes, shape (n_bins, n, n_monomials, 9)
+    bins: the J_i integrated over the selected part of each bin at those nodes, shape
+        (n_bins, n, n_monomials, 11)
     """
 
     mass_weights: Array
     rates: Array
     bins: Array
 
-    def _integrals(self, weights: Array) -> tuple[Array, Array]:
-        """Of each bin over the line shape, (n_bins, 9), and their derivatives by the monomials."""
-        rates = self.rates @ weights
-        factor = self.mass_weights / rates
-        by_monomial = np.einsum("n,bnpo->bpo", factor, self.bins)
-        at_nodes = np.einsum("bnpo,p->bno", self.bins, weights)
-        normalisation = np.einsum("n,np,bno->bpo", factor / rates, self.rates, at_nodes)
-        return np.einsum("bpo,p->bo", by_monomial, weights), by_monomial - normalisation
-
-    def observables(self, parameters: Array) -> tuple[Array, Array]:
-        """The observables of the bins and their derivatives.
+    def normalised_coefficients(self, parameters: Array) -> tuple[Array, Array]:
+        """J_i/Γ of the bins, and their derivatives.
 
         Args:
             parameters: shape (k,).
 
         Returns:
-            float64 of shapes (n_bins, 8) and (n_bins, k, 8).
+            float64 of shapes (n_bins, 11) and (n_bins, k, 11).
         """
         parameters = np.asarray(parameters, float)
-        integrals, by_monomial = self._integrals(monomials(parameters))
-        rate, values = integrals[:, -1:], integrals[:, :-1] / integrals[:, -1:]
-        slopes = np.einsum("bpo,pk->bko", by_monomial, monomial_gradient(parameters))
-        slope = (slopes[..., :-1] - values[:, None] * slopes[..., -1:]) / rate[:, None]
-        return values, slope
+        weights = monomials(parameters)
+        rates = self.rates @ weights
+        factor = self.mass_weights / rates
+        at_nodes = np.einsum("bnpi,p->bni", self.bins, weights)
+        by_monomial = np.einsum("n,bnpi->bpi", factor, self.bins)
+        by_monomial -= np.einsum("np,bni->bpi", (factor / rates)[:, None] * self.rates, at_nodes)
+        coefficients = np.einsum("n,bni->bi", factor, at_nodes)
+        slopes = np.einsum("bpi,pk->bki", by_monomial, monomial_gradient(parameters))
+        rate = (coefficients @ RATE_WEIGHTS)[:, None]
+        values = coefficients / rate
+        slope = slopes - values[:, None] * (slopes @ RATE_WEIGHTS)[..., None]
+        return values, slope / rate[:, None]
+
+    def observables(self, parameters: Array) -> tuple[Array, Array]:
+        """The observables of the bins, (n_bins, 8), and their derivatives, (n_bins, k, 8)."""
+        values, slopes = self.normalised_coefficients(parameters)
+        weights = _observable_weights()
+        return values @ weights, slopes @ weights
+
+    def covariance(self, parameters: Array) -> Array:
+        """Covariance of one event's moments in each bin, shape (n_bins, 8, 8).
+
+        That of the observables of n events is 1/n of it.
+        """
+        gram, triple = _angular_integrals()
+        values, _ = self.normalised_coefficients(parameters)
+        means = values @ gram
+        second = np.einsum("bi,ijk->bjk", values, triple)
+        second -= means[:, :, None] * means[:, None, :]
+        weights = _moment_weights()
+        return np.asarray(weights.T @ second @ weights)
 
 
 def predictions(
@@ -154,10 +181,11 @@ def predictions(
             )
     edges = [pair for part in parts for pair in part]
     masses, mass_weights = mass_quadrature(model, edges, N_MASS)
-    rate = RATE_WEIGHTS[:, None]
-    weights = np.concatenate([_observable_weights(), rate], axis=1)
-    everything = rate_integrals(model, masses, [(0.0, np.inf)], names, flavour, rate)
-    bins = [rate_integrals(model, masses, part, names, flavour, weights) for part in parts]
+    everything = rate_integrals(
+        model, masses, [(0.0, np.inf)], names, flavour, RATE_WEIGHTS[:, None]
+    )
+    each = np.eye(len(NAMES))
+    bins = [rate_integrals(model, masses, part, names, flavour, each) for part in parts]
     return Predictions(mass_weights, everything[..., 0], np.stack(bins))
 
 
@@ -165,16 +193,24 @@ def predictions(
 class ChiSquared:
     """χ² of measured observables.
 
-    used: the bins that are used
+    predictions: those of the bins that are used
+    n_events: of these bins, shape (n_used,)
     measured: shape (n_used, 8)
     inverse_covariance: shape (n_used, 8, 8)
     """
 
     predictions: Predictions
+    n_events: Array
     measured: Array
     inverse_covariance: Array
     n_parameters: int
     errordef: float = 1.0
+
+    def with_expected_covariance(self, parameters: Array) -> Self:
+        """The same with the covariance that the model expects at these parameters."""
+        covariance = self.predictions.covariance(parameters) / self.n_events[:, None, None]
+        inverse = np.asarray(np.linalg.inv(covariance), np.float64)
+        return replace(self, inverse_covariance=inverse)
 
     def value(self, parameters: Array) -> float:
         """χ² at one point, shape (k,)."""
@@ -209,23 +245,33 @@ def chi_squared(
         UserError: events of another flavour.
     """
     require_flavour(events, FLAVOURS[image.flavour])
-    used, measured, inverse = [], [], []
+    used, n_events, measured, inverse = [], [], [], []
     for index, (low, high) in enumerate(q2_bins_gev2):
         inside = events[(events.q2 >= low) & (events.q2 < high)]
         if len(inside) < MINIMUM_EVENTS:
             continue
         values, covariance = measure_moments(inside)
         used.append(index)
+        n_events.append(len(inside))
         measured.append(values)
         inverse.append(np.linalg.inv(covariance))
     if not used:
         return None
     return ChiSquared(
         Predictions(predicted.mass_weights, predicted.rates, predicted.bins[used]),
+        np.array(n_events, float),
         np.stack(measured),
         np.stack(inverse),
         n_parameters,
     )
+
+
+def fit(objective: ChiSquared, limits: Range) -> Fit:
+    """The minimum of χ², with the covariance expected at the minimum with the sample's."""
+    first = minimise(objective, limits)
+    if not first.converged:
+        return first
+    return minimise(objective.with_expected_covariance(first.values), limits, first.values)
 
 
 def prepare(
@@ -258,7 +304,7 @@ class AngularLikelihoodEstimator:
         objective = chi_squared(events, self.image, self.predicted, bins, n_parameters)
         if objective is None:
             return failed(n_parameters)
-        return minimise(objective, self.settings.parameter_range)
+        return fit(objective, self.settings.parameter_range)
 
     def estimate(self, events: Events) -> Estimate:
         """The shifts of one image, from its selected events; NaN where the fit found none."""

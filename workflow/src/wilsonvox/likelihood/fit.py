@@ -109,7 +109,7 @@ def _starts(objective: Objective, low: float, high: float) -> Iterator[tuple[Arr
         values[np.abs(points - best).max(axis=1) < (high - low) / 4] = np.inf
 
 
-def minimise(objective: Objective, limits: tuple[float, float]) -> Fit:
+def minimise(objective: Objective, limits: tuple[float, float], start: Array | None = None) -> Fit:
     """The lowest minimum of an objective, with Hesse errors.
 
     The rate is of second degree in the shifts, so that there can be several minima: a fit starts
@@ -118,20 +118,19 @@ def minimise(objective: Objective, limits: tuple[float, float]) -> Fit:
     Args:
         objective: what is minimised.
         limits: of every parameter.
+        start: where to start, shape (k,), instead of a scan.
     """
     from iminuit import Minuit  # type: ignore[import-untyped]
 
     low, high = limits
     best: Any = None
-    for start, step in _starts(objective, low, high):
-        minuit = Minuit(
-            objective.value,
-            np.clip(start, low + step / 2, high - step / 2),
-            grad=objective.gradient,
-        )
+    starts = _starts(objective, low, high) if start is None else [(start, (high - low) / 40)]
+    for first, step in starts:
+        inside = np.clip(first, low + step / 2, high - step / 2)
+        minuit = Minuit(objective.value, inside, grad=objective.gradient)
         minuit.errordef = objective.errordef
-        minuit.limits = [limits] * len(start)
-        minuit.errors = [step / 4] * len(start)
+        minuit.limits = [limits] * len(first)
+        minuit.errors = [step / 4] * len(first)
         minuit.strategy = 0  # hesse follows
         minuit.migrad()
         if minuit.valid and (best is None or minuit.fval < best.fval):
