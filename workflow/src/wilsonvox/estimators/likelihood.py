@@ -7,7 +7,8 @@ polynomials of second degree in δ.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Self
 
 import numba
 import numpy as np
@@ -37,7 +38,8 @@ _FLOOR = 1e-12
 """Smallest density of an event, in units of its own scale, that is no rounding error."""
 _BLOCK = 256
 _TOGETHER = 8
-_SCAN_EVENTS = 2000
+_ROUGH_EVENTS = 2000
+"""Events that a rough likelihood has, at least, where there are as many."""
 
 
 @numba.njit(cache=True, nogil=True)
@@ -124,9 +126,14 @@ class Normalisation:
     rates: Array
     selected_rates: Array
 
-    def selected_fraction(self, weights: Array) -> float:
-        """P(δ), the fraction of all decays that is selected; `weights` are the monomials of δ."""
-        return float(self.mass_weights @ ((self.selected_rates @ weights) / (self.rates @ weights)))
+    def selected_fraction(self, weights: Array) -> Array:
+        """P(δ), the fraction of all decays that is selected, shape (…).
+
+        Args:
+            weights: the monomials of δ, shape (…, n_monomials).
+        """
+        selected = weights @ self.selected_rates.T
+        return np.asarray((selected / (weights @ self.rates.T)) @ self.mass_weights)
 
     def selected_fraction_gradient(self, weights: Array) -> Array:
         """Derivatives of P by the monomials, shape (n_monomials,)."""
@@ -143,34 +150,40 @@ class NegativeLogLikelihood:
 
     polynomials: of `event_polynomials`, transposed, shape (n_monomials, n_events)
     mass_moments: Σ_e of the Lagrange polynomials of the Chebyshev nodes at m_e, (N_CHEBYSHEV,)
+    normalisation: integrals, as polynomials in the same parameters
+    n_parameters: k
+    event_weight: how many events each stands for
+    errordef: rise of −ln L at one standard deviation
     """
 
     polynomials: Array
     mass_moments: Array
     normalisation: Normalisation
     n_parameters: int
+    event_weight: float = 1.0
     errordef: float = 0.5
 
     @property
-    def n_events(self) -> int:
+    def n_events(self) -> float:
         """Events of the image."""
-        return int(self.polynomials.shape[1])
+        return float(self.polynomials.shape[1] * self.event_weight)
 
-    def _normalisation(self, weights: Array) -> float:
-        rates = self.normalisation.chebyshev_rates @ weights
+    def _normalisation(self, weights: Array) -> Array:
+        rates = weights @ self.normalisation.chebyshev_rates.T
         fraction = self.normalisation.selected_fraction(weights)
-        return float(self.mass_moments @ np.log(rates)) + self.n_events * float(np.log(fraction))
+        return np.asarray(np.log(rates) @ self.mass_moments + self.n_events * np.log(fraction))
 
     def value(self, parameters: Array) -> float:
         """−ln L at one point, shape (k,)."""
         weights = monomials(np.asarray(parameters, float))
-        return self._normalisation(weights) - float(_sum_of_logarithms(self.polynomials, weights))
+        logarithms = float(_sum_of_logarithms(self.polynomials, weights))
+        return float(self._normalisation(weights)) - self.event_weight * logarithms
 
     def gradient(self, parameters: Array) -> Array:
         """Its derivatives by the parameters, shape (k,)."""
         weights = monomials(np.asarray(parameters, float))
         normalisation = self.normalisation
-        by_monomial = -_sums_over_density(self.polynomials, weights)
+        by_monomial = -self.event_weight * _sums_over_density(self.polynomials, weights)
         rates = normalisation.chebyshev_rates
         by_monomial += (self.mass_moments / (rates @ weights)) @ rates
         by_monomial += (
@@ -180,14 +193,19 @@ class NegativeLogLikelihood:
         )
         return np.asarray(by_monomial @ monomial_gradient(np.asarray(parameters, float)))
 
-    def scan(self, points: Array) -> Array:
-        """−ln L at many points, (n, k) → (n,); of a part of the events, scaled to all of them."""
-        step = max(1, self.n_events // _SCAN_EVENTS)
-        part = self.polynomials[:, ::step]
+    def values(self, points: Array) -> Array:
+        """−ln L at many points, (n, k) → (n,)."""
         weights = monomials(points)
-        density = np.maximum(weights @ part, _FLOOR)
-        found = -np.log(density).sum(axis=1) * (self.n_events / part.shape[1])
-        return np.asarray(found + [self._normalisation(row) for row in weights])
+        density = np.maximum(weights @ self.polynomials, _FLOOR)
+        return np.asarray(
+            self._normalisation(weights) - self.event_weight * np.log(density).sum(axis=1)
+        )
+
+    def rough(self) -> Self:
+        """−ln L of some of the events, as if all were like them."""
+        n_events = self.polynomials.shape[1]
+        part = np.ascontiguousarray(self.polynomials[:, :: max(1, n_events // _ROUGH_EVENTS)])
+        return replace(self, polynomials=part, event_weight=self.n_events / part.shape[1])
 
 
 def _chebyshev_nodes() -> Array:

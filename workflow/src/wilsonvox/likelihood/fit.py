@@ -1,6 +1,5 @@
 """Minimisation with iminuit, from the best of a coarse scan, with Hesse and Minos errors."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,9 +13,19 @@ _SCAN_STEPS = 41
 _SCAN_POINTS = 128
 """Points of a scan in each of several parameters."""
 _STARTS = 4
-"""Most minima of a scan in several parameters from which a fit starts."""
+"""Points of a scan in several parameters from which rough fits start."""
+_ROUGH_CALLS = 400
+"""Most calls of such a fit."""
+_MINIMA = 3
+"""Most minima of rough fits from which a fit starts."""
+_ROUGH_EXCESS = 50.0
+"""So much higher than the lowest, in units of `errordef`, is a minimum of a rough fit left out."""
+_APART = 0.01
+"""Minima closer than this in every parameter, in units of the range, are one."""
 _AT_LIMIT = 1e-3
 """A minimum closer than this to a limit, in units of the range, is at the limit."""
+_STEP = 1e-5
+"""Step in the shifts for second derivatives; good to 1e-7."""
 
 
 class Objective(Protocol):
@@ -40,9 +49,24 @@ class Objective(Protocol):
         """Derivatives at one point, shape (k,)."""
         ...
 
-    def scan(self, points: Array) -> Array:
-        """At many points, shape (n, k) → (n,), in the same units, perhaps roughly."""
+    def values(self, points: Array) -> Array:
+        """At many points, shape (n, k) → (n,)."""
         ...
+
+    def rough(self) -> "Objective":
+        """About the same in the same units, but faster, to see where the minima are."""
+        ...
+
+
+def hessian(objective: Objective, parameters: Array) -> Array:
+    """Second derivatives, shape (k, k), from differences of the gradient."""
+    point, k = np.asarray(parameters, float), objective.n_parameters
+    rows = [
+        (objective.gradient(point + step) - objective.gradient(point - step)) / (2 * _STEP)
+        for step in _STEP * np.eye(k)
+    ]
+    found = np.array(rows)
+    return np.asarray((found + found.T) / 2)
 
 
 @dataclass(frozen=True)
@@ -74,69 +98,91 @@ def failed(k: int) -> Fit:
     return Fit(np.full(k, np.nan), np.full(k, np.nan), np.full((k, k), np.nan), float("nan"))
 
 
-def _line_starts(objective: Objective, low: float, high: float) -> Iterator[tuple[Array, float]]:
-    """Every local minimum of a scan in one parameter, and the distance of its points."""
+def _minuit(
+    objective: Objective, start: Array, limits: tuple[float, float], calls: int | None = None
+) -> Any:
+    """A run of MIGRAD."""
+    from iminuit import Minuit  # type: ignore[import-untyped]
+
+    # numerical second derivatives of MINUIT were found wrong by factors between parameters of
+    # strong correlation
+    minuit = Minuit(
+        objective.value,
+        np.clip(start, limits[0] + _STEP, limits[1] - _STEP),
+        grad=objective.gradient,
+        hessian=lambda point: hessian(objective, point),
+    )
+    minuit.errordef = objective.errordef
+    minuit.limits = [limits] * objective.n_parameters
+    minuit.strategy = 0  # hesse follows
+    minuit.print_level = -1  # what failed is told by the result
+    minuit.migrad(ncall=calls)
+    return minuit
+
+
+def _scanned(rough: Objective, low: float, high: float) -> list[Array]:
+    """The local minima of a scan in one parameter."""
     points = np.linspace(low, high, _SCAN_STEPS)
-    values = objective.scan(points[:, None])
-    padded = np.concatenate([[np.inf], values, [np.inf]])
-    lowest = (values <= padded[:-2]) & (values < padded[2:])
-    for index in np.flatnonzero(lowest):
-        yield points[[index]], float(points[1] - points[0])
+    padded = np.concatenate([[np.inf], rough.values(points[:, None]), [np.inf]])
+    lowest = (padded[1:-1] <= padded[:-2]) & (padded[1:-1] < padded[2:])
+    return [points[[index]] for index in np.flatnonzero(lowest)]
 
 
-def _starts(objective: Objective, low: float, high: float) -> Iterator[tuple[Array, float]]:
-    """Points from which to start, and a step.
+def _searched(rough: Objective, low: float, high: float) -> list[Array]:
+    """The lowest minima in several parameters, from rough fits.
 
-    In several parameters the points are a Halton sequence (deterministic) and the Standard Model;
-    the best is taken, then the best of those farther from it than a quarter of the range, …
+    These start from the best point of a Halton sequence (which is deterministic) and the Standard
+    Model, the best of those farther from it than a quarter of the range, and so on.
     """
-    k = objective.n_parameters
-    if k == 1:
-        yield from _line_starts(objective, low, high)
-        return
     from scipy.stats import qmc
 
+    k = rough.n_parameters
     unit = qmc.Halton(k, scramble=False).random(_SCAN_POINTS * k)
     # half of the points in the middle, where most shifts are
     unit[1::2] = 0.5 + (unit[1::2] - 0.5) / 4
     points = np.concatenate([np.clip(np.zeros((1, k)), low, high), low + (high - low) * unit])
-    values = objective.scan(points)
+    values = rough.values(points)
+    fits = []
     for _ in range(_STARTS):
+        start = points[np.argmin(values)]
+        fits.append(_minuit(rough, start, (low, high), _ROUGH_CALLS))
+        values[np.abs(points - start).max(axis=1) < (high - low) / 4] = np.inf
         if not np.isfinite(values).any():
-            return
-        best = points[np.nanargmin(np.where(np.isfinite(values), values, np.nan))]
-        yield best, (high - low) / 40
-        values[np.abs(points - best).max(axis=1) < (high - low) / 4] = np.inf
+            break
+    fits.sort(key=lambda found: float(found.fval))
+    kept: list[Array] = []
+    for found in fits:
+        minimum = np.array(found.values)
+        near = any(np.all(np.abs(minimum - other) < _APART * (high - low)) for other in kept)
+        too_high = found.fval > fits[0].fval + _ROUGH_EXCESS * rough.errordef
+        if not near and not too_high:
+            kept.append(minimum)
+    return kept[:_MINIMA]
 
 
 def minimise(objective: Objective, limits: tuple[float, float], start: Array | None = None) -> Fit:
     """The lowest minimum of an objective, with Hesse errors.
 
     The rate is of second degree in the shifts, so that there can be several minima: a fit starts
-    from each that a coarse scan shows, and the lowest result is kept. A result at a limit is none.
+    from each that a scan shows, and the lowest result is kept. A result at a limit is none.
 
     Args:
         objective: what is minimised.
         limits: of every parameter.
         start: where to start, shape (k,), instead of a scan.
     """
-    from iminuit import Minuit  # type: ignore[import-untyped]
-
     low, high = limits
-    best: Any = None
-    starts = _starts(objective, low, high) if start is None else [(start, (high - low) / 40)]
-    for first, step in starts:
-        inside = np.clip(first, low + step / 2, high - step / 2)
-        minuit = Minuit(objective.value, inside, grad=objective.gradient)
-        minuit.errordef = objective.errordef
-        minuit.limits = [limits] * len(first)
-        minuit.errors = [step / 4] * len(first)
-        minuit.strategy = 0  # hesse follows
-        minuit.migrad()
-        if minuit.valid and (best is None or minuit.fval < best.fval):
-            best = minuit
-    if best is None:
+    if start is not None:
+        starts = [start]
+    elif objective.n_parameters == 1:
+        starts = _scanned(objective.rough(), low, high)
+    else:
+        starts = _searched(objective.rough(), low, high)
+    fits = [_minuit(objective, each, limits) for each in starts]
+    fits = [found for found in fits if found.valid]
+    if not fits:
         return failed(objective.n_parameters)
+    best = min(fits, key=lambda found: float(found.fval))
     best.hesse()
     values, errors = np.array(best.values), np.array(best.errors)
     margin = _AT_LIMIT * (high - low)
