@@ -105,6 +105,9 @@ SMALL: dict[str, Any] = {
         "resnet34-only-trained": {
             "images": ["b20"], "training": {"batch_size": 40, "max_epochs": 1},
         },
+        "likelihood": {"architecture": "likelihood", "images": ["b20", "b40"]},
+        # with images of 4,000 events its bins of q2 would be too empty
+        "angular": {"architecture": "angular-likelihood", "images": ["b40"]},
     },
     "samples_table": "small.tsv",
 }  # fmt: skip
@@ -144,6 +147,8 @@ LARGE: dict[str, Any] = {
         "resnet34-only-trained": {
             "images": ["b45"], "training": {"batch_size": 30, "max_epochs": 1},
         },
+        "likelihood": {"architecture": "likelihood", "images": ["b45"]},
+        "angular": {"architecture": "angular-likelihood", "images": ["b45"]},
     },
     "samples_table": "large.tsv",
 }  # fmt: skip
@@ -225,10 +230,21 @@ MODELS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
         ("job", "voxels", "batch_elements", "parameters"),
         ("job", "images"),
     ),
+    "prepare_estimator": (("job",), ("job",), ("job", "angular_likelihood_terms")),
+    "evaluate_events": (
+        ("job", "events", "likelihood_terms", "angular_likelihood_terms"),
+        ("job", "chunk_events"),
+        ("job", "images"),
+    ),
     "summarize": (("job", "points", "predictions"), ("job", "predictions"), ("job", "points")),
     "measure": (
         ("job", "element_passes", "multiply_accumulates", "parameters", "predictions"),
         ("job", "batch_elements", "parameters"),
+        ("job", "images"),
+    ),
+    "measure_events": (
+        ("job", "events", "likelihood_terms", "angular_likelihood_terms", "predictions"),
+        ("job", "chunk_events"),
         ("job", "images"),
     ),
     "plot_distributions": (("job", "events"), ("job", "events"), ("job",)),
@@ -247,6 +263,12 @@ VOXEL_BYTES = 4 + 4 + 2
 
 PASSES = ("element_passes", "multiply_accumulates")
 """Amounts that cost in a prediction what they cost in a training, which measures them better."""
+
+TERMS = ("likelihood_terms", "angular_likelihood_terms")
+"""Amounts that cost in a measurement what they cost in an evaluation, which tells it better."""
+
+COMPILED = {"generate_events", "voxelize", "evaluate_events"}
+"""Rules whose first job may have to compile code that all later ones find compiled."""
 
 SAME_CODE = {"voxelize_sample": "voxelize"}
 """Rules that run another rule's command."""
@@ -285,7 +307,8 @@ def measure_configuration(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     from wilsonvox.planning.jobs import planned
     from wilsonvox.status.engine import planned_jobs
 
-    rows, generated = [], False
+    rows: list[dict[str, Any]] = []
+    compiled: set[str] = set()
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -303,9 +326,9 @@ def measure_configuration(values: Mapping[str, Any]) -> list[dict[str, Any]]:
                     continue
                 for output in job.outputs:
                     Path(output).parent.mkdir(parents=True, exist_ok=True)
-                if job.rule == "generate_events" and not generated:
+                if job.rule in COMPILED and job.rule not in compiled:
                     measured(folder, job.command)  # the first one may have to compile
-                    generated = True
+                    compiled.add(job.rule)
                 costs = measured(folder, job.command)
                 size = sum(Path(output).stat().st_size for output in job.outputs)
                 amounts = dict(expected[tuple(job.outputs)].amounts)
@@ -413,8 +436,10 @@ def rates_of(measurements: Mapping[str, Any]) -> dict[str, Any]:
     for rule, models in MODELS.items():
         of_rule = [row for row in rows if SAME_CODE.get(row["rule"], row["rule"]) == rule]
         passes = rules.get("train", {}).get("seconds", {}).get("per", {})
+        fits = rules.get("evaluate_events", {}).get("seconds", {}).get("per", {})
         known = {
-            "seconds": {name: passes[name] for name in PASSES if name in passes},
+            "seconds": {name: passes[name] for name in PASSES if name in passes}
+            | {name: fits[name] for name in TERMS if name in fits},
             "memory_bytes": {"voxels": VOXEL_BYTES},
         }
         rules[rule] = {
@@ -424,7 +449,7 @@ def rates_of(measurements: Mapping[str, Any]) -> dict[str, Any]:
                 names,
                 # images that are held as they are in the files
                 {name: rate for name, rate in known.get(cost, {}).items() if name in names}
-                if rule in ("train", "evaluate", "measure")
+                if rule in ("train", "evaluate", "measure", "measure_events")
                 else None,
             )
             for cost, names in zip(("seconds", "memory_bytes", "output_bytes"), models, strict=True)
