@@ -1,5 +1,6 @@
 """Minimisation with iminuit, from the best of a coarse scan, with Hesse and Minos errors."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -104,14 +105,19 @@ def _minuit(
     """A run of MIGRAD."""
     from iminuit import Minuit  # type: ignore[import-untyped]
 
-    # numerical second derivatives of MINUIT were found wrong by factors between parameters of
-    # strong correlation
-    minuit = Minuit(
-        objective.value,
-        np.clip(start, limits[0] + _STEP, limits[1] - _STEP),
-        grad=objective.gradient,
-        hessian=lambda point: hessian(objective, point),
-    )
+    with warnings.catch_warnings():
+        # says that g2 is of no use beside the Hessian; but MINUIT calls it where that is not
+        # positive definite (iminuit 2.33)
+        warnings.filterwarnings("ignore", "hessian overrides g2")
+        # second derivatives are given, because MINUIT's numerical ones made errors too small by
+        # a factor of two where parameters are strongly correlated
+        minuit = Minuit(
+            objective.value,
+            np.clip(start, limits[0] + _STEP, limits[1] - _STEP),
+            grad=objective.gradient,
+            g2=lambda point: np.diag(hessian(objective, point)),
+            hessian=lambda point: hessian(objective, point),
+        )
     minuit.errordef = objective.errordef
     minuit.limits = [limits] * objective.n_parameters
     minuit.strategy = 0  # hesse follows
