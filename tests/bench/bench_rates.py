@@ -230,6 +230,7 @@ MODELS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
         ("job", "voxels", "batch_elements", "parameters"),
         ("job", "images"),
     ),
+    "image_information": (("job", "convolutions"), ("job", "convolutions"), ("job",)),
     "prepare_estimator": (("job",), ("job",), ("job", "angular_likelihood_terms")),
     "evaluate_events": (
         ("job", "events", "likelihood_terms", "angular_likelihood_terms"),
@@ -253,7 +254,7 @@ MODELS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
 } | dict.fromkeys(
     (
         "plot_topology", "plot_training", "plot_histograms", "plot_linearity",
-        "plot_linearity_unscaled", "plot_sensitivity",
+        "plot_linearity_unscaled", "plot_sensitivity", "plot_information",
     ),
     (("job",), ("job",), ("job",)),
 )  # fmt: skip

@@ -254,6 +254,7 @@ def measurement_files(wildcards):
 
 
 # ---------------------------------------------------------------- figures
+INFORMATION = "<results>/theory/{image}/information.json"
 FIGURE_SUFFIXES = ["pdf", "png"]
 TRAINING_FIGURES = ["network", "training"]
 ESTIMATOR_FIGURES = ["histograms", "linearity", "linearity_unscaled"]
@@ -265,6 +266,10 @@ def shown_events(wildcards):
 
 def event_words(wildcards, input):
     return [word for path in input.events for word in ("--events", path)]
+
+
+def shown_point_words(wildcards):
+    return [word for label in CONFIG.shown_labels() for word in ("--point", label)]
 
 
 def distribution_words(wildcards):
@@ -311,7 +316,7 @@ def figure_files(wildcards):
     image = expand(
         "<results>/figures/{image}/{name}.{suffix}",
         image=[image for image in CONFIG.images if CONFIG.estimators_for(image)],
-        name=["voxels", "sensitivity"],
+        name=["voxels", "information", "sensitivity"],
         suffix=FIGURE_SUFFIXES,
     )
     estimator = for_each_estimator(

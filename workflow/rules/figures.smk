@@ -80,6 +80,33 @@ rule plot_voxels:
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
 
 
+rule plot_information:
+    """Draw what an image keeps of the events' information on δC9."""
+    input:
+        INFORMATION,
+    output:
+        pdf=ensure("<results>/figures/{image}/information.pdf", non_empty=True),
+        png=report(
+            ensure("<results>/figures/{image}/information.png", non_empty=True),
+            caption="../report/information.rst",
+            category="Images",
+            labels={"figure": "information kept", "image": "{image}"},
+        ),
+    log:
+        "<logs>/plot_information/{image}.log",
+    benchmark:
+        "<benchmarks>/plot_information/{image}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        lineage=lineage("plot_information"),
+    shell:
+        "wilsonvox plot information --information {input:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
 rule plot_network:
     """Draw the network's topology."""
     input:

@@ -149,6 +149,9 @@ class Lineage:
         summary = self.digest("summarize", image=image, estimator=estimator)
         return [summary, self.digest("ingest_events", sample=sample)]
 
+    def _image_information(self, image: str) -> Any:
+        return [self._image(image), self._shown, self.digest("angular_coefficients")]
+
     def _plot_topology(self) -> Any:
         return None
 
@@ -168,6 +171,9 @@ class Lineage:
             self.digest("voxelize", image=image, point=point, split="test", campaign="000")
             for point in self._shown
         ]
+
+    def _plot_information(self, image: str) -> Any:
+        return self.digest("image_information", image=image)
 
     def _plot_network(self, image: str, estimator: str) -> Any:
         return self.digest("train", image=image, estimator=estimator)

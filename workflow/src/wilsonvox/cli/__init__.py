@@ -23,6 +23,7 @@ COMMANDS = {
     "prepare": "prepare an estimator that fits events",
     "evaluate": "predict the shifts of images",
     "summarize": "summarize ensembles of predictions",
+    "information": "tell what voxel images keep of the events' information",
     "measure": "measure δC9 of a ROOT file",
     "plot": "draw the figures of a run",
     "report": "write the tables of a run's report",

@@ -18,7 +18,7 @@ from wilsonvox.points import SPLITS
 from wilsonvox.shards import ImageSpecification
 
 STAGES = {
-    "theory": ("angular_coefficients",),
+    "theory": ("angular_coefficients", "image_information"),
     "events": ("generate_events",),
     "samples": ("ingest_events",),
     "voxels": ("voxelize", "voxelize_sample"),
@@ -29,6 +29,7 @@ STAGES = {
         "plot_topology",
         "plot_distributions",
         "plot_voxels",
+        "plot_information",
         "plot_network",
         "plot_training",
         "plot_histograms",
@@ -44,6 +45,9 @@ EVALUATED = ("test", "interpolation")
 
 PREDICTION_BATCH = 32
 """Images that are dense at a time in a prediction; as in `wilsonvox.estimators.storage`."""
+
+COMPARED_BINS = (25, 50, 100)
+"""Bins with which `wilsonvox information` compares those of an image."""
 
 EXTERNAL_EVENT_BYTES = 58.6
 """Bytes of an event in the four-momenta file of resources/evtgen (3,630,075 B, 62,000 events).
@@ -191,6 +195,18 @@ class _Planner:
                         self.configuration.campaign_events(point, split, campaign),
                     ),
                 )
+
+    def image_information(self) -> Iterator[Job]:
+        """Events in a voxel, summed over binnings and points, are what is convolved."""
+        for image, specification in self.images():
+            bins = {specification.bins, *COMPARED_BINS}
+            means = sum(1 + specification.events_per_image / each**3 for each in bins)
+            yield self._job(
+                "image_information",
+                (image,),
+                (f"theory/{image}/information.json",),
+                convolutions=len(self.configuration.shown_labels()) * means,
+            )
 
     def sample_bytes(self, sample: str) -> int:
         return sum(Path(path).stat().st_size for path in self.samples[sample].files())
@@ -413,6 +429,7 @@ class _Planner:
             voxels = n_images * occupied_voxels(specification)
             drawn = len(shown) * occupied_voxels(specification)
             yield self._figure("voxels", (image,), voxels=voxels, drawn_voxels=drawn)
+            yield self._figure("information", (image,))
             ensembles = self._ensembles(image)
             estimators = configuration.estimators_for(image)
             trained = configuration.trained_estimators()
@@ -432,6 +449,7 @@ class _Planner:
 
     def jobs(self) -> Iterator[Job]:
         yield self._job("angular_coefficients", (), ("theory/angular_coefficients.npz",))
+        yield from self.image_information()
         yield from self.generate_events()
         yield from self.ingest_events()
         yield from self.voxelize()
