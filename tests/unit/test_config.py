@@ -9,6 +9,7 @@ from wilsonvox.cli.options import option_words
 from wilsonvox.cli.schema import schemas
 from wilsonvox.config import load_configuration, load_samples, measured_samples, parse_configuration
 from wilsonvox.errors import UserError
+from wilsonvox.estimators.settings import AngularLikelihoodSettings, LikelihoodSettings
 from wilsonvox.points import parse_point
 
 ROOT = Path(__file__).parents[2]
@@ -109,6 +110,106 @@ BAD = {
     ),
     "path as a name": (("run", "../elsewhere"), "run: "),
 }
+
+FIT = {"architecture": "likelihood", "images": ["b8_n300"]}
+FOUR = {"points": [*MINIMAL["points"], {"shifts": {"c9": 1}, "n_images": {"interpolation": 2}}]}
+BAD_FITS = {
+    "typo in a fit": (FIT | {"coefficient": ["c9"]}, r"fit\.coefficient: .*mean 'coefficients'"),
+    "key of a network": (
+        FIT | {"training": {}},
+        "training: no key of architecture likelihood, but",
+    ),
+    "key of the other fit": (
+        FIT | {"q2_bins_gev2": [[1, 6]]},
+        "q2_bins_gev2: no key of architecture likelihood, but of angular-likelihood; known are",
+    ),
+    "key of a fit": ({"images": ["b8_n300"], "coefficients": ["c9"]}, "no key of .*resnet, but of"),
+    "unknown architecture": (FIT | {"architecture": "likelyhood"}, "did you mean 'likelihood'"),
+    "unknown coefficient": (FIT | {"coefficients": ["c8"]}, "'c8' is unknown; known are c7, c9"),
+    "coefficient twice": (FIT | {"coefficients": ["c9", "c9"]}, "c9 stands there twice"),
+    "no coefficient": (FIT | {"coefficients": []}, r"fit\.coefficients: "),
+    "constant coefficient": (FIT | {"coefficients": ["c10"]}, r"c10 has 1 value\(s\) among"),
+    "range": (FIT | {"parameter_range": [1, 1]}, r"fit\.parameter_range: range 1 … 1 is empty"),
+    "bins": (
+        FIT | {"architecture": "angular-likelihood", "q2_bins_gev2": [[1, 3], [2, 4]]},
+        "range 1 … 3 is not below the one that begins at 2",
+    ),
+    "no mapping": (3, r"estimators\.fit: .*got 3"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FITS)
+def test_bad_settings_of_a_fit_are_one_clear_line(case):
+    fit, message = BAD_FITS[case]
+    with pytest.raises(UserError, match=message) as caught:
+        parse_configuration(MINIMAL | FOUR | {"estimators": {"fit": fit}}, "my.yaml")
+    assert str(caught.value).startswith("my.yaml: estimators.fit")
+    assert "\n" not in str(caught.value)
+
+
+def test_kinds_of_estimators_have_their_own_settings():
+    estimators = {"net": {"images": ["b8_n300"]}, "fit": FIT, "angles": FIT | {
+        "architecture": "angular-likelihood", "coefficients": ["c9"], "q2_bins_gev2": [[1, 6]]}
+    }  # fmt: skip
+    configuration = parse_configuration(MINIMAL | FOUR | {"estimators": estimators})
+    assert list(configuration.trained_estimators()) == ["net"]
+    fits = configuration.event_estimators()
+    assert list(fits) == ["fit", "angles"]
+    assert fits["fit"].coefficients == ("c9",)
+    assert fits["fit"].settings == LikelihoodSettings(parameter_range=(-5, 5))
+    assert fits["angles"].settings == AngularLikelihoodSettings(q2_bins_gev2=((1, 6),))
+    assert configuration.estimators_for("b8_n300") == ["net", "fit", "angles"]
+    written = configuration.model_dump(mode="json", exclude_unset=True)
+    assert parse_configuration(written) == configuration
+    assert parse_configuration(configuration.model_dump(mode="json")) == configuration
+
+
+def test_a_run_without_networks_needs_no_training_images():
+    values = copy.deepcopy(MINIMAL | FOUR | {"estimators": {"fit": FIT}})
+    values["points"][0]["n_images"] = {"test": 3}
+    assert parse_configuration(values).labels("train") == []
+
+
+def test_shifts_with_an_imaginary_part_are_text():
+    points = [
+        *MINIMAL["points"],
+        {"shifts": {"c9": ["-0.9+0.3i", "0.5"], "c10": -1}, "n_images": {"interpolation": 1}},
+    ]
+    configuration = parse_configuration(MINIMAL | {"points": points})
+    labels = ["c9_-0.90+0.30i__c10_-1.00", "c9_+0.50__c10_-1.00"]
+    assert list(configuration.point_groups())[-2:] == labels
+    assert configuration.points[-1].points()[0] == {"c9": -0.9 + 0.3j, "c10": -1.0}
+    for label, shifts in zip(labels, configuration.points[-1].points(), strict=True):
+        assert parse_point(label) == shifts
+
+
+@pytest.mark.parametrize("shift", ["-0.9+0.3j", "x", "nan", float("inf"), True, None, {"a": 1}])
+def test_a_shift_that_is_no_number_is_named(shift):
+    values = changed("points", 1, "shifts", {"c9": [-1.0, shift]})
+    with pytest.raises(UserError, match=r"points\.1\.shifts\.c9: shift .*: not a number such as"):
+        parse_configuration(values)
+
+
+BAD_GENERATIONS = {
+    "typo": ({"leptn": "muon"}, r"generation\.leptn: .*did you mean 'lepton'"),
+    "lepton": ({"lepton": "tau"}, r"generation\.lepton: .*'tau'"),
+    "flavour": ({"flavour": "B0bar"}, r"images\.b8_n300\.flavour: B0, but .*flavour: B0bar"),
+    "frame of nothing": ({"frame": "belle2"}, "set four_momenta: true as well"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_GENERATIONS)
+def test_a_bad_generation_is_one_clear_line(case):
+    generation, message = BAD_GENERATIONS[case]
+    with pytest.raises(UserError, match=message) as caught:
+        parse_configuration(MINIMAL | {"generation": generation}, "my.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_generated_events_are_those_of_the_images():
+    values = changed("images", "b8_n300", "flavour", "B0bar") | {"generation": {"flavour": "B0bar"}}
+    assert parse_configuration(values).generation.flavour == "B0bar"
+    assert not parse_configuration(MINIMAL).generation.four_momenta
 
 
 @pytest.mark.parametrize("case", BAD)

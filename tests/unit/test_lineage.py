@@ -11,6 +11,7 @@ from wilsonvox.lineage import Lineage
 
 TINY = yaml.safe_load((Path(__file__).parents[1] / "workflow/tiny.yaml").read_text())
 WHOLE = {"image": "b8_n300", "estimator": "tiny"}
+FIT = {"image": "b8_n300", "estimator": "likelihood"}
 STAGES = {
     "generate_events": {"point": "c9_-1.00", "split": "train", "campaign": "001"},
     "voxelize": {"image": "b8_n300", "point": "c9_-1.00", "split": "train", "campaign": "001"},
@@ -23,21 +24,28 @@ STAGES = {
     "plot_network": WHOLE,
     "plot_topology": {},
 }
+FITS = {
+    "prepare_estimator": FIT,
+    "evaluate_events": FIT | {"split": "test", "point": "c9_+0.00"},
+    "summarize": FIT,
+    "measure_events": FIT | {"sample": "mine"},
+    "plot_linearity": FIT,
+}
 AFTER_TRAINING = {"train", "evaluate", "summarize", "measure", "plot_linearity", "plot_network"}
 
 
-def digests(change=None, sample=None):
+def digests(change=None, sample=None, stages=STAGES):
     values = copy.deepcopy(TINY)
     if change is not None:
         change(values)
     row = SampleRow(**({"sample": "mine", "path": "a.root"} | (sample or {})))
     lineage = Lineage(parse_configuration(values), {"mine": row})
-    return {stage: lineage.digest(stage, **words) for stage, words in STAGES.items()}
+    return {stage: lineage.digest(stage, **words) for stage, words in stages.items()}
 
 
-def changed(**changes):
-    before, after = digests(), digests(**changes)
-    return {stage for stage in STAGES if before[stage] != after[stage]}
+def changed(stages=STAGES, **changes):
+    before, after = digests(stages=stages), digests(stages=stages, **changes)
+    return {stage for stage in stages if before[stage] != after[stage]}
 
 
 def test_equal_configurations_have_equal_digests():
@@ -66,3 +74,44 @@ def test_a_setting_changes_what_comes_after_it(change, stages):
 
 def test_a_row_of_the_samples_changes_its_measurement_only():
     assert changed(sample={"layout": "belle2"}) == {"measure"}
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        (lambda values: values["estimators"]["tiny"]["training"].update(learning_rate=0.02), set()),
+        (lambda values: values["points"].reverse(), set()),
+        (lambda values: values["points"][0]["n_images"].update(train=13), set()),
+        (lambda values: values["estimators"]["likelihood"].update(parameter_range=[-4, 4]),
+         set(FITS)),
+        (lambda values: values["estimators"].update(other=values["estimators"]["tiny"]), set()),
+        (lambda values: values.update(seed=8), set(FITS) - {"prepare_estimator"}),
+        (lambda values: values.update(generation={"lepton": "electron"}), set(FITS)),
+        (lambda values: values.update(generation={"four_momenta": True}),
+         set(FITS) - {"prepare_estimator"}),
+        (lambda values: values.update(physics_inputs="flavio"), set(FITS)),
+        (lambda values: values["images"].update(more={"events_per_image": 100}), set()),
+    ],
+)  # fmt: skip
+def test_a_setting_changes_what_comes_after_it_of_a_fit(change, stages):
+    assert changed(FITS, change=change) == stages
+
+
+def test_a_row_of_the_samples_changes_its_measurement_by_a_fit_only():
+    assert changed(FITS, sample={"layout": "belle2"}) == {"measure_events"}
+
+
+def test_a_fit_changes_nothing_of_a_network():
+    def remove(values):
+        del values["estimators"]["likelihood"]
+
+    assert changed(change=remove) == set()
+
+
+def test_what_generation_leaves_to_its_defaults_changes_nothing():
+    defaults = {"lepton": "muon", "flavour": "B0", "four_momenta": False}
+    everything = STAGES | FITS
+    assert changed(everything, change=lambda v: v.update(generation=defaults)) == set()
+    conjugate = {"antiparticle_shifts": "conjugate"}
+    found = changed(everything, change=lambda v: v.update(generation=conjugate))
+    assert found == set(everything) - {"plot_topology"}

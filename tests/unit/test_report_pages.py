@@ -197,3 +197,35 @@ def test_no_such_run_is_one_clear_line(tmp_path, capsys):
     assert run(["report", "--run", str(tmp_path / "absent"), "--out", str(tmp_path),
                 "--configuration", "config/demo.yaml"]) == 1  # fmt: skip
     assert "no such run" in capsys.readouterr().err
+
+
+def test_every_sample_is_there_by_each_estimator_with_its_warnings(folder, configuration, tmp_path):
+    first = folder / "measurements/b8_n300/tiny/<mine>.json"
+    content = json.loads(first.read_text())
+    content["warnings"] = ["14 events are not used", "too few ensembles"]
+    other = folder / "measurements/b8_n300/fit/<mine>.json"
+    other.parent.mkdir()
+    other.write_text(json.dumps(content))
+    write_pages(folder, configuration, tmp_path / "pages")
+    rows = Page((tmp_path / "pages/measurements.html").read_text()).rows
+    assert [row[:2] for row in rows if row[0] == "<mine>"][:2] == [
+        ["<mine>", "fit"], ["<mine>", "tiny"],
+    ]  # fmt: skip
+    (events,) = [row for row in rows if len(row) == 6 and row[0] == "<mine>"]
+    assert events[5] == "14 events are not used; fit: too few ensembles"
+
+
+def test_an_estimator_that_is_not_trained_has_no_trained_points(folder, configuration, tmp_path):
+    output = folder / "evaluation/b8_n300/fit/summary.parquet"
+    metadata = TableMetadata(
+        estimator="fit", image=ImageSpecification(bins=8), physics_inputs=None, trained=False
+    )
+    record = make_record("summarize", output, {})
+    rows = [row("c9_-0.90", -0.9), row("c9_-0.50", -0.5, seen=False)]
+    write_table(output, pd.DataFrame(rows), SUMMARY_COLUMNS, metadata, record)
+    write_pages(folder, configuration, tmp_path / "pages")
+    found = Page((tmp_path / "pages/summary.html").read_text()).rows
+    assert [line[:4] for line in found if line[0] == "fit"] == [["fit", "b8_n300", "δC9", "all"]]
+    assert sum(line[0] == "tiny" for line in found) == 3
+    points = [line for line in found if len(line) == len(SUMMARY_COLUMNS) and line[0] != "point"]
+    assert [line[3] for line in points] == ["–", "–", "yes", "no"]

@@ -18,26 +18,37 @@ AFTER_TRAINING = {"evaluate", "summarize", "measure", "plot_network", "plot_trai
                   "plot_histograms", "plot_linearity", "plot_linearity_unscaled",
                   "plot_sensitivity"}  # fmt: skip
 
+LIKELIHOOD = ["likelihood"]
+OF_FITS = {"prepare_estimator", "evaluate_events", "measure_events"}
+AFTER_FITS = {"summarize", "plot_histograms", "plot_linearity", "plot_linearity_unscaled",
+              "plot_sensitivity"}  # fmt: skip
+
 
 @pytest.fixture
 def changed(tmp_path):
-    """Stages whose digest differs after text was appended to, or replaced in, a file."""
+    """Stages whose digest differs after text was appended to, or replaced in, a file.
+
+    Of those that make or read outputs of an estimator of `architectures`.
+    """
     copy = tmp_path / "src"
     shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
 
-    def digests():
+    def digests(architectures):
         source = SourceTree(copy)
-        return {stage: source.stage_digest(stage, RESNET) for stage in STAGES}
+        return {
+            name: source.stage_digest(name, architectures)
+            for name, stage in STAGES.items()
+            if stage.chosen(architectures)
+        }
 
-    before = digests()
-
-    def edit(path, append="", replace=("", "")):
+    def edit(path, append="", replace=("", ""), architectures=RESNET):
         file = copy / "wilsonvox" / path
         text = file.read_text() if file.exists() else ""
         assert replace[0] in text
+        before = digests(architectures)
         file.write_text(text.replace(*replace, 1) + append if replace[0] else text + append)
-        after = digests()
-        return {stage for stage in STAGES if after[stage] != before[stage]}
+        after = digests(architectures)
+        return {stage for stage in before if after[stage] != before[stage]}
 
     return edit
 
@@ -88,7 +99,8 @@ def test_voxels_rerun_all_that_comes_after_them(changed):
 
 def test_amplitudes_rerun_generated_events_but_not_external_ones(changed):
     stages = changed("theory/amplitudes.py", append=CODE)
-    assert set(STAGES) - stages == {"ingest_events", "voxelize_sample", "plot_topology"}
+    of_networks = set(STAGES) - OF_FITS
+    assert of_networks - stages == {"ingest_events", "voxelize_sample", "plot_topology"}
 
 
 def test_data_files_count(changed):
@@ -109,8 +121,29 @@ def test_an_architecture_counts_for_its_own_estimators_only(changed, monkeypatch
     assert changed("estimators/resnet.py", append=CODE) == {"train"} | AFTER_TRAINING
 
 
+def test_a_fit_counts_for_its_own_estimators_only(changed):
+    module = "estimators/likelihood.py"
+    assert changed(module, append=CODE) == set()
+    assert changed(module, append=CODE, architectures=["angular-likelihood"]) == set()
+    assert changed(module, append=CODE, architectures=LIKELIHOOD) == OF_FITS | AFTER_FITS
+    # the figure that compares both kinds
+    both = changed(module, append=CODE, architectures=[*RESNET, *LIKELIHOOD])
+    assert "plot_sensitivity" in both
+    assert not both & {"train", "evaluate", "plot_network"}
+
+
+def test_networks_and_fits_are_no_code_behind_each_other(changed):
+    assert changed("estimators/prepared.py", append=CODE) == set()
+    found = changed("estimators/prepared.py", append=CODE, architectures=LIKELIHOOD)
+    assert found == OF_FITS | AFTER_FITS
+    for path in ("estimators/storage.py", "estimators/resnet.py", "training.py", "batches.py"):
+        assert changed(path, append=CODE, architectures=LIKELIHOOD) == set(), path
+
+
 def test_ingestion_reruns_measurements_only(changed):
     assert changed("kinematics.py", append=CODE) == {"ingest_events", "voxelize_sample", "measure"}
+    found = changed("kinematics.py", append=CODE, architectures=LIKELIHOOD)
+    assert found == {"ingest_events", "voxelize_sample", "measure_events"}
 
 
 PACKAGE = {

@@ -21,7 +21,7 @@ from wilsonvox.provenance import read_record
 from .conftest import ROOT, Folder, by_rule
 
 CRATE = "results/tiny/tiny.crate.zip"
-N_JOBS = 41
+N_JOBS = 51
 PACKING = {"report_pages", "write_configuration", "write_report", "run_crate"}
 
 
@@ -91,7 +91,9 @@ def test_every_file_is_there_with_its_digest(packed):
             if name.startswith("results/"):
                 assert archive.read(name) == (packed.path / name).read_bytes()
     kinds = Counter(Path(name).suffix for name in files if name.startswith("results/"))
-    assert kinds == {".pdf": 9, ".png": 9, ".parquet": 5, ".csv": 2, ".json": 1, ".keras": 1}
+    assert kinds == {
+        ".pdf": 12, ".png": 12, ".parquet": 10, ".csv": 3, ".json": 2, ".keras": 1, ".npz": 1,
+    }  # fmt: skip
     referenced = {unquote(name[1:]): each for name, each in found.items() if
                   name.startswith("#results/")}  # fmt: skip
     assert len(referenced) == 1 + 2 * 12  # angular coefficients; events and their images

@@ -8,7 +8,8 @@ from .conftest import ROOT, by_rule
 
 EVERY_RULE = {
     "angular_coefficients", "generate_events", "ingest_events", "voxelize", "voxelize_sample",
-    "train", "evaluate", "summarize", "measure", "plot_topology", "plot_distributions",
+    "train", "prepare_estimator", "evaluate", "evaluate_events", "summarize", "measure",
+    "measure_events", "plot_topology", "plot_distributions",
     "plot_voxels", "plot_network", "plot_training", "plot_histograms", "plot_linearity",
     "plot_linearity_unscaled", "plot_sensitivity",
 }  # fmt: skip
@@ -19,6 +20,9 @@ def test_tiny_needs_every_rule(folder):
     # three points with train (two campaigns at one), validation and test, and one between
     campaigns = 3 + 1 + 3 + 3 + 1
     many = {"generate_events": campaigns, "voxelize": campaigns, "evaluate": 4}
+    # both estimators
+    many |= {"evaluate_events": 4, "summarize": 2}
+    many |= dict.fromkeys(("plot_histograms", "plot_linearity", "plot_linearity_unscaled"), 2)
     assert jobs == dict.fromkeys(EVERY_RULE, 1) | many
 
 
@@ -28,9 +32,11 @@ def test_tiny_needs_every_rule(folder):
         ("events", {"angular_coefficients", "generate_events", "ingest_events"}),
         ("voxels", {"angular_coefficients", "generate_events", "ingest_events", "voxelize",
                     "voxelize_sample"}),
-        ("models", {"angular_coefficients", "generate_events", "voxelize", "train"}),
+        ("models", {"angular_coefficients", "generate_events", "voxelize", "train",
+                    "prepare_estimator"}),
         ("measurements", {rule for rule in EVERY_RULE if not rule.startswith("plot")}),
-        ("figures", EVERY_RULE - {"ingest_events", "voxelize_sample", "measure"}),
+        ("figures", EVERY_RULE - {"ingest_events", "voxelize_sample", "measure",
+                                  "measure_events"}),
     ],
 )  # fmt: skip
 def test_named_targets_need_their_rules_only(folder, target, rules):
@@ -86,7 +92,9 @@ def test_more_images_specifications_and_estimators_multiply_only_their_jobs(fold
     assert jobs["generate_events"] == 11
     assert jobs["voxelize"] == 22
     assert jobs["voxelize_sample"] == 2
-    assert jobs["train"] == jobs["measure"] == jobs["plot_linearity"] == 3
+    assert jobs["train"] == jobs["measure"] == jobs["plot_network"] == 3
+    assert jobs["plot_linearity"] == 3 + 1
+    assert jobs["prepare_estimator"] == 1
     assert jobs["plot_sensitivity"] == 2
     assert jobs["evaluate"] == 12
 
@@ -94,7 +102,75 @@ def test_more_images_specifications_and_estimators_multiply_only_their_jobs(fold
 def test_without_samples_nothing_is_measured(folder):
     folder.configure(lambda values: values.update(samples_table=None))
     rules = set(by_rule(folder.planned("tiny.yaml")))
-    assert EVERY_RULE - rules == {"ingest_events", "voxelize_sample", "measure"}
+    assert EVERY_RULE - rules == {"ingest_events", "voxelize_sample", "measure", "measure_events"}
+
+
+def only(*names):
+    """A change of the configuration that leaves these estimators alone."""
+
+    def change(values):
+        kept = {name: values["estimators"][name] for name in names}
+        values["estimators"] = kept
+
+    return change
+
+
+def test_without_a_network_nothing_is_trained_and_no_training_events_are_made(folder):
+    def change(values):
+        only("likelihood")(values)
+        for group in values["points"]:
+            group["n_images"].pop("train", None)
+            group["n_images"].pop("validation", None)
+
+    folder.configure(change)
+    jobs = folder.planned("tiny.yaml")
+    networks = {"train", "evaluate", "measure", "plot_network", "plot_training"}
+    # images of a sample are for networks alone
+    assert EVERY_RULE - set(by_rule(jobs)) == networks | {"voxelize_sample"}
+    splits = {job.wildcards.split("/")[0] for job in jobs if job.rule == "generate_events"}
+    assert splits == {"test", "interpolation"}
+
+
+def test_without_a_fit_nothing_is_prepared(folder):
+    folder.configure(only("tiny"))
+    rules = set(by_rule(folder.planned("tiny.yaml")))
+    assert EVERY_RULE - rules == {"prepare_estimator", "evaluate_events", "measure_events"}
+
+
+def test_a_fit_reads_the_events_of_its_images(folder):
+    point = "b8_n300/likelihood/test/c9_-1.00"
+    jobs = {(job.rule, job.wildcards): job for job in folder.planned("tiny.yaml")}
+    job = jobs["evaluate_events", point]
+    name = "test/c9_-1.00/000"
+    assert set(job.inputs) == {
+        "results/tiny/models/b8_n300/likelihood/estimator.npz",
+        f"results/tiny/voxels/b8_n300/{name}.npz",
+        f"results/tiny/events/{name}.root",
+    }
+    assert job.outputs == (f"results/tiny/evaluation/{point}.parquet",)
+    assert ("evaluate", point) not in jobs
+
+
+def test_settings_of_the_generation_reach_the_commands(folder):
+    def change(values):
+        only("likelihood")(values)
+        values["physics_inputs"] = "flavio"
+        values["generation"] = {
+            "lepton": "electron", "flavour": "B0bar", "antiparticle_shifts": "conjugate",
+            "four_momenta": True, "frame": "belle2",
+        }  # fmt: skip
+        values["images"]["b8_n300"]["flavour"] = "B0bar"
+
+    plain = {job.rule: " ".join(job.command) for job in folder.planned("tiny.yaml")}
+    for rule in ("angular_coefficients", "generate_events", "prepare_estimator"):
+        for option in ("--lepton", "--antiparticle-shifts", "--four-momenta", "--frame"):
+            assert option not in plain[rule], rule
+    folder.configure(change)
+    words = {job.rule: " ".join(job.command) for job in folder.planned("tiny.yaml")}
+    decay = "--physics-inputs flavio --lepton electron --antiparticle-shifts conjugate"
+    assert decay in words["angular_coefficients"]
+    assert decay in words["prepare_estimator"]
+    assert "--flavour B0bar --four-momenta --frame belle2" in words["generate_events"]
 
 
 @pytest.mark.parametrize(
@@ -104,6 +180,8 @@ def test_without_samples_nothing_is_measured(folder):
         (lambda values: values.update(measure=["ntupel"]), "did you mean 'ntuple'"),
         (lambda values: values.update(samples_table="absent.tsv"), "absent.tsv: cannot be read"),
         (lambda values: values["figures"].update(shown_points=[0.0, 1.0]), "no point with test"),
+        (lambda values: values["estimators"]["likelihood"].update(network={}), "of resnet"),
+        (lambda values: values.update(generation={"flavour": "B0bar"}), "images.b8_n300.flavour"),
     ],
 )
 def test_bad_configuration_is_one_clear_line(folder, change, message):

@@ -31,7 +31,7 @@ from .conftest import ROOT, Folder
 
 PROFILE = checksum_size(ROOT / "profiles/local")
 TESTED = ["c9_-2.00", "c9_+0.00", "c9_-1.00"]
-IMAGE, ESTIMATOR = "b8_n300", "b8_n300/tiny"
+IMAGE, ESTIMATOR, FIT = "b8_n300", "b8_n300/tiny", "b8_n300/likelihood"
 
 CAMPAIGNS = {
     *(f"{split}/{point}/000" for split in ("train", "validation", "test") for point in TESTED),
@@ -51,6 +51,18 @@ SUMMARY = {
     ("plot_linearity_unscaled", ESTIMATOR),
     ("plot_sensitivity", IMAGE),
 }
+FIT_EVALUATIONS = {("evaluate_events", f"{FIT}/test/{point}") for point in TESTED} | {
+    ("evaluate_events", f"{FIT}/interpolation/c9_-0.50")
+}
+FIT_SUMMARY = {
+    ("summarize", FIT),
+    ("measure_events", f"{FIT}/ntuple"),
+    ("plot_linearity", FIT),
+    ("plot_linearity_unscaled", FIT),
+    ("plot_sensitivity", IMAGE),
+}
+FITTED = {("plot_histograms", FIT), *FIT_EVALUATIONS, *FIT_SUMMARY}
+FITTING = {("prepare_estimator", FIT), *FITTED}
 TRAINING = {
     ("train", ESTIMATOR),
     ("plot_network", ESTIMATOR),
@@ -63,12 +75,25 @@ FIGURES = {
     ("plot_topology", ""),
     ("plot_distributions", ""),
     ("plot_voxels", IMAGE),
-    *((rule, place) for rule, place in TRAINING if rule.startswith("plot")),
+    *((rule, place) for rule, place in TRAINING | FITTING if rule.startswith("plot")),
 }
-OF_IMAGES = {("voxelize_sample", f"{IMAGE}/ntuple"), ("plot_voxels", IMAGE), *SHARDS, *TRAINING}
-OF_EVENTS = {*EVENTS, *SHARDS, ("plot_distributions", ""), ("plot_voxels", IMAGE), *TRAINING}
-COEFFICIENTS = {("angular_coefficients", "")}
-EVERYTHING = {*COEFFICIENTS, *OF_EVENTS, *SAMPLE, ("plot_topology", "")}
+OF_IMAGES = {
+    ("voxelize_sample", f"{IMAGE}/ntuple"),
+    ("plot_voxels", IMAGE),
+    *SHARDS,
+    *TRAINING,
+    *FITTING,
+}
+OF_EVENTS = {
+    ("plot_distributions", ""),
+    ("plot_voxels", IMAGE),
+    *EVENTS,
+    *SHARDS,
+    *TRAINING,
+    *FITTED,
+}
+OF_MODEL = {("angular_coefficients", ""), ("prepare_estimator", FIT), *OF_EVENTS}
+EVERYTHING = {*OF_MODEL, *SAMPLE, ("plot_topology", "")}
 
 Jobs = set[tuple[str, str]]
 
@@ -154,6 +179,15 @@ def one_more_estimator(values: dict[str, Any]) -> None:
     values["estimators"]["other"] = other
 
 
+def one_more_fit(values: dict[str, Any]) -> None:
+    # coarse, because Snakemake plans it only
+    bins = {"q2_bins_gev2": [[1.0, 6.0], [15.0, 19.0]]}
+    values["estimators"]["other"] = {
+        "architecture": "angular-likelihood",
+        "images": [IMAGE],
+    } | bins
+
+
 def numbers_in_the_documentation() -> dict[str, int]:
     """Number of jobs by edit in the first table of docs/reruns.md."""
     text = (ROOT / "docs/reruns.md").read_text()
@@ -166,25 +200,31 @@ def of_new_point(split: str, point: str) -> Jobs:
         ("generate_events", f"{split}/{point}/000"),
         ("voxelize", f"{IMAGE}/{split}/{point}/000"),
         ("evaluate", f"{ESTIMATOR}/{split}/{point}"),
+        ("evaluate_events", f"{FIT}/{split}/{point}"),
         *SUMMARY,
+        *FIT_SUMMARY,
     }
 
 
-def of_other_estimator() -> Jobs:
-    renamed = {(rule, place.replace(ESTIMATOR, "b8_n300/other")) for rule, place in TRAINING}
+def of_other_estimator(jobs: Jobs) -> Jobs:
+    """Those of one estimator, of another one."""
+    renamed = {
+        (rule, place.replace(ESTIMATOR, "b8_n300/other").replace(FIT, "b8_n300/other"))
+        for rule, place in jobs
+    }
     return renamed | {("plot_sensitivity", IMAGE)}
 
 
 WITHOUT_TRAINED_POINT = {
     job for job in TRAINING if "c9_-1.00" not in job[1]
-}  # its own evaluation is no job any more
+} | FIT_SUMMARY  # its own evaluations are no jobs any more
 
 CONFIGURATION: dict[str, tuple[Callable[[dict[str, Any]], object], Jobs]] = {
     "nothing": (lambda _: None, set()),
     "`bins`": (lambda values: values["images"][IMAGE].update(bins=7), OF_IMAGES),
     "`events_per_image`": (
         lambda values: values["images"][IMAGE].update(events_per_image=250),
-        OF_EVENTS | {("voxelize_sample", f"{IMAGE}/ntuple")},
+        OF_EVENTS | {("voxelize_sample", f"{IMAGE}/ntuple"), ("prepare_estimator", FIT)},
     ),
     "the q² cut": (lambda values: values["images"][IMAGE].update(q2_min_gev2=1.0), OF_IMAGES),
     "one more campaign at one point": (
@@ -203,13 +243,21 @@ CONFIGURATION: dict[str, tuple[Callable[[dict[str, Any]], object], Jobs]] = {
         lambda values: more_points(values, "interpolation", -0.2),
         of_new_point("interpolation", "c9_-0.20"),
     ),
-    "one removed interpolation point": (lambda values: values["points"].pop(2), SUMMARY),
+    "one removed interpolation point": (
+        lambda values: values["points"].pop(2),
+        SUMMARY | FIT_SUMMARY,
+    ),
     "one removed trained point": (lambda values: values["points"].pop(1), WITHOUT_TRAINED_POINT),
     "learning rate": (
         lambda values: values["estimators"]["tiny"]["training"].update(learning_rate=0.02),
         TRAINING,
     ),
-    "one more estimator": (one_more_estimator, of_other_estimator()),
+    "limits of a fit": (
+        lambda values: values["estimators"]["likelihood"].update(parameter_range=[-4, 4]),
+        FITTING,
+    ),
+    "one more network": (one_more_estimator, of_other_estimator(TRAINING)),
+    "one more fit": (one_more_fit, of_other_estimator(FITTING)),
     "the run's seed": (lambda values: values.update(seed=8), OF_EVENTS),
     "a renamed run (`run:`)": (lambda values: values.update(run="renamed"), EVERYTHING),
     "range of the distributions": (
@@ -252,8 +300,14 @@ SOURCE: dict[str, tuple[dict[str, str], Jobs]] = {
     "code in `voxels`": ({"path": "voxels.py", "append": NEW_CODE}, OF_IMAGES),
     "code in the amplitudes": (
         {"path": "theory/amplitudes.py", "append": NEW_CODE},
-        COEFFICIENTS | OF_EVENTS,
+        OF_MODEL,
     ),
+    "code of a fit": ({"path": "estimators/likelihood.py", "append": NEW_CODE}, FITTING),
+    "code of another fit": (
+        {"path": "estimators/angular_likelihood.py", "append": NEW_CODE},
+        set(),
+    ),
+    "code of a network": ({"path": "estimators/resnet.py", "append": NEW_CODE}, TRAINING),
     "a docstring anywhere": (
         {"path": "**/*.py", "pattern": r'(?<!r)"""', "replacement": '"""Reworded. '},
         set(),
@@ -265,7 +319,7 @@ SOURCE: dict[str, tuple[dict[str, str], Jobs]] = {
     ),
     "a lock file with another numba": (
         {"pattern": r"(?m)^numba==[\d.]+", "replacement": "numba==9.9.9"},
-        OF_EVENTS,
+        OF_EVENTS | {("prepare_estimator", FIT), ("voxelize_sample", f"{IMAGE}/ntuple")},
     ),
     "a lock file with another linter": (
         {"pattern": r"(?m)^ruff==[\d.]+", "replacement": "ruff==9.9.9"},
@@ -310,7 +364,10 @@ def test_a_changed_external_file_runs_its_measurement(finished: Folder) -> None:
     mine.write_bytes(content)
     table.write_text(kept.replace("resources/evtgen/basf2_ntuple_b0_dc9_-0.90.root", "mine.root"))
     try:
-        assert_plan(make_plan(finished), SAMPLE | {("measure", f"{ESTIMATOR}/ntuple")})
+        assert_plan(
+            make_plan(finished),
+            SAMPLE | {("measure", f"{ESTIMATOR}/ntuple"), ("measure_events", f"{FIT}/ntuple")},
+        )
     finally:
         table.write_text(kept)
         mine.unlink()
@@ -510,7 +567,7 @@ def test_a_renamed_folder_runs_nothing(copied: Folder) -> None:
 def test_the_status_of_a_run_that_never_ran_counts_every_job_once(folder: Folder) -> None:
     plan = make_plan(folder)
     assert plan.truth == plan.snakemake == EVERYTHING
-    assert plan.lines[0] == "results/tiny: 41 of 41 jobs have to run:"
+    assert plan.lines[0] == "results/tiny: 51 of 51 jobs have to run:"
     assert re.search(r"(?<!\d)1 train", plan.lines[1])
     assert plan.repairs == []
 
@@ -522,7 +579,7 @@ def test_the_status_says_in_words_what_would_run_and_why(finished: Folder) -> No
     finally:
         finished.configure()
     text = plan.lines
-    assert text[0] == "results/tiny: 13 of 41 jobs have to run:"
+    assert text[0] == "results/tiny: 13 of 51 jobs have to run:"
     assert text[1] == "  train b8_n300/tiny: --learning-rate 0.01 → 0.02"
     assert text[2].endswith("what it is made of is made again")
     assert text[-2] == "run:"

@@ -23,7 +23,7 @@ def test_every_output_carries_the_record_of_its_stage(finished):
     results = finished.path / "results/tiny"
     suffixes = {".root", ".npz", ".keras", ".parquet", ".json", ".pdf", ".png"}
     outputs = [path for path in results.rglob("*") if path.suffix in suffixes]
-    assert len(outputs) == 50
+    assert len(outputs) == 63
     for path in outputs:
         record = read_record(path)
         assert record is not None, path
@@ -36,7 +36,7 @@ def test_figures_are_there_twice_and_belong_to_the_report(finished):
     pdf = {path.relative_to(figures).with_suffix("") for path in figures.rglob("*.pdf")}
     png = {path.relative_to(figures).with_suffix("") for path in figures.rglob("*.png")}
     assert pdf == png
-    assert len(pdf) == 9
+    assert len(pdf) == 12
     run = finished.snakemake("--configfile", "tiny.yaml", "--report", "report.html")
     assert run.returncode == 0, run.stdout + run.stderr
     html = (finished.path / "report.html").read_text()
@@ -79,6 +79,25 @@ def test_measurement_of_the_external_file(finished):
     )
 
 
+def test_a_fit_writes_what_a_network_writes(finished):
+    for folder in ("tiny", "likelihood"):
+        path = finished.path / "results/tiny/evaluation/b8_n300" / folder
+        frame, metadata = read_table(path / "test/c9_-2.00.parquet", PREDICTION_COLUMNS)
+        assert (metadata.estimator, metadata.trained) == (folder, folder == "tiny")
+        assert frame["error"].isna().all() == (folder == "tiny")
+        summary, _ = read_table(path / "summary.parquet", SUMMARY_COLUMNS)
+        assert len(summary) == 4
+    # 300 events tell -2 from 0
+    mean = summary.set_index("point")["mean"]
+    assert mean["c9_-2.00"] < mean["c9_+0.00"] - 1
+    text = (finished.path / "results/tiny/measurements/b8_n300/likelihood/ntuple.json").read_text()
+    content = json.loads(text)
+    low, high = content["coefficients"]["c9"]["interval_95"]
+    assert low is None or low < -0.9
+    assert high is None or high > -0.9
+    assert (content["n_images"], content["estimator"]) == (6, "likelihood")
+
+
 def test_logs_and_times_of_every_job_are_kept(finished):
     results = finished.path / "results/tiny"
     logs = {path.relative_to(results / "logs").with_suffix("") for path in results.rglob("*.log")}
@@ -86,7 +105,7 @@ def test_logs_and_times_of_every_job_are_kept(finished):
         path.relative_to(results / "benchmarks").with_suffix("") for path in results.rglob("*.tsv")
     }
     assert logs == times
-    assert len(logs) == 41
+    assert len(logs) == 51
 
 
 def test_the_same_campaign_again_has_the_same_content(finished, tmp_path):
@@ -113,7 +132,7 @@ def test_two_runs_from_clean_folders_are_equal_bit_for_bit(finished, tmp_path):
         }
         for each in (finished.path, tmp_path)
     )
-    assert len(first) == 50 + 2
+    assert len(first) == 63 + 3
     assert first == second
     for name in first:
         if not name.endswith((".root", ".csv")):  # ROOT files carry dates

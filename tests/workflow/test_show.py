@@ -14,13 +14,15 @@ from wilsonvox.shards import ImageSpecification
 from wilsonvox.tables import SUMMARY_COLUMNS, TableMetadata, write_table
 
 
-def write_summary(path, rows):
+def write_summary(path, rows, trained=True):
     frame = pd.DataFrame(rows, columns=["true", "seen_in_training", "bias", "sigma_over_bound"])
     frame["point"], frame["coefficient"], frame["n_images"] = "c9_+0.00", "c9", 10
     for column in SUMMARY_COLUMNS:
         if column not in frame:
             frame[column] = 0.0
-    metadata = TableMetadata(estimator="net", image=ImageSpecification(), physics_inputs=None)
+    metadata = TableMetadata(
+        estimator="net", image=ImageSpecification(), physics_inputs=None, trained=trained
+    )
     write_table(path, frame, SUMMARY_COLUMNS, metadata, make_record("summarize", "out.file", {}))
 
 
@@ -50,6 +52,40 @@ def test_means_over_trained_points_those_between_and_all(results, capsys):
     assert ["net", "δC9", "trained", "2", "-0.0100", "0.0300", "2.00"] in lines
     assert ["δC9", "between", "1", "+0.0500", "0.0500", "3.00"] in lines
     assert ["δC9", "all", "3", "+0.0100", "0.0367", "2.33"] in lines
+
+
+def test_points_are_all_alike_to_an_estimator_that_is_not_trained(results, capsys):
+    rows = [(0.0, True, 0.02, 1.0), (-0.5, False, 0.05, 1.2)]
+    write_summary(results / "evaluation/b50/fit/summary.parquet", rows, trained=False)
+    lines = show(results, capsys)
+    assert ["fit", "δC9", "all", "2", "+0.0350", "0.0350", "1.10"] in lines
+    assert sum(line[:1] == ["fit"] for line in lines) == 1
+    assert ["net", "δC9", "trained", "2", "-0.0100", "0.0300", "2.00"] in lines
+
+
+def test_every_sample_stands_once_with_what_each_estimator_says(results, capsys):
+    original = (results / "measurements/b50/net/mine.json").read_text()
+    for estimator, sample in (("fit", "mine"), ("fit", "a"), ("net", "a")):
+        path = results / f"measurements/b50/{estimator}/{sample}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(original)
+    lines = show(results, capsys)
+    start = lines.index(["δC9", "of", "every", "sample", "by", "each", "estimator", "(b50)"])
+    rest = ["2", "-0.800", "[-0.850,", "-0.750]", "-0.90", "+2.0σ"]
+    header = ["sample", "estimator", "N", "measured", "[68", "%]", "true", "pull"]
+    assert lines[start + 3 : start + 8] == [
+        header, ["a", "fit", *rest], ["net", *rest], ["mine", "fit", *rest], ["net", *rest],
+    ]  # fmt: skip
+
+
+def test_several_shifts_have_a_column(results, capsys):
+    path = results / "measurements/b50/net/mine.json"
+    content = json.loads(path.read_text())
+    content["coefficients"]["c9_imaginary"] = content["coefficients"]["c9"]
+    path.write_text(json.dumps(content))
+    lines = show(results, capsys)
+    assert ["Shifts", "of", "every", "sample", "by", "each", "estimator", "(b50)"] in lines
+    assert ["net", "Im", "δC9", "2"] in [line[:4] for line in lines]
 
 
 def test_several_image_specifications_have_a_column(results, capsys):
