@@ -24,6 +24,12 @@ def decays(n_events: int) -> Events:
     return Events.concatenate(generate(table(), shift_vector(SHIFTS), n_events, STREAM))
 
 
+def draw_and_drop(n_events: int) -> int:
+    """Draw so many events, chunk by chunk, and keep none; returns their number."""
+    chunks = generate(table(), shift_vector(SHIFTS), n_events, STREAM)
+    return sum(len(chunk) for chunk in chunks)
+
+
 def write_decays(path: Path, n_events: int) -> None:
     """An event file of so many events."""
     chunks = generate(table(), shift_vector(SHIFTS), n_events, STREAM)

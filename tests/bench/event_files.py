@@ -12,10 +12,10 @@ from wilsonvox.events import BRANCHES, TREE, EventMetadata, Events, iterate_even
 
 N_EVENTS = 2_000_000
 CHUNK = 1 << 18
-"""As the sampler hands them on."""
 
 
-def _chunks(events: Events) -> Iterator[Events]:
+def chunks(events: Events) -> Iterator[Events]:
+    """The events as the sampler hands them on."""
     return (events[start : start + CHUNK] for start in range(0, len(events), CHUNK))
 
 
@@ -26,12 +26,12 @@ def run() -> list[Row]:
         own, default = Path(folder) / "own.root", Path(folder) / "default.root"
 
         def write_own() -> None:
-            write_events(own, _chunks(events), EventMetadata(origin="generated"), record())
+            write_events(own, chunks(events), EventMetadata(origin="generated"), record())
 
         def write_default() -> None:
             with uproot.recreate(default) as file:
                 tree = file.mktree(TREE, dict(BRANCHES))
-                for chunk in _chunks(events):
+                for chunk in chunks(events):
                     tree.extend(chunk.columns())
 
         def read_all(path: Path, library: str) -> int:

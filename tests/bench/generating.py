@@ -3,14 +3,14 @@
 import sys
 
 import numpy as np
-from decays import SHIFTS, decays, table
+from decays import SHIFTS, decays, draw_and_drop, table
 from measuring import Row, Way, race
 from numpy_sampler import generate, prepare
 
 from wilsonvox.events import Events
 from wilsonvox.points import shift_vector
 
-N_EVENTS, N_PEER = 2_000_000, 200_000
+N_EVENTS, N_PEER = 4_000_000, 400_000
 EVTGEN = (37_000, 52_000)
 """Events a second of one core of EvtGen itself, told with its files in resources/evtgen/."""
 
@@ -48,13 +48,13 @@ def run() -> list[Row]:
     """All rows of this module."""
     plain = prepare(table().model, shift_vector(SHIFTS))
     rng = np.random.Generator(np.random.SFC64(1))
-    require_same_model("the NumPy peer", decays(N_EVENTS), generate(plain, N_EVENTS // 2, rng))
+    require_same_model("the NumPy peer", decays(N_EVENTS), generate(plain, N_EVENTS // 4, rng))
     stage = "generate the four variables"
     rows = race(
         stage,
         "events",
         {
-            "wilsonvox": Way(lambda: decays(N_EVENTS), N_EVENTS, True),
+            "wilsonvox": Way(lambda: draw_and_drop(N_EVENTS), N_EVENTS, True),
             "plain NumPy accept–reject": Way(lambda: generate(plain, N_PEER, rng), N_PEER),
         },
     )
