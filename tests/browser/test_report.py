@@ -160,7 +160,7 @@ def test_every_result_is_shown_and_explained(report, reported):
     folder = reported.path / "results/tiny"
     made = [*(folder / "figures").rglob("*.png"), *(folder / "report").glob("*.html")]
     assert shown == {path.relative_to(reported.path).as_posix() for path in made}
-    assert len(made) == 12 + 4
+    assert len(made) == 13 + 4
 
 
 def test_every_label_names_figure_image_and_estimator(report):

@@ -14,7 +14,7 @@ from wilsonvox.config import load_configuration, measured_samples, parse_configu
 from wilsonvox.errors import UserError
 from wilsonvox.planning import Plan, plan, planned
 from wilsonvox.planning.costs import Estimate, total
-from wilsonvox.planning.jobs import occupied_voxels, trainings
+from wilsonvox.planning.jobs import Job, occupied_voxels, trainings
 from wilsonvox.planning.rates import RATES_FILE, Rate, Rates, load_rates
 from wilsonvox.planning.report import duration, lines, size, sure
 from wilsonvox.shards import ImageSpecification
@@ -148,7 +148,8 @@ def test_occupied_voxels_are_at_most_those_of_evenly_spread_events():
     assert occupied_voxels(image) == pytest.approx(
         125_000 * (1 - (1 - 1 / 125_000) ** 24_000), rel=1e-5
     )
-    found = COST["stages"]["voxels"]["output_bytes"] / (3380 + 240 + 2) / 10
+    # all campaigns' images, and two of each sample
+    found = COST["stages"]["voxels"]["output_bytes"] / (3380 + 240 + 3 * 2) / 10
     assert 0.95 < found / occupied_voxels(image) < 1
 
 
@@ -188,9 +189,9 @@ def test_gpu_hours_hold_for_the_published_rates_of_two_gpus(paper):
 def test_snakemake_starts_twice_in_each_job_of_a_cluster(demo):
     rates = load_rates().snakemake
     start = rates.run_seconds + rates.job_seconds
-    assert demo.snakemake.cluster_core_seconds.value == pytest.approx(2 * 118 * start)
+    assert demo.snakemake.cluster_core_seconds.value == pytest.approx(2 * 176 * start)
     assert demo.snakemake.core_seconds.value == pytest.approx(
-        rates.run_seconds + 118 * rates.job_seconds
+        rates.run_seconds + 176 * rates.job_seconds
     )
 
 
@@ -211,6 +212,7 @@ def test_outputs_learned_are_the_coefficients_that_vary():
     with pytest.raises(UserError, match="shown_points"):
         parse_configuration(values)
     values["points"].append({"shifts": {"c9": [0.0, -2.0]}, "n_images": {"test": 2}})
+    del values["estimators"]["likelihood"], values["estimators"]["angular-likelihood"]
     two = plan(parse_configuration(values), {})
     dense = 32 + 1  # one more output of the last layer
     assert two.trainings[0].parameters == one.trainings[0].parameters + dense
@@ -240,6 +242,50 @@ def test_amounts_have_rates():
         assert rule.seconds.of(job.amounts) > 0
         assert rule.memory_bytes.of(job.amounts) > 10e6
         assert rule.output_bytes.of(job.amounts) > 0
+
+
+def fit_jobs(**changes: object) -> dict[str, list[Job]]:
+    """Jobs of the demonstration with the likelihood alone, by rule."""
+    configuration = load_configuration(DEMO)
+    fit = configuration.estimators["likelihood"].model_copy(update=changes)
+    configuration = configuration.model_copy(update={"estimators": {"likelihood": fit}})
+    found: dict[str, list[Job]] = {}
+    for job in planned(configuration, measured_samples(configuration)):
+        found.setdefault(job.rule, []).append(job)
+    return found
+
+
+def test_a_run_without_networks_trains_nothing():
+    jobs = fit_jobs()
+    assert not set(jobs) & {"train", "evaluate", "measure", "plot_network", "plot_training"}
+    # images of a sample are for networks alone
+    assert "voxelize_sample" not in jobs
+    assert [len(jobs[name]) for name in ("prepare_estimator", "evaluate_events")] == [1, 17]
+    assert len(jobs["measure_events"]) == 3
+    configuration = load_configuration(DEMO)
+    fits = configuration.event_estimators()
+    result = plan(configuration.model_copy(update={"estimators": fits}), {})
+    text = "\n".join(lines(result))
+    assert "No estimator is trained." in text
+    assert "GPU" not in text
+
+
+def test_a_fit_costs_by_its_events_and_the_terms_of_their_polynomials():
+    job = fit_jobs()["evaluate_events"][0]
+    assert job.amounts["likelihood_terms"] == 60 * 24_000 * 3
+    assert job.amounts["angular_likelihood_terms"] == 0
+    more = fit_jobs(coefficients=("c9", "c10", "c9_imaginary"))["evaluate_events"][0]
+    assert more.amounts["likelihood_terms"] == 60 * 24_000 * 10
+    rate = load_rates().rule("evaluate_events").seconds
+    assert rate.of(more.amounts) > 1.5 * rate.of(job.amounts)
+
+
+def test_a_rule_without_rates_is_named():
+    values = json.loads(RATES_FILE.read_text())
+    del values["rules"]["evaluate_events"]
+    configuration = load_configuration(DEMO)
+    with pytest.raises(UserError, match="no rates of rule evaluate_events were measured"):
+        plan(configuration, {}, Rates.model_validate(values))
 
 
 # ---------------------------------------------------------------- how sure
@@ -336,7 +382,7 @@ def test_the_command_prints_tables_and_writes_json(tmp_path, demo):
     assert result.exit_code == 0
     assert result.output.splitlines() == list(lines(demo))
     written = json.loads(path.read_text())
-    assert written["jobs"] == demo.jobs == 118
+    assert written["jobs"] == demo.jobs == 176
     assert written["files"] == demo.files
     assert written["gpu_seconds"]["factor"] == pytest.approx(3)
     assert {rule["rule"] for rule in written["rules"]} == set(COST["rules"])

@@ -21,7 +21,7 @@ from wilsonvox.provenance import read_record
 from .conftest import ROOT, Folder, by_rule
 
 CRATE = "results/tiny/tiny.crate.zip"
-N_JOBS = 51
+N_JOBS = 53
 PACKING = {"report_pages", "write_configuration", "write_report", "run_crate"}
 
 
@@ -92,7 +92,7 @@ def test_every_file_is_there_with_its_digest(packed):
                 assert archive.read(name) == (packed.path / name).read_bytes()
     kinds = Counter(Path(name).suffix for name in files if name.startswith("results/"))
     assert kinds == {
-        ".pdf": 12, ".png": 12, ".parquet": 10, ".csv": 3, ".json": 2, ".keras": 1, ".npz": 1,
+        ".pdf": 13, ".png": 13, ".parquet": 10, ".csv": 3, ".json": 3, ".keras": 1, ".npz": 1,
     }  # fmt: skip
     referenced = {unquote(name[1:]): each for name, each in found.items() if
                   name.startswith("#results/")}  # fmt: skip

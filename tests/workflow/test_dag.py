@@ -11,7 +11,7 @@ EVERY_RULE = {
     "train", "prepare_estimator", "evaluate", "evaluate_events", "summarize", "measure",
     "measure_events", "plot_topology", "plot_distributions",
     "plot_voxels", "plot_network", "plot_training", "plot_histograms", "plot_linearity",
-    "plot_linearity_unscaled", "plot_sensitivity",
+    "plot_linearity_unscaled", "plot_sensitivity", "image_information", "plot_information",
 }  # fmt: skip
 
 

@@ -71,10 +71,12 @@ TRAINING = {
     *EVALUATIONS,
     *SUMMARY,
 }
+INFORMATION = {("image_information", IMAGE), ("plot_information", IMAGE)}
 FIGURES = {
     ("plot_topology", ""),
     ("plot_distributions", ""),
     ("plot_voxels", IMAGE),
+    ("plot_information", IMAGE),
     *((rule, place) for rule, place in TRAINING | FITTING if rule.startswith("plot")),
 }
 OF_IMAGES = {
@@ -83,6 +85,7 @@ OF_IMAGES = {
     *SHARDS,
     *TRAINING,
     *FITTING,
+    *INFORMATION,
 }
 OF_EVENTS = {
     ("plot_distributions", ""),
@@ -92,7 +95,12 @@ OF_EVENTS = {
     *TRAINING,
     *FITTED,
 }
-OF_MODEL = {("angular_coefficients", ""), ("prepare_estimator", FIT), *OF_EVENTS}
+OF_MODEL = {
+    ("angular_coefficients", ""),
+    ("prepare_estimator", FIT),
+    *INFORMATION,
+    *OF_EVENTS,
+}
 EVERYTHING = {*OF_MODEL, *SAMPLE, ("plot_topology", "")}
 
 Jobs = set[tuple[str, str]]
@@ -224,7 +232,9 @@ CONFIGURATION: dict[str, tuple[Callable[[dict[str, Any]], object], Jobs]] = {
     "`bins`": (lambda values: values["images"][IMAGE].update(bins=7), OF_IMAGES),
     "`events_per_image`": (
         lambda values: values["images"][IMAGE].update(events_per_image=250),
-        OF_EVENTS | {("voxelize_sample", f"{IMAGE}/ntuple"), ("prepare_estimator", FIT)},
+        OF_EVENTS
+        | INFORMATION
+        | {("voxelize_sample", f"{IMAGE}/ntuple"), ("prepare_estimator", FIT)},
     ),
     "the q² cut": (lambda values: values["images"][IMAGE].update(q2_min_gev2=1.0), OF_IMAGES),
     "one more campaign at one point": (
@@ -567,7 +577,7 @@ def test_a_renamed_folder_runs_nothing(copied: Folder) -> None:
 def test_the_status_of_a_run_that_never_ran_counts_every_job_once(folder: Folder) -> None:
     plan = make_plan(folder)
     assert plan.truth == plan.snakemake == EVERYTHING
-    assert plan.lines[0] == "results/tiny: 51 of 51 jobs have to run:"
+    assert plan.lines[0] == "results/tiny: 53 of 53 jobs have to run:"
     assert re.search(r"(?<!\d)1 train", plan.lines[1])
     assert plan.repairs == []
 
@@ -579,7 +589,7 @@ def test_the_status_says_in_words_what_would_run_and_why(finished: Folder) -> No
     finally:
         finished.configure()
     text = plan.lines
-    assert text[0] == "results/tiny: 13 of 51 jobs have to run:"
+    assert text[0] == "results/tiny: 13 of 53 jobs have to run:"
     assert text[1] == "  train b8_n300/tiny: --learning-rate 0.01 → 0.02"
     assert text[2].endswith("what it is made of is made again")
     assert text[-2] == "run:"

@@ -23,7 +23,7 @@ def test_every_output_carries_the_record_of_its_stage(finished):
     results = finished.path / "results/tiny"
     suffixes = {".root", ".npz", ".keras", ".parquet", ".json", ".pdf", ".png"}
     outputs = [path for path in results.rglob("*") if path.suffix in suffixes]
-    assert len(outputs) == 63
+    assert len(outputs) == 66
     for path in outputs:
         record = read_record(path)
         assert record is not None, path
@@ -36,7 +36,7 @@ def test_figures_are_there_twice_and_belong_to_the_report(finished):
     pdf = {path.relative_to(figures).with_suffix("") for path in figures.rglob("*.pdf")}
     png = {path.relative_to(figures).with_suffix("") for path in figures.rglob("*.png")}
     assert pdf == png
-    assert len(pdf) == 12
+    assert len(pdf) == 13
     run = finished.snakemake("--configfile", "tiny.yaml", "--report", "report.html")
     assert run.returncode == 0, run.stdout + run.stderr
     html = (finished.path / "report.html").read_text()
@@ -105,7 +105,7 @@ def test_logs_and_times_of_every_job_are_kept(finished):
         path.relative_to(results / "benchmarks").with_suffix("") for path in results.rglob("*.tsv")
     }
     assert logs == times
-    assert len(logs) == 51
+    assert len(logs) == 53
 
 
 def test_the_same_campaign_again_has_the_same_content(finished, tmp_path):
@@ -132,7 +132,7 @@ def test_two_runs_from_clean_folders_are_equal_bit_for_bit(finished, tmp_path):
         }
         for each in (finished.path, tmp_path)
     )
-    assert len(first) == 63 + 3
+    assert len(first) == 66 + 3
     assert first == second
     for name in first:
         if not name.endswith((".root", ".csv")):  # ROOT files carry dates

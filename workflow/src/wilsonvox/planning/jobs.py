@@ -227,8 +227,10 @@ class _Planner:
         return max(events // specification.events_per_image, 1)
 
     def voxelize_sample(self) -> Iterator[Job]:
+        """Of image specifications that a network is for; fits read a sample's events."""
+        used = {image for image, *_ in self.networks()}
         for image, specification in self.images():
-            for sample in self.samples:
+            for sample in self.samples if image in used else ():
                 yield self._job(
                     "voxelize_sample",
                     (image, sample),
