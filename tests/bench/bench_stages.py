@@ -25,7 +25,15 @@ from pathlib import Path
 from machine import machine
 from measuring import THREADS, Row, one_core
 
-GROUPS = ("generating", "event_files", "voxelizing", "loading", "fitting", "network_steps")
+GROUPS = (
+    "generating",
+    "generation_parts",
+    "event_files",
+    "voxelizing",
+    "loading",
+    "fitting",
+    "network_steps",
+)
 LARGE_GROUPS = ("large_generation",)
 RESULTS = Path(__file__).parent / "results/bench.json"
 COLUMNS = ("what, and by whom", "rate", "unit", "wilsonvox is", "")

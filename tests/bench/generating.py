@@ -3,14 +3,16 @@
 import sys
 
 import numpy as np
-from decays import SHIFTS, decays, draw_and_drop, table
+from decays import SHIFTS, STREAM, decays, draw_and_drop, table
 from measuring import Row, Way, race
 from numpy_sampler import generate, prepare
 
+from wilsonvox.decay_momenta import four_momenta
 from wilsonvox.events import Events
 from wilsonvox.points import shift_vector
+from wilsonvox.sampling import generate as generate_own
 
-N_EVENTS, N_PEER = 4_000_000, 400_000
+N_EVENTS, N_PEER, N_MOMENTA = 4_000_000, 400_000, 1_000_000
 EVTGEN = (37_000, 52_000)
 """Events a second of one core of EvtGen itself, told with its files in resources/evtgen/."""
 
@@ -44,6 +46,21 @@ def require_same_model(name: str, one: Events, other: Events) -> None:
         sys.exit(f"{name} draws from another model: pulls {np.round(pulls, 1)}")
 
 
+def draw_momenta() -> None:
+    """Draw events and their four-momenta, and keep none."""
+    rng = np.random.default_rng(1)
+    for chunk in generate_own(table(), shift_vector(SHIFTS), N_MOMENTA, STREAM):
+        four_momenta(chunk, table().model, "rest", rng)
+
+
+def quoted(stage: str) -> list[Row]:
+    """EvtGen's rates, which are of decays with four-momenta."""
+    return [
+        Row(stage, f"EvtGen, {end} rate", False, "events", rate, note="quoted, not run")
+        for end, rate in zip(("lowest", "highest"), EVTGEN, strict=True)
+    ]
+
+
 def run() -> list[Row]:
     """All rows of this module."""
     plain = prepare(table().model, shift_vector(SHIFTS))
@@ -58,8 +75,7 @@ def run() -> list[Row]:
             "plain NumPy accept–reject": Way(lambda: generate(plain, N_PEER, rng), N_PEER),
         },
     )
-    quoted = [
-        Row(stage, f"EvtGen, {end} rate", False, "events", rate, note="quoted, not run")
-        for end, rate in zip(("lowest", "highest"), EVTGEN, strict=True)
-    ]
-    return rows + quoted
+    rows += quoted(stage)
+    stage = "generate with four-momenta, B at rest"
+    rows += race(stage, "events", {"wilsonvox": Way(draw_momenta, N_MOMENTA, True)}, rounds=3)
+    return rows + quoted(stage)
