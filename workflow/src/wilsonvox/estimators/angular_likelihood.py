@@ -85,6 +85,20 @@ def _moment_weights() -> Array:
     return np.asarray(np.linalg.solve(_angular_integrals()[0], _observable_weights()))
 
 
+def event_moments(cos_theta_mu: Array, cos_theta_k: Array, chi: Array) -> Array:
+    """The functions of the angles whose means are the observables.
+
+    Args:
+        cos_theta_mu: shape (n,); as the others.
+        cos_theta_k: dimensionless.
+        chi: rad.
+
+    Returns:
+        float64 of shape (n, 8), dimensionless, in the order of `OBSERVABLES`.
+    """
+    return angular_functions(cos_theta_mu, cos_theta_k, chi) @ _moment_weights()
+
+
 def measure_moments(events: Events) -> tuple[Array, Array]:
     """The observables of a sample by the method of moments, and their covariance.
 
@@ -96,8 +110,7 @@ def measure_moments(events: Events) -> tuple[Array, Array]:
         of shape (8, 8), that of the sample divided by the number of events.
     """
     angles = (events.cos_theta_mu, events.cos_theta_k, events.chi)
-    functions = angular_functions(*(np.asarray(angle, float) for angle in angles))
-    values = functions @ _moment_weights()
+    values = event_moments(*(np.asarray(angle, float) for angle in angles))
     return values.mean(axis=0), np.cov(values, rowvar=False) / len(values)
 
 

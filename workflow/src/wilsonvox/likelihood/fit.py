@@ -189,11 +189,15 @@ def minimise(objective: Objective, limits: tuple[float, float], start: Array | N
     if not fits:
         return failed(objective.n_parameters)
     best = min(fits, key=lambda found: float(found.fval))
+    margin = _AT_LIMIT * (high - low)
+    if any(value < low + margin or value > high - margin for value in best.values):
+        return failed(objective.n_parameters)
+    # errors without limits, which bend MINUIT's parameters
+    best.limits = [(None, None)] * objective.n_parameters
+    best.migrad()
     best.hesse()
     values, errors = np.array(best.values), np.array(best.errors)
-    margin = _AT_LIMIT * (high - low)
-    at_limit = bool(np.any((values < low + margin) | (values > high - margin)))
-    if not (best.valid and best.accurate and not at_limit and np.all(np.isfinite(errors))):
+    if not (best.valid and best.accurate and np.all(np.isfinite(errors))):
         return failed(objective.n_parameters)
     return Fit(values, errors, np.array(best.covariance), float(best.fval), best)
 

