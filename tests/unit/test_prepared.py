@@ -10,6 +10,7 @@ import pytest
 import toy_fit
 
 from wilsonvox.cli import run
+from wilsonvox.ensembles import make_ensembles, read_predictions
 from wilsonvox.errors import UserError
 from wilsonvox.estimators.prepared import (
     PreparedMetadata,
@@ -314,6 +315,19 @@ def test_a_fit_that_does_not_converge_keeps_its_row_and_is_told(tmp_path, monkey
     frame, _ = read_table("p.parquet", PREDICTION_COLUMNS)
     assert frame["predicted"].isna().tolist() == [False, True, False]
     assert frame["error"].isna().tolist() == [False, True, False]
+
+
+def test_an_ensemble_with_a_fit_that_did_not_converge_is_not_summarized(tmp_path, monkeypatch):
+    """Without that image the others would look better than the estimator is."""
+    monkeypatch.chdir(tmp_path)
+    write_prepared(tmp_path / "estimator.npz")
+    events, shard = write_campaign(Path(), -0.5)
+    fail_on_image(monkeypatch, 2)
+    words = ["--model", "estimator.npz", "--shard", str(shard), "--events", str(events)]
+    assert run(["evaluate", *words, "--out", "p.parquet"]) == 0
+    frame, _ = read_predictions(["p.parquet"])
+    with pytest.raises(UserError, match=r"1 of 3 are not finite; .* or fits did not converge"):
+        make_ensembles(frame)
 
 
 # ---------------------------------------------------------------- measurement

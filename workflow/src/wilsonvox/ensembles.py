@@ -125,7 +125,8 @@ def make_ensembles(frame: pd.DataFrame) -> list[Ensemble]:
             if not np.all(np.isfinite(predicted)):
                 raise UserError(
                     f"{where}: {int(np.sum(~np.isfinite(predicted)))} of {len(predicted)} are not "
-                    "finite; the training has diverged"
+                    "finite; the training has diverged, or fits did not converge (the log of "
+                    "their evaluation names the images)"
                 )
             if len(predicted) < 2:
                 raise UserError(f"{where}: one image; an ensemble needs at least 2")
