@@ -1,8 +1,10 @@
 """Event files: the TTree `events` that every stage after the first reads.
 
 Branches (design contract): float32 `q2` [GeV²], `cos_theta_mu`, `cos_theta_k`, `chi` [rad, 0 to
-2π], `m_kpi` [GeV], and int8 `flavour` (+1 for B0, −1 for anti-B0), over the full q² range. Beside
-the tree stand two strings: `provenance` (the record) and `metadata` (`EventMetadata`).
+2π], `m_kpi` [GeV], and int8 `flavour` (+1 for B0, −1 for anti-B0), over the full q² range; where
+four-momenta were asked for also float64 `{B0,K,pi,mup,mum}_{E,px,py,pz}` [GeV], with `mup` and
+`mum` the positive and the negative lepton, electrons too. Beside the tree stand two strings:
+`provenance` (the record) and `metadata` (`EventMetadata`).
 """
 
 import os
@@ -17,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from wilsonvox.errors import UserError
 from wilsonvox.files import atomic_path, require_file, require_whole_root
+from wilsonvox.kinematics import COMPONENTS, PARTICLES
 from wilsonvox.provenance.formats import ColumnDigest
 from wilsonvox.provenance.record import Record
 
@@ -29,6 +32,9 @@ BRANCHES: dict[str, np.dtype[Any]] = {
     "m_kpi": np.dtype(np.float32),
     "flavour": np.dtype(np.int8),
 }
+MOMENTUM_BRANCHES = tuple(f"{particle}_{part}" for particle in PARTICLES for part in COMPONENTS)
+"""Branches of the four-momenta, float64 [GeV], in an event file that has them."""
+
 CHUNK = 1_000_000
 """Events a chunk, when a file is streamed."""
 
@@ -90,6 +96,15 @@ class EventMetadata(BaseModel):
     campaign: str | None = None
     sample: str | None = Field(default=None, description="name in samples.tsv")
     physics_inputs: str | None = Field(default=None, description="set of SM inputs, if generated")
+    lepton: Literal["muon", "electron"] | None = Field(
+        default=None, description="the leptons; mup and mum hold electrons as well"
+    )
+    antiparticle_shifts: Literal["equal", "conjugate"] | None = Field(
+        default=None, description="whether a B0 has the shifts or their conjugates, if generated"
+    )
+    frame: Literal["rest", "belle2"] | None = Field(
+        default=None, description="frame of the four-momenta, where there are any"
+    )
     layout: str | None = Field(default=None, description="layout that was read, if ingested")
     energy_unit: str | None = Field(default=None, description="unit found in the file read")
     n_read: int | None = Field(default=None, description="events in the files read")
@@ -107,26 +122,35 @@ def write_events(
     chunks: Iterable[Events],
     metadata: EventMetadata | Callable[[], EventMetadata],
     record: Record,
+    momenta: Callable[[int, Events], NDArray[np.float64]] | None = None,
 ) -> int:
     """Write an event file, atomically, chunk by chunk; return the number of events.
 
-    `metadata` may be a function, called after the last chunk, for counts known only then.
+    `metadata` may be a function, called after the last chunk, for counts known only then. Where
+    `momenta` is given, it makes the four-momenta, shape (5, 4, n), of chunk number i.
 
     Stored with LZ4, which uproot reads and writes ten times faster than its default.
     """
     import uproot
 
     total = 0
-    digest = ColumnDigest(BRANCHES)
+    branches = dict(BRANCHES)
+    if momenta is not None:
+        branches |= dict.fromkeys(MOMENTUM_BRANCHES, np.dtype(np.float64))
+    digest = ColumnDigest(branches)
     with (
         atomic_path(path) as temporary,
         uproot.recreate(temporary, compression=uproot.LZ4(1)) as file,
     ):
-        tree = file.mktree(TREE, dict(BRANCHES))
-        for chunk in chunks:
+        tree = file.mktree(TREE, branches)
+        for number, chunk in enumerate(chunks):
             if len(chunk):
-                tree.extend(chunk.columns())
-                digest.update(chunk.columns())
+                columns = chunk.columns()
+                if momenta is not None:
+                    rows = momenta(number, chunk).reshape(len(MOMENTUM_BRANCHES), -1)
+                    columns |= dict(zip(MOMENTUM_BRANCHES, rows, strict=True))
+                tree.extend(columns)
+                digest.update(columns)
                 total += len(chunk)
         about = (metadata() if callable(metadata) else metadata).model_dump_json()
         content = digest.hexdigest({"metadata": about})

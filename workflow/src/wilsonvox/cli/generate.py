@@ -2,10 +2,15 @@
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wilsonvox.points import SPLITS
+
+if TYPE_CHECKING:
+    from wilsonvox.decay_momenta import Frame
+    from wilsonvox.theory.model import AntiparticleShifts, Lepton
 
 
 @click.command()
@@ -36,8 +41,51 @@ from wilsonvox.points import SPLITS
     show_default=True,
     help="Set of Standard-Model inputs, where no table is given.",
 )
+@click.option(
+    "--lepton",
+    type=click.Choice(["muon", "electron"]),
+    default="muon",
+    show_default=True,
+    help="The leptons, where no table is given.",
+)
+@click.option(
+    "--antiparticle-shifts",
+    type=click.Choice(["equal", "conjugate"]),
+    default="equal",
+    show_default=True,
+    help="Whether a B0 decays with the shifts or with their complex conjugates, where no table "
+    "is given.",
+)
+@click.option(
+    "--flavour",
+    type=click.Choice(["B0", "B0bar"]),
+    default="B0",
+    show_default=True,
+    help="Flavour of all decays.",
+)
+@click.option(
+    "--four-momenta/--no-four-momenta",
+    default=False,
+    show_default=True,
+    help="Write the four-momenta as well, with random orientation.",
+)
+@click.option(
+    "--frame",
+    type=click.Choice(["rest", "belle2"]),
+    default="rest",
+    show_default=True,
+    help="Frame of the four-momenta: the B at rest, or Belle II's laboratory.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads that draw events; they do not change them.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="ROOT file to write.")
 def command(
+    *,
     point: str,
     events: int,
     seed: int,
@@ -45,15 +93,24 @@ def command(
     campaign: str,
     coefficients: Path | None,
     physics_inputs: str,
+    lepton: "Lepton",
+    antiparticle_shifts: "AntiparticleShifts",
+    flavour: str,
+    four_momenta: bool,
+    frame: "Frame",
+    threads: int,
     out: Path,
 ) -> None:
-    """Generate B0 → K*0 μ+ μ− events, over the full q2 range.
+    """Generate B0 → K*0 μ+ μ− (or e+ e−) events, over the full q2 range.
 
     Writes the TTree 'events' with q2 [GeV²], cos_theta_mu, cos_theta_k, chi [rad, 0 to 2π],
-    m_kpi [GeV] and flavour (+1 for B0), at generator level.
+    m_kpi [GeV] and flavour (+1 for B0, −1 for anti-B0), at generator level; with --four-momenta
+    also {B0,K,pi,mup,mum}_{E,px,py,pz} [GeV], where mup and mum are the positive and the negative
+    lepton.
     """
+    from wilsonvox.decay_momenta import momenta_of_chunks
     from wilsonvox.errors import UserError
-    from wilsonvox.events import EventMetadata, write_events
+    from wilsonvox.events import FLAVOURS, EventMetadata, write_events
     from wilsonvox.points import parse_point, shift_vector
     from wilsonvox.provenance import make_record
     from wilsonvox.sampling import Stream, generate
@@ -62,11 +119,14 @@ def command(
     shifts = parse_point(point)
     if not (len(campaign) == 3 and campaign.isdigit()):
         raise UserError(f"--campaign {campaign}: three digits are needed, such as 000")
+    if frame != "rest" and not four_momenta:
+        raise UserError(f"--frame {frame} is that of four-momenta: give --four-momenta as well")
     table = (
-        tabulate_by_name(physics_inputs)
+        tabulate_by_name(physics_inputs, lepton, antiparticle_shifts)
         if coefficients is None
         else AngularCoefficients.load(coefficients)
     )
+    model = table.model
     metadata = EventMetadata(
         origin="generated",
         point=point,
@@ -74,6 +134,9 @@ def command(
         split=split,
         campaign=campaign,
         physics_inputs=table.inputs.name,
+        lepton=model.lepton,
+        antiparticle_shifts=model.antiparticle_shifts,
+        frame=frame if four_momenta else None,
     )
     settings = {
         "point": point,
@@ -81,11 +144,18 @@ def command(
         "campaign": campaign,
         "events": events,
         "physics_inputs": table.inputs.name,
+        "lepton": model.lepton,
+        "antiparticle_shifts": model.antiparticle_shifts,
+        "flavour": flavour,
+        "four_momenta": four_momenta,
+        "frame": frame,
     }
     inputs = [] if coefficients is None else [coefficients]
     record = make_record("generate_events", out, settings, inputs, seed=seed)
     stream = Stream(seed, point, split, int(campaign))
-    written = write_events(
-        out, generate(table, shift_vector(shifts), events, stream), metadata, record
+    chunks = generate(
+        table, shift_vector(shifts), events, stream, FLAVOURS[flavour], threads=threads
     )
-    logging.info("%s: %d B0 events at %s (generator level)", out, written, point)
+    momenta = momenta_of_chunks(model, frame, stream) if four_momenta else None
+    written = write_events(out, chunks, metadata, record, momenta)
+    logging.info("%s: %d %s events at %s (generator level)", out, written, flavour, point)
