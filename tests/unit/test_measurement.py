@@ -204,6 +204,11 @@ def test_record_names_model_predictions_and_images(measure, tmp_path):
     assert len(names) == 2 + len(POINTS)
 
 
+def test_a_fit_that_had_the_name_before_is_not_used(measure, tmp_path):
+    (tmp_path / "run/models/b2/resnet-small/estimator.npz").write_bytes(b"left over")
+    assert measure([response(0.0)])["n_images"] == 1
+
+
 def test_equal_runs_give_equal_files(measure, tmp_path):
     measure([response(0.0)])
     first = (tmp_path / "m.json").read_bytes()

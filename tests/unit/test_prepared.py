@@ -13,6 +13,7 @@ from wilsonvox.cli import run
 from wilsonvox.ensembles import make_ensembles, read_predictions
 from wilsonvox.errors import UserError
 from wilsonvox.estimators.prepared import (
+    Estimate,
     PreparedMetadata,
     events_of_images,
     load_prepared,
@@ -315,6 +316,19 @@ def test_a_fit_that_does_not_converge_keeps_its_row_and_is_told(tmp_path, monkey
     frame, _ = read_table("p.parquet", PREDICTION_COLUMNS)
     assert frame["predicted"].isna().tolist() == [False, True, False]
     assert frame["error"].isna().tolist() == [False, True, False]
+
+
+def test_a_value_without_an_error_is_no_value(tmp_path, monkeypatch):
+    estimator = load_prepared(write_prepared(tmp_path / "estimator.npz"))
+    events, shard = write_campaign(tmp_path, -0.5)
+    estimate = toy_fit.Mean.estimate
+
+    def without_error(self, chosen):
+        return Estimate(estimate(self, chosen).values, np.array([np.nan]))
+
+    monkeypatch.setattr(toy_fit.Mean, "estimate", without_error)
+    for found in estimator.predict(Shard.load(shard), events):
+        assert np.isnan(found).all()
 
 
 def test_an_ensemble_with_a_fit_that_did_not_converge_is_not_summarized(tmp_path, monkeypatch):
