@@ -305,7 +305,11 @@ SOURCE: dict[str, tuple[dict[str, str], Jobs]] = {
     ),
     "code of one figure": (
         {"path": "figures/linearity.py", "append": NEW_CODE},
-        {("plot_linearity", ESTIMATOR), ("plot_linearity_unscaled", ESTIMATOR)},
+        {
+            (rule, place)
+            for rule in ("plot_linearity", "plot_linearity_unscaled")
+            for place in (ESTIMATOR, FIT)
+        },
     ),
     "code in `voxels`": ({"path": "voxels.py", "append": NEW_CODE}, OF_IMAGES),
     "code in the amplitudes": (
@@ -329,7 +333,7 @@ SOURCE: dict[str, tuple[dict[str, str], Jobs]] = {
     ),
     "a lock file with another numba": (
         {"pattern": r"(?m)^numba==[\d.]+", "replacement": "numba==9.9.9"},
-        OF_EVENTS | {("prepare_estimator", FIT), ("voxelize_sample", f"{IMAGE}/ntuple")},
+        OF_EVENTS | {("prepare_estimator", FIT)},
     ),
     "a lock file with another linter": (
         {"pattern": r"(?m)^ruff==[\d.]+", "replacement": "ruff==9.9.9"},

@@ -36,10 +36,6 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*(_[A-Za-z0-9.+-
 Split = Literal["train", "validation", "test", "interpolation"]
 PositiveInt = Annotated[int, Field(ge=1)]
 
-LEAST_VALUES = 4
-"""Fewest true values of a shift from which its response can be told; as in
-`wilsonvox.calibration`."""
-
 
 def _shifts(value: Any) -> float | str | list[float | str]:
     """One shift, or a list of them, as the configuration writes them."""
@@ -212,7 +208,7 @@ class RunConfiguration(_Model):
                 )
 
     def _shifts_vary(self, name: str, fitted: EventEstimatorSettings) -> None:
-        """Refuse fitted shifts whose response the ensembles could not tell."""
+        """Refuse fitted shifts of whose response the ensembles could say nothing."""
         evaluated = [
             shift_vector(shifts)
             for group in self.points
@@ -220,12 +216,11 @@ class RunConfiguration(_Model):
             if {"test", "interpolation"} & set(group.n_images)
         ]
         for parameter in fitted.coefficients:
-            n_values = len({float(parameter_values(each, [parameter])[0]) for each in evaluated})
-            if n_values < LEAST_VALUES:
+            if len({float(parameter_values(each, [parameter])[0]) for each in evaluated}) < 2:
                 raise ValueError(
-                    f"estimators.{name}.coefficients: {parameter} has {n_values} value(s) among "
-                    f"the points with test or interpolation images, but its response needs at "
-                    f"least {LEAST_VALUES}; take it out or add points"
+                    f"estimators.{name}.coefficients: {parameter} is the same at all points with "
+                    "test or interpolation images, so that its response cannot be told; take it "
+                    "out or add points"
                 )
 
     def trained_estimators(self) -> dict[str, NetworkEstimator]:
