@@ -5,6 +5,7 @@ import uproot
 from wilsonvox.errors import UserError
 from wilsonvox.events import (
     BRANCHES,
+    MOMENTUM_BRANCHES,
     EventMetadata,
     Events,
     iterate_events,
@@ -13,7 +14,7 @@ from wilsonvox.events import (
     write_events,
 )
 from wilsonvox.files import atomic_path
-from wilsonvox.provenance import make_record
+from wilsonvox.provenance import content_digest, make_record, read_record
 
 
 def events(n_events):
@@ -47,6 +48,34 @@ def test_round_trip(path):
         assert found.columns()[name].dtype == BRANCHES[name]
     assert [len(chunk) for chunk in iterate_events(path, 1000)] == [1000, 1000, 500]
     assert read_metadata(path).level == "generator"
+
+
+def test_four_momenta_are_further_branches(tmp_path, path):
+    def momenta(number, chunk):
+        return np.full((5, 4, len(chunk)), number) + np.arange(20.0).reshape(5, 4, 1)
+
+    out = tmp_path / "momenta.root"
+    record = make_record("generate_events", "out.file", {})
+    metadata = EventMetadata(origin="generated", point="c9_+0.00", shifts={"c9": 0.0})
+    write_events(out, [events(2000), events(500)], metadata, record, momenta)
+    with uproot.open(out) as file:
+        tree = file["events"]
+        assert set(tree.keys()) == {*BRANCHES, *MOMENTUM_BRANCHES}
+        energies = tree["mup_E"].array(library="np")
+    np.testing.assert_array_equal(energies, np.repeat([12.0, 13.0], [2000, 500]))
+    np.testing.assert_array_equal(read_events(out).q2, read_events(path).q2)
+    assert content_digest(out) == read_record(out).content_digest != content_digest(path)
+
+
+def test_metadata_of_older_files_and_complex_shifts():
+    old = '{"origin":"generated","point":"c9_-0.90","shifts":{"c9":-0.9},"level":"generator"}'
+    metadata = EventMetadata.model_validate_json(old)
+    assert metadata.shifts == {"c9": -0.9}
+    assert metadata.lepton is metadata.frame is metadata.antiparticle_shifts is None
+    assert '"shifts":{"c9":-0.9}' in metadata.model_dump_json()
+    shifts = {"c7": 0.5, "c9": -0.9 + 0.3j}
+    again = EventMetadata(origin="generated", shifts=shifts).model_dump_json()
+    assert EventMetadata.model_validate_json(again).shifts == shifts
 
 
 def test_no_events_is_a_valid_file(tmp_path):

@@ -31,6 +31,8 @@ def test_event_contract(coefficients, tmp_path):
     metadata = read_metadata(out)
     assert metadata.shifts == {"c9": -0.9}
     assert metadata.physics_inputs == "evtgen-btosllnpr"
+    assert (metadata.lepton, metadata.antiparticle_shifts) == ("muon", "equal")
+    assert metadata.frame is None
     record = read_record(out)
     assert record is not None
     assert record.seed == 7
@@ -48,6 +50,27 @@ def test_same_command_same_content(coefficients, tmp_path):
     assert content_digest(other) != content_digest(paths[0])
 
 
+def test_options_of_the_decay(coefficients, tmp_path):
+    plain, threads, anti, complex_point = (tmp_path / f"{name}.root" for name in "abcd")
+    assert generate(plain, coefficients) == 0
+    assert generate(threads, coefficients, "--threads", "2") == 0
+    assert content_digest(threads) == content_digest(plain)
+    assert generate(anti, coefficients, "--flavour", "B0bar") == 0
+    assert set(read_events(anti).flavour) == {-1}
+    point = "c7_+0.10-0.20i__c9p_+1.00"
+    assert generate(complex_point, coefficients, "--point", point) == 0
+    assert read_metadata(complex_point).shifts == {"c7": 0.1 - 0.2j, "c9p": 1.0}
+    assert read_metadata(complex_point).point == point
+
+
+def test_electrons_without_a_table(tmp_path):
+    out = tmp_path / "events.root"
+    words = ["generate", "--point", "c9_-0.90", "--events", "3000", "--seed", "7"]
+    assert run([*words, "--lepton", "electron", "--out", str(out)]) == 0
+    assert read_metadata(out).lepton == "electron"
+    assert 1e-6 < read_events(out).q2.min() < 0.04
+
+
 def test_table_is_optional(coefficients, tmp_path):
     with_table, without = tmp_path / "a.root", tmp_path / "b.root"
     assert generate(with_table, coefficients) == 0
@@ -60,7 +83,10 @@ def test_table_is_optional(coefficients, tmp_path):
     ("words", "message"),
     [
         (["--point", "c9_-0.9"], "not a point label"),
-        (["--point", "c10_-0.90"], "only shifts of c9"),
+        (["--point", "c11_-0.90"], "not a point label"),
+        (["--frame", "belle2"], "give --four-momenta"),
+        (["--flavour", "B0Bar"], "--flavour"),
+        (["--threads", "0"], "--threads"),
         (["--campaign", "1"], "three digits"),
         (["--coefficients", "nowhere.npz"], "nowhere.npz: does not exist"),
         (["--events", "0"], "--events"),

@@ -29,6 +29,8 @@ SUM_TOLERANCE = 0.25
 Wide enough for radiated photons (PHOTOS) and for a B that was refitted, and far from what a lost
 or a wrong daughter would do.
 """
+ELECTRON_MASS2 = 2.5e-5
+"""Squared mass [GeV²] below which a lepton is an electron: (5 MeV)², for rounded momenta."""
 ROUNDING_GEV2 = 1e-3
 """Tolerance on squared masses [GeV²], beside 32 roundings of the squared energy."""
 
@@ -42,7 +44,7 @@ REASONS = {
     "negative_mass": "a particle has momentum above its energy",
     "b_mass": f"mass of the B outside {B_MASS_WINDOW[0]} … {B_MASS_WINDOW[1]} GeV",
     "daughters_do_not_sum_to_b": f"more than {SUM_TOLERANCE} GeV lack in the B's rest frame",
-    "q2_out_of_range": "q2 outside 4 m_μ² … (m_B − m_Kπ)²",
+    "q2_out_of_range": "q2 outside 4 m_ℓ² … (m_B − m_Kπ)²",
     "angle_out_of_range": "an angle is out of its range or undefined",
 }
 """What each reason for dropping an event means."""
@@ -163,16 +165,26 @@ class MomentumDecays:
                 "flavour": good.flavour,
             }
             tolerance = good._tolerance(good.momenta[3, 0] + good.momenta[4, 0])
-            keep, more = _sift(_ranges(variables, good.masses(), tolerance), len(good))
+            electrons = (self._mass2(good.momenta[3]) < ELECTRON_MASS2) & (
+                self._mass2(good.momenta[4]) < ELECTRON_MASS2
+            )
+            q2_min = np.where(electrons, 0.0, 4 * MUON_MASS**2)
+            checks = _ranges(variables, good.masses(), tolerance, q2_min)
+            keep, more = _sift(checks, len(good))
         return _as_events({name: column[keep] for name, column in columns.items()}), dropped + more
 
 
-def _ranges(variables: DecayVariables, b_mass: Array | float, tolerance: Array | float) -> Checks:
+def _ranges(
+    variables: DecayVariables,
+    b_mass: Array | float,
+    tolerance: Array | float,
+    q2_min: Array | float,
+) -> Checks:
     q2, m_kpi = variables.q2, variables.m_kpi
     cosines = np.stack([variables.cos_theta_mu, variables.cos_theta_k])
     angles = np.isfinite(variables.chi) & (np.abs(variables.chi) <= 2 * np.pi + 1e-6)
     return {
-        "q2_out_of_range": (q2 >= 4 * MUON_MASS**2 - tolerance)
+        "q2_out_of_range": (q2 >= q2_min - tolerance)
         & (m_kpi > 0)
         & (m_kpi < b_mass)
         & (q2 <= (b_mass - m_kpi) ** 2 + tolerance),
@@ -217,7 +229,8 @@ class VariableDecays:
         columns = {name: getattr(self.variables, name) for name in VARIABLES}
         finite = np.isfinite(np.stack(list(columns.values()))).all(axis=0)
         with np.errstate(all="ignore"):
-            ranges = _ranges(self.variables, B_MASS, ROUNDING_GEV2)
+            # the variables alone do not tell electrons from muons
+            ranges = _ranges(self.variables, B_MASS, ROUNDING_GEV2, q2_min=0.0)
             keep, dropped = _sift({"not_finite": finite, **ranges}, len(self))
             cosines = {
                 name: np.clip(columns[name], -1.0, 1.0) for name in ("cos_theta_mu", "cos_theta_k")
