@@ -23,7 +23,7 @@ from wilsonvox.estimators.likelihood import fit_events
 from wilsonvox.estimators.prepared import PreparedMetadata
 from wilsonvox.estimators.settings import AngularLikelihoodSettings
 from wilsonvox.events import Events
-from wilsonvox.likelihood.fit import intervals
+from wilsonvox.likelihood.fit import intervals, minimise
 from wilsonvox.points import parameter_values, shift_vector
 from wilsonvox.sampling import Stream, generate
 from wilsonvox.shards import ImageSpecification
@@ -153,8 +153,13 @@ def test_chi_squared_at_the_truth(predicted, sample):
 
 
 def test_fit(model, predicted, sample):
-    found = fit(chi_squared(sample, IMAGE, predicted, BINS, 1), (-5, 5))
+    objective = chi_squared(sample, IMAGE, predicted, BINS, 1)
+    found = fit(objective, (-5, 5))
     assert abs(found.values[0] + 0.9) < 4 * found.errors[0]
+    # the minimum is that with the covariance expected at the minimum with the sample's
+    expected = objective.with_expected_covariance(minimise(objective, (-5, 5)).values)
+    assert found.minimum == pytest.approx(expected.value(found.values), rel=1e-9)
+    assert found.minimum != pytest.approx(objective.value(found.values), rel=1e-3)
     low, high = intervals(found, 0.6827)[0]
     assert high - low == pytest.approx(2 * found.errors[0], rel=0.05)
     # the rate's q2 distribution is not used: the full likelihood knows more

@@ -89,13 +89,12 @@ def ensembles(shift, n_images):
 
 def run(kind, shift, n_images):
     """Value, Hesse error and Minos ends of each image: shape (n_images, 2 + 2 levels × 2)."""
-    fits = [the_estimator(kind).fit(events) for events in ensembles(shift, n_images)]
-    return np.array(
-        [
-            [found.values[0], found.errors[0], *np.ravel([intervals(found, c)[0] for c in LEVELS])]
-            for found in fits
-        ]
-    )
+    rows = []
+    for events in ensembles(shift, n_images):
+        found = the_estimator(kind).fit(events)
+        ends = [intervals(found, level)[0] for level in LEVELS]
+        rows.append([found.values[0], found.errors[0], *np.ravel(ends)])
+    return np.array(rows)
 
 
 @pytest.mark.slow
