@@ -88,7 +88,7 @@ def test_data_of_the_package_count_and_leftovers_do_not(copied):
     for name in ("voxels.cpython-311.pyc", "sampling.kernel-1.py311.nbi", "sampling.kernel.1.nbc"):
         (package / "__pycache__" / name).write_bytes(b"0")
     assert code_digest(copied) == before
-    inputs = package / "theory/inputs/evtgen-btosllnpr.yaml"
+    inputs = package / "theory/physics_inputs.yaml"
     inputs.write_text(inputs.read_text() + "# more\n")
     assert code_digest(copied) != before
 
