@@ -9,7 +9,7 @@ from scipy.stats import chi2
 
 from wilsonvox.events import Events
 from wilsonvox.points import shift_vector
-from wilsonvox.sampling import Stream, generate, generation, make_chunk, prepare
+from wilsonvox.sampling import Stream, generate, generation, kernel, make_chunk, prepare
 from wilsonvox.sampling.cells import angle_grid, angular_factors
 from wilsonvox.theory import AngularCoefficients, DecayModel
 from wilsonvox.theory.angular import RATE_WEIGHTS, angular_functions
@@ -184,6 +184,38 @@ def test_bounds_hold(tables, name, shifts, flavour):
     # and they are not just very wide
     assert proposal.proposals < 1.7
     assert found.min() > -1e-6 * found.max()
+
+
+@pytest.mark.parametrize(("name", "shifts"), [("muon", EXTREME), ("electron", COMPLEX)])
+def test_the_compiled_loop_compares_with_the_tabulated_density(tables, name, shifts):
+    """A proposal just below the density is kept, one just above it is not."""
+    density, proposal, _ = prepare(tables[name], shift_vector(shifts))
+    n = kernel.BATCH
+    integers, reals = (np.empty(n, np.int32) for _ in range(4)), (np.empty(n) for _ in range(9))
+    batch = kernel.Batch(np.empty(n, np.uint32), *integers, *reals)
+    undecided = 0
+    for block in range(40):
+        words = np.random.Philox(block).random_raw(n * kernel.WORDS).reshape(n, kernel.WORDS)
+        kernel._choose_cells(words, proposal, batch)
+        kernel._place(words, density, proposal, batch)
+        nodes = density.q2_at_nodes(batch.m_kpi)[np.arange(n), batch.interval]
+        np.testing.assert_allclose(batch.q2, nodes + batch.fraction * batch.width, rtol=1e-12)
+        curve = density.curves[batch.interval]
+        root = np.sqrt(np.maximum(curve**2 + 4 * (1 - curve) * batch.fraction, 0))
+        j, width = tabulated(
+            density, batch.interval, 2 * batch.fraction / (curve + root), batch.m_kpi
+        )
+        np.testing.assert_allclose(batch.width, width, rtol=1e-9)
+        angles = angular_functions(batch.cos_theta_mu, batch.cos_theta_k, batch.chi)
+        expected = (j * angles).sum(axis=1) * width / proposal.bounds[batch.cell, 0]
+        for side, kept in ((1 - 1e-5, 1), (1 + 1e-5, 0)):
+            batch.level[:] = expected * side
+            batch.undecided[:] = np.arange(n)
+            kernel._compare(n, density, proposal, batch)
+            clear = expected > 0.05  # rounding is relative to the bound, not to the density
+            assert np.all(batch.kept[clear] == kept)
+            undecided += clear.sum()
+    assert undecided > 15_000
 
 
 @pytest.mark.parametrize(
