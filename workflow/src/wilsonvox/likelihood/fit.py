@@ -100,7 +100,10 @@ def failed(k: int) -> Fit:
 
 
 def _minuit(
-    objective: Objective, start: Array, limits: tuple[float, float], calls: int | None = None
+    objective: Objective,
+    start: Array,
+    limits: tuple[float | None, float | None] = (None, None),
+    calls: int | None = None,
 ) -> Any:
     """A run of MIGRAD."""
     from iminuit import Minuit  # type: ignore[import-untyped]
@@ -113,7 +116,7 @@ def _minuit(
         # a factor of two where parameters are strongly correlated
         minuit = Minuit(
             objective.value,
-            np.clip(start, limits[0] + _STEP, limits[1] - _STEP),
+            start,
             grad=objective.gradient,
             g2=lambda point: np.diag(hessian(objective, point)),
             hessian=lambda point: hessian(objective, point),
@@ -150,7 +153,7 @@ def _searched(rough: Objective, low: float, high: float) -> list[Array]:
     values = rough.values(points)
     fits = []
     for _ in range(_STARTS):
-        start = points[np.argmin(values)]
+        start = np.clip(points[np.argmin(values)], low + _STEP, high - _STEP)
         fits.append(_minuit(rough, start, (low, high), _ROUGH_CALLS))
         values[np.abs(points - start).max(axis=1) < (high - low) / 4] = np.inf
         if not np.isfinite(values).any():
@@ -170,7 +173,8 @@ def minimise(objective: Objective, limits: tuple[float, float], start: Array | N
     """The lowest minimum of an objective, with Hesse errors.
 
     The rate is of second degree in the shifts, so that there can be several minima: a fit starts
-    from each that a scan shows, and the lowest result is kept. A result at a limit is none.
+    from each that a scan shows, and the lowest result is kept. There is none
+    where −ln L or χ² is lower at a limit.
 
     Args:
         objective: what is minimised.
@@ -184,17 +188,21 @@ def minimise(objective: Objective, limits: tuple[float, float], start: Array | N
         starts = _scanned(objective.rough(), low, high)
     else:
         starts = _searched(objective.rough(), low, high)
-    fits = [_minuit(objective, each, limits) for each in starts]
-    fits = [found for found in fits if found.valid]
-    if not fits:
-        return failed(objective.n_parameters)
-    best = min(fits, key=lambda found: float(found.fval))
+    # without limits, which bend MINUIT's parameters and so the errors
+    fits = [_minuit(objective, each) for each in starts]
     margin = _AT_LIMIT * (high - low)
-    if any(value < low + margin or value > high - margin for value in best.values):
+    inside: list[Any] = []
+    outside: list[Any] = []
+    for found in fits:
+        at_limit = any(value < low + margin or value > high - margin for value in found.values)
+        (outside if at_limit else inside).append(found)
+    inside = [found for found in inside if found.valid]
+    if not inside:
         return failed(objective.n_parameters)
-    # errors without limits, which bend MINUIT's parameters
-    best.limits = [(None, None)] * objective.n_parameters
-    best.migrad()
+    best = min(inside, key=lambda found: float(found.fval))
+    edges = [np.clip(np.array(found.values), low, high) for found in outside]
+    if any(objective.value(edge) < best.fval for edge in edges):
+        return failed(objective.n_parameters)
     best.hesse()
     values, errors = np.array(best.values), np.array(best.errors)
     if not (best.valid and best.accurate and np.all(np.isfinite(errors))):
