@@ -29,7 +29,7 @@ INTERVALS = 1024
 MASSES = 65
 """Intervals of q² and masses (uniform in m_Kπ) of the grid."""
 
-_UNIFORM = 0.1
+_UNIFORM = 0.2
 """Part of the intervals that is spread evenly over s, for where there are few events."""
 
 
