@@ -66,7 +66,7 @@ def _set_limits(above: Axes, below: Axes, summaries: Sequence[Summary], room: bo
             above.set_ylim(0, (1.45 if room else 1.2) * high)
     ratios = finite([each.column("sigma_over_bound") for each in summaries])
     if len(ratios):
-        low, high = min(0.8, 0.9 * float(ratios.min())), max(1.2, 1.1 * float(ratios.max()))
+        low, high = min(0.8, 0.85 * float(ratios.min())), max(1.2, 1.15 * float(ratios.max()))
         logarithmic = 0 < low < high / _LOGARITHMIC
         below.set_yscale("log" if logarithmic else "linear")
         below.set_ylim(low, 1.6 * high if logarithmic else high)
