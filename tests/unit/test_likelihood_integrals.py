@@ -63,16 +63,14 @@ def test_means_over_the_line_shape(model):
         assert weights @ mass**power == pytest.approx(steps @ middles**power, rel=1e-6)
 
 
-@pytest.mark.parametrize(
-    "ranges", [[(0.0, 20.0)], [(1.1, 6.0)], [(0.046, 8.0), (11.0, 12.5), (15.0, 19.0)]]
-)
+@pytest.mark.parametrize("ranges", [[(0.0, 20.0)], [(0.046, 8.0), (11.0, 12.5), (15.0, 19.0)]])
 def test_nodes_are_enough(model, ranges):
     """Fractions and rates with twice the nodes are the same to 1e-10.
 
-    At a shift near 0 a relative error ε of the selected fraction, which changes with the shift as
-    the fraction itself, would move a fit of N events by N ε σ² ≈ 1e-8.
+    An error of that size which grows by itself with each unit of a shift moves a fit of 24,000
+    events by N ε σ ≈ 2e-7 of its error.
     """
-    masses = mass_quadrature(model, ranges)[0][::4]
+    masses = mass_quadrature(model, ranges)[0][::12]
     rates = rate_integrals(model, masses, ranges, ["c9"], 1, RATE)[..., 0]
     more = rate_integrals(model, masses, ranges, ["c9"], 1, RATE, nodes=40)[..., 0]
     np.testing.assert_allclose(rates, more, atol=1e-10 * np.abs(more).max())
