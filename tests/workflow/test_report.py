@@ -34,7 +34,7 @@ def test_report_has_every_figure_and_table(reported, report):
     folder = reported.path / "results/tiny"
     results = {path for name in ("figures", "report") for path in (folder / name).rglob("*")}
     names = {path.name for path in results if path.suffix in {".png", ".html"}}
-    assert len(names) == 13 + 4
+    assert len(names) == 10 + 4
     for name in names:
         assert f'"name": "{name}"' in html
 
