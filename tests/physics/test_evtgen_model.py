@@ -32,7 +32,7 @@ FILES = {
     "basf2_ntuple_b0_dc9_-0.90.root": -0.9,
     "particle_list_b0_dc9_-2.00.root": -2.0,
 }
-N_TOYS = int(os.environ.get("WILSONVOX_EVTGEN_TOYS", "1500"))
+N_TOYS = int(os.environ.get("WILSONVOX_EVTGEN_TOYS", "1100"))
 """Enough for a p-value below 0.001."""
 
 LEAST = 0.001
@@ -93,10 +93,9 @@ def test_file_agrees_with_the_model(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("off", [0.1, -0.1])
-def test_a_model_off_by_a_tenth_does_not_agree(off, tmp_path):
+def test_a_model_off_by_a_tenth_does_not_agree(tmp_path):
     """Teeth: with the most sensitive file, at δC9 = −2."""
-    name = "evtgen_btosllnpr_b0_dc9_-2.00.root"
+    name, off = "evtgen_btosllnpr_b0_dc9_-2.00.root", 0.1
     events = decays(name, tmp_path)
     found = goodness(events, the_table(), shift_vector({"c9": FILES[name] + off}), fit, N_TOYS)
     listed(f"{name} against δC9 = {FILES[name] + off:+.2f}: overall {found.overall:.4f}")
