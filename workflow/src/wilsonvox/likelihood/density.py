@@ -22,7 +22,7 @@ from wilsonvox.theory.model import DecayModel
 
 Array = NDArray[np.float64]
 
-_CHUNK = 4096
+_CHUNK = 8192
 """Events computed at once: their arrays stay in the processor's cache."""
 
 _AMPLITUDES = (
