@@ -82,6 +82,21 @@ def test_one_value_on_the_command_line_changes_the_default(folder):
     assert "--seed 5 " in run.stdout + run.stderr
 
 
+def test_all_that_selects_a_flavour_is_told_that_of_the_events(folder):
+    def change(values):
+        values["generation"] = {"flavour": "B0bar"}
+        values["images"]["b8_n300"]["flavour"] = "B0bar"
+
+    folder.configure(change)
+    targets = ("results/tiny/figures/distributions.png",
+               "results/tiny/models/b8_n300/likelihood/estimator.npz")  # fmt: skip
+    run = folder.snakemake("-n", "-p", "--configfile", "tiny.yaml", "--", *targets)
+    lines = [line for line in run.stdout.splitlines() if "wilsonvox " in line and ">" in line]
+    commands = {line.split("wilsonvox ")[1].split(" -")[0]: "B0bar" in line for line in lines}
+    assert commands == {"coefficients": False, "generate": True, "plot distributions": True,
+                        "prepare": True}  # fmt: skip
+
+
 def test_more_images_specifications_and_estimators_multiply_only_their_jobs(folder):
     def add(values):
         values["images"]["b4_n100"] = {"bins": 4, "events_per_image": 100}

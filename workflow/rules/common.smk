@@ -274,7 +274,10 @@ def shown_point_words(wildcards):
 
 def distribution_words(wildcards):
     low, high = CONFIG.figures.distributions_q2_gev2
-    return ["--q2-min-gev2", low, "--q2-max-gev2", high]
+    words = ["--q2-min-gev2", low, "--q2-max-gev2", high]
+    if GENERATION.flavour != "B0":
+        words += ["--flavour", GENERATION.flavour]
+    return words
 
 
 def shown_shards(wildcards):

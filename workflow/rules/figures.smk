@@ -45,10 +45,10 @@ rule plot_distributions:
         runtime=10,
     params:
         events=event_words,
-        q2=distribution_words,
+        words=distribution_words,
         lineage=lineage("plot_distributions"),
     shell:
-        "wilsonvox plot distributions {params.events:q} {params.q2:q}"
+        "wilsonvox plot distributions {params.events:q} {params.words:q}"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
 
 
