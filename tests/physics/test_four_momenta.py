@@ -6,8 +6,9 @@ from scipy.stats import kstest
 
 from wilsonvox.cli import run
 from wilsonvox.decay_momenta import M_UPSILON_4S_GEV, four_momenta, upsilon_momentum
-from wilsonvox.events import MOMENTUM_BRANCHES, Events, read_events, read_metadata
+from wilsonvox.events import Events, read_events, read_metadata
 from wilsonvox.kinematics import DecayMomenta, decay_variables
+from wilsonvox.momentum_columns import MOMENTUM_BRANCHES
 from wilsonvox.points import shift_vector
 from wilsonvox.provenance import content_digest, make_record, read_record
 from wilsonvox.sampling import Stream, generate

@@ -5,7 +5,6 @@ import uproot
 from wilsonvox.errors import UserError
 from wilsonvox.events import (
     BRANCHES,
-    MOMENTUM_BRANCHES,
     EventMetadata,
     Events,
     iterate_events,
@@ -14,6 +13,7 @@ from wilsonvox.events import (
     write_events,
 )
 from wilsonvox.files import atomic_path
+from wilsonvox.momentum_columns import MOMENTUM_BRANCHES
 from wilsonvox.provenance import content_digest, make_record, read_record
 
 

@@ -4,10 +4,13 @@ import shutil
 
 import pytest
 
+from wilsonvox.config import parse_configuration
 from wilsonvox.estimators import ARCHITECTURES
-from wilsonvox.provenance.code import STAGES, SourceTree, stage_digest
+from wilsonvox.lineage import Lineage
+from wilsonvox.provenance import make_record
+from wilsonvox.provenance.code import FOUR_MOMENTA, STAGES, SourceTree, stage_digest
 
-from .conftest import ROOT
+from .conftest import ROOT, TINY
 
 SOURCE = ROOT / "workflow/src"
 RESNET = ["resnet"]
@@ -144,6 +147,37 @@ def test_ingestion_reruns_measurements_only(changed):
     assert changed("kinematics.py", append=CODE) == {"ingest_events", "voxelize_sample", "measure"}
     found = changed("kinematics.py", append=CODE, architectures=LIKELIHOOD)
     assert found == {"ingest_events", "voxelize_sample", "measure_events"}
+
+
+def test_four_momenta_count_where_they_are_written(changed):
+    module = "decay_momenta.py"
+    assert changed(module, append=CODE) == set()
+    assert changed(module, append=CODE, architectures=LIKELIHOOD) == set()
+    assert "generate_events" in changed(module, append=CODE, architectures=[FOUR_MOMENTA])
+
+
+def test_only_events_that_have_four_momenta_ask_for_their_code(monkeypatch):
+    asked = {}
+
+    def digest(stage, architectures):
+        asked[stage] = list(architectures)
+        return ""
+
+    monkeypatch.setattr("wilsonvox.lineage.stage_digest", digest)
+    words = {"image": "b8_n300", "point": "c9_-1.00", "split": "train", "campaign": "000"}
+    for given, parts in (False, []), (True, [FOUR_MOMENTA]):
+        values = TINY | {"generation": {"four_momenta": given}}
+        Lineage(parse_configuration(values), {}).digest("voxelize", **words)
+        assert asked == {"voxelize": [], "generate_events": parts, "angular_coefficients": []}
+
+
+def test_a_record_tells_whether_the_code_of_four_momenta_ran(tmp_path):
+    records = [
+        make_record("generate_events", tmp_path / "a.root", {"four_momenta": given}, command=["x"])
+        for given in (False, True)
+    ]
+    assert [record.architectures for record in records] == [(), (FOUR_MOMENTA,)]
+    assert records[0].code_digest != records[1].code_digest
 
 
 PACKAGE = {

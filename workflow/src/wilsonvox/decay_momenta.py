@@ -116,8 +116,8 @@ def four_momenta(
         generator: draws the orientation.
 
     Returns:
-        float64 of shape (5, 4, n) [GeV], in the order of `kinematics.PARTICLES` (mup and mum are
-        the positive and the negative lepton, electrons too) and `kinematics.COMPONENTS`.
+        float64 of shape (5, 4, n) [GeV], in the order of `PARTICLES` (mup and mum are the positive
+        and the negative lepton, electrons too) and `COMPONENTS` of `wilsonvox.momentum_columns`.
         q² within single precision of an end of phase space is moved inside it.
     """
     inputs, n = model.inputs, len(events)

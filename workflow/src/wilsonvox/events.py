@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from wilsonvox.errors import UserError
 from wilsonvox.files import atomic_path, require_file, require_whole_root
-from wilsonvox.kinematics import COMPONENTS, PARTICLES
+from wilsonvox.momentum_columns import MOMENTUM_BRANCHES
 from wilsonvox.provenance.formats import ColumnDigest
 from wilsonvox.provenance.record import Record
 
@@ -32,9 +32,6 @@ BRANCHES: dict[str, np.dtype[Any]] = {
     "m_kpi": np.dtype(np.float32),
     "flavour": np.dtype(np.int8),
 }
-MOMENTUM_BRANCHES = tuple(f"{particle}_{part}" for particle in PARTICLES for part in COMPONENTS)
-"""Branches of the four-momenta, float64 [GeV], in an event file that has them."""
-
 CHUNK = 1_000_000
 """Events a chunk, when a file is streamed."""
 

@@ -19,15 +19,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from wilsonvox.momentum_columns import COMPONENTS
+
 B_MASS = 5.27964
 """Mass of the B0 [GeV]."""
 MUON_MASS = 0.10565837
 """Mass of the muon [GeV]."""
-
-PARTICLES = ("B0", "K", "pi", "mup", "mum")
-"""The five particles, in the order of every array of momenta."""
-COMPONENTS = ("E", "px", "py", "pz")
-"""Components of a four-momentum, in the order of every array of momenta."""
 
 Array = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from wilsonvox.config import RunConfiguration, SampleRow
-from wilsonvox.provenance.code import stage_digest
+from wilsonvox.provenance.code import FOUR_MOMENTA, stage_digest
 
 _TRAINING_SPLITS = ("train", "validation")
 _EVALUATED_SPLITS = ("test", "interpolation")
@@ -44,7 +44,10 @@ class Lineage:
         if key not in self._known:
             estimator, image = wildcards.get("estimator"), wildcards.get("image")
             names = [estimator] if estimator else self._estimators_for(image) if image else []
-            kinds = [self.configuration.estimators[name].architecture for name in names]
+            estimators = self.configuration.estimators
+            kinds: list[str] = [estimators[name].architecture for name in names]
+            if stage == "generate_events" and self.configuration.generation.four_momenta:
+                kinds = [FOUR_MOMENTA]
             settings = getattr(self, f"_{stage}")(**wildcards)
             text = json.dumps([stage_digest(stage, kinds), settings], sort_keys=True)
             self._known[key] = hashlib.sha256(text.encode()).hexdigest()

@@ -9,7 +9,7 @@ from pathlib import Path
 from wilsonvox.errors import UserError
 from wilsonvox.events import BRANCHES
 from wilsonvox.ingest.sources import nearest
-from wilsonvox.kinematics import COMPONENTS, PARTICLES
+from wilsonvox.momentum_columns import COMPONENTS, PARTICLES
 
 LAYOUTS = ("auto", "variables", "four-momenta", "belle2", "particle-list")
 """Names of the layouts; `auto` finds out."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wilsonvox.errors import UserError
 from wilsonvox.ingest.layouts import LIST_COLUMNS
-from wilsonvox.kinematics import PARTICLES
+from wilsonvox.momentum_columns import PARTICLES
 
 B0, KSTAR, KAON, PION, MUON, PHOTON = 511, 313, 321, 211, 13, 22
 _DAUGHTERS = {"K": KAON, "pi": -PION, "mup": -MUON, "mum": MUON}

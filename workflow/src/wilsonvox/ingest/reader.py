@@ -19,7 +19,8 @@ from wilsonvox.ingest.decays import REASONS, Decays, MomentumDecays, VariableDec
 from wilsonvox.ingest.layouts import VARIABLES, Match, find_layout
 from wilsonvox.ingest.particle_list import find_decays
 from wilsonvox.ingest.sources import Source, damaged, expand_paths, nearest, open_source
-from wilsonvox.kinematics import COMPONENTS, PARTICLES, DecayVariables
+from wilsonvox.kinematics import DecayVariables
+from wilsonvox.momentum_columns import COMPONENTS, PARTICLES
 from wilsonvox.points import parse_point
 from wilsonvox.provenance import make_record
 from wilsonvox.provenance.record import portable_path

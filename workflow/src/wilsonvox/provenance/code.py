@@ -41,18 +41,25 @@ So one more architecture, or a new setting of it, is no other code for those the
 """
 
 
+FOUR_MOMENTA = "four-momenta"
+"""The part of `generate_events` that runs where four-momenta are written."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """Where the import closure of a rule starts, and the stages whose outputs the rule reads.
 
     `builds` marks a stage that imports an architecture's module, by a name that it looks up.
     `reads` is what the estimators read that the stage is for; None: it is for all of them.
+    `parts` are modules that the stage runs only where it is asked to, by names that are given as
+    those of architectures are.
     """
 
     modules: tuple[str, ...]
     after: tuple[str, ...] = ()
     builds: bool = False
     reads: Literal["images", "events"] | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def chosen(self, architectures: Iterable[str]) -> list[str]:
         """Those of `architectures` that the stage is for."""
@@ -70,7 +77,11 @@ def _plot(figure: str, *after: str) -> Stage:
 
 STAGES: Mapping[str, Stage] = {
     "angular_coefficients": Stage(("wilsonvox.cli.coefficients",)),
-    "generate_events": Stage(("wilsonvox.cli.generate",), after=("angular_coefficients",)),
+    "generate_events": Stage(
+        ("wilsonvox.cli.generate",),
+        after=("angular_coefficients",),
+        parts={FOUR_MOMENTA: "wilsonvox.decay_momenta"},
+    ),
     "ingest_events": Stage(("wilsonvox.cli.ingest",)),
     "voxelize": Stage(("wilsonvox.cli.voxelize",), after=("generate_events",)),
     "voxelize_sample": Stage(("wilsonvox.cli.voxelize",), after=("ingest_events",)),
@@ -234,13 +245,17 @@ class SourceTree:
         content = self._read(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
         return content.digest if content else ""
 
-    def closure(self, modules: Iterable[str]) -> list[str]:
-        """`modules` and all that they import inside the package, packages above them included."""
+    def closure(self, modules: Iterable[str], without: Iterable[str] = ()) -> list[str]:
+        """`modules` and all that they import inside the package, packages above them included.
+
+        Modules of `without` neither count nor lead to others.
+        """
         found: set[str] = set()
+        left_out = set(without)
         waiting = list(modules)
         while waiting:
             module = waiting.pop()
-            if module in found or NEVER_FOLLOWED.fullmatch(module):
+            if module in found | left_out or NEVER_FOLLOWED.fullmatch(module):
                 continue
             content = self._read(module)
             if content is None:  # a name inside a module, not a module
@@ -271,14 +286,17 @@ class SourceTree:
 
     def stage_modules(self, stage: str, architectures: Iterable[str] = ()) -> list[str]:
         """Modules whose code stage `stage` runs, those of the stages before it left out."""
+        names = set(architectures)
         roots = list(STAGES[stage].modules)
         if STAGES[stage].builds:
             modules = ARCHITECTURES | EVENT_ARCHITECTURES
-            roots += [modules[name] for name in STAGES[stage].chosen(architectures)]
+            roots += [modules[name] for name in STAGES[stage].chosen(names)]
+        parts = STAGES[stage].parts
+        roots += [module for name, module in parts.items() if name in names]
         for module in roots:
             if self._file(module) is None:
                 raise LookupError(f"stage {stage!r}: there is no module {module}")
-        return self.closure(roots)
+        return self.closure(roots, set(parts.values()) - set(roots))
 
     def stage_imports(self, stage: str, architectures: Iterable[str] = ()) -> list[str]:
         """Top-level modules outside the package that the code of `stage` imports itself."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from wilsonvox.provenance.code import STAGES, own_digest, stage_packages
+from wilsonvox.provenance.code import FOUR_MOMENTA, STAGES, own_digest, stage_packages
 from wilsonvox.provenance.environment import checkout, installed_version, lock_digest
 
 current_command: ContextVar[tuple[str, ...]] = ContextVar("current_command", default=())
@@ -111,7 +111,12 @@ class Record(BaseModel):
 
     @property
     def architectures(self) -> tuple[str, ...]:
-        """Architectures whose code the stage ran: that of a training or a fit."""
+        """What the stage's code depends on beside its rule.
+
+        The architecture of a training or a fit, or the writing of four-momenta.
+        """
+        if self.rule == "generate_events" and self.settings.get("four_momenta"):
+            return (FOUR_MOMENTA,)
         builds = self.rule in STAGES and STAGES[self.rule].builds
         name = self.settings.get("architecture") if builds else None
         return (name,) if isinstance(name, str) else ()
