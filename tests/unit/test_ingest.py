@@ -373,6 +373,51 @@ def test_own_event_file_comes_back_as_it_was(expected):
     assert read_record("out.root").inputs[0].record_digest == read_record("own.root").digest()
 
 
+def write_own(path, expected, **about):
+    events = Events.from_columns(expected | {"flavour": np.ones(N)})
+    record = make_record("generate_events", "out.file", {})
+    write_events(path, [events], EventMetadata(origin="generated", **about), record)
+
+
+def test_what_own_event_files_tell_of_their_decay_is_kept_where_they_agree(expected):
+    decay = {"physics_inputs": "flavio", "lepton": "electron", "antiparticle_shifts": "equal"}
+    write_own("a.root", expected, **decay)
+    write_own("b.root", expected, **decay | {"physics_inputs": "evtgen-btosllnpr"})
+    write_tree("c.root", expected | {"flavour": np.ones(N)})
+
+    def kept(*files):
+        metadata = ingest_files(files, "out.root")
+        assert read_metadata("out.root") == metadata
+        return {name: getattr(metadata, name) for name in decay}
+
+    assert kept("a.root") == decay
+    assert kept("a.root", "b.root") == decay | {"physics_inputs": None}
+    assert kept("a.root", "c.root") == dict.fromkeys(decay)
+
+
+@pytest.mark.parametrize(
+    ("mass", "dtype", "lepton"),
+    [(None, "f8", "muon"), (None, "f4", "muon"), (0.000511, "f8", "electron"),
+     (0.0, "f4", "electron")],
+)  # fmt: skip
+def test_the_lepton_is_told_by_the_masses(mass, dtype, lepton, momenta):
+    if mass is not None:
+        momenta[3:, 0] = np.sqrt((momenta[3:, 1:] ** 2).sum(axis=1) + mass**2)
+        momenta[0] = momenta[1:].sum(axis=0)
+    columns = flat_columns(momenta.astype(dtype)) | {"flavour": np.ones(N)}
+    write_tree("in.root", columns)
+    assert ingest()[1].lepton == lepton
+
+
+def test_decays_to_both_leptons_are_told(momenta, caplog):
+    half = momenta[:, :, : N // 2]
+    half[3:, 0] = np.sqrt((half[3:, 1:] ** 2).sum(axis=1))
+    half[0] = half[1:].sum(axis=0)
+    write_tree("in.root", flat_columns(momenta) | {"flavour": np.ones(N)})
+    assert ingest()[1].lepton is None
+    assert "decays to electrons (30) and to muons (30) together" in caplog.text
+
+
 def test_variables_out_of_range_are_dropped(expected):
     expected["q2"][0] = 25.0
     expected["q2"][1] = -0.5

@@ -42,7 +42,7 @@ def _stand_in(monkeypatch):
         monkeypatch.setitem(sys.modules, f"wilsonvox.estimators.{name}", toy_fit)
 
 
-def metadata(architecture="likelihood", settings=None, coefficients=("c9",)):
+def metadata(architecture="likelihood", settings=None, coefficients=("c9",), **decay):
     return PreparedMetadata(
         estimator="fit",
         architecture=architecture,
@@ -50,6 +50,7 @@ def metadata(architecture="likelihood", settings=None, coefficients=("c9",)):
         coefficients=coefficients,
         physics_inputs=INPUTS,
         settings=settings or LikelihoodSettings(parameter_range=(-2, 3)),
+        **decay,
     )
 
 
@@ -75,12 +76,12 @@ def toy_events(n, c9, seed=1):
     )
 
 
-def write_campaign(folder, c9, n_images=3, split="test", campaign="000", spare=30):
+def write_campaign(folder, c9, n_images=3, split="test", campaign="000", spare=30, **decay):
     """An event file and its shard; their paths."""
     point = point_label({"c9": c9})
     about = EventMetadata(
         origin="generated", point=point, shifts={"c9": c9}, split=split, campaign=campaign,
-        physics_inputs=INPUTS,
+        physics_inputs=INPUTS, **decay,
     )  # fmt: skip
     n = 2 * IMAGE.events_per_image * n_images + spare
     events = folder / "events" / split / point / f"{campaign}.root"
@@ -270,6 +271,41 @@ def test_evaluation_writes_the_table_of_the_networks(tmp_path, monkeypatch, caps
     ]  # fmt: skip
 
 
+MUONS = {"lepton": "muon", "antiparticle_shifts": "equal"}
+
+
+def test_decays_to_another_lepton_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_prepared(tmp_path / "estimator.npz", **MUONS)
+    electrons, shard = write_campaign(Path(), -0.5, lepton="electron")
+    assert Shard.load(shard).metadata.lepton == "electron"
+    words = ["evaluate", "--model", "estimator.npz", "--shard", str(shard)]
+    assert run([*words, "--events", str(electrons), "--out", "p.parquet"]) == 1
+    error = capsys.readouterr().err
+    assert "of decays to electrons, estimator.npz of decays to muons" in error
+    assert error.count("\n") == 1
+    assert not Path("p.parquet").exists()
+    # of a file that does not say it nothing is known
+    write_prepared(tmp_path / "estimator.npz")
+    assert run([*words, "--events", str(electrons), "--out", "p.parquet"]) == 0
+
+
+def test_a_table_of_predictions_tells_its_decay(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_prepared(tmp_path / "estimator.npz", **MUONS)
+    words = ["evaluate", "--model", "estimator.npz", "--out", "p.parquet"]
+    events, shard = write_campaign(Path(), -0.5, lepton="muon", antiparticle_shifts="conjugate")
+    assert run([*words, "--shard", str(shard), "--events", str(events)]) == 0
+    assert "opposite sign" not in capsys.readouterr().err  # of real shifts nothing is to be said
+    _, about = read_table("p.parquet", PREDICTION_COLUMNS)
+    assert (about.lepton, about.antiparticle_shifts) == ("muon", "equal")
+    write_prepared(tmp_path / "estimator.npz", coefficients=("c9_imaginary",), **MUONS)
+    assert run([*words, "--shard", str(shard), "--events", str(events)]) == 0
+    assert (
+        "antiparticle shifts 'conjugate', the estimator is for 'equal'" in capsys.readouterr().err
+    )
+
+
 def test_event_files_in_another_order_are_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_prepared(tmp_path / "estimator.npz")
@@ -358,7 +394,7 @@ def run_folder(tmp_path_factory):
         patched.chdir(folder)
         results = Path("results/small")
         model = results / "models/b2/fit/estimator.npz"
-        write_prepared(model, settings=LikelihoodSettings(parameter_range=(-2, 10)))
+        write_prepared(model, settings=LikelihoodSettings(parameter_range=(-2, 10)), **MUONS)
         for c9 in POINTS:
             events, shard = write_campaign(results, c9, n_images=50)
             words = ["--model", str(model), "--shard", str(shard), "--events", str(events)]
@@ -394,6 +430,30 @@ def test_a_sample_is_measured_as_with_a_network(capsys):
     assert (record.rule, record.architectures) == ("measure_events", ("likelihood",))
     names = [Path(each.path).name for each in record.inputs]
     assert (names[0], names[-1], len(names)) == ("estimator.npz", "sample.root", 2 + len(POINTS))
+
+
+@pytest.mark.usefixtures("_finished")
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_sample_of_another_lepton_is_refused(copies, capsys):
+    about = EventMetadata(origin="generated", lepton="electron")
+    record = make_record("generate_events", "s.root", {})
+    words = []
+    for number in range(copies):
+        chunk = toy_events(430, -0.9, seed=number)
+        write_events(f"electrons{number}.root", [chunk], about, record)
+        words += ["--events", f"electrons{number}.root"]
+    assert run([*MEASURE, *words, "--json", "m.json"]) == 1
+    error = capsys.readouterr().err
+    assert "of decays to electrons, estimator fit of decays to muons" in error
+    assert not Path("m.json").exists()
+
+
+@pytest.mark.usefixtures("_finished")
+def test_a_flavour_that_contradicts_an_event_file_is_refused(capsys):
+    assert run([*MEASURE, "--events", "sample.root", "--flavour", "B0"]) == 0
+    assert run([*MEASURE, "--events", "sample.root", "--flavour", "B0bar", "--json", "m.json"]) == 1
+    assert "430 events are not B0bar by the file's own codes" in capsys.readouterr().err
+    assert not Path("m.json").exists()
 
 
 @pytest.mark.usefixtures("_finished")

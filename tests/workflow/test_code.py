@@ -168,7 +168,8 @@ def test_only_events_that_have_four_momenta_ask_for_their_code(monkeypatch):
     for given, parts in (False, []), (True, [FOUR_MOMENTA]):
         values = TINY | {"generation": {"four_momenta": given}}
         Lineage(parse_configuration(values), {}).digest("voxelize", **words)
-        assert asked == {"voxelize": [], "generate_events": parts, "angular_coefficients": []}
+        assert asked["generate_events"] == parts
+        assert FOUR_MOMENTA not in asked["voxelize"] + asked["angular_coefficients"]
 
 
 def test_a_record_tells_whether_the_code_of_four_momenta_ran(tmp_path):

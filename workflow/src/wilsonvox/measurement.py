@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from wilsonvox.calibration import LEVELS, Calibration
+from wilsonvox.decay_agreement import antiparticle_warning, check_lepton
 from wilsonvox.errors import UserError
 from wilsonvox.events import FLAVOURS, TREE, iterate_events, read_metadata
 from wilsonvox.files import atomic_path, require_file
@@ -47,6 +48,12 @@ class About(Protocol):
 
     @property
     def physics_inputs(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def lepton(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def antiparticle_shifts(self) -> str | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -279,7 +286,10 @@ def dropped_events(shard: Shard) -> dict[str, int]:
 
 
 def sample_warnings(
-    shard: Shard, physics_inputs: str | None, coefficients: Sequence[str]
+    shard: Shard,
+    physics_inputs: str | None,
+    coefficients: Sequence[str],
+    antiparticle_shifts: str | None = None,
 ) -> list[str]:
     """What a sample's images need said: of its files, a remainder, other inputs or shifts."""
     metadata = shard.metadata
@@ -294,6 +304,15 @@ def sample_warnings(
             f"the sample was generated with physics inputs {metadata.physics_inputs}, the "
             f"estimator is for {physics_inputs}"
         )
+    antiparticles = antiparticle_warning(
+        metadata.antiparticle_shifts,
+        antiparticle_shifts,
+        metadata.image.flavour,
+        shard.shifts,
+        coefficients,
+    )
+    if antiparticles:
+        warnings.append(antiparticles)
     truth = true_shifts(shard, coefficients) or {}
     for name, value in truth.items():
         if name not in coefficients:
@@ -348,6 +367,7 @@ def measure(
     files: EstimatorFiles,
     physics_inputs: str | None,
     warnings: Sequence[str] = (),
+    antiparticle_shifts: str | None = None,
 ) -> Measurement:
     """Measure the shifts of a sample.
 
@@ -358,6 +378,8 @@ def measure(
         files: names of the estimator and its image specification.
         physics_inputs: set of inputs that the estimator is for.
         warnings: those that are already known; they stand first.
+        antiparticle_shifts: ``equal`` or ``conjugate``, what the estimator takes; None where it
+            is not known.
 
     Raises:
         UserError: the estimator predicts something not finite.
@@ -372,7 +394,7 @@ def measure(
     if len(missing):
         raise UserError(f"{files.model}: predicts values that are not finite; train it again")
     names = tuple(calibrations)
-    said = [*warnings, *sample_warnings(shard, physics_inputs, names)]
+    said = [*warnings, *sample_warnings(shard, physics_inputs, names, antiparticle_shifts)]
     measured: dict[str, CoefficientMeasurement] = {}
     for column, (name, calibration) in enumerate(calibrations.items()):
         measured[name], more = measure_coefficient(name, calibration, predictions[:, column])
@@ -392,6 +414,20 @@ def measure(
         sample=shard.metadata.sample,
         true_shifts=true_shifts(shard, names),
     )
+
+
+def _require_flavour(path: Path, flavour: str) -> None:
+    """Refuse an event file whose own flavours contradict the one given, as ingest does."""
+    if flavour == "auto":
+        return
+    others = sum(
+        int(np.count_nonzero(chunk.flavour != FLAVOURS[flavour])) for chunk in iterate_events(path)
+    )
+    if others:
+        raise UserError(
+            f"{path}: {others:,} events are not {flavour} by the file's own codes; use --flavour "
+            "auto"
+        )
 
 
 @contextmanager
@@ -427,6 +463,7 @@ def images_of_files(
         except UserError:
             pass  # another file; ingest says what is wrong with it, if anything is
         else:
+            _require_flavour(events[0], flavour)
             require_one_image(name, events[0], image)
             yield voxelize_file(events[0], image), events[0]
             return
@@ -506,6 +543,8 @@ def measure_sample(
             f"estimates {', '.join(about.coefficients)}; evaluate it again"
         )
     with _images(estimator, events, shard_path, tree, layout, flavour) as (shard, source):
+        given = ", ".join(map(str, events)) or str(shard_path)
+        check_lepton(given, shard.metadata.lepton, whose, about.lepton)
         result = measure(
             shard,
             estimator.load()(shard, source),
@@ -513,5 +552,6 @@ def measure_sample(
             files,
             about.physics_inputs,
             warnings,
+            about.antiparticle_shifts,
         )
     return result, [files.model, *tables, *files.summaries]

@@ -70,6 +70,12 @@ class ShardMetadata(BaseModel):
     campaign: str | None = None
     sample: str | None = None
     physics_inputs: str | None = None
+    lepton: Literal["muon", "electron"] | None = Field(
+        default=None, description="the leptons, where they are known"
+    )
+    antiparticle_shifts: Literal["equal", "conjugate"] | None = Field(
+        default=None, description="whether a B0 has the shifts or their conjugates, if generated"
+    )
     seed: int | None = Field(
         default=None,
         description="the run's seed, if generated; point, split and campaign make it a stream",

@@ -1,7 +1,7 @@
 """Parquet tables of predictions and summaries, with their record and metadata inside."""
 
 import os
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -53,6 +53,12 @@ class TableMetadata(BaseModel):
     estimator: str = Field(description="name of the estimator in the configuration")
     image: ImageSpecification
     physics_inputs: str | None = Field(description="set of SM inputs that it is for")
+    lepton: Literal["muon", "electron"] | None = Field(
+        default=None, description="leptons of the decays that it is for"
+    )
+    antiparticle_shifts: Literal["equal", "conjugate"] | None = Field(
+        default=None, description="whether it takes a B0 to have the shifts or their conjugates"
+    )
     trained: bool = Field(
         default=True, description="whether it was trained, at the points of the split test"
     )

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wilsonvox.backend import prepare_backend
+from wilsonvox.decay_agreement import check_lepton
 from wilsonvox.devices import Replicas, describe_device, log_devices
 from wilsonvox.errors import UserError
 from wilsonvox.estimators import builder
@@ -102,6 +103,7 @@ def check_shards(train: Mapping[str, Shard], validation: Mapping[str, Shard]) ->
             raise UserError(
                 f"{source}: was made with physics inputs {inputs}, but {first} with {expected}"
             )
+        check_lepton(source, shard.metadata.lepton, str(first), reference.metadata.lepton)
     check_no_shared_events((*train.items(), *validation.items()))
 
 
@@ -310,6 +312,8 @@ def describe(
         network=network,
         training=training,
         physics_inputs=shard.metadata.physics_inputs,
+        lepton=shard.metadata.lepton,
+        antiparticle_shifts=shard.metadata.antiparticle_shifts,
         training_points=training_points(train_shards),
         training_events=trained.training_events,
         validation_events=trained.validation_events,

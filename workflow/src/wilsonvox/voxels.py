@@ -241,6 +241,8 @@ def _metadata(
         campaign=source.campaign,
         sample=source.sample,
         physics_inputs=source.physics_inputs,
+        lepton=source.lepton,
+        antiparticle_shifts=source.antiparticle_shifts,
         **identity,
         n_events_dropped=source.n_dropped,
         warnings=source.warnings,

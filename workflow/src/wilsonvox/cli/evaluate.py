@@ -91,6 +91,8 @@ def command(
         estimator=metadata.estimator,
         image=metadata.image,
         physics_inputs=metadata.physics_inputs,
+        lepton=metadata.lepton,
+        antiparticle_shifts=metadata.antiparticle_shifts,
         trained=not reads_events,
     )
     write_table(out, frame, PREDICTION_COLUMNS, about, record)
@@ -115,15 +117,31 @@ def _check_events(
         )
 
 
-def _warn_of_other_inputs(shards: "dict[str, Shard]", inputs: str | None) -> None:
+def _check_decay(
+    model: str, shards: "dict[str, Shard]", metadata: "EstimatorMetadata | PreparedMetadata"
+) -> None:
+    """Refuse images of another lepton; warn of other inputs, and of antiparticles' shifts."""
+    from wilsonvox.decay_agreement import antiparticle_warning, check_lepton
+
     for source, shard in shards.items():
-        if shard.metadata.physics_inputs != inputs:
+        about = shard.metadata
+        check_lepton(source, about.lepton, model, metadata.lepton)
+        if about.physics_inputs != metadata.physics_inputs:
             logger.warning(
                 "%s: was made with physics inputs %s, the estimator is for %s",
                 source,
-                shard.metadata.physics_inputs,
-                inputs,
+                about.physics_inputs,
+                metadata.physics_inputs,
             )
+        warning = antiparticle_warning(
+            about.antiparticle_shifts,
+            metadata.antiparticle_shifts,
+            about.image.flavour,
+            shard.shifts,
+            metadata.coefficients,
+        )
+        if warning:
+            logger.warning("%s: %s", source, warning)
 
 
 def _predicted(
@@ -133,9 +151,10 @@ def _predicted(
     from wilsonvox.estimators.storage import load_estimator, read_estimator_metadata
     from wilsonvox.evaluation import check_unseen, evaluate
 
-    check_unseen(read_estimator_metadata(model), model, shards)
+    metadata = read_estimator_metadata(model)
+    check_unseen(metadata, model, shards)
+    _check_decay(model, shards, metadata)
     estimator = load_estimator(model, threads)
-    _warn_of_other_inputs(shards, estimator.metadata.physics_inputs)
     return estimator.metadata, evaluate(estimator, shards)
 
 
@@ -147,5 +166,5 @@ def _fitted(
     from wilsonvox.evaluation import evaluate_events
 
     estimator = load_prepared(model)
-    _warn_of_other_inputs(shards, estimator.metadata.physics_inputs)
+    _check_decay(model, shards, estimator.metadata)
     return estimator.metadata, evaluate_events(estimator, shards, events)

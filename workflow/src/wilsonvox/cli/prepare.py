@@ -85,14 +85,13 @@ def command(
         image=model_from(ImageSpecification, options),
         coefficients=model_from(FittedShifts, options).coefficients,
         physics_inputs=physics_inputs,
+        lepton=lepton,
+        antiparticle_shifts=antiparticle_shifts,
         settings=model_from(SETTINGS[architecture], options),
     )
     arrays = prepare(metadata, model)
-    settings = metadata.model_dump(mode="json") | {
-        "lepton": lepton,
-        "antiparticle_shifts": antiparticle_shifts,
-    }
-    save_prepared(out, metadata, model, arrays, make_record("prepare_estimator", out, settings))
+    record = make_record("prepare_estimator", out, metadata.model_dump(mode="json"))
+    save_prepared(out, metadata, model, arrays, record)
     logger.info("%s: %s of %s prepared", estimator, architecture, ", ".join(metadata.coefficients))
 
 

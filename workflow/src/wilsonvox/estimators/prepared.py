@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,12 @@ class PreparedMetadata(BaseModel):
     image: ImageSpecification = Field(description="the images whose events it fits")
     coefficients: tuple[str, ...] = Field(description="the shifts that it fits, in their order")
     physics_inputs: str = Field(description="set of SM inputs of its decay model")
+    lepton: Literal["muon", "electron"] | None = Field(
+        default=None, description="leptons of the decays that it is for"
+    )
+    antiparticle_shifts: Literal["equal", "conjugate"] | None = Field(
+        default=None, description="whether it takes a B0 to have the shifts or their conjugates"
+    )
     settings: EventSettings = Field(description="settings of the fit")
 
 

@@ -10,7 +10,7 @@ import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,13 @@ class EstimatorMetadata(BaseModel):
     network: NetworkSettings
     training: TrainingSettings
     physics_inputs: str | None = Field(description="set of SM inputs of the training events")
+    lepton: Literal["muon", "electron"] | None = Field(
+        default=None, description="leptons of the training events"
+    )
+    antiparticle_shifts: Literal["equal", "conjugate"] | None = Field(
+        default=None,
+        description="whether a B0 of the training has the shifts or their conjugates",
+    )
     training_points: dict[str, int] = Field(description="training images by point")
     training_events: tuple[SourceEvents, ...] = Field(
         default=(), description="events of the training images, shard by shard"

@@ -31,6 +31,8 @@ or a wrong daughter would do.
 """
 ELECTRON_MASS2 = 2.5e-5
 """Squared mass [GeV²] below which a lepton is an electron: (5 MeV)², for rounded momenta."""
+LEPTONS_MASS2 = MUON_MASS**2 / 2
+"""Squared mass [GeV²] between those of an electron and of a muon."""
 ROUNDING_GEV2 = 1e-3
 """Tolerance on squared masses [GeV²], beside 32 roundings of the squared energy."""
 
@@ -74,6 +76,10 @@ class Decays(Protocol):
 
     def with_flavour(self, flavour: NDArray[np.int8]) -> Self:
         """The same decays, their flavour settled."""
+        ...
+
+    def leptons(self) -> tuple[int, int]:
+        """How many decays [GeV] are to electrons and to muons, of those that tell it."""
         ...
 
     def events(self) -> tuple[Events, Counter[str]]:
@@ -133,6 +139,19 @@ class MomentumDecays:
     @staticmethod
     def _mass2(momentum: Array) -> Array:
         return np.asarray(momentum[0] ** 2 - (momentum[1:] ** 2).sum(axis=0))
+
+    def leptons(self) -> tuple[int, int]:
+        """How many decays are to electrons and to muons, by the leptons' masses.
+
+        Neither where the rounding of the file's numbers could hide a muon's mass.
+        """
+        with np.errstate(all="ignore"):
+            mass2 = np.stack([self._mass2(each) for each in self.momenta[3:]])
+            rounding = 32 * self.precision * self.momenta[3:, 0] ** 2
+            told = (rounding < LEPTONS_MASS2).all(axis=0)
+            electrons = told & (mass2 < LEPTONS_MASS2).all(axis=0)
+            muons = told & (mass2 >= LEPTONS_MASS2).all(axis=0)
+        return int(electrons.sum()), int(muons.sum())
 
     def _tolerance(self, energy: Array) -> Array:
         return np.asarray(ROUNDING_GEV2 + 32 * self.precision * energy**2)
@@ -214,6 +233,10 @@ class VariableDecays:
     def masses(self) -> Array:
         """Masses of the Kπ pair."""
         return self.variables.m_kpi
+
+    def leptons(self) -> tuple[int, int]:
+        """None, because the variables alone do not tell electrons from muons."""
+        return 0, 0
 
     def in_gev(self, factor: float) -> Self:
         """The same decays with energies times `factor`."""

@@ -7,13 +7,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wilsonvox.errors import UserError
-from wilsonvox.events import FLAVOURS, EventMetadata, Events, write_events
+from wilsonvox.events import (
+    FLAVOURS,
+    TREE,
+    EventMetadata,
+    Events,
+    read_metadata,
+    write_events,
+)
 from wilsonvox.ingest.candidates import RULE, first_candidates
 from wilsonvox.ingest.decays import REASONS, Decays, MomentumDecays, VariableDecays
 from wilsonvox.ingest.layouts import VARIABLES, Match, find_layout
@@ -46,6 +53,9 @@ JPSI_GEV2, JPSI_HALF_WIDTH_GEV2, JPSI_FRACTION = 9.591, 0.1, 0.1
 Without them it holds 1.2 % of the events.
 """
 
+OTHER_LEPTONS = 0.01
+"""Part of the decays that may be to the other lepton by their masses."""
+
 _ANTI_NAME = re.compile(r"anti[-_]?b0?(?![a-z])|b0?bar|bbar", re.IGNORECASE)
 
 
@@ -73,6 +83,7 @@ class IngestedEvents:
     n_dropped: Counter[str] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
     _n_jpsi: int = field(default=0, repr=False)
+    _leptons: list[int] = field(default_factory=lambda: [0, 0], repr=False)
     _assumed: list[int] = field(default_factory=lambda: [0, 0], repr=False)
 
     def __iter__(self) -> Iterator[Events]:
@@ -95,6 +106,9 @@ class IngestedEvents:
         for reason, number in self.counts().items():
             LOG.info("  dropped %d: %s (%s)", number, reason, REASONS[reason])
         self._check_assumed_flavour()
+        electrons, muons = self._leptons
+        if electrons + muons and self.lepton is None:
+            self._warn(f"decays to electrons ({electrons:,}) and to muons ({muons:,}) together")
         if self._n_jpsi > JPSI_FRACTION * self.n_kept:
             self._warn(
                 f"{100 * self._n_jpsi / self.n_kept:.0f} % of the events lie within "
@@ -107,6 +121,14 @@ class IngestedEvents:
     def total_dropped(self) -> int:
         """Number of events dropped so far."""
         return sum(self.n_dropped.values())
+
+    @property
+    def lepton(self) -> Literal["muon", "electron"] | None:
+        """The leptons of the decays read so far, by their masses; None where those do not tell."""
+        electrons, muons = self._leptons
+        if electrons > OTHER_LEPTONS * (electrons + muons) < muons:
+            return None
+        return "electron" if electrons > muons else "muon" if muons else None
 
     def counts(self) -> dict[str, int]:
         """Dropped events by reason, without the reasons that dropped none."""
@@ -147,7 +169,10 @@ class IngestedEvents:
             decays = self._settle_flavour(source, match, decays)
             if factor is None and len(decays):
                 factor = self._find_unit(source, match, decays)
-            events, dropped = decays.in_gev(factor or 1.0).events()
+            decays = decays.in_gev(factor or 1.0)
+            for index, number in enumerate(decays.leptons()):
+                self._leptons[index] += number
+            events, dropped = decays.events()
             self.n_dropped.update(dropped)
             self.n_kept += len(events)
             if self.flavour == "auto" and not match.tells_flavour:
@@ -328,6 +353,21 @@ def read_external(
     return IngestedEvents(tuple(files), first, flavour, tuple(sources))
 
 
+def _known_of_all(events: IngestedEvents) -> dict[str, Any]:
+    """What event files of this package tell of their decay, where all files agree."""
+    told = []
+    for source, _ in events.sources:
+        try:
+            told.append(read_metadata(source.path) if source.tree == TREE else None)
+        except UserError:  # of another program
+            told.append(None)
+    known: dict[str, Any] = {}
+    for name in ("physics_inputs", "lepton", "antiparticle_shifts"):
+        values = {getattr(each, name) if each else None for each in told}
+        known[name] = values.pop() if len(values) == 1 else None
+    return known
+
+
 def ingest_files(
     paths: Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
@@ -372,6 +412,8 @@ def ingest_files(
         # the digest of an event file of our own reads it whole
         raise damaged(events.paths[0], error) from error
 
+    known = _known_of_all(events)
+
     def metadata() -> EventMetadata:
         return EventMetadata(
             origin="ingested",
@@ -382,6 +424,7 @@ def ingest_files(
             energy_unit=events.unit,
             n_read=events.n_read,
             n_dropped=events.counts(),
+            **known | ({"lepton": events.lepton} if events.lepton else {}),
             warnings=events.portable_warnings(),
         )
 
