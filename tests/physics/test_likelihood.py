@@ -378,15 +378,25 @@ def test_refusals(model, sample):
     mixed = Events.concatenate([sample[:10], antiparticles])
     with pytest.raises(UserError, match="10 of 20 are not B0"):
         negative_log_likelihood(model, mixed, image, ("c9",))
-    for name in ("q2", "m_kpi"):
+    for name in ("q2", "m_kpi", "chi"):
         column = getattr(sample, name)[:10].copy()
         column[3] = np.nan
-        with pytest.raises(UserError, match="1 of 10 have a q2 or m_kpi that is not a finite"):
+        with pytest.raises(UserError, match="1 of 10 have a variable that is not a finite"):
             fit_events(model, dataclasses.replace(sample[:10], **{name: column}), image)
     with pytest.raises(UserError, match="c8"):
         fit_events(model, sample[:10], image, ("c8",))
     with pytest.raises(UserError, match=r"no phase space .* from 0\.0447 to 21\.3 GeV²"):
         normalisation(model, ImageSpecification(q2_min_gev2=22, q2_max_gev2=25), ("c9",))
+
+
+def test_events_far_beyond_phase_space_are_told(model, sample, caplog):
+    image = ImageSpecification()
+    fit_events(model, sample, image)
+    assert not caplog.records
+    q2 = sample.q2.copy()
+    q2[: len(q2) // 50] = 19.99
+    fit_events(model, dataclasses.replace(sample, q2=q2), image)
+    assert "beyond the ends of phase space" in caplog.text
 
 
 def test_no_events_and_no_minimum_are_no_estimate(model, sample):

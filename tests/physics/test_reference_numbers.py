@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 
 from wilsonvox.points import parameter_values, shift_vector
 from wilsonvox.provenance import make_record
-from wilsonvox.theory import AngularCoefficients, DecayModel, bound
+from wilsonvox.theory import AngularCoefficients, DecayModel, bound, integrals
 from wilsonvox.theory.angular import RATE_WEIGHTS, observables
 from wilsonvox.theory.coefficients import POLE_POWER, grid_q2, grid_variable
 from wilsonvox.theory.line_shape import line_shape, line_shape_quantiles
@@ -166,6 +166,31 @@ def test_information_loses_what_a_veto_takes(model):
     assert information(0.0, 8.0)[0, 0] > whole  # an event of low q2 tells more than one of any q2
 
 
+def test_bound_where_phase_space_ends_inside_the_cut(model):
+    """Near the upper end of q² only light Kπ pairs have events: against a plain fine grid."""
+    shifts, mass = shift_vector({"c9": 0.0}), np.linspace(0.6656, 5.27964 - np.sqrt(17.5), 400)
+    mass = (mass[1:] + mass[:-1]) / 2
+    shape = line_shape(mass, model.inputs)
+    moments = np.zeros(3)
+    for m_kpi, weight in zip(mass, shape, strict=True):
+        q2, weights = integrals.q2_quadrature(model, float(m_kpi), integrals.ALL_Q2)
+        rates = weights @ (model.polynomials(q2, m_kpi, ["c9"]) @ RATE_WEIGHTS)
+        q2, weights = integrals.q2_quadrature(model, float(m_kpi), [(17.5, 20.0)])
+        polynomials = model.polynomials(q2, m_kpi, ["c9"])
+        zeroth, first, second = bound.score_moments(polynomials, weights, np.zeros(1))
+        slope = rates[1] / rates[0]
+        moments += (weight / rates[0]) * np.array(
+            [
+                zeroth,
+                first[0] - slope * zeroth,
+                second[0, 0] - 2 * slope * first[0] + slope**2 * zeroth,
+            ]
+        )
+    expected = moments[2] / moments[0] - (moments[1] / moments[0]) ** 2
+    found = bound.fisher_information(model, shifts, ["c9"], 17.5, 20.0)[0, 0]
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
 def test_bound_scales_with_events(model):
     one = bound.cramer_rao_bound(model, {"c9": -0.9}, ("c9",), 24_000)["c9"]
     four = bound.cramer_rao_bound(model, {"c9": -0.9}, ("c9",), 96_000)["c9"]
@@ -198,9 +223,7 @@ def test_information_matrix_is_the_covariance_of_the_score(model):
     names, step = ("c9", "c10_imaginary"), 1e-4
     shifts = shift_vector({"c9": -0.5, "c10": 0.2j})
     m_kpi = model.inputs.m_k_star_gev
-    nodes, weights = bound.q2_nodes(
-        bound.q2_pieces(model, model.q2_min_gev2, float(model.q2_end(m_kpi)))
-    )
+    nodes, weights = integrals.q2_quadrature(model, m_kpi, integrals.ALL_Q2)
     functions, angular_weights = bound._angular_grid()
     volume = weights[:, None] * angular_weights
 

@@ -263,7 +263,12 @@ def test_command_writes_both_files_and_the_bound_of_the_theory(tmp_path, coeffic
     image = METADATA.image
     table = AngularCoefficients.load(coefficients)
     expected = cramer_rao_bound(
-        table.model, {"c9": 0.5}, ("c9",), image.events_per_image, image.q2_min_gev2, image.q2_max_gev2
+        table.model,
+        {"c9": 0.5},
+        ("c9",),
+        image.events_per_image,
+        image.q2_min_gev2,
+        image.q2_max_gev2,
     )
     assert summary.set_index("true")["bound"][0.5] == pytest.approx(expected["c9"], rel=1e-12)
     csv = (tmp_path / "s.csv").read_bytes()
@@ -285,6 +290,24 @@ def test_command_warns_of_a_response_that_does_not_rise(
     tables = write_predictions(tmp_path, predictions(30, slope=-1.0))
     assert run(command_line(tmp_path, tables, coefficients)) == 0
     assert "c9_-2.00, c9: the response does not rise" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("flavour", "number"), [("B0", 1), ("B0bar", -1)])
+def test_the_bound_is_that_of_the_images_flavour(
+    tmp_path, coefficients, monkeypatch, flavour, number
+):
+    asked = []
+
+    def bound(_table, _shifts, names, *cuts):
+        asked.append(cuts)
+        return dict.fromkeys(names, 0.05)
+
+    monkeypatch.setattr("wilsonvox.theory.bound.cramer_rao_bound", bound)
+    image = ImageSpecification(flavour=flavour, q2_min_gev2=1, vetoes_gev2=((8, 11),))
+    metadata = METADATA.model_copy(update={"image": image})
+    tables = write_predictions(tmp_path, predictions(30), metadata)
+    assert run(command_line(tmp_path, tables, coefficients)) == 0
+    assert set(asked) == {(24_000.0, 1.0, 20.0, ((8.0, 11.0),), number)}
 
 
 @pytest.mark.parametrize("kind", ["missing", "few", "inputs", "coefficients"])

@@ -21,14 +21,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import poisson, qmc
 
 from wilsonvox.errors import UserError
+from wilsonvox.events import FLAVOURS
 from wilsonvox.files import atomic_path, require_file
 from wilsonvox.points import PARAMETERS, shift_vector
 from wilsonvox.provenance.formats import digest_json
 from wilsonvox.provenance.record import Record
 from wilsonvox.shards import ImageSpecification
 from wilsonvox.theory.angular import RATE_WEIGHTS, angular_functions
-from wilsonvox.theory.bound import N_MASS, fisher_information, q2_nodes, q2_pieces
-from wilsonvox.theory.line_shape import line_shape_quantiles
+from wilsonvox.theory.bound import fisher_information
+from wilsonvox.theory.integrals import (
+    ALL_Q2,
+    mass_quadrature,
+    q2_quadrature,
+    require_phase_space,
+    selected_ranges,
+)
 from wilsonvox.theory.model import DecayModel
 from wilsonvox.voxels import ANGLES
 
@@ -50,6 +57,11 @@ N_VOXELS = 1024
 """Voxels, evenly scattered over the angles, that stand for all."""
 N_INSIDE = 3
 """Gauss–Legendre nodes across a voxel in each angle."""
+
+_IN_A_BIN = 3
+"""Nodes in a q² bin."""
+_IN_A_PIECE = 4
+"""Nodes in a piece of m_Kπ."""
 
 _STEP = 1e-3
 _CHUNK = 64
@@ -73,31 +85,48 @@ class Information:
         return np.asarray(np.sqrt(self.left[0] / self.left))
 
 
+@dataclass(frozen=True)
+class _Nodes:
+    """Where J_i is computed to integrate it over the line shape and over bins of q².
+
+    masses, mass_weights: of the line shape, shape (n_m,)
+    q2, weights, bins: nodes in q² [GeV²], their weights and the bin of each, shape (n,)
+    """
+
+    masses: Array
+    mass_weights: Array
+    q2: Array
+    weights: Array
+    bins: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, model: DecayModel, image: ImageSpecification, edges: Array) -> Self:
+        """Nodes in the selected part of each bin."""
+        ranges = selected_ranges(image)
+        cut = [
+            part
+            for low, high in ranges
+            for part in itertools.pairwise([low, *edges[(edges > low) & (edges < high)], high])
+        ]
+        # to the largest end of phase space; at other masses J_i is zero beyond theirs
+        q2, weights = q2_quadrature(model, model.inputs.m_kpi_min_gev, cut, _IN_A_BIN)
+        bins = np.clip(np.searchsorted(edges, q2, side="right") - 1, 0, len(edges) - 2)
+        return cls(*mass_quadrature(model, ranges, _IN_A_PIECE), q2, weights, bins)
+
+
 def _marginal(
-    model: DecayModel, shifts: NDArray[np.complex128], edges: Array, image: ImageSpecification
+    model: DecayModel, shifts: NDArray[np.complex128], nodes: _Nodes, flavour: int, n_bins: int
 ) -> Array:
     """J_i of selected events, integrated over q² bins and the line shape, shape (n_bins, 11).
 
     Normalised so that 9/(32π) Σ J_i f_i is the probability of a bin, per angle.
     """
-    mass, cumulative = line_shape_quantiles(model.inputs)
-    quantiles = np.interp((np.arange(N_MASS) + 0.5) / N_MASS, cumulative, mass)
-    flavour = 1 if image.flavour == "B0" else -1
-    total = np.zeros((len(edges) - 1, 11))
-    for m_kpi in quantiles:
-        end = float(model.q2_end(m_kpi))
-        q2, weights = q2_nodes(q2_pieces(model, model.q2_min_gev2, end))
+    total = np.zeros((n_bins, 11))
+    for m_kpi, mass_weight in zip(nodes.masses, nodes.mass_weights, strict=True):
+        q2, weights = q2_quadrature(model, float(m_kpi), ALL_Q2)
         rate = weights @ (model.angular_coefficients(q2, m_kpi, shifts, flavour) @ RATE_WEIGHTS)
-        low = max(model.q2_min_gev2, image.q2_min_gev2)
-        pieces = q2_pieces(model, low, min(end, image.q2_max_gev2), image.vetoes_gev2)
-        cut: list[tuple[float, float]] = []
-        for a, b in pieces:
-            inner = edges[(edges > a) & (edges < b)]
-            cut += itertools.pairwise([a, *inner, b])
-        q2, weights = q2_nodes(cut, 4)
-        j = model.angular_coefficients(q2, m_kpi, shifts, flavour)
-        index = np.clip(np.searchsorted(edges, q2, side="right") - 1, 0, len(edges) - 2)
-        np.add.at(total, index, j * (weights / rate)[:, None])
+        j = model.angular_coefficients(nodes.q2, m_kpi, shifts, flavour)
+        np.add.at(total, nodes.bins, j * (nodes.weights * mass_weight / rate)[:, None])
     return np.asarray(total / (total @ RATE_WEIGHTS).sum())
 
 
@@ -174,14 +203,22 @@ def image_information(
         shifts: complex128, shape (6,): where the information is taken.
         image: bins, events an image, flavour and cuts.
         name: the parameter, of `PARAMETERS`; all others are known.
+
+    Raises:
+        UserError: the image selects no phase space.
     """
+    require_phase_space(model, selected_ranges(image))
     low, high = image.q2_min_gev2, image.q2_max_gev2
-    edges = np.linspace(low, high, N_Q2_BINS + 1)
+    largest = float(model.q2_end(np.asarray(model.inputs.m_kpi_min_gev)))
+    edges = np.linspace(max(low, model.q2_min_gev2), min(high, largest), N_Q2_BINS + 1)
     index = PARAMETERS.index(name)
     step = np.zeros(6, np.complex128)
     step[index % 6] = _STEP * (1 if index < 6 else 1j)
-    at = _marginal(model, shifts, edges, image)
-    above, below = (_marginal(model, shifts + change, edges, image) for change in (step, -step))
+    nodes, flavour = _Nodes.of(model, image, edges), FLAVOURS[image.flavour]
+    at, above, below = (
+        _marginal(model, shifts + change, nodes, flavour, N_Q2_BINS)
+        for change in (0 * step, step, -step)
+    )
     derivative = (above - below) / (2 * _STEP)
     functions, weights = _voxels(image.bins)
     kept = np.zeros(len(KEPT) - 1)
@@ -200,9 +237,7 @@ def image_information(
             (slope.sum(axis=1) ** 2 / density.sum(axis=1)).sum(),
         ]
     kept *= image.bins**3 / N_VOXELS
-    events = fisher_information(
-        model, shifts, [name], low, high, image.vetoes_gev2, 1 if image.flavour == "B0" else -1
-    )[0, 0]
+    events = fisher_information(model, shifts, [name], low, high, image.vetoes_gev2, flavour)[0, 0]
     without_mass = _without_mass(at, derivative)
     # the voxels' own sampling error cancels in ratios to what is known of the same voxels
     return Information(np.array([events, without_mass, *(kept[1:] / kept[0] * without_mass)]))

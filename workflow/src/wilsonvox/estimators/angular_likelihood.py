@@ -25,7 +25,9 @@ from wilsonvox.estimators.settings import AngularLikelihoodSettings
 from wilsonvox.events import FLAVOURS, Events
 from wilsonvox.likelihood.density import require_flavour
 from wilsonvox.likelihood.fit import Fit, failed, minimise
-from wilsonvox.likelihood.integrals import (
+from wilsonvox.shards import ImageSpecification
+from wilsonvox.theory.angular import NAMES, RATE_WEIGHTS, angular_functions
+from wilsonvox.theory.integrals import (
     Range,
     intersection,
     mass_quadrature,
@@ -33,8 +35,6 @@ from wilsonvox.likelihood.integrals import (
     require_phase_space,
     selected_ranges,
 )
-from wilsonvox.shards import ImageSpecification
-from wilsonvox.theory.angular import NAMES, RATE_WEIGHTS, angular_functions
 from wilsonvox.theory.model import DecayModel, monomial_gradient, monomials
 
 Array = NDArray[np.float64]

@@ -19,14 +19,14 @@ from wilsonvox.estimators.settings import LikelihoodSettings
 from wilsonvox.events import FLAVOURS, Events
 from wilsonvox.likelihood.density import event_polynomials, inside_phase_space, require_flavour
 from wilsonvox.likelihood.fit import Fit, failed, minimise
-from wilsonvox.likelihood.integrals import (
+from wilsonvox.shards import ImageSpecification
+from wilsonvox.theory.angular import RATE_WEIGHTS
+from wilsonvox.theory.integrals import (
     mass_quadrature,
     rate_integrals,
     require_phase_space,
     selected_ranges,
 )
-from wilsonvox.shards import ImageSpecification
-from wilsonvox.theory.angular import RATE_WEIGHTS
 from wilsonvox.theory.model import DecayModel, monomial_gradient, monomials
 
 Array = NDArray[np.float64]

@@ -6,6 +6,7 @@ form is applied to the amplitudes of the Standard Model and of each parameter, w
 than eleven J_i for each pair of parameters.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,12 @@ from wilsonvox.theory.form_factors import form_factors
 from wilsonvox.theory.model import DecayModel
 
 Array = NDArray[np.float64]
+
+logger = logging.getLogger(__name__)
+
+_ROUNDING = 1e-5
+"""Relative distance that single precision and the reading of four-momenta explain."""
+_MANY = 1e-3
 
 _CHUNK = 8192
 """Events computed at once: their arrays stay in the processor's cache."""
@@ -169,20 +176,33 @@ def inside_phase_space(model: DecayModel, events: Events) -> tuple[Array, Array]
     """q² [GeV²] and m_Kπ [GeV] in double precision, moved to the nearest point of phase space.
 
     Rounding to float32 takes events over its ends. Events whose m_Kπ is not in the range of the
-    line shape are taken as ones at its end: their density is not defined otherwise.
+    line shape are taken as ones at its end: their density is not defined otherwise. Where more
+    than one in a thousand was farther away than by rounding, that is logged.
 
     Raises:
-        UserError: a q² or m_Kπ is not a finite number.
+        UserError: a variable of an event is not a finite number.
     """
-    q2, m_kpi = np.asarray(events.q2, float), np.asarray(events.m_kpi, float)
-    bad = int(np.count_nonzero(~(np.isfinite(q2) & np.isfinite(m_kpi))))
+    finite = np.ones(len(events), dtype=bool)
+    for column in events.columns().values():
+        finite &= np.isfinite(column)
+    bad = int(np.count_nonzero(~finite))
     if bad:
         raise UserError(
-            f"events: {bad} of {len(events)} have a q2 or m_kpi that is not a finite number; "
+            f"events: {bad} of {len(events)} have a variable that is not a finite number; "
             "leave them out"
         )
-    m_kpi = np.clip(m_kpi, model.inputs.m_kpi_min_gev, model.inputs.m_kpi_max_gev)
-    return np.clip(q2, model.q2_min_gev2, model.q2_end(m_kpi)), m_kpi
+    q2, m_kpi = np.asarray(events.q2, float), np.asarray(events.m_kpi, float)
+    mass = np.clip(m_kpi, model.inputs.m_kpi_min_gev, model.inputs.m_kpi_max_gev)
+    moved = np.clip(q2, model.q2_min_gev2, model.q2_end(mass))
+    far = (np.abs(moved - q2) > _ROUNDING * q2) | (np.abs(mass - m_kpi) > _ROUNDING * m_kpi)
+    if far.mean() > _MANY:
+        logger.warning(
+            "%d of %d events lie beyond the ends of phase space or of the K* line shape, and are "
+            "taken as ones at these ends",
+            int(far.sum()),
+            len(events),
+        )
+    return moved, mass
 
 
 def event_polynomials(model: DecayModel, events: Events, names: Sequence[str]) -> Array:

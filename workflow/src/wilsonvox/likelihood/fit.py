@@ -19,8 +19,11 @@ _ROUGH_CALLS = 400
 """Most calls of such a fit."""
 _MINIMA = 3
 """Most minima of rough fits from which a fit starts."""
-_ROUGH_EXCESS = 50.0
-"""So much higher than the lowest, in units of `errordef`, is a minimum of a rough fit left out."""
+_ROUGH_EXCESS = 400.0
+"""So much higher than the lowest, in units of `errordef`, is a minimum of a rough fit left out.
+
+With 2,000 of 200,000 events, the difference of two minima is uncertain by up to half of it.
+"""
 _APART = 0.01
 """Minima closer than this in every parameter, in units of the range, are one."""
 _AT_LIMIT = 1e-3
@@ -106,7 +109,7 @@ def _minuit(
     calls: int | None = None,
 ) -> Any:
     """A run of MIGRAD."""
-    from iminuit import Minuit  # type: ignore[import-untyped]
+    from iminuit import Minuit
 
     with warnings.catch_warnings():
         # says that g2 is of no use beside the Hessian; but MINUIT calls it where that is not

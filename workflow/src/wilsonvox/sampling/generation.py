@@ -20,6 +20,9 @@ from wilsonvox.theory.coefficients import AngularCoefficients
 CHUNK = 1 << 18
 """Events a chunk. Each chunk has random numbers of its own, so that memory is constant."""
 
+_ANTIPARTICLE = 2
+"""Purpose of the random bits of an anti-B0's decay variables."""
+
 _BLOCK = 1 << 13
 """Proposals that random words are drawn for at a time."""
 
@@ -103,10 +106,12 @@ def generate(
         RuntimeError: the density exceeded its bound, so that events would be distorted.
     """
     prepared = prepare(table, shifts, flavour)
+    # the flavours of one campaign are independent, too
+    purpose = () if flavour > 0 else (_ANTIPARTICLE,)
     sizes = [min(CHUNK, n_events - start) for start in range(0, n_events, CHUNK)]
 
     def chunk(number: int) -> Events:
-        return make_chunk(prepared, sizes[number], stream.bits(number))
+        return make_chunk(prepared, sizes[number], stream.bits(number, *purpose))
 
     if threads == 1:
         yield from map(chunk, range(len(sizes)))

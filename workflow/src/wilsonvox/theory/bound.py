@@ -1,6 +1,5 @@
 """Fisher information of the decay's density and the Cramér–Rao bound, for any parameters."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from functools import cache
 
@@ -10,37 +9,21 @@ from numpy.typing import NDArray
 from wilsonvox.errors import UserError
 from wilsonvox.points import parameter_values, shift_vector
 from wilsonvox.theory.angular import RATE_WEIGHTS, angular_functions
-from wilsonvox.theory.line_shape import line_shape_quantiles
+from wilsonvox.theory.integrals import (
+    ALL_Q2,
+    mass_quadrature,
+    q2_quadrature,
+    ranges_between,
+    require_phase_space,
+)
 from wilsonvox.theory.model import DecayModel, monomial_gradient, monomials
 
 Array = NDArray[np.float64]
 
-N_MASS = 10
-"""Quantiles of the line shape that stand for it."""
-N_Q2 = 48
-"""Gauss–Legendre nodes in each piece of the q² range."""
+N_MASS, N_Q2 = 6, 8
+"""Nodes in each piece of m_Kπ and of q²."""
 N_ANGLE = 16
 """Nodes in each angle."""
-
-
-def q2_pieces(
-    model: DecayModel, low: float, high: float, vetoes: Sequence[tuple[float, float]] = ()
-) -> list[tuple[float, float]]:
-    """A q² range [GeV²] without vetoes, cut where the rate has a kink or falls steeply."""
-    poles = [model.q2_min_gev2 * 8.0**power for power in range(1, 12)]
-    edges = {low, high, model.charm_threshold_gev2, 2.0, *(q2 for q2 in poles if q2 < 2.0)}
-    for veto in vetoes:
-        edges |= set(veto)
-    cuts = sorted(edge for edge in edges if low <= edge <= high)
-    pairs = itertools.pairwise(cuts)
-    return [(a, b) for a, b in pairs if not any(lo <= (a + b) / 2 < hi for lo, hi in vetoes)]
-
-
-def q2_nodes(pieces: Sequence[tuple[float, float]], n_nodes: int = N_Q2) -> tuple[Array, Array]:
-    """Gauss–Legendre nodes of all pieces and their weights [GeV²], shape (n_pieces · n_nodes,)."""
-    nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
-    low, width = np.array([(a, b - a) for a, b in pieces]).reshape(-1, 2).T[:, :, None]
-    return (low + width * (nodes + 1) / 2).ravel(), (width * weights / 2).ravel()
 
 
 @cache
@@ -94,8 +77,8 @@ def fisher_information(
 
     p is the density of (m_Kπ, q², angles): the line shape times the rate normalised at each m_Kπ,
     as events are drawn, normalised again within the selected q² range. The integral is over
-    quantiles of the line shape, Gauss–Legendre nodes in q² and cosines, and equidistant ones in
-    chi; it is good to about 1e-3.
+    Gauss–Legendre nodes in pieces of m_Kπ and q² (`theory.integrals`) and in the cosines, and
+    equidistant ones in chi; it is good to 1e-3.
 
     Args:
         model: the decay.
@@ -112,36 +95,29 @@ def fisher_information(
     Raises:
         UserError: nothing is left of the q² range.
     """
-    mass, cumulative = line_shape_quantiles(model.inputs)
-    quantiles = np.interp((np.arange(N_MASS) + 0.5) / N_MASS, cumulative, mass)
     values = parameter_values(np.asarray(shifts, complex), names)
     powers, gradient = monomials(values), monomial_gradient(values)
+    ranges = ranges_between(q2_min_gev2, q2_max_gev2, vetoes_gev2)
+    require_phase_space(model, ranges)
+    masses, mass_weights = mass_quadrature(model, ranges, N_MASS)
     # selected fraction, its derivatives, E[score scoreᵀ] within it
     zeroth, first, second = 0.0, np.zeros(len(values)), np.zeros((len(values), len(values)))
-    for m_kpi in quantiles:
-        end = float(model.q2_end(m_kpi))
-        q2, weights = q2_nodes(q2_pieces(model, model.q2_min_gev2, end))
+    for m_kpi, mass_weight in zip(masses, mass_weights, strict=True):
+        q2, weights = q2_quadrature(model, float(m_kpi), ALL_Q2)
         polynomials = model.polynomials(q2, m_kpi, names, shifts, flavour)
         rate_polynomial = weights @ (polynomials @ RATE_WEIGHTS)
-        rate, log_slope = (
-            float(powers @ rate_polynomial),
-            rate_polynomial @ gradient / (powers @ rate_polynomial),
-        )
-        low, high = max(model.q2_min_gev2, q2_min_gev2), min(end, q2_max_gev2)
-        pieces = q2_pieces(model, low, high, vetoes_gev2) if low < high else []
-        for piece in pieces:
-            q2, weights = q2_nodes([piece])
-            polynomials = model.polynomials(q2, m_kpi, names, shifts, flavour)
-            inside, slope, square = score_moments(polynomials, weights, values)
-            # the score of the density normalised at this m_Kπ is ∂I/I − ∂rate/rate
-            zeroth += inside / rate
-            first += (slope - log_slope * inside) / rate
-            crossed = np.outer(log_slope, slope)
-            second += (
-                square - crossed - crossed.T + np.outer(log_slope, log_slope) * inside
-            ) / rate
-    if zeroth <= 0:
-        raise UserError("q2 range: no phase space is left between its ends and the vetoes")
+        rate = float(powers @ rate_polynomial)
+        log_slope = rate_polynomial @ gradient / rate
+        q2, weights = q2_quadrature(model, float(m_kpi), ranges, N_Q2)
+        if not len(q2):
+            continue
+        polynomials = model.polynomials(q2, m_kpi, names, shifts, flavour)
+        inside, slope, square = score_moments(polynomials, weights * mass_weight / rate, values)
+        # the score of the density normalised at this m_Kπ is ∂I/I − ∂rate/rate
+        zeroth += inside
+        first += slope - log_slope * inside
+        crossed = np.outer(log_slope, slope)
+        second += square - crossed - crossed.T + np.outer(log_slope, log_slope) * inside
     mean = first / zeroth
     return np.asarray(second / zeroth - np.outer(mean, mean))
 

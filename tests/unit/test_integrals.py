@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wilsonvox.likelihood.integrals import (
+from wilsonvox.theory.integrals import (
     intersection,
     mass_quadrature,
     q2_quadrature,
@@ -97,7 +97,7 @@ def test_rates_of_ranges_add_up(model):
 def test_chunks_do_not_matter(model, monkeypatch):
     masses = np.linspace(0.7, 1.6, 7)
     whole = rate_integrals(model, masses, [(15.0, 19.0)], ["c9"], 1, RATE)
-    monkeypatch.setattr("wilsonvox.likelihood.integrals._CHUNK", 100)
+    monkeypatch.setattr("wilsonvox.theory.integrals._CHUNK", 100)
     again = rate_integrals(model, masses, [(15.0, 19.0)], ["c9"], 1, RATE)
     np.testing.assert_allclose(again, whole, rtol=1e-13)
     assert np.all(whole[-2:] == 0)

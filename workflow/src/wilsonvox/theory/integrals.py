@@ -19,6 +19,9 @@ from wilsonvox.theory.model import DecayModel
 Array = NDArray[np.float64]
 Range = tuple[float, float]
 
+ALL_Q2: list[Range] = [(0.0, np.inf)]
+"""All of phase space."""
+
 N_Q2 = 16
 """Nodes in each piece of q²; rates are good to 1e-12."""
 N_MASS = 12
@@ -28,13 +31,24 @@ _CHUNK = 400_000
 """Coefficients (nodes times monomials) computed at once."""
 
 
-def selected_ranges(image: ImageSpecification) -> list[Range]:
-    """The q² range of an image without its vetoes [GeV²], rising."""
-    ranges = [(image.q2_min_gev2, image.q2_max_gev2)]
-    for veto_low, veto_high in image.vetoes_gev2:
-        parts = [((low, min(high, veto_low)), (max(low, veto_high), high)) for low, high in ranges]
+def ranges_between(low: float, high: float, vetoes: Sequence[Range] = ()) -> list[Range]:
+    """A q² range without veto windows [GeV²], rising.
+
+    >>> ranges_between(0, 20, [(8, 11), (12.7, 14)])
+    [(0, 8), (11, 12.7), (14, 20)]
+    """
+    ranges = [(low, high)]
+    for veto_low, veto_high in vetoes:
+        parts = [
+            ((first, min(last, veto_low)), (max(first, veto_high), last)) for first, last in ranges
+        ]
         ranges = [part for pair in parts for part in pair if part[0] < part[1]]
     return ranges
+
+
+def selected_ranges(image: ImageSpecification) -> list[Range]:
+    """The q² range of an image without its vetoes [GeV²], rising."""
+    return ranges_between(image.q2_min_gev2, image.q2_max_gev2, image.vetoes_gev2)
 
 
 def intersection(ranges: Sequence[Range], low: float, high: float) -> list[Range]:
