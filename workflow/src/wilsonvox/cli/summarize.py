@@ -40,6 +40,7 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
 
     from wilsonvox.ensembles import read_predictions, summarize, summary_csv
     from wilsonvox.errors import UserError
+    from wilsonvox.events import FLAVOURS
     from wilsonvox.files import atomic_path, require_file
     from wilsonvox.provenance import make_record
     from wilsonvox.tables import SUMMARY_COLUMNS, write_table
@@ -65,6 +66,7 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
             image.q2_min_gev2,
             image.q2_max_gev2,
             image.vetoes_gev2,
+            FLAVOURS[image.flavour],
         )
 
     summary = summarize(frame, bound)
