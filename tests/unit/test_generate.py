@@ -63,6 +63,11 @@ def test_options_of_the_decay(coefficients, tmp_path):
     assert read_metadata(complex_point).point == point
 
 
+def test_options_that_are_those_of_the_table_are_taken(coefficients, tmp_path):
+    words = ["--lepton", "muon", "--physics-inputs", "evtgen-btosllnpr"]
+    assert generate(tmp_path / "events.root", coefficients, *words) == 0
+
+
 def test_electrons_without_a_table(tmp_path):
     out = tmp_path / "events.root"
     words = ["generate", "--point", "c9_-0.90", "--events", "3000", "--seed", "7"]
@@ -84,6 +89,9 @@ def test_table_is_optional(coefficients, tmp_path):
     [
         (["--point", "c9_-0.9"], "not a point label"),
         (["--point", "c11_-0.90"], "not a point label"),
+        (["--lepton", "electron"], "is made for muon"),
+        (["--antiparticle-shifts", "conjugate"], "is made for equal"),
+        (["--physics-inputs", "flavio"], "is made for evtgen-btosllnpr"),
         (["--frame", "belle2"], "give --four-momenta"),
         (["--flavour", "B0Bar"], "--flavour"),
         (["--threads", "0"], "--threads"),

@@ -4,28 +4,11 @@ from pathlib import Path
 
 import click
 
+from wilsonvox.cli.options import decay_options
+
 
 @click.command()
-@click.option(
-    "--physics-inputs",
-    default="evtgen-btosllnpr",
-    show_default=True,
-    help="Set of Standard-Model inputs: evtgen-btosllnpr or flavio.",
-)
-@click.option(
-    "--lepton",
-    type=click.Choice(["muon", "electron"]),
-    default="muon",
-    show_default=True,
-    help="Leptons of the decay.",
-)
-@click.option(
-    "--antiparticle-shifts",
-    type=click.Choice(["equal", "conjugate"]),
-    default="equal",
-    show_default=True,
-    help="Shifts of B0 and anti-B0: the same complex numbers (EvtGen), or conjugate ones.",
-)
+@decay_options
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Table to write (.npz)."
 )

@@ -5,12 +5,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
+from wilsonvox.cli.options import decay_options
+from wilsonvox.errors import UserError
 from wilsonvox.points import SPLITS
 
 if TYPE_CHECKING:
     from wilsonvox.decay_momenta import Frame
-    from wilsonvox.theory.model import AntiparticleShifts, Lepton
+    from wilsonvox.theory.model import AntiparticleShifts, DecayModel, Lepton
+
+
+def _refuse_other_decay(table: Path, model: "DecayModel") -> None:
+    """Refuse options of the decay that were given and are not those of the table."""
+    context = click.get_current_context()
+    found = {
+        "physics_inputs": model.inputs.name,
+        "lepton": model.lepton,
+        "antiparticle_shifts": model.antiparticle_shifts,
+    }
+    for name, value in found.items():
+        given = context.params[name]
+        if context.get_parameter_source(name) != ParameterSource.DEFAULT and given != value:
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(
+                f"{option} {given}: the table {table} is made for {value}; leave the option out, "
+                f"or make a table with it ('wilsonvox coefficients {option} {given}')"
+            )
 
 
 @click.command()
@@ -33,29 +54,10 @@ if TYPE_CHECKING:
 @click.option(
     "--coefficients",
     type=click.Path(path_type=Path),
-    help="Table of 'wilsonvox coefficients' (.npz); computed where not given.",
+    help="Table of 'wilsonvox coefficients' (.npz), which then says inputs, lepton and shifts of "
+    "antiparticles; computed where not given.",
 )
-@click.option(
-    "--physics-inputs",
-    default="evtgen-btosllnpr",
-    show_default=True,
-    help="Set of Standard-Model inputs, where no table is given.",
-)
-@click.option(
-    "--lepton",
-    type=click.Choice(["muon", "electron"]),
-    default="muon",
-    show_default=True,
-    help="The leptons, where no table is given.",
-)
-@click.option(
-    "--antiparticle-shifts",
-    type=click.Choice(["equal", "conjugate"]),
-    default="equal",
-    show_default=True,
-    help="Whether a B0 decays with the shifts or with their complex conjugates, where no table "
-    "is given.",
-)
+@decay_options
 @click.option(
     "--flavour",
     type=click.Choice(["B0", "B0bar"]),
@@ -109,7 +111,6 @@ def command(
     lepton.
     """
     from wilsonvox.decay_momenta import momenta_of_chunks
-    from wilsonvox.errors import UserError
     from wilsonvox.events import FLAVOURS, EventMetadata, write_events
     from wilsonvox.points import parse_point, shift_vector
     from wilsonvox.provenance import make_record
@@ -127,6 +128,8 @@ def command(
         else AngularCoefficients.load(coefficients)
     )
     model = table.model
+    if coefficients is not None:
+        _refuse_other_decay(coefficients, model)
     metadata = EventMetadata(
         origin="generated",
         point=point,

@@ -17,6 +17,29 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 Model = TypeVar("Model", bound=BaseModel)
 
+_DECAY_OPTIONS = (
+    click.option(
+        "--physics-inputs",
+        default="evtgen-btosllnpr",
+        show_default=True,
+        help="Set of Standard-Model inputs: evtgen-btosllnpr or flavio.",
+    ),
+    click.option(
+        "--lepton",
+        type=click.Choice(["muon", "electron"]),
+        default="muon",
+        show_default=True,
+        help="Leptons of the decay.",
+    ),
+    click.option(
+        "--antiparticle-shifts",
+        type=click.Choice(["equal", "conjugate"]),
+        default="equal",
+        show_default=True,
+        help="Shifts of B0 and anti-B0: the same complex numbers (EvtGen), or conjugate ones.",
+    ),
+)
+
 
 def _text(value: Any) -> str:
     if isinstance(value, bool):
@@ -125,6 +148,13 @@ def option_words(model: BaseModel) -> list[str]:
         if value:
             words += [_flag(type(model), name), value]
     return words
+
+
+def decay_options(function: Function) -> Function:
+    """Decorator that adds the options of the decay: its inputs, its leptons, its antiparticles."""
+    for option in reversed(_DECAY_OPTIONS):
+        function = option(function)
+    return function
 
 
 def given_configuration(word: str) -> "RunConfiguration":

@@ -6,7 +6,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from wilsonvox.cli.options import model_from, option_name, options_from
+from wilsonvox.cli.options import decay_options, model_from, option_name, options_from
 from wilsonvox.errors import UserError
 from wilsonvox.estimators import EVENT_ARCHITECTURES
 from wilsonvox.estimators.settings import (
@@ -37,26 +37,7 @@ SETTINGS: dict[str, type[EventSettings]] = {
 @options_from(FittedShifts)
 @options_from(AngularLikelihoodSettings)
 @options_from(ImageSpecification)
-@click.option(
-    "--physics-inputs",
-    default="evtgen-btosllnpr",
-    show_default=True,
-    help="Set of Standard-Model inputs: evtgen-btosllnpr or flavio.",
-)
-@click.option(
-    "--lepton",
-    type=click.Choice(["muon", "electron"]),
-    default="muon",
-    show_default=True,
-    help="Leptons of the decay.",
-)
-@click.option(
-    "--antiparticle-shifts",
-    type=click.Choice(["equal", "conjugate"]),
-    default="equal",
-    show_default=True,
-    help="Shifts of B0 and anti-B0: the same complex numbers (EvtGen), or conjugate ones.",
-)
+@decay_options
 @click.option("--out", required=True, metavar="FILE.npz", help="The prepared estimator.")
 def command(
     estimator: str,
