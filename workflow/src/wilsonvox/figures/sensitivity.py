@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from wilsonvox.figures.labels import image_text, note_text, shift_symbol
@@ -22,7 +22,7 @@ from wilsonvox.figures.style import (
 )
 from wilsonvox.figures.summaries import INTERPOLATED, TRAINED, Summary, finite, padded
 
-_LOGARITHMIC = 20.0
+_LOGARITHMIC = 6.0
 """Ratio of the largest to the smallest value beyond which an axis becomes logarithmic."""
 
 _MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -52,6 +52,14 @@ def _same_bound(summaries: Sequence[Summary]) -> bool:
     )
 
 
+def _label_logarithmic(panel: Axes) -> None:
+    """Numbers at 1, 2 and 5 of each decade, written out."""
+    panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.yaxis.set_minor_locator(LogLocator(subs=(3.0, 4.0, 6.0, 7.0, 8.0, 9.0)))
+    panel.yaxis.set_minor_formatter(NullFormatter())
+
+
 def _set_limits(above: Axes, below: Axes, summaries: Sequence[Summary], room: bool) -> None:
     """Limits of all axes; with `room` the upper part of `above` is kept free for a legend."""
     sigmas = finite([each.column("bound") for each in summaries])
@@ -61,6 +69,7 @@ def _set_limits(above: Axes, below: Axes, summaries: Sequence[Summary], room: bo
         # an untrained network has slopes near zero, and sigmas of any size
         if 0 < low < high / _LOGARITHMIC:
             above.set_yscale("log")
+            _label_logarithmic(above)
             above.set_ylim(0.7 * low, high * (high / low) ** (0.45 if room else 0.15))
         else:
             above.set_ylim(0, (1.45 if room else 1.2) * high)
@@ -69,6 +78,8 @@ def _set_limits(above: Axes, below: Axes, summaries: Sequence[Summary], room: bo
         low, high = min(0.8, 0.85 * float(ratios.min())), max(1.2, 1.15 * float(ratios.max()))
         logarithmic = 0 < low < high / _LOGARITHMIC
         below.set_yscale("log" if logarithmic else "linear")
+        if logarithmic:
+            _label_logarithmic(below)
         below.set_ylim(low, 1.6 * high if logarithmic else high)
     else:
         below.text(0.5, 0.6, "no ratio known", transform=below.transAxes, ha="center")
