@@ -222,6 +222,12 @@ def test_tables_of_one_estimator_are_read_as_one(tmp_path):
         read_predictions([])
 
 
+def test_a_summary_of_a_fit_has_seen_no_point_in_training():
+    summary = summarize(predictions(20), constant_bound, trained=False)
+    assert summary["seen_in_training"].dtype == bool
+    assert not summary["seen_in_training"].any()
+
+
 @pytest.mark.parametrize(
     ("update", "message"),
     [
@@ -252,6 +258,23 @@ def command_line(tmp_path, tables, coefficients):
         words += ["--predictions", str(path)]
     words += ["--coefficients", str(coefficients)]
     return [*words, "--out", str(tmp_path / "s.parquet"), "--csv", str(tmp_path / "s.csv")]
+
+
+def test_command_knows_a_fit_and_refuses_a_table_of_another_lepton(tmp_path, coefficients, capsys):
+    frame = predictions(30)
+    chosen = frame[frame["true"].isin([-1.2, -0.5, 0.0, 0.5])]
+    fit = METADATA.model_copy(update={"trained": False, "lepton": "muon"})
+    assert run(command_line(tmp_path, write_predictions(tmp_path, chosen, fit), coefficients)) == 0
+    summary, _ = read_table(tmp_path / "s.parquet", SUMMARY_COLUMNS)
+    assert not summary["seen_in_training"].any()
+    (tmp_path / "s.parquet").unlink()
+    other = fit.model_copy(update={"lepton": "electron"})
+    assert (
+        run(command_line(tmp_path, write_predictions(tmp_path, chosen, other), coefficients)) == 1
+    )
+    error = capsys.readouterr().err
+    assert "is of decays to muons, the predictions are of decays to electrons" in error
+    assert not (tmp_path / "s.parquet").exists()
 
 
 def test_command_writes_both_files_and_the_bound_of_the_theory(tmp_path, coefficients):

@@ -42,7 +42,7 @@ class Ensemble:
 
     @property
     def seen_in_training(self) -> bool:
-        """Whether the estimator was trained with images of this point."""
+        """Whether an estimator that is trained has seen images of this point."""
         return self.split == "test"
 
 
@@ -181,7 +181,7 @@ def gaussian_fit(predicted: NDArray[np.float64]) -> tuple[float, float]:
     return float(middle + scale * mean), float(scale * np.exp(log_sigma))
 
 
-def summarize(frame: pd.DataFrame, bound: Bound) -> pd.DataFrame:
+def summarize(frame: pd.DataFrame, bound: Bound, trained: bool = True) -> pd.DataFrame:
     """Summary of the ensembles of one estimator: one row a point and coefficient.
 
     With p the predictions of a point's images: mean p̄, bias p̄ − δ, sigma_left = p̄ − q16 and
@@ -194,6 +194,7 @@ def summarize(frame: pd.DataFrame, bound: Bound) -> pd.DataFrame:
     Args:
         frame: prediction table of the splits test and interpolation.
         bound: Cramér–Rao bound of one image at a point.
+        trained: whether the estimator is trained; else it has seen no point in training.
 
     Returns:
         Columns `SUMMARY_COLUMNS`, by coefficient, then true shift.
@@ -217,7 +218,9 @@ def summarize(frame: pd.DataFrame, bound: Bound) -> pd.DataFrame:
         _summary_row(each, slope, float(bounds[each.point][each.coefficient]))
         for each, slope in zip(ensembles, slopes, strict=True)
     ]
-    return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).astype(SUMMARY_COLUMNS)
+    summary = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).astype(SUMMARY_COLUMNS)
+    summary["seen_in_training"] &= trained
+    return summary
 
 
 def _labelled_shifts(point: str) -> dict[str, complex]:

@@ -38,6 +38,7 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
     """
     import hashlib
 
+    from wilsonvox.decay_agreement import check_lepton
     from wilsonvox.ensembles import read_predictions, summarize, summary_csv
     from wilsonvox.errors import UserError
     from wilsonvox.events import FLAVOURS
@@ -55,6 +56,7 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
             f"{coefficients}: made with physics inputs {angular.inputs.name}, the predictions "
             f"with {metadata.physics_inputs}; the bound needs the same"
         )
+    check_lepton(coefficients, angular.model.lepton, "the predictions are", metadata.lepton)
     image = metadata.image
 
     def bound(shifts: Mapping[str, complex], names: tuple[str, ...]) -> Mapping[str, float]:
@@ -69,7 +71,7 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
             FLAVOURS[image.flavour],
         )
 
-    summary = summarize(frame, bound)
+    summary = summarize(frame, bound, metadata.trained)
     flat = summary[~(summary["response_slope"] > 0)]
     for point, name in zip(flat["point"], flat["coefficient"], strict=True):
         log.warning(
