@@ -271,7 +271,8 @@ def test_command_knows_a_fit_and_refuses_a_table_of_another_lepton(tmp_path, coe
     other = fit.model_copy(update={"lepton": "electron"})
     assert (
         run(command_line(tmp_path, write_predictions(tmp_path, chosen, other), coefficients)) == 1
-    )
+    tables = write_predictions(tmp_path, chosen, other)
+    assert run(command_line(tmp_path, tables, coefficients)) == 1
     error = capsys.readouterr().err
     assert "is of decays to muons, the predictions are of decays to electrons" in error
     assert not (tmp_path / "s.parquet").exists()
