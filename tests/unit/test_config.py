@@ -389,3 +389,40 @@ def test_a_bad_true_point_names_table_and_row(tmp_path):
     table.write_text("sample\tpath\ttrue_point\nmine\tx.root\tc9_-0.9\n")
     with pytest.raises(UserError, match=r"samples\.tsv: row 1: true_point: .*not a point label"):
         load_samples(table)
+
+
+def configured(**changes):
+    return parse_configuration(copy.deepcopy(MINIMAL) | changes)
+
+
+C10 = [{"shifts": {"c10": [0.0, -0.5, -1.0]}, "n_images": {"train": 4, "validation": 4, "test": 4}}]
+
+
+def test_a_scan_of_another_coefficient_shows_its_ends_unless_told_otherwise():
+    fit = {"architecture": "likelihood", "images": list(MINIMAL["images"]), "coefficients": ["c10"]}
+    found = configured(points=C10, estimators={"fit": fit})
+    assert found.shown_labels() == ["c10_+0.00", "c10_-1.00"]
+    assert found.shown_coefficient() == "c10"
+    assert found.drawn_coefficient(["fit"]) == "c10"
+    for given in ["c10_-0.50", {"c10": 0}], [{"c10": -0.5}, "c10_+0.00"]:
+        found = configured(points=C10, estimators={"fit": fit}, figures={"shown_points": given})
+        assert found.shown_labels() == ["c10_-0.50", "c10_+0.00"]
+    with pytest.raises(UserError, match=r"shown_points: c9_\+0.00 is no point with test"):
+        configured(
+            points=C10, estimators={"fit": fit}, figures={"shown_points": [0.0, "c10_-0.50"]}
+        )
+
+
+def test_an_imaginary_part_is_shown_where_the_points_differ_in_it_alone():
+    points = [{"shifts": {"c9": ["0.0+0.5i", "0.0-0.5i"]}, "n_images": {"test": 4}}]
+    fit = {"architecture": "likelihood", "images": list(MINIMAL["images"]),
+           "coefficients": ["c9_imaginary"]}  # fmt: skip
+    found = configured(points=points, estimators={"fit": fit})
+    assert found.shown_labels() == ["c9_+0.00+0.50i", "c9_+0.00-0.50i"]
+    assert found.shown_coefficient() == found.drawn_coefficient(["fit"]) == "c9_imaginary"
+
+
+@pytest.mark.parametrize("given", [["c10_-1", 0.0], [{"c11": 0.0}, 0.0], [True, 0.0], [{}, 0.0]])
+def test_a_shown_point_that_is_none_is_told(given):
+    with pytest.raises(UserError, match=r"figures\.shown_points"):
+        configured(figures={"shown_points": given})

@@ -268,8 +268,24 @@ def event_words(wildcards, input):
     return [word for path in input.events for word in ("--events", path)]
 
 
-def shown_point_words(wildcards):
-    return [word for label in CONFIG.shown_labels() for word in ("--point", label)]
+def coefficient_words(name):
+    """Which shift a figure shows, where it is not the default."""
+    return [] if name == "c9" else ["--coefficient", name]
+
+
+def information_words(wildcards):
+    labels = CONFIG.shown_labels()
+    words = [word for label in labels for word in ("--point", label)]
+    return words + coefficient_words(CONFIG.shown_coefficient())
+
+
+def drawn_words(wildcards):
+    return coefficient_words(CONFIG.drawn_coefficient([wildcards.estimator]))
+
+
+def compared_words(wildcards):
+    names = CONFIG.estimators_for(wildcards.image)
+    return coefficient_words(CONFIG.drawn_coefficient(names))
 
 
 def distribution_words(wildcards):
@@ -306,7 +322,9 @@ def summary_words(wildcards, input):
 
 def image_summaries(wildcards):
     return expand(
-        SUMMARY, image=wildcards.image, estimator=CONFIG.estimators_for(wildcards.image)
+        SUMMARY,
+        image=wildcards.image,
+        estimator=CONFIG.compared_estimators(wildcards.image),
     )
 
 

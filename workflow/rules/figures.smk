@@ -211,9 +211,10 @@ rule plot_histograms:
         runtime=10,
     params:
         predictions=prediction_words,
+        drawn=drawn_words,
         lineage=lineage("plot_histograms"),
     shell:
-        "wilsonvox plot histograms {params.predictions:q}"
+        "wilsonvox plot histograms {params.predictions:q} {params.drawn:q}"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
 
 
@@ -247,9 +248,10 @@ rule plot_linearity:
         mem_mb=1500,
         runtime=10,
     params:
+        drawn=drawn_words,
         lineage=lineage("plot_linearity"),
     shell:
-        "wilsonvox plot linearity --summary {input.summary:q} --scaled"
+        "wilsonvox plot linearity --summary {input.summary:q} --scaled {params.drawn:q}"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
 
 
@@ -285,9 +287,10 @@ rule plot_linearity_unscaled:
         mem_mb=1500,
         runtime=10,
     params:
+        drawn=drawn_words,
         lineage=lineage("plot_linearity_unscaled"),
     shell:
-        "wilsonvox plot linearity --summary {input.summary:q} --unscaled"
+        "wilsonvox plot linearity --summary {input.summary:q} --unscaled {params.drawn:q}"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
 
 
@@ -314,7 +317,8 @@ rule plot_sensitivity:
         runtime=10,
     params:
         summaries=summary_words,
+        drawn=compared_words,
         lineage=lineage("plot_sensitivity"),
     shell:
-        "wilsonvox plot sensitivity {params.summaries:q}"
+        "wilsonvox plot sensitivity {params.summaries:q} {params.drawn:q}"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"

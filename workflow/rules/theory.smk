@@ -32,7 +32,7 @@ rule image_information:
         mem_mb=1500,
         runtime=30,
     params:
-        points=shown_point_words,
+        points=information_words,
         words=image_words,
         lineage=lineage("image_information"),
     shell:

@@ -29,7 +29,15 @@ from wilsonvox.estimators.settings import (
     NetworkSettings,
     TrainingSettings,
 )
-from wilsonvox.points import COEFFICIENTS, parameter_values, parse_shift, point_label, shift_vector
+from wilsonvox.points import (
+    COEFFICIENTS,
+    PARAMETERS,
+    parameter_values,
+    parse_point,
+    parse_shift,
+    point_label,
+    shift_vector,
+)
 from wilsonvox.shards import ImageSpecification, Normalisation
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*(_[A-Za-z0-9.+-]+)*$")]
@@ -67,6 +75,51 @@ Shifts = Annotated[
     float | str | list[float | str],
     PlainValidator(_shifts),
     WithJsonSchema({"anyOf": [*_SHIFT_SCHEMA["anyOf"], {"type": "array", "items": _SHIFT_SCHEMA}]}),
+]
+
+
+def _shown_point(value: Any) -> float | str | dict[str, float | str]:
+    """A shown point as the configuration writes it: a shift of C9, a label, or shifts by name."""
+    if isinstance(value, dict):
+        shifts = {str(name): _shift(each) for name, each in value.items()}
+        _label({name: _parsed(each) for name, each in shifts.items()})
+        return shifts
+    if isinstance(value, str):
+        try:
+            parse_point(value)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return value
+    return _shift(value)
+
+
+def _label(shifts: Mapping[str, complex]) -> str:
+    try:
+        return point_label(shifts)
+    except UserError as error:
+        raise ValueError(str(error)) from error
+
+
+def _parsed(shift: float | str) -> float | complex:
+    return parse_shift(shift) if isinstance(shift, str) else shift
+
+
+ShownPoint = Annotated[
+    float | str | dict[str, float | str],
+    PlainValidator(_shown_point),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "description": "a shift δC9"},
+                {"type": "string", "description": "the label of a point, such as c10_-1.00"},
+                {
+                    "type": "object",
+                    "additionalProperties": {"anyOf": _SHIFT_SCHEMA["anyOf"]},
+                    "description": "shifts by coefficient, such as {c10: -1.0}",
+                },
+            ]
+        }
+    ),
 ]
 
 
@@ -131,8 +184,11 @@ class GenerationSettings(_Model):
 class FigureSettings(_Model):
     """What the figures show."""
 
-    shown_points: tuple[float, float] = Field(
-        default=(0.0, -2.0), description="the two values of δC9 in distributions and histograms"
+    shown_points: tuple[ShownPoint, ShownPoint] | None = Field(
+        default=None,
+        description="the two points in distributions, images and histograms: a shift δC9, a label "
+        "such as c10_-1.00, or shifts such as {c10: -1.0}; null: δC9 = 0 and −2 or, where one of "
+        "them has no test images, the first and the last point that has",
     )
     distributions_q2_gev2: tuple[float, float] = Field(
         default=(1.0, 6.0), description="q2 range of the distributions [GeV²]"
@@ -156,7 +212,9 @@ class RunConfiguration(_Model):
         default=0.01, ge=0, description="events beyond what images need, to cover the q2 cuts"
     )
     keep_event_files: bool = Field(
-        default=True, description="false: generated event files are deleted after voxelizing"
+        default=True,
+        description="false: generated event files are deleted once they are voxelized and "
+        "evaluated",
     )
     images: dict[Name, ImageSpecification] = Field(min_length=1)
     estimators: dict[Name, EstimatorSettings] = Field(min_length=1)
@@ -248,8 +306,43 @@ class RunConfiguration(_Model):
         return [label for label, group in self.point_groups().items() if split in group.n_images]
 
     def shown_labels(self) -> list[str]:
-        """Labels of the two points that distributions and histograms show."""
-        return [point_label({"c9": value}) for value in self.figures.shown_points]
+        """Labels of the two points that distributions and histograms show; one if they agree."""
+        shown = self.figures.shown_points
+        if shown is None:
+            labels = [point_label({"c9": value}) for value in (0.0, -2.0)]
+            tested = self.labels("test")
+            if tested and not set(labels) <= set(tested):
+                labels = [tested[0], tested[-1]]
+        else:
+            labels = [_shown_label(each) for each in shown]
+        return list(dict.fromkeys(labels))
+
+    def shown_coefficient(self) -> str:
+        """The real parameter in which the shown points differ; c9 if they do in it, or in none."""
+        varying = _varying(self.shown_labels())
+        return "c9" if "c9" in varying or not varying else varying[0]
+
+    def estimated(self, estimator: str) -> tuple[str, ...]:
+        """Parameters that an estimator estimates: a network those that its training varies."""
+        settings = self.estimators[estimator]
+        if not isinstance(settings, NetworkEstimator):
+            return tuple(settings.coefficients)
+        return tuple(name for name in _varying(self.labels("train")) if name in COEFFICIENTS)
+
+    def drawn_coefficient(self, estimators: Sequence[str]) -> str:
+        """The one parameter that a figure of `estimators` shows.
+
+        That of the shown points where one of them estimates it, else c9, else any that one does.
+        """
+        known = [name for each in estimators for name in self.estimated(each)]
+        wanted = (self.shown_coefficient(), "c9")
+        return next((name for name in wanted if name in known), known[0] if known else "c9")
+
+    def compared_estimators(self, image: str) -> list[str]:
+        """Estimators of an image specification that estimate what its comparison shows."""
+        names = self.estimators_for(image)
+        drawn = self.drawn_coefficient(names)
+        return [name for name in names if drawn in self.estimated(name)]
 
     def estimators_for(self, image: str) -> list[str]:
         """Names of the estimators that image specification `image` is for."""
@@ -301,8 +394,6 @@ class SampleRow(_Model):
     @field_validator("true_point")
     @classmethod
     def _is_a_label(cls, value: str) -> str:
-        from wilsonvox.points import parse_point
-
         if value:
             try:
                 parse_point(value)
@@ -333,6 +424,21 @@ class SampleRow(_Model):
 
         parts = [part.strip() for part in self.path.split(",")]
         return ",".join(portable_path(part) if Path(part).is_absolute() else part for part in parts)
+
+
+def _shown_label(point: float | str | dict[str, float | str]) -> str:
+    if isinstance(point, str):
+        return point
+    shifts = point if isinstance(point, dict) else {"c9": point}
+    return point_label({name: _parsed(each) for name, each in shifts.items()})
+
+
+def _varying(labels: Sequence[str]) -> list[str]:
+    """Parameters of `PARAMETERS` that are not the same at all points, by their labels."""
+    vectors = [shift_vector(parse_point(label)) for label in labels]
+    rows = [tuple(map(float, parameter_values(each))) for each in vectors]
+    columns = zip(PARAMETERS, zip(*rows, strict=True), strict=False)
+    return [name for name, values in columns if len(set(values)) > 1]
 
 
 def _did_you_mean(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:

@@ -186,16 +186,22 @@ class Lineage:
 
     def _plot_histograms(self, image: str, estimator: str) -> Any:
         predictions = self._predictions(image, estimator, ["test"])
-        return [predictions[f"test/{point}"] for point in self._shown]
+        return self._drawn([predictions[f"test/{point}"] for point in self._shown], [estimator])
+
+    def _drawn(self, inputs: Any, estimators: list[str]) -> Any:
+        """Inputs of a figure, and the shift that it shows where it is not the default."""
+        name = self.configuration.drawn_coefficient(estimators)
+        return inputs if name == "c9" else [inputs, name]
 
     def _plot_linearity(self, image: str, estimator: str) -> Any:
-        return self.digest("summarize", image=image, estimator=estimator)
+        return self._drawn(self.digest("summarize", image=image, estimator=estimator), [estimator])
 
     def _plot_linearity_unscaled(self, image: str, estimator: str) -> Any:
-        return self.digest("summarize", image=image, estimator=estimator)
+        return self._plot_linearity(image, estimator)
 
     def _plot_sensitivity(self, image: str) -> Any:
-        return {
+        summaries = {
             estimator: self.digest("summarize", image=image, estimator=estimator)
-            for estimator in self._estimators_for(image)
+            for estimator in self.configuration.compared_estimators(image)
         }
+        return self._drawn(summaries, self._estimators_for(image))
