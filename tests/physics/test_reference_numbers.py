@@ -229,7 +229,7 @@ def test_information_matrix_is_the_covariance_of_the_score(model):
     shifts = shift_vector({"c9": -0.5, "c10": 0.2j})
     m_kpi = model.inputs.m_k_star_gev
     nodes, weights = integrals.q2_quadrature(model, m_kpi, integrals.ALL_Q2)
-    functions, angular_weights = bound._angular_grid()
+    functions, angular_weights = bound.angular_grid()
     volume = weights[:, None] * angular_weights
 
     def log_density(change):

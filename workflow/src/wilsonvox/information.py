@@ -28,7 +28,7 @@ from wilsonvox.provenance.formats import digest_json
 from wilsonvox.provenance.record import Record
 from wilsonvox.shards import ImageSpecification
 from wilsonvox.theory.angular import RATE_WEIGHTS, angular_functions
-from wilsonvox.theory.bound import fisher_information
+from wilsonvox.theory.bound import angular_grid, fisher_information
 from wilsonvox.theory.integrals import (
     ALL_Q2,
     mass_quadrature,
@@ -245,12 +245,7 @@ def image_information(
 
 def _without_mass(at: Array, derivative: Array) -> float:
     """Information of q² bins and unbinned angles, by quadrature over all angles."""
-    cosines, cosine_weights = np.polynomial.legendre.leggauss(16)
-    chi = (np.arange(16) + 0.5) * np.pi / 8
-    grid = np.meshgrid(cosines, cosines, chi, indexing="ij")
-    weights = np.einsum("i,j,k->ijk", cosine_weights, cosine_weights, np.full(16, np.pi / 8))
-    functions = angular_functions(*(axis.ravel() for axis in grid))
-    weight = weights.ravel() * (9 / (32 * np.pi))
+    functions, weight = angular_grid()
     return float((_ratio(functions @ derivative.T, functions @ at.T) * weight[:, None]).sum())
 
 

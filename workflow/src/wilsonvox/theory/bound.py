@@ -27,14 +27,19 @@ N_ANGLE = 16
 
 
 @cache
-def _angular_grid() -> tuple[Array, Array]:
-    """Angular functions at the nodes, shape (n, 11), and the nodes' weights including 9/(32π)."""
-    cosines, cosine_weights = np.polynomial.legendre.leggauss(N_ANGLE)
+def angular_grid() -> tuple[Array, Array]:
+    """Angular functions at the nodes, shape (n, 11), and the nodes' weights including 9/(32π).
+
+    Gauss–Legendre in the angles θ, in which the functions are analytic, equidistant in chi.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(N_ANGLE)
+    theta = np.pi * (nodes + 1) / 2
+    cosines, cosine_weights = np.cos(theta), np.pi / 2 * weights * np.sin(theta)
     step = 2 * np.pi / N_ANGLE
     chi = (np.arange(N_ANGLE) + 0.5) * step
     grid = np.meshgrid(cosines, cosines, chi, indexing="ij")
-    weights = np.einsum("i,j,k->ijk", cosine_weights, cosine_weights, np.full(N_ANGLE, step))
-    return angular_functions(*(axis.ravel() for axis in grid)), weights.ravel() * (9 / (32 * np.pi))
+    volume = np.einsum("i,j,k->ijk", cosine_weights, cosine_weights, np.full(N_ANGLE, step))
+    return angular_functions(*(axis.ravel() for axis in grid)), volume.ravel() * (9 / (32 * np.pi))
 
 
 def score_moments(polynomials: Array, weights: Array, values: Array) -> tuple[float, Array, Array]:
@@ -51,7 +56,7 @@ def score_moments(polynomials: Array, weights: Array, values: Array) -> tuple[fl
     Returns:
         A number, shape (k,) and shape (k, k).
     """
-    functions, angular_weights = _angular_grid()
+    functions, angular_weights = angular_grid()
     density = np.maximum(monomials(values) @ polynomials @ functions.T, 0.0)
     gradient = monomial_gradient(values)
     derivatives = np.stack([column @ polynomials @ functions.T for column in gradient.T])
