@@ -239,7 +239,8 @@ def _figures(model_path):
     yield "network", network.draw(network.read(model_path), 40, "resnet")
     yield "network, a part", network.draw(network.read(model_path), 20)
     yield "training", training.draw(HISTORY, "resnet", "mae")
-    yield "histograms", histograms.draw(ensembles, labels.image_text(ImageSpecification()))
+    about = labels.image_text(ImageSpecification()), "evtgen-btosllnpr"
+    yield "histograms", histograms.draw(ensembles, *about)
     yield "linearity", linearity.draw(summary, scaled=True)
     yield "linearity on one side", linearity.draw(one_side, scaled=False)
     yield "sensitivity", sensitivity.draw([summary, summary])
@@ -444,7 +445,9 @@ def test_histograms_share_one_axis_and_show_the_summary_numbers(inputs):
     ensembles, metadata = histograms.read(paths, "c9")
     assert [each.true for each in ensembles] == [0.0, -2.0]
     assert metadata.estimator == "resnet"
-    figure = histograms.draw(ensembles)
+    figure = histograms.draw(ensembles, "", metadata.physics_inputs)
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == metadata.physics_inputs != ""
     upper, lower = figure.axes
     assert upper.get_xlim() == lower.get_xlim()
     for panel, each in zip(figure.axes, ensembles, strict=True):

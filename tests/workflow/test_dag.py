@@ -97,6 +97,22 @@ def test_all_that_selects_a_flavour_is_told_that_of_the_events(folder):
                         "prepare": True}  # fmt: skip
 
 
+def test_figures_of_another_coefficient_are_told_so(folder):
+    def change(values):
+        values["points"] = [{"shifts": {"c10": [0.0, -0.5, -1.0, -1.5]}, "n_images": {"test": 10}}]
+        fit = values["estimators"]["likelihood"] | {"coefficients": ["c10"]}
+        values["estimators"] = {"likelihood": fit}
+        del values["figures"]
+
+    folder.configure(change)
+    run = folder.snakemake("-n", "-p", "--configfile", "tiny.yaml", "--", "figures")
+    lines = [line for line in run.stdout.splitlines() if "wilsonvox plot" in line and ">" in line]
+    told = [line.split("wilsonvox plot ")[1] for line in lines if "--coefficient c10 " in line]
+    assert {line.split()[0] for line in told} == {"histograms", "linearity", "sensitivity"}
+    (line,) = (line for line in run.stdout.splitlines() if "wilsonvox information" in line)
+    assert "--point c10_+0.00 --point c10_-1.50 --coefficient c10 " in line
+
+
 def test_more_images_specifications_and_estimators_multiply_only_their_jobs(folder):
     def add(values):
         values["images"]["b4_n100"] = {"bins": 4, "events_per_image": 100}

@@ -217,7 +217,7 @@ def histograms(predictions: tuple[Path, ...], coefficient: str, pdf: Path, png: 
 
     def make() -> "Figure":
         ensembles, metadata = read(predictions, coefficient)
-        return draw(ensembles, image_text(metadata.image))
+        return draw(ensembles, image_text(metadata.image), metadata.physics_inputs or "")
 
     _write("histograms", pdf, png, make, predictions, {"coefficient": coefficient})
 

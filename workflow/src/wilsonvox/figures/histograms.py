@@ -74,11 +74,12 @@ def common_edges(ensembles: Sequence[Ensemble]) -> NDArray[np.float64]:
 
 
 @styled
-def draw(ensembles: Sequence[Ensemble], note: str = "") -> Figure:
+def draw(ensembles: Sequence[Ensemble], note: str = "", physics_inputs: str = "") -> Figure:
     """Draw one panel an ensemble, all with the same bins and the same horizontal axis.
 
     Black dashed line: mean. Black solid lines: 16 % and 84 % points, at mean − σ_L and
-    mean + σ_R. Curve: Gaussian fit. Triangle at the upper edge: true value.
+    mean + σ_R. Curve: Gaussian fit. Triangle at the upper edge: true value. The physics inputs
+    stand above the legend, because the line at the foot has no room for them.
     """
     height = 0.75 + 1.6 * len(ensembles)
     figure = new_figure(SINGLE_COLUMN, height, note)
@@ -137,6 +138,8 @@ def draw(ensembles: Sequence[Ensemble], note: str = "") -> Figure:
         columnspacing=1.0,
         handlelength=1.3,
         handletextpad=0.5,
+        title=physics_inputs or None,
+        title_fontsize=7.5,
     )
     return figure
 
