@@ -168,6 +168,7 @@ def test_labels_are_the_shifts_that_vary():
         ({"split": "interpolation"}, "of split 'interpolation'"),
         ({"split": "train"}, "of split 'train'; --validation takes"),
         ({"physics_inputs": "other"}, "bad.npz: was made with physics inputs other"),
+        ({"lepton": "electron"}, "bad.npz: is of decays to electrons, train-1.0.npz of decays to"),
         (
             {"image": IMAGE.model_copy(update={"bins": 9, "flavour": "B0bar"})},
             "bad.npz: .* differ from those of train-1.0.npz: bins 9 instead of 8, flavour B0bar",
@@ -264,6 +265,7 @@ def test_file_tells_what_it_is_and_predicts_the_same(model_file, trained):
     assert metadata.coefficients == ("c9",)
     assert metadata.training_points == {"c9_-1.00": 6, "c9_+0.00": 6, "c9_+1.00": 6}
     assert metadata.physics_inputs == "toy"
+    assert (metadata.lepton, metadata.antiparticle_shifts) == ("muon", "equal")
     assert metadata.best_epoch == trained.best["epoch"]
     shard = toy_shard(0.3, 40, "test")  # more than a batch
     estimator = load_estimator(model_file)

@@ -55,6 +55,8 @@ def toy_shard(
         "split": split,
         "campaign": campaign,
         "physics_inputs": "toy",
+        "lepton": "muon",
+        "antiparticle_shifts": "equal",
         "n_events_in_file": n_images * image.events_per_image,
         "n_events_cut": {},
         "n_events_used": n_images * image.events_per_image,
