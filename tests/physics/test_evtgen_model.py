@@ -88,6 +88,7 @@ def test_file_agrees_with_the_model(name, tmp_path):
         f"{name}, {len(events)} events: overall {found.overall:.4f}; δC9 {shift:.4f} ± "
         f"{found.error:.4f}, pull {found.pull:+.2f}; {each}"
     )
+    assert 1 / (N_TOYS + 1) < LEAST, "with fewer toys nothing could be found"
     assert found.overall >= LEAST, found
     assert len(found.p_values) == 14
 
