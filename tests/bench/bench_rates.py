@@ -347,6 +347,37 @@ def measure_configuration(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
+GENERATED = (2_000_000, 10_000_000, 40_000_000)
+"""Events of further files: a million takes 0.2 s, which is lost in the start of the small ones."""
+
+
+def measure_generation() -> list[dict[str, Any]]:
+    """Generate files of more events than a configuration of this size needs; one row each."""
+    from wilsonvox.events import CHUNK
+
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        measured(folder, ["wilsonvox", "coefficients", "--out", "table.npz"])
+        for n_events in GENERATED:
+            words = ["--point", "c9_-0.90", "--seed", "1", "--coefficients", "table.npz"]
+            words += ["--events", str(n_events), "--out", "events.root"]
+            costs = measured(folder, ["wilsonvox", "generate", *words])
+            amounts = {"job": 1, "events": n_events, "chunk_events": min(n_events, CHUNK)}
+            size = (folder / "events.root").stat().st_size
+            rows.append(
+                {
+                    "rule": "generate_events",
+                    "job": f"generate_events {n_events}",
+                    "amounts": amounts,
+                    "output_bytes": size,
+                }
+                | costs
+            )
+            print(f"{rows[-1]['job']:60} {costs['seconds']:7.2f} s", flush=True)
+    return rows
+
+
 def measure_snakemake() -> list[dict[str, float]]:
     """What Snakemake itself takes for runs of two sizes, of jobs that last seconds."""
     rows = []
@@ -500,7 +531,8 @@ def main() -> int:
             "snakemake": measure_snakemake(),
             "jobs": [
                 row for values in (SMALL, LARGE, TRAININGS) for row in measure_configuration(values)
-            ],
+            ]
+            + measure_generation(),
         }
         if given.rows:
             given.rows.write_text(json.dumps(measurements, indent=1))
