@@ -58,7 +58,10 @@ def measured(folder: Path, arguments: Sequence[str]) -> dict[str, float]:
     """Processor seconds, largest memory [B] and log [B] of a command run in `folder`."""
     report = folder / "measured.json"
     command = [sys.executable, __file__, "--measure", str(report), "--", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    # as Snakemake starts jobs of one thread; a training names its own number
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    environment = dict(os.environ) | threads
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, env=environment)
     if done.returncode:
         raise SystemExit(f"{' '.join(arguments)}\n{done.stdout.decode()}{done.stderr.decode()}")
     values: dict[str, float] = json.loads(report.read_text())
@@ -378,6 +381,67 @@ def measure_generation() -> list[dict[str, Any]]:
     return rows
 
 
+SUMMARIZED = ((5, 20), (5, 400), (25, 20), (25, 100))
+"""Points and images of each, of further summaries."""
+
+
+def measure_summaries() -> list[dict[str, Any]]:
+    """Summarize tables of random predictions, of more points than those configurations have."""
+    import numpy as np
+    import pandas as pd
+
+    from wilsonvox.points import point_label
+    from wilsonvox.provenance import make_record
+    from wilsonvox.shards import ImageSpecification
+    from wilsonvox.tables import PREDICTION_COLUMNS, TableMetadata, write_table
+
+    rows, rng = [], np.random.default_rng(3)
+    about = TableMetadata(
+        estimator="any", image=ImageSpecification(), physics_inputs="evtgen-btosllnpr"
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        measured(folder, ["wilsonvox", "coefficients", "--out", "table.npz"])
+        for n_points, n_images in SUMMARIZED:
+            words = []
+            for true in np.linspace(-2, 1, n_points).round(3):
+                point = point_label({"c9": float(true)})
+                frame = pd.DataFrame(
+                    {
+                        "point": point,
+                        "split": "test",
+                        "campaign": "000",
+                        "image_index": np.arange(n_images),
+                        "coefficient": "c9",
+                        "true": true,
+                        "predicted": rng.normal(true, 0.05, n_images),
+                        "error": np.nan,
+                    }
+                )
+                path = folder / f"{n_points}_{n_images}_{point}.parquet"
+                record = make_record("evaluate", path.name, {})
+                write_table(path, frame, PREDICTION_COLUMNS, about, record)
+                words += ["--predictions", path.name]
+            words += ["--coefficients", "table.npz", "--out", "out.parquet", "--csv", "out.csv"]
+            costs = measured(folder, ["wilsonvox", "summarize", *words])
+            size = sum((folder / each).stat().st_size for each in ("out.parquet", "out.csv"))
+            rows.append(
+                {
+                    "rule": "summarize",
+                    "job": f"summarize {n_points} points of {n_images} images",
+                    "amounts": {
+                        "job": 1,
+                        "points": n_points,
+                        "predictions": n_points * n_images,
+                    },
+                    "output_bytes": size,
+                }
+                | costs
+            )
+            print(f"{rows[-1]['job']:60} {costs['seconds']:7.2f} s", flush=True)
+    return rows
+
+
 def measure_snakemake() -> list[dict[str, float]]:
     """What Snakemake itself takes for runs of two sizes, of jobs that last seconds."""
     rows = []
@@ -532,7 +596,8 @@ def main() -> int:
             "jobs": [
                 row for values in (SMALL, LARGE, TRAININGS) for row in measure_configuration(values)
             ]
-            + measure_generation(),
+            + measure_generation()
+            + measure_summaries(),
         }
         if given.rows:
             given.rows.write_text(json.dumps(measurements, indent=1))

@@ -116,7 +116,10 @@ def test_figures_that_are_said_to_be_surer_than_a_factor_of_two_are(demo):
         assert estimate.low <= found["cpu_seconds"] + missed, rule.rule
         assert estimate.high >= found["cpu_seconds"], rule.rule
         memory = rule.memory_bytes
-        assert memory.low <= found["memory_bytes"] <= memory.high, rule.rule
+        assert found["memory_bytes"] <= memory.high, rule.rule
+        # nor does Snakemake see the largest size of a job of a second
+        if found["cpu_seconds"] > 2 * rule.jobs:
+            assert memory.low <= found["memory_bytes"], rule.rule
 
 
 # ---------------------------------------------------------------- what it follows from
