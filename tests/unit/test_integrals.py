@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 
+from wilsonvox.shards import ImageSpecification
+from wilsonvox.theory import DecayModel, load_inputs
+from wilsonvox.theory.angular import RATE_WEIGHTS
 from wilsonvox.theory.integrals import (
     intersection,
     mass_quadrature,
@@ -10,9 +13,6 @@ from wilsonvox.theory.integrals import (
     rate_integrals,
     selected_ranges,
 )
-from wilsonvox.shards import ImageSpecification
-from wilsonvox.theory import DecayModel, load_inputs
-from wilsonvox.theory.angular import RATE_WEIGHTS
 from wilsonvox.theory.line_shape import line_shape_quantiles
 
 RATE = RATE_WEIGHTS[:, None]
