@@ -2,6 +2,10 @@
 
 import dataclasses
 import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from scipy.stats import chi2
 
 from wilsonvox.events import Events
 from wilsonvox.points import shift_vector
+from wilsonvox.provenance import content_digest
 from wilsonvox.sampling import Stream, generate, generation, kernel, make_chunk, prepare
 from wilsonvox.sampling.cells import angle_grid, angular_factors
 from wilsonvox.theory import AngularCoefficients, DecayModel
@@ -81,6 +86,21 @@ def test_threads_do_not_change_the_events(table, monkeypatch):
     # and any chunk can be made alone
     prepared = prepare(table, shift_vector({"c9": -0.9}))
     assert_equal(one[6000:9000], make_chunk(prepared, 3000, Stream(11, "p", "test", 0).bits(2)))
+
+
+def test_threads_of_linear_algebra_do_not_change_the_events(tmp_path):
+    """As a job of Snakemake, which has one, and by hand, with all."""
+    digests = set()
+    for threads in ("1", "2"):
+        path = tmp_path / f"{threads}.root"
+        subprocess.run(
+            [Path(sys.executable).with_name("wilsonvox"), "generate", "--point", "c9_-0.90",
+             "--events", "300000", "--seed", "3", "--out", path],
+            env=os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads},
+            check=True,
+        )  # fmt: skip
+        digests.add(content_digest(path))
+    assert len(digests) == 1
 
 
 def test_more_events_extend_the_same_ones(table, monkeypatch):

@@ -138,4 +138,6 @@ def run(arguments: list[str]) -> int:
 
 def main() -> None:
     """Entry point of the console script."""
+    # as in a job of Snakemake: with more threads sums have another order, and digests differ
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run(sys.argv[1:]))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from wilsonvox.events import BRANCHES, Events
 from wilsonvox.points import SPLITS
@@ -60,8 +61,10 @@ def prepare(
     table: AngularCoefficients, shifts: NDArray[np.complex128], flavour: int = 1
 ) -> Prepared:
     """Tabulate density and cells; arguments as those of `generate`."""
-    density = tabulate_density(table, shifts, flavour)
-    return Prepared(density, make_proposal(density, table.inputs), flavour)
+    # with several threads BLAS sums in another order, and the events would be others
+    with threadpool_limits(limits=1, user_api="blas"):
+        density = tabulate_density(table, shifts, flavour)
+        return Prepared(density, make_proposal(density, table.inputs), flavour)
 
 
 def make_chunk(prepared: Prepared, size: int, bits: np.random.BitGenerator) -> Events:
