@@ -88,6 +88,16 @@ def test_threads_do_not_change_the_events(table, monkeypatch):
     assert_equal(one[6000:9000], make_chunk(prepared, 3000, Stream(11, "p", "test", 0).bits(2)))
 
 
+def test_places_in_memory_do_not_change_what_is_prepared(table):
+    """Linear algebra rounds by the place of its arrays; nodes, cells and bounds are the same."""
+    rng, kept, found = np.random.default_rng(), [], set()
+    for _ in range(6):
+        kept.append(np.empty(rng.integers(1, 200_000)))
+        prepared = prepare(table, shift_vector({"c9": -1.0}))
+        found.add((prepared.density.q2_nodes.tobytes(), prepared.proposal.bounds.tobytes()))
+    assert len(found) == 1
+
+
 def test_threads_of_linear_algebra_do_not_change_the_events(tmp_path):
     """As a job of Snakemake, which has one, and by hand, with all."""
     digests = set()

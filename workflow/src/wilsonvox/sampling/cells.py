@@ -53,13 +53,19 @@ def interval_coefficients(density: Density) -> tuple[Array, Array]:
     return values[:, :-1] * width, values[:, 1:] * width
 
 
+_EDGE_UNITS = 2.0**20
+"""Edges of cells are multiples of its inverse."""
+
+
 def _divide(variation: Array, number: int) -> Array:
     """Edges of `number` cells as fractions of the range, closer where there is more variation."""
     density = np.sqrt(variation)
     # no cell is much wider than the others, where the variation is zero by symmetry
     cumulative = np.concatenate([[0.0], np.cumsum(density + 0.3 * density.mean() + 1e-30)])
     steps = np.linspace(0, 1, len(cumulative))
-    return np.asarray(np.interp(np.linspace(0, cumulative[-1], number + 1), cumulative, steps))
+    edges = np.interp(np.linspace(0, cumulative[-1], number + 1), cumulative, steps)
+    # not the last bits, which linear algebra rounds differently from run to run
+    return np.asarray(np.round(edges * _EDGE_UNITS) / _EDGE_UNITS)
 
 
 def _numbers(costs: Array, largest: int) -> list[int]:

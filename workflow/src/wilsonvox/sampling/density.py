@@ -98,6 +98,10 @@ def _coefficients(table: AngularCoefficients, reduced: Array, q2: Array, m_kpi: 
     return np.asarray(result * factors / (q2**POLE_POWER)[..., None])
 
 
+_NODE_UNITS = 2.0**24
+"""Nodes of s are multiples of its inverse."""
+
+
 def _nodes(rate: Array, s: Array) -> Array:
     """Nodes of s, `INTERVALS` + 1 of them with 0 among them.
 
@@ -115,6 +119,8 @@ def _nodes(rate: Array, s: Array) -> Array:
         np.linspace(middle, 1, INTERVALS - n_below + 1),
     )
     nodes = PchipInterpolator(cumulative, s)(np.concatenate(parts))
+    # linear algebra rounds differently from run to run; the nodes, and with them the events, do not
+    nodes = np.round(nodes * _NODE_UNITS) / _NODE_UNITS
     nodes[[0, n_below, -1]] = -1.0, 0.0, 1.0
     return np.asarray(nodes)
 
