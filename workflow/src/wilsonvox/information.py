@@ -22,10 +22,10 @@ from scipy.stats import poisson, qmc
 
 from wilsonvox.errors import UserError
 from wilsonvox.events import FLAVOURS
-from wilsonvox.files import atomic_path, require_file
+from wilsonvox.files import require_file
 from wilsonvox.points import PARAMETERS, shift_vector
-from wilsonvox.provenance.formats import digest_json
 from wilsonvox.provenance.record import Record
+from wilsonvox.recorded_json import save_recorded
 from wilsonvox.shards import ImageSpecification
 from wilsonvox.theory.angular import RATE_WEIGHTS, angular_functions
 from wilsonvox.theory.bound import angular_grid, fisher_information
@@ -275,11 +275,7 @@ class ImageInformation(BaseModel):
 
     def save(self, path: str | os.PathLike[str], record: Record) -> None:
         """Write as JSON with `record` under the key `provenance`, atomically."""
-        digest = digest_json(self.model_dump(mode="json"))
-        record = record.model_copy(update={"content_digest": digest})
-        full = self.model_copy(update={"provenance": record.sealed()})
-        with atomic_path(path) as temporary:
-            temporary.write_text(full.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        save_recorded(self, path, record)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

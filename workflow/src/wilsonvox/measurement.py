@@ -22,10 +22,10 @@ from wilsonvox.calibration import LEVELS, Calibration
 from wilsonvox.decay_agreement import antiparticle_warning, check_lepton
 from wilsonvox.errors import UserError
 from wilsonvox.events import FLAVOURS, TREE, iterate_events, read_metadata
-from wilsonvox.files import atomic_path, require_file
+from wilsonvox.files import require_file
 from wilsonvox.points import PARAMETERS, parameter_values
 from wilsonvox.provenance import Record
-from wilsonvox.provenance.formats import digest_json
+from wilsonvox.recorded_json import save_recorded
 from wilsonvox.runs import EstimatorFiles, calibrate, current_predictions
 from wilsonvox.shards import ImageSpecification, Shard, describe_difference
 
@@ -120,11 +120,7 @@ class Measurement(BaseModel):
 
     def save(self, path: str | os.PathLike[str], record: Record) -> None:
         """Write as JSON with `record` under the key `provenance`, atomically."""
-        digest = digest_json(self.model_dump(mode="json"))
-        record = record.model_copy(update={"content_digest": digest})
-        full = self.model_copy(update={"provenance": record.sealed()})
-        with atomic_path(path) as temporary:
-            temporary.write_text(full.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        save_recorded(self, path, record)
 
 
 def check_image(

@@ -58,6 +58,28 @@ def describe_difference(expected: ImageSpecification, found: ImageSpecification)
     )
 
 
+def require_images_of(
+    estimator: str | os.PathLike[str],
+    expected: ImageSpecification,
+    found: ImageSpecification,
+    source: str | os.PathLike[str],
+) -> None:
+    """Refuse images that were made in another way than those of an estimator.
+
+    Args:
+        estimator: its file, for the message.
+        expected: specification of the estimator's images.
+        found: how the images were made.
+        source: their file, for the message.
+
+    Raises:
+        UserError: the two specifications differ; says in what.
+    """
+    difference = describe_difference(expected, found)
+    if difference:
+        raise UserError(f"{source}: its images do not fit the estimator {estimator}: {difference}")
+
+
 class ShardMetadata(BaseModel):
     """What a shard says about itself and its source."""
 

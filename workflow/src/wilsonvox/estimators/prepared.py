@@ -25,7 +25,7 @@ from wilsonvox.events import BRANCHES, Events, iterate_events
 from wilsonvox.files import atomic_path, require_file
 from wilsonvox.provenance.formats import KEY, ColumnDigest, digest_arrays, parse_record
 from wilsonvox.provenance.record import Record
-from wilsonvox.shards import ImageSpecification, Shard, describe_difference
+from wilsonvox.shards import ImageSpecification, Shard, require_images_of
 from wilsonvox.theory.model import DecayModel
 from wilsonvox.voxels import selection
 
@@ -142,22 +142,6 @@ class PreparedEstimator:
     model: DecayModel
     estimator: EventEstimator
 
-    def check_image(self, image: ImageSpecification, source: str | os.PathLike[str]) -> None:
-        """Refuse images of another specification than the estimator's.
-
-        Args:
-            image: how the images were made.
-            source: their file, for the message.
-
-        Raises:
-            UserError: the two specifications differ; says in what.
-        """
-        difference = describe_difference(self.metadata.image, image)
-        if difference:
-            raise UserError(
-                f"{source}: its images do not fit the estimator {self.path}: {difference}"
-            )
-
     def predict(
         self,
         shard: Shard,
@@ -180,7 +164,7 @@ class PreparedEstimator:
         Raises:
             UserError: images of another specification, or other events than those of the images.
         """
-        self.check_image(shard.metadata.image, source)
+        require_images_of(self.path, self.metadata.image, shard.metadata.image, source)
         check_events(shard, events, source)
         shape = (len(shard), len(self.metadata.coefficients))
         values, errors = np.full(shape, np.nan), np.full(shape, np.nan)

@@ -26,7 +26,7 @@ from wilsonvox.provenance.formats import (
     read_record,
 )
 from wilsonvox.provenance.record import Record
-from wilsonvox.shards import ImageSpecification, Normalisation, Shard, describe_difference
+from wilsonvox.shards import ImageSpecification, Normalisation, Shard, require_images_of
 from wilsonvox.source_events import SourceEvents
 
 METADATA_ENTRY = "estimator.json"
@@ -148,22 +148,6 @@ class Estimator:
     metadata: EstimatorMetadata
     model: Any
 
-    def check_image(self, image: ImageSpecification, source: str | os.PathLike[str]) -> None:
-        """Refuse images that were made in another way than those of the training.
-
-        Args:
-            image: how the images were made.
-            source: their file, for the message.
-
-        Raises:
-            UserError: the two specifications differ; says in what.
-        """
-        difference = describe_difference(self.metadata.image, image)
-        if difference:
-            raise UserError(
-                f"{source}: its images do not fit the estimator {self.path}: {difference}"
-            )
-
     def predict(
         self, shard: Shard, source: str | os.PathLike[str] = "shard"
     ) -> NDArray[np.float64]:
@@ -183,7 +167,7 @@ class Estimator:
         """
         from wilsonvox.batches import ImageBatches
 
-        self.check_image(shard.metadata.image, source)
+        require_images_of(self.path, self.metadata.image, shard.metadata.image, source)
         n_outputs = len(self.metadata.coefficients)
         if not len(shard):
             return np.zeros((0, n_outputs))
