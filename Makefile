@@ -13,8 +13,11 @@ LOCK ?= $(or $(shell sed -n 2p .venv/setup.stamp 2>/dev/null),envs/requirements.
 BIN := .venv/bin
 SNAKEMAKE = $(BIN)/snakemake --profile profiles/local --cores $(CORES) --configfile $(CONFIG)
 REPORT = results/$(RUN)/report.html
+# processes that tests are divided among
+WORKERS ?= -n 2 --dist loadgroup
+QUICK = "not slow and not browser and not faults and not slurm"
 
-.PHONY: help setup setup-htcondor profiles demo run report test test-slow test-browser test-faults test-slurm bench lint format lock clean
+.PHONY: help setup setup-htcondor profiles demo run report test coverage test-slow test-browser test-faults test-slurm bench lint format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -49,10 +52,13 @@ report: run  ## write results/RUN/report.html
 	fi
 
 test: setup  ## run the tests, but for the slow ones
-	$(BIN)/python -m pytest -m "not slow and not browser and not faults and not slurm" --cov
+	$(BIN)/python -m pytest $(WORKERS) -m $(QUICK)
+
+coverage: setup  ## the same, with the lines that they run; takes half as long again
+	$(BIN)/python -m pytest $(WORKERS) -m $(QUICK) --cov
 
 test-slow: setup  ## run the tests that need long statistics or real training
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest $(WORKERS) -m slow
 
 test-browser: setup  ## open a report in a real browser (Debian: chromium)
 	$(BIN)/python -m pytest -m browser tests/browser
