@@ -14,7 +14,7 @@ BIN := .venv/bin
 SNAKEMAKE = $(BIN)/snakemake --profile profiles/local --cores $(CORES) --configfile $(CONFIG)
 REPORT = results/$(RUN)/report.html
 # processes that tests are divided among
-WORKERS ?= -n 2 --dist loadgroup
+WORKERS ?= -n 2 --dist loadgroup --no-loadscope-reorder
 QUICK = "not slow and not browser and not faults and not slurm"
 
 .PHONY: help setup setup-htcondor profiles demo run report test coverage test-slow test-browser test-faults test-slurm bench lint format lock clean
