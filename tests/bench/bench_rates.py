@@ -108,6 +108,7 @@ SMALL: dict[str, Any] = {
         "resnet34-only-trained": {
             "images": ["b20"], "training": {"batch_size": 40, "max_epochs": 1},
         },
+        "sum": {"architecture": "voxel-sum", "images": ["b20", "b40"]},
         "likelihood": {"architecture": "likelihood", "images": ["b20", "b40"]},
         # with images of 4,000 events its bins of q2 would be too empty
         "angular": {"architecture": "angular-likelihood", "images": ["b40"]},
@@ -150,6 +151,7 @@ LARGE: dict[str, Any] = {
         "resnet34-only-trained": {
             "images": ["b45"], "training": {"batch_size": 30, "max_epochs": 1},
         },
+        "sum": {"architecture": "voxel-sum", "images": ["b45"]},
         "likelihood": {"architecture": "likelihood", "images": ["b45"]},
         "angular": {"architecture": "angular-likelihood", "images": ["b45"]},
     },
@@ -228,8 +230,13 @@ MODELS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
         ("job", "voxels", "batch_elements", "parameters"),
         ("job", "parameters"),
     ),
+    "train_voxel_sum": (
+        ("job", "voxels", "voxel_elements"),
+        ("job", "shard_voxels", "batch_elements"),
+        ("job", "parameters"),
+    ),
     "evaluate": (
-        ("job", "element_passes", "multiply_accumulates", "parameters"),
+        ("job", "element_passes", "multiply_accumulates", "voxel_elements", "parameters"),
         ("job", "voxels", "batch_elements", "parameters"),
         ("job", "images"),
     ),
@@ -242,7 +249,8 @@ MODELS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     ),
     "summarize": (("job", "points", "predictions"), ("job", "predictions"), ("job", "points")),
     "measure": (
-        ("job", "element_passes", "multiply_accumulates", "parameters", "predictions"),
+        ("job", "element_passes", "multiply_accumulates", "voxel_elements", "parameters",
+         "predictions"),
         ("job", "batch_elements", "parameters"),
         ("job", "images"),
     ),

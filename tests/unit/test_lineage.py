@@ -34,6 +34,15 @@ FITS = {
 AFTER_TRAINING = {"train", "evaluate", "summarize", "measure", "plot_linearity", "plot_network"}
 
 
+SUM = {"image": "b8_n300", "estimator": "sum"}
+SUMS = {
+    "train_voxel_sum": SUM,
+    "evaluate": SUM | {"split": "test", "point": "c9_+0.00"},
+    "summarize": SUM,
+    "measure": SUM | {"sample": "mine"},
+}
+
+
 def digests(change=None, sample=None, stages=STAGES):
     values = copy.deepcopy(TINY)
     if change is not None:
@@ -115,3 +124,27 @@ def test_what_generation_leaves_to_its_defaults_changes_nothing():
     conjugate = {"antiparticle_shifts": "conjugate"}
     found = changed(everything, change=lambda v: v.update(generation=conjugate))
     assert found == set(everything) - {"plot_topology"}
+
+
+def with_sum(change=None):
+    def both(values):
+        values["estimators"]["sum"] = {"architecture": "voxel-sum", "images": ["b8_n300"]}
+        if change is not None:
+            change(values)
+
+    return both
+
+
+def test_a_voxel_sum_follows_its_own_settings_and_its_images():
+    before = digests(stages=SUMS, change=with_sum())
+    for change, same in (
+        (lambda values: values["estimators"]["sum"].update(q2_knots=8), set()),
+        (lambda values: values["points"][1]["n_images"].update(train=19), set()),
+        (lambda values: values["estimators"]["tiny"]["training"].update(max_epochs=3), set(SUMS)),
+    ):
+        after = digests(stages=SUMS, change=with_sum(change))
+        assert {stage for stage in SUMS if before[stage] == after[stage]} == same
+
+
+def test_a_voxel_sum_beside_a_network_changes_nothing_of_it():
+    assert changed(change=with_sum()) == set()

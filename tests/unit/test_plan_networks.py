@@ -6,8 +6,8 @@ import pytest
 
 from wilsonvox.config import load_configuration
 from wilsonvox.errors import UserError
-from wilsonvox.estimators.settings import NetworkSettings
-from wilsonvox.planning.networks import network_size
+from wilsonvox.estimators.settings import NetworkSettings, VoxelSumSettings
+from wilsonvox.planning.networks import network_size, voxel_sum_size
 
 DEMO = load_configuration("config/demo.yaml").estimators["resnet-small"].network
 SETTINGS = {
@@ -49,3 +49,23 @@ def test_size_is_that_of_the_network_that_keras_builds(name):
 def test_an_unknown_architecture_is_named():
     with pytest.raises(UserError, match="'other': its size is not known; known are resnet"):
         network_size("other", 50, 1, NetworkSettings())
+
+
+@pytest.mark.parametrize(("n_outputs", "degree"), [(1, 3), (3, 2)])
+def test_size_of_a_voxel_sum_is_that_of_the_network_that_keras_builds(n_outputs, degree):
+    import numpy as np
+
+    from wilsonvox.estimators.voxel_sum import build
+    from wilsonvox.voxel_sum.density import VoxelDensity
+
+    settings = VoxelSumSettings(q2_knots=9, density_degree=degree)
+    terms = math.comb(n_outputs + degree, degree)
+    density = VoxelDensity(
+        np.arange(9.0), np.ones((9, 11, terms)), np.zeros(n_outputs), np.ones(n_outputs), degree
+    )
+    model = build(7, density, np.zeros((5, n_outputs)), True)
+    size = voxel_sum_size(7, 80, 5, n_outputs, settings)
+    assert size.parameters == model.count_params()
+    kernels = [layer.kernel for layer in model.layers if hasattr(layer, "kernel")]
+    products = sum(math.prod(kernel.shape) for kernel in kernels) + 11 * terms
+    assert size.multiply_accumulates == 80 * products

@@ -169,6 +169,27 @@ def test_without_a_fit_nothing_is_prepared(folder):
     assert EVERY_RULE - rules == {"prepare_estimator", "evaluate_events", "measure_events"}
 
 
+def test_a_voxel_sum_is_an_estimator_of_images_without_epochs(folder):
+    def add(values):
+        values["estimators"]["sum"] = {
+            "architecture": "voxel-sum", "images": ["b8_n300"], "q2_knots": 8,
+        }  # fmt: skip
+
+    before = by_rule(folder.planned("tiny.yaml"))
+    folder.configure(add)
+    planned = folder.planned("tiny.yaml")
+    more = {
+        "train_voxel_sum": 1, "evaluate": 4, "summarize": 1, "measure": 1, "plot_histograms": 1,
+        "plot_linearity": 1, "plot_linearity_unscaled": 1,
+    }  # fmt: skip
+    assert by_rule(planned) == {
+        rule: before.get(rule, 0) + more.get(rule, 0) for rule in before | more
+    }
+    (job,) = (job for job in planned if job.rule == "train_voxel_sum")
+    assert job.outputs == ("results/tiny/models/b8_n300/sum/model.keras",)
+    assert "--estimator sum --q2-knots 8" in " ".join(job.command)
+
+
 def test_a_fit_reads_the_events_of_its_images(folder):
     point = "b8_n300/likelihood/test/c9_-1.00"
     jobs = {(job.rule, job.wildcards): job for job in folder.planned("tiny.yaml")}

@@ -151,8 +151,11 @@ HISTORY = "<results>/models/{image}/{estimator}/history.csv"
 TRAINING_STATE = f"{RUN_FOLDER}/training_state/{{image}}/{{estimator}}.npz"
 MEASUREMENT = "<results>/measurements/{image}/{estimator}/{sample}.json"
 
-# estimators that are trained and read images, and those that are not and read events
+# estimators that are trained in epochs, those that sum over voxels, which read images too, and
+# those that read events
 TRAINED = CONFIG.trained_estimators()
+VOXEL_SUMS = CONFIG.voxel_sums()
+READ_IMAGES = CONFIG.image_estimators()
 FITTED = CONFIG.event_estimators()
 ARCHITECTURES = {each.architecture for each in CONFIG.estimators.values()}
 
@@ -179,6 +182,12 @@ def estimator_words(wildcards):
         + option_words(estimator.network)
         + option_words(estimator.training)
         + option_words(estimator.normalisation)
+    )
+
+
+def voxel_sum_words(wildcards):
+    return ["--estimator", wildcards.estimator] + option_words(
+        VOXEL_SUMS[wildcards.estimator].settings
     )
 
 
@@ -238,7 +247,7 @@ def for_each_estimator(pattern, among=CONFIG.estimators, **values):
 
 
 def model_files(wildcards):
-    return for_each_estimator(MODEL, TRAINED) + for_each_estimator(PREPARED, FITTED)
+    return for_each_estimator(MODEL, READ_IMAGES) + for_each_estimator(PREPARED, FITTED)
 
 
 def summary_files(wildcards):

@@ -32,6 +32,33 @@ rule train:
         " --out {output.model:q} > {log:q} 2>&1"
 
 
+rule train_voxel_sum:
+    """Make a network that sums over voxels from the images of one specification."""
+    input:
+        train=train_shards,
+        validation=validation_shards,
+    output:
+        ensure(MODEL, non_empty=True),
+    log:
+        "<logs>/train_voxel_sum/{image}/{estimator}.log",
+    benchmark:
+        "<benchmarks>/train_voxel_sum/{image}/{estimator}.tsv"
+    wildcard_constraints:
+        estimator=one_of(VOXEL_SUMS),
+    # another number of threads would change the weights in their sixth digit
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        shards=train_words,
+        words=voxel_sum_words,
+        lineage=lineage("train_voxel_sum"),
+    shell:
+        "wilsonvox train-voxel-sum {params.shards:q} {params.words:q} --threads {threads}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
 rule prepare_estimator:
     """Compute what an estimator that reads events needs before it sees any."""
     output:
@@ -65,7 +92,7 @@ rule evaluate:
     benchmark:
         "<benchmarks>/evaluate/{image}/{estimator}/{split}/{point}.tsv"
     wildcard_constraints:
-        estimator=one_of(TRAINED),
+        estimator=one_of(READ_IMAGES),
     threads: 1
     resources:
         mem_mb=3000,

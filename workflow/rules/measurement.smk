@@ -12,7 +12,7 @@ rule measure:
     benchmark:
         "<benchmarks>/measure/{image}/{estimator}/{sample}.tsv"
     wildcard_constraints:
-        estimator=one_of(TRAINED),
+        estimator=one_of(READ_IMAGES),
     threads: 1
     resources:
         mem_mb=3000,

@@ -25,9 +25,11 @@ from wilsonvox.estimators.settings import (
     ESTIMATOR_MODELS,
     EstimatorSettings,
     EventEstimatorSettings,
+    ImageEstimatorSettings,
     NetworkEstimator,
     NetworkSettings,
     TrainingSettings,
+    VoxelSumEstimator,
 )
 from wilsonvox.points import (
     COEFFICIENTS,
@@ -242,7 +244,7 @@ class RunConfiguration(_Model):
                 if label in seen:
                     raise ValueError(f"points: {label} stands there twice")
                 seen[label] = group
-        for split in ("train", "validation") if self.trained_estimators() else ():
+        for split in ("train", "validation") if self.image_estimators() else ():
             if not any(split in group.n_images for group in self.points):
                 raise ValueError(f"points: no point has {split} images")
         self._flavours_fit()
@@ -282,11 +284,27 @@ class RunConfiguration(_Model):
                 )
 
     def trained_estimators(self) -> dict[str, NetworkEstimator]:
-        """The estimators that are trained, by name: they read images."""
+        """The networks that are trained epoch by epoch, by name."""
         return {
             name: each
             for name, each in self.estimators.items()
             if isinstance(each, NetworkEstimator)
+        }
+
+    def voxel_sums(self) -> dict[str, VoxelSumEstimator]:
+        """The networks that sum over voxels, by name."""
+        return {
+            name: each
+            for name, each in self.estimators.items()
+            if isinstance(each, VoxelSumEstimator)
+        }
+
+    def image_estimators(self) -> dict[str, ImageEstimatorSettings]:
+        """The estimators that read images, by name; they learn from those of the splits train."""
+        return {
+            name: each
+            for name, each in self.estimators.items()
+            if isinstance(each, ImageEstimatorSettings)
         }
 
     def event_estimators(self) -> dict[str, EventEstimatorSettings]:
@@ -294,7 +312,7 @@ class RunConfiguration(_Model):
         return {
             name: each
             for name, each in self.estimators.items()
-            if not isinstance(each, NetworkEstimator)
+            if not isinstance(each, ImageEstimatorSettings)
         }
 
     def point_groups(self) -> dict[str, PointGroup]:
@@ -325,7 +343,7 @@ class RunConfiguration(_Model):
     def estimated(self, estimator: str) -> tuple[str, ...]:
         """Parameters that an estimator estimates: a network those that its training varies."""
         settings = self.estimators[estimator]
-        if not isinstance(settings, NetworkEstimator):
+        if not isinstance(settings, ImageEstimatorSettings):
             return tuple(settings.coefficients)
         return tuple(name for name in _varying(self.labels("train")) if name in COEFFICIENTS)
 

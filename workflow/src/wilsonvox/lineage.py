@@ -112,6 +112,16 @@ class Lineage:
         )
         return [estimator, settings, self.configuration.seed, shards]
 
+    def _train_voxel_sum(self, image: str, estimator: str) -> Any:
+        shards = [
+            self._campaigns("voxelize", split, self.configuration.labels(split), image=image)
+            for split in _TRAINING_SPLITS
+        ]
+        settings = self.configuration.estimators[estimator].model_dump(
+            mode="json", exclude={"images"}
+        )
+        return [estimator, settings, shards]
+
     def _prepare_estimator(self, image: str, estimator: str) -> Any:
         settings = self.configuration.estimators[estimator].model_dump(
             mode="json", exclude={"images"}
@@ -119,7 +129,8 @@ class Lineage:
         return [estimator, settings, self._image(image), self._decay()]
 
     def _evaluate(self, image: str, estimator: str, split: str, point: str) -> Any:
-        model = self.digest("train", image=image, estimator=estimator)
+        stage = "train_voxel_sum" if estimator in self.configuration.voxel_sums() else "train"
+        model = self.digest(stage, image=image, estimator=estimator)
         return [model, self._campaigns("voxelize", split, [point], image=image)]
 
     def _evaluate_events(self, image: str, estimator: str, split: str, point: str) -> Any:

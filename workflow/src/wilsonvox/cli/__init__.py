@@ -20,6 +20,7 @@ COMMANDS = {
     "ingest": "read external ROOT files into an event file",
     "voxelize": "bin events into voxel images",
     "train": "train an estimator",
+    "train-voxel-sum": "make a network that sums over voxels",
     "prepare": "prepare an estimator that fits events",
     "evaluate": "predict the shifts of images",
     "summarize": "summarize ensembles of predictions",
@@ -44,7 +45,9 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"wilsonvox.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(
+            f"wilsonvox.cli.{cmd_name.replace('-', '_')}"
+        ).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

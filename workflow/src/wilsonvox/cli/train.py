@@ -18,15 +18,24 @@ from wilsonvox.shards import Normalisation, Shard
 logger = logging.getLogger(__name__)
 
 
+def check_paths(paths: tuple[str, ...], option: str) -> None:
+    """Refuse a path that is given twice.
+
+    Raises:
+        UserError: names it.
+    """
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UserError(f"{option}: {path} is given twice")
+
+
 def load_shards(paths: tuple[str, ...], option: str) -> dict[str, Shard]:
     """The shards by their path.
 
     Raises:
         UserError: a path twice, or a file that is no shard.
     """
-    for path in paths:
-        if paths.count(path) > 1:
-            raise UserError(f"{option}: {path} is given twice")
+    check_paths(paths, option)
     return {path: Shard.load(path) for path in paths}
 
 

@@ -1,7 +1,7 @@
 """Estimators: whatever maps images, or their events, to predicted shifts.
 
 Each architecture is a module of its own, imported by name only when it is built, so that a new
-one is no part of the code behind the others. A network reads images and is trained
+one is no part of the code behind the others. A network reads images and is trained or fitted
 (`wilsonvox.estimators.storage`); a fit reads the images' events and is prepared
 (`wilsonvox.estimators.prepared`).
 """
@@ -14,6 +14,10 @@ from wilsonvox.errors import UserError
 
 ARCHITECTURES = {"resnet": "wilsonvox.estimators.resnet"}
 """The module of each network, by the name that the configuration calls it."""
+
+SUM_ARCHITECTURES = {"voxel-sum": "wilsonvox.estimators.voxel_sum"}
+"""The module of each network that is no stack of layers to descend a gradient in, but is put
+together from sums over voxels (`wilsonvox.voxel_sum`)."""
 
 EVENT_ARCHITECTURES = {
     "likelihood": "wilsonvox.estimators.likelihood",

@@ -116,6 +116,26 @@ class TrainingSettings(_Settings):
     )
 
 
+class VoxelSumSettings(_Settings):
+    """Of a network that sums over occupied voxels, and of how it is fitted to images."""
+
+    q2_knots: Annotated[int, Field(ge=3, le=512)] = Field(
+        default=32, description="knots of log q2 between which angular coefficients are linear"
+    )
+    density_degree: Annotated[int, Field(ge=1, le=6)] = Field(
+        default=3, description="degree in the shifts of the angular coefficients"
+    )
+    use_counts: bool = Field(
+        default=True, description="weigh each voxel with its number of events; else all alike"
+    )
+    head_degree: Annotated[int, Field(ge=1, le=6)] = Field(
+        default=4, description="highest degree of the head's polynomials"
+    )
+    bias_weight: float = Field(
+        default=10.0, ge=1, description="weight of a squared bias beside the variance in the head"
+    )
+
+
 _COEFFICIENTS: Any = Field(
     default=("c9",), description="shifts that are fitted, such as c9,c10; the others are 0"
 )
@@ -173,6 +193,22 @@ class FittedShifts(_Settings):
     coefficients: Parameters = _COEFFICIENTS
 
 
+class VoxelSumEstimator(VoxelSumSettings):
+    """A network that sums over the voxels of images, fitted to those of train and validation."""
+
+    trains: ClassVar[bool] = True
+
+    architecture: Literal["voxel-sum"] = Field(description="family of the network")
+    images: tuple[str, ...] = Field(min_length=1, description="image specifications it is for")
+
+    @property
+    def settings(self) -> VoxelSumSettings:
+        """The settings of the network alone."""
+        return VoxelSumSettings(
+            **{name: getattr(self, name) for name in VoxelSumSettings.model_fields}
+        )
+
+
 class _EventEstimator(_Settings):
     """A fit of the decay model: it reads the events of the images and is not trained."""
 
@@ -210,8 +246,12 @@ class AngularLikelihoodEstimator(AngularLikelihoodSettings, _EventEstimator):
 
 
 EventEstimatorSettings = LikelihoodEstimator | AngularLikelihoodEstimator
-ESTIMATOR_MODELS: dict[str, type[NetworkEstimator | EventEstimatorSettings]] = {
+ImageEstimatorSettings = NetworkEstimator | VoxelSumEstimator
+"""Settings of an estimator that reads images."""
+
+ESTIMATOR_MODELS: dict[str, type[ImageEstimatorSettings | EventEstimatorSettings]] = {
     "resnet": NetworkEstimator,
+    "voxel-sum": VoxelSumEstimator,
     "likelihood": LikelihoodEstimator,
     "angular-likelihood": AngularLikelihoodEstimator,
 }
@@ -227,6 +267,7 @@ def _architecture(value: Any) -> str:
 
 EstimatorSettings = Annotated[
     Annotated[NetworkEstimator, Tag("resnet")]
+    | Annotated[VoxelSumEstimator, Tag("voxel-sum")]
     | Annotated[LikelihoodEstimator, Tag("likelihood")]
     | Annotated[AngularLikelihoodEstimator, Tag("angular-likelihood")],
     Discriminator(_architecture),

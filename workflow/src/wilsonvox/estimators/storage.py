@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from wilsonvox.errors import UserError
-from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
+from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings, VoxelSumSettings
 from wilsonvox.files import atomic_path, require_file
 from wilsonvox.provenance.formats import (
     KERAS_ENTRIES,
@@ -43,10 +43,12 @@ class EstimatorMetadata(BaseModel):
     estimator: str = Field(description="its name in the configuration")
     architecture: str = Field(description="family of the network")
     image: ImageSpecification = Field(description="the only images that it understands")
-    normalisation: Normalisation
+    normalisation: Normalisation = Field(description="of mean q2, before the network")
     coefficients: tuple[str, ...] = Field(description="what its outputs are, in their order")
-    network: NetworkSettings
-    training: TrainingSettings
+    network: NetworkSettings | VoxelSumSettings = Field(description="its sizes")
+    training: TrainingSettings | None = Field(
+        default=None, description="how it was trained, if in epochs"
+    )
     physics_inputs: str | None = Field(description="set of SM inputs of the training events")
     lepton: Literal["muon", "electron"] | None = Field(
         default=None, description="leptons of the training events"
@@ -63,8 +65,12 @@ class EstimatorMetadata(BaseModel):
         default=(), description="events of the validation images, shard by shard"
     )
     n_parameters: int = Field(description="weights, moving averages included")
-    best_epoch: int = Field(description="epoch, from 1, whose weights these are")
-    best_validation_loss: float = Field(description="validation loss after that epoch")
+    best_epoch: int | None = Field(
+        default=None, description="epoch, from 1, whose weights these are"
+    )
+    best_validation_loss: float | None = Field(
+        default=None, description="validation loss after that epoch"
+    )
     history_digest: str | None = Field(
         default=None, description="SHA-256 of the bytes of history.csv"
     )
@@ -165,15 +171,21 @@ class Estimator:
         Raises:
             UserError: the shard's image specification is another than the estimator's.
         """
-        from wilsonvox.batches import ImageBatches
-
         require_images_of(self.path, self.metadata.image, shard.metadata.image, source)
         n_outputs = len(self.metadata.coefficients)
         if not len(shard):
             return np.zeros((0, n_outputs))
-        batches = ImageBatches([shard], self.metadata.normalisation, PREDICTION_BATCH)
-        predicted = self.model.predict(batches, verbose=0)
+        predicted = self.model.predict(self._batches(shard), verbose=0)
         return np.asarray(predicted, dtype=np.float64).reshape(len(shard), n_outputs)
+
+    def _batches(self, shard: Shard) -> Any:
+        if isinstance(self.metadata.network, VoxelSumSettings):
+            from wilsonvox.voxel_batches import BATCH, VoxelBatches
+
+            return VoxelBatches(shard, BATCH)
+        from wilsonvox.batches import ImageBatches
+
+        return ImageBatches([shard], self.metadata.normalisation, PREDICTION_BATCH)
 
 
 def load_estimator(path: str | os.PathLike[str], threads: int | None = None) -> Estimator:

@@ -10,10 +10,12 @@ from wilsonvox.estimators import EVENT_ARCHITECTURES, PREPARED_FILE, TRAINED_FIL
 from wilsonvox.estimators.settings import (
     AngularLikelihoodSettings,
     EventEstimatorSettings,
+    ImageEstimatorSettings,
     NetworkEstimator,
+    VoxelSumEstimator,
 )
 from wilsonvox.events import CHUNK
-from wilsonvox.planning.networks import NetworkSize, network_size
+from wilsonvox.planning.networks import NetworkSize, network_size, voxel_sum_size
 from wilsonvox.points import SPLITS
 from wilsonvox.shards import ImageSpecification
 
@@ -22,7 +24,7 @@ STAGES = {
     "events": ("generate_events",),
     "samples": ("ingest_events",),
     "voxels": ("voxelize", "voxelize_sample"),
-    "models": ("train", "prepare_estimator"),
+    "models": ("train", "train_voxel_sum", "prepare_estimator"),
     "evaluation": ("evaluate", "evaluate_events", "summarize"),
     "measurements": ("measure", "measure_events"),
     "figures": (
@@ -45,6 +47,9 @@ EVALUATED = ("test", "interpolation")
 
 PREDICTION_BATCH = 32
 """Images that are dense at a time in a prediction; as in `wilsonvox.estimators.storage`."""
+
+VOXEL_BATCH = 16
+"""Images whose voxels are in a network at a time; as in `wilsonvox.voxel_batches`."""
 
 COMPARED_BINS = (25, 50, 100)
 """Bins with which `wilsonvox information` compares those of an image."""
@@ -227,8 +232,8 @@ class _Planner:
         return max(events // specification.events_per_image, 1)
 
     def voxelize_sample(self) -> Iterator[Job]:
-        """Of image specifications that a network is for; fits read a sample's events."""
-        used = {image for image, *_ in self.networks()}
+        """Of image specifications that a network reads; fits read a sample's events."""
+        used = {image for image, *_ in self.image_estimators()}
         for image, specification in self.images():
             for sample in self.samples if image in used else ():
                 yield self._job(
@@ -250,6 +255,15 @@ class _Planner:
                 if estimator in trained:
                     yield image, estimator, specification, trained[estimator]
 
+    def image_estimators(
+        self,
+    ) -> Iterator[tuple[str, str, ImageSpecification, ImageEstimatorSettings]]:
+        known = self.configuration.image_estimators()
+        for image, specification in self.images():
+            for estimator in self.configuration.estimators_for(image):
+                if estimator in known:
+                    yield image, estimator, specification, known[estimator]
+
     def fits(self) -> Iterator[tuple[str, str, ImageSpecification, EventEstimatorSettings]]:
         fitted = self.configuration.event_estimators()
         for image, specification in self.images():
@@ -257,7 +271,13 @@ class _Planner:
                 if estimator in fitted:
                     yield image, estimator, specification, fitted[estimator]
 
-    def size(self, specification: ImageSpecification, settings: NetworkEstimator) -> NetworkSize:
+    def size(
+        self, specification: ImageSpecification, settings: ImageEstimatorSettings
+    ) -> NetworkSize:
+        if isinstance(settings, VoxelSumEstimator):
+            voxels = occupied_voxels(specification)
+            n_points = len(self.configuration.labels("train"))
+            return voxel_sum_size(specification.bins, voxels, n_points, self.n_outputs, settings)
         return network_size(
             settings.architecture, specification.bins, self.n_outputs, settings.network
         )
@@ -303,6 +323,31 @@ class _Planner:
                 batch_elements=min(each.batch_size, each.images) * network.elements,
             )
 
+    def train_voxel_sum(self) -> Iterator[Job]:
+        for image, estimator, specification, settings in self.image_estimators():
+            if not isinstance(settings, VoxelSumEstimator):
+                continue
+            n_images = self.n_images(image, "train")
+            validated = self.n_images(image, "validation")
+            largest = max(
+                self.configuration.images_in_campaign(image, point, split, campaign)
+                for split in ("train", "validation")
+                for point in self.configuration.labels(split)
+                for campaign in self.configuration.campaigns(point, split)
+            )
+            network = self.size(specification, settings)
+            yield self._job(
+                "train_voxel_sum",
+                (image, estimator),
+                (f"models/{image}/{estimator}/{TRAINED_FILE}",),
+                images=n_images + validated,
+                voxels=n_images * occupied_voxels(specification),
+                shard_voxels=largest * occupied_voxels(specification),
+                voxel_elements=(n_images + validated) * network.elements,
+                batch_elements=VOXEL_BATCH * network.elements,
+                parameters=network.parameters,
+            )
+
     def _fit_amounts(self, events: float, settings: EventEstimatorSettings) -> dict[str, float]:
         """Terms of the polynomials of `events` events, under the name of the fit's architecture."""
         n = len(settings.coefficients)
@@ -325,20 +370,24 @@ class _Planner:
             )
 
     def _prediction_amounts(
-        self, n_images: float, specification: ImageSpecification, settings: NetworkEstimator
+        self, n_images: float, specification: ImageSpecification, settings: ImageEstimatorSettings
     ) -> dict[str, float]:
+        batch = VOXEL_BATCH if isinstance(settings, VoxelSumEstimator) else PREDICTION_BATCH
         network = self.size(specification, settings)
+        # a cheap operation on a voxel costs more than one on a dense array
+        sums = isinstance(settings, VoxelSumEstimator)
         return {
             "images": n_images,
             "voxels": n_images * occupied_voxels(specification),
-            "element_passes": n_images * network.elements,
-            "multiply_accumulates": n_images * network.multiply_accumulates,
+            "element_passes": 0.0 if sums else n_images * network.elements,
+            "multiply_accumulates": 0.0 if sums else n_images * network.multiply_accumulates,
+            "voxel_elements": n_images * network.elements if sums else 0.0,
             "parameters": network.parameters,
-            "batch_elements": min(n_images, PREDICTION_BATCH) * network.elements,
+            "batch_elements": min(n_images, batch) * network.elements,
         }
 
     def evaluate(self) -> Iterator[Job]:
-        for image, estimator, specification, settings in self.networks():
+        for image, estimator, specification, settings in self.image_estimators():
             for split in EVALUATED:
                 for point in self.configuration.labels(split):
                     n_images = self.n_images(image, split, [point])
@@ -392,7 +441,7 @@ class _Planner:
             )
 
     def measure(self) -> Iterator[Job]:
-        for image, estimator, specification, settings in self.networks():
+        for image, estimator, specification, settings in self.image_estimators():
             for sample in self.samples:
                 n_images = self.sample_images(sample, specification)
                 yield self._job(
@@ -457,6 +506,7 @@ class _Planner:
         yield from self.voxelize()
         yield from self.voxelize_sample()
         yield from self.train()
+        yield from self.train_voxel_sum()
         yield from self.prepare_estimator()
         yield from self.evaluate()
         yield from self.evaluate_events()

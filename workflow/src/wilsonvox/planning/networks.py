@@ -5,7 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wilsonvox.errors import UserError
-from wilsonvox.estimators.settings import NetworkSettings
+from wilsonvox.estimators.settings import NetworkSettings, VoxelSumSettings
+
+MOST_ANCHORS = 24
+"""As in `wilsonvox.voxel_sum.fitting`."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,28 @@ def resnet_size(bins: int, n_outputs: int, settings: NetworkSettings) -> Network
     layers.pointwise()  # dropout
     layers.dense(n_outputs)
     return NetworkSize(layers.multiply_accumulates, layers.elements, layers.parameters)
+
+
+def voxel_sum_size(
+    bins: int, voxels: float, n_points: int, n_outputs: int, settings: VoxelSumSettings
+) -> NetworkSize:
+    """Size of `wilsonvox.estimators.voxel_sum.build`, but for its head, which has no voxels.
+
+    Args:
+        bins: of an image, in each of its three axes.
+        voxels: that are occupied in it.
+        n_points: training points.
+        n_outputs: shifts to predict.
+        settings: all sizes of the network.
+    """
+    functions, anchors = 11, min(n_points, MOST_ANCHORS)
+    knots, terms = settings.q2_knots - 1, math.comb(n_outputs + settings.density_degree, n_outputs)
+    products = knots * (1 + functions * terms) + functions * terms + terms * anchors
+    elements = 4 * functions + knots + 2 * functions * terms + terms + 3 * anchors
+    parameters = (
+        3 * bins * functions + 2 * knots + (knots + 1) * functions * terms + terms * anchors
+    )
+    return NetworkSize(round(voxels * products), round(voxels * elements), parameters)
 
 
 _SIZES: dict[str, Callable[[int, int, NetworkSettings], NetworkSize]] = {"resnet": resnet_size}

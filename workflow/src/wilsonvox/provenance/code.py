@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wilsonvox.errors import UserError
-from wilsonvox.estimators import ARCHITECTURES, EVENT_ARCHITECTURES
+from wilsonvox.estimators import ARCHITECTURES, EVENT_ARCHITECTURES, SUM_ARCHITECTURES
 from wilsonvox.provenance.environment import (
     VALUE_CARRIERS,
     installed_versions,
@@ -50,7 +50,8 @@ class Stage:
     """Where the import closure of a rule starts, and the stages whose outputs the rule reads.
 
     `builds` marks a stage that imports an architecture's module, by a name that it looks up.
-    `reads` is what the estimators read that the stage is for; None: it is for all of them.
+    `reads` is what the estimators read that the stage is for, or which of those that read images it
+    makes; None: it is for all of them.
     `parts` are modules that the stage runs only where it is asked to, by names that are given as
     those of architectures are.
     """
@@ -58,7 +59,7 @@ class Stage:
     modules: tuple[str, ...]
     after: tuple[str, ...] = ()
     builds: bool = False
-    reads: Literal["images", "events"] | None = None
+    reads: Literal["images", "events", "networks", "sums"] | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
 
     def chosen(self, architectures: Iterable[str]) -> list[str]:
@@ -66,7 +67,12 @@ class Stage:
         return [name for name in architectures if self.reads is None or name in _KINDS[self.reads]]
 
 
-_KINDS: Mapping[str, Mapping[str, str]] = {"images": ARCHITECTURES, "events": EVENT_ARCHITECTURES}
+_KINDS: Mapping[str, Mapping[str, str]] = {
+    "images": ARCHITECTURES | SUM_ARCHITECTURES,
+    "networks": ARCHITECTURES,
+    "sums": SUM_ARCHITECTURES,
+    "events": EVENT_ARCHITECTURES,
+}
 """The modules of architectures by what an estimator of theirs reads."""
 
 
@@ -85,12 +91,15 @@ STAGES: Mapping[str, Stage] = {
     "ingest_events": Stage(("wilsonvox.cli.ingest",)),
     "voxelize": Stage(("wilsonvox.cli.voxelize",), after=("generate_events",)),
     "voxelize_sample": Stage(("wilsonvox.cli.voxelize",), after=("ingest_events",)),
-    "train": Stage(("wilsonvox.cli.train",), after=("voxelize",), builds=True, reads="images"),
+    "train": Stage(("wilsonvox.cli.train",), after=("voxelize",), builds=True, reads="networks"),
+    "train_voxel_sum": Stage(
+        ("wilsonvox.cli.train_voxel_sum",), after=("voxelize",), builds=True, reads="sums"
+    ),
     "prepare_estimator": Stage(("wilsonvox.estimators.prepared",), builds=True, reads="events"),
     # not wilsonvox.cli.evaluate and wilsonvox.cli.measure, which lead to both kinds of estimators
     "evaluate": Stage(
         ("wilsonvox.evaluation", "wilsonvox.estimators.storage", "wilsonvox.tables"),
-        after=("train", "voxelize"),
+        after=("train", "train_voxel_sum", "voxelize"),
         reads="images",
     ),
     "evaluate_events": Stage(
@@ -289,7 +298,7 @@ class SourceTree:
         names = set(architectures)
         roots = list(STAGES[stage].modules)
         if STAGES[stage].builds:
-            modules = ARCHITECTURES | EVENT_ARCHITECTURES
+            modules = {**_KINDS["images"], **_KINDS["events"]}
             roots += [modules[name] for name in STAGES[stage].chosen(names)]
         parts = STAGES[stage].parts
         roots += [module for name, module in parts.items() if name in names]

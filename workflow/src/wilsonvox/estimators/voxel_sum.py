@@ -1,0 +1,151 @@
+"""A network that looks at one occupied voxel at a time and adds up what it sees."""
+
+from typing import Any
+
+import numpy as np
+
+from wilsonvox.voxel_sum.density import (
+    LEAST_Q2_GEV2,
+    VoxelDensity,
+    angular_factors,
+)
+from wilsonvox.voxel_sum.head import Head
+
+LEAST_DENSITY = 1e-3
+"""Where the learned density is less, in units of the mean over angles, it is taken as this."""
+
+
+def _constant(layer: Any, *weights: Any) -> Any:
+    """A layer whose weights are given when it is built, by its name."""
+    layer.given = [np.asarray(each, dtype=np.float32) for each in weights]
+    return layer
+
+
+def _voxel_density(image: dict[str, Any], bins: int, density: VoxelDensity, shape: Any) -> Any:
+    """Learned density of each voxel at the anchors, Keras tensor (batch, voxels, n_anchors)."""
+    from keras import layers, ops
+
+    voxel = image["voxel"]
+    places = {
+        "cos_theta_mu": ops.floor_divide(voxel, bins * bins),
+        "cos_theta_k": ops.mod(ops.floor_divide(voxel, bins), bins),
+        "chi": ops.mod(voxel, bins),
+    }
+    factors = [
+        _constant(layers.Embedding(bins, table.shape[1], name=f"functions_of_{name}"), table)(place)
+        for (name, place), table in zip(places.items(), angular_factors(bins), strict=True)
+    ]
+    functions = layers.Multiply(name="angular_functions")(factors)
+    log_q2 = ops.expand_dims(ops.log(ops.maximum(image["mean_q2"], LEAST_Q2_GEV2)), -1)
+    slopes = np.diff(density.tables.reshape(len(density.knots), -1), axis=0)
+    slopes /= np.diff(density.knots)[:, None]
+    # a piecewise linear function is its first value and its changes of slope at the knots
+    hinges = _constant(
+        layers.Dense(len(slopes), activation="relu", name="knots"),
+        np.ones((1, len(slopes))),
+        -density.knots[:-1],
+    )(log_q2)
+    coefficients = _constant(
+        layers.Dense(slopes.shape[1], name="angular_coefficients"),
+        np.diff(slopes, axis=0, prepend=0 * slopes[:1]),
+        density.tables[0].ravel(),
+    )(hinges)
+    coefficients = layers.Reshape((-1, *density.tables.shape[1:]), name="by_term")(coefficients)
+    terms = ops.einsum("bvi,bvit->bvt", functions, coefficients)
+    at_anchors = layers.Dense(shape[1], use_bias=False, name="density")
+    return _constant(at_anchors, np.transpose(shape[0]))(terms)
+
+
+def build(
+    bins: int, density: VoxelDensity, anchors: Any, use_counts: bool, head: Head | None = None
+) -> Any:
+    """A network that maps the occupied voxels of an image to shifts.
+
+    For each occupied voxel two layers turn log q² (the mean of its events) into eleven angular
+    coefficients times polynomials of the shifts; these, times the angular functions of the voxel,
+    are its density at `anchors`, a few values of the shifts. The logarithms, relative to their mean
+    over the anchors, are weighted with the counts and summed over the image: they are the logarithm
+    of the likelihood at the anchors, up to a constant, as the images tell it. The head turns the
+    sums into shifts by polynomials.
+
+    What it can represent: the information of independent voxels, if the density within a voxel is
+    that of a decay of a P-wave Kπ pair (eleven angular functions, with any dependence on q²). A
+    detector that lets some angles through only divides out where it is the same at all values of
+    the shifts. What it cannot: where in a voxel the events lie, how far their q² lie from their
+    mean, correlations between voxels; another angular distribution, such as of an S wave or of
+    momenta measured badly, makes it less precise, but not biased: the head is fitted to images.
+
+    Args:
+        bins: of each angle.
+        density: learned, see `wilsonvox.voxel_sum.density`.
+        anchors: shifts, float64 of shape (n_anchors, k).
+        use_counts: weigh each voxel with its number of events; else all alike.
+        head: None leaves it out: the outputs are the sums.
+
+    Returns:
+        keras.Model: not compiled, made of Keras's own layers and operations only. Inputs: a
+        dictionary of ``voxel`` (int32, flat index), ``mean_q2`` (float32 [GeV²]) and ``count``
+        (float32), each of shape (batch, voxels), with count 0 where an image has fewer voxels.
+        Output float32 of shape (batch, k), or (batch, n_anchors) without a head.
+    """
+    import keras
+    from keras import layers, ops
+
+    image = {
+        "voxel": keras.Input((None,), dtype="int32", name="voxel"),
+        "mean_q2": keras.Input((None,), dtype="float32", name="mean_q2"),
+        "count": keras.Input((None,), dtype="float32", name="count"),
+    }
+    terms = density.terms(np.asarray(anchors, dtype=float))
+    at_anchors = _voxel_density(image, bins, density, (terms, len(terms)))
+    logarithm = ops.log(ops.maximum(at_anchors, LEAST_DENSITY))
+    logarithm = ops.subtract(logarithm, ops.mean(logarithm, axis=-1, keepdims=True))
+    weight = image["count"] if use_counts else ops.minimum(image["count"], 1.0)
+    x = ops.einsum("bva,bv->ba", logarithm, weight)
+    if head is not None:
+        x = _constant(
+            layers.Dense(len(head.offset), name="components"), head.projection, head.offset
+        )(x)
+        x = _polynomials(x, head)
+    model = keras.Model(image, x, name="voxel_sum")
+    for layer in model.layers:
+        if hasattr(layer, "given"):
+            layer.set_weights(layer.given)
+            layer.trainable = False
+    return model
+
+
+def _polynomials(x: Any, head: Head) -> Any:
+    """The head's polynomials of its components, as products and one dense layer."""
+    from keras import layers, ops
+
+    r, k = len(head.offset), head.coefficients.shape[1]
+    # all r^d products of each degree d; of equal ones the first has the weight
+    names: list[tuple[int, ...]] = [()]
+    products: list[Any] = [ops.ones_like(x[:, :1])]
+    power: Any = products[0]
+    kernels = []
+    known = {
+        tuple(order): row
+        for order, row in zip(_orders(r, head.degree), head.coefficients, strict=True)
+    }
+    for degree in range(head.degree + 1):
+        if degree:
+            power = ops.reshape(ops.einsum("bi,bj->bij", power, x), (-1, r**degree))
+            names = [(*name, column) for name in names for column in range(r)]
+            products.append(power)
+        kernels += [known.pop(tuple(sorted(name)), np.zeros(k)) for name in names]
+    features = layers.Concatenate(name="products")(products)
+    predictions = layers.Dense(k, use_bias=False, dtype="float32", name="predictions")
+    return _constant(predictions, np.stack(kernels))(features)
+
+
+def _orders(r: int, degree: int) -> list[tuple[int, ...]]:
+    """Which columns each of `polynomial_terms` is a product of."""
+    import itertools
+
+    return [
+        chosen
+        for order in range(degree + 1)
+        for chosen in itertools.combinations_with_replacement(range(r), order)
+    ]

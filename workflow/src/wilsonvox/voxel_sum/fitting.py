@@ -1,0 +1,225 @@
+"""A `voxel-sum` made of shards of images, one shard in memory at a time.
+
+The same shards give the same network on every run of a machine; nothing of it is random.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wilsonvox.backend import prepare_backend
+from wilsonvox.errors import UserError
+from wilsonvox.estimators.settings import VoxelSumSettings
+from wilsonvox.estimators.storage import EstimatorMetadata
+from wilsonvox.shards import Normalisation, Shard
+from wilsonvox.source_events import SourceEvents
+from wilsonvox.training import check_shards, labels, training_points, varying_coefficients
+from wilsonvox.voxel_sum.density import (
+    Moments,
+    Q2Histogram,
+    VoxelDensity,
+    dual_functions,
+    fit_density,
+    voxel_functions,
+)
+from wilsonvox.voxel_sum.head import fit_head
+
+logger = logging.getLogger(__name__)
+
+Array = NDArray[np.float64]
+
+MOST_ANCHORS = 24
+
+
+@dataclass(frozen=True)
+class FittedVoxelSum:
+    """A `voxel-sum` and what it was made of.
+
+    model: keras.Model, not compiled
+    coefficients: what its outputs are, in their order
+    headers: training shards without their voxels, by the name of their file
+    training_events, validation_events: events of the images, shard by shard
+    """
+
+    model: Any
+    coefficients: tuple[str, ...]
+    headers: Mapping[str, Shard]
+    training_events: tuple[SourceEvents, ...]
+    validation_events: tuple[SourceEvents, ...]
+
+
+def _header(source: str, shard: Shard, histogram: Q2Histogram | None = None) -> Shard:
+    """A shard without its voxels, which are checked and counted in a histogram before.
+
+    Raises:
+        UserError: its mean q2 are not all finite.
+    """
+    if not np.isfinite(shard.mean_q2).all():
+        raise UserError(f"{source}: has voxels whose mean q2 is not a finite number")
+    if histogram is not None:
+        histogram.add(shard.mean_q2)
+    # no slices: they would keep the whole arrays
+    return replace(
+        shard,
+        voxel=np.empty(0, np.int32),
+        mean_q2=np.empty(0, np.float32),
+        count=np.empty(0, np.uint16),
+    )
+
+
+def chosen_anchors(shifts: Array, most: int = MOST_ANCHORS) -> Array:
+    """At most so many of the points, far from each other: each the farthest from those before.
+
+    Args:
+        shifts: of the points, shape (n_points, k).
+        most: of the anchors.
+
+    Returns:
+        Shape (n_anchors, k), sorted by their first shift.
+    """
+    points = np.unique(shifts, axis=0)
+    if len(points) <= most:
+        return points
+    scaled = (points - points.mean(axis=0)) / np.ptp(points, axis=0)
+    chosen = [int(np.argmin((scaled**2).sum(axis=1)))]
+    distance = np.full(len(points), np.inf)
+    while len(chosen) < most:
+        distance = np.minimum(distance, ((scaled - scaled[chosen[-1]]) ** 2).sum(axis=1))
+        chosen.append(int(np.argmax(distance)))
+    return np.asarray(points[np.sort(chosen)])
+
+
+def image_sums(model: Any, shard: Shard) -> Array:
+    """Outputs of a network for all images of a shard, float64 of shape (n_images, n)."""
+    from wilsonvox.voxel_batches import BATCH, VoxelBatches
+
+    if not len(shard):
+        return np.zeros((0, model.output_shape[-1]))
+    batches = VoxelBatches(shard, BATCH)
+    # not `predict`, whose threads keep the shard until the garbage collector comes
+    parts = [model.predict_on_batch(batches[number][0]) for number in range(batches.num_batches)]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def _learn_density(
+    paths: Sequence[str],
+    load: Callable[[str], Shard],
+    knots: Array,
+    points: Array,
+    truths: Mapping[str, Array],
+    settings: VoxelSumSettings,
+    bins: int,
+) -> VoxelDensity:
+    functions = voxel_functions(bins)
+    dual = dual_functions(functions)
+    moments = [Moments(knots, dual) for _ in points]
+    n_images = np.zeros(len(points))
+    for path in paths:
+        shard = load(path)
+        for index, truth in enumerate(truths[path]):
+            number = int(np.flatnonzero((points == truth).all(axis=1))[0])
+            entries = slice(shard.offsets[index], shard.offsets[index + 1])
+            count = shard.count[entries]
+            weight = count if settings.use_counts else np.ones(len(count))
+            moments[number].add(shard.voxel[entries], shard.mean_q2[entries], weight)
+            n_images[number] += 1
+    normalised = np.stack([each.sums / each.weight for each in moments])
+    return fit_density(
+        knots, normalised, points, n_images, settings.density_degree, functions.mean(axis=0)
+    )
+
+
+def fit_voxel_sum(
+    train: Sequence[str],
+    validation: Sequence[str],
+    settings: VoxelSumSettings,
+    load: Callable[[str], Shard] = Shard.load,
+    threads: int | None = None,
+) -> FittedVoxelSum:
+    """Learn a `voxel-sum` from images, in three passes over them.
+
+    First the distribution of mean q2, for the knots; then the moments of every training point, and
+    the density through them; then the sums of every image, and the head. The validation images
+    decide on the head's size only.
+
+    Args:
+        train: names of the files of training shards.
+        validation: likewise.
+        settings: of the network.
+        load: reads a shard of a file; each is read three times, and dropped.
+        threads: on the CPU, see `wilsonvox.backend.prepare_backend`.
+
+    Raises:
+        UserError: shards that do not fit, see `wilsonvox.training.check_shards`.
+    """
+    histogram = Q2Histogram()
+    headers = {
+        "train": {path: _header(path, load(path), histogram) for path in train},
+        "validation": {path: _header(path, load(path)) for path in validation},
+    }
+    check_shards(headers["train"], headers["validation"])
+    names = varying_coefficients(headers["train"])
+    truths = {
+        path: labels({path: shard}, names)
+        for shards in headers.values()
+        for path, shard in shards.items()
+    }
+    bins = next(iter(headers["train"].values())).metadata.image.bins
+    points = np.unique(np.concatenate([truths[path] for path in train]), axis=0)
+    logger.info(
+        "voxel-sum for %s: %d images of %d points to train, %d to validate",
+        ", ".join(names),
+        sum(map(len, headers["train"].values())),
+        len(points),
+        sum(map(len, headers["validation"].values())),
+    )
+    knots = histogram.knots(settings.q2_knots)
+    density = _learn_density(train, load, knots, points, truths, settings, bins)
+    prepare_backend(threads)
+    from wilsonvox.estimators.voxel_sum import build
+
+    anchors = chosen_anchors(points)
+    summing = build(bins, density, anchors, settings.use_counts)
+    sums = {path: image_sums(summing, load(path)) for path in (*train, *validation)}
+    head = fit_head(
+        np.concatenate([sums[path] for path in train]),
+        np.concatenate([truths[path] for path in train]),
+        np.concatenate([sums[path] for path in validation]),
+        np.concatenate([truths[path] for path in validation]),
+        settings.head_degree,
+        settings.bias_weight,
+    )
+    logger.info("head: %d components, polynomials of degree %d", len(head.offset), head.degree)
+    return FittedVoxelSum(
+        build(bins, density, anchors, settings.use_counts, head),
+        names,
+        headers["train"],
+        tuple(map(SourceEvents.of, headers["train"].values())),
+        tuple(map(SourceEvents.of, headers["validation"].values())),
+    )
+
+
+def describe(
+    fitted: FittedVoxelSum, estimator: str, settings: VoxelSumSettings
+) -> EstimatorMetadata:
+    """What is stored inside the model file."""
+    shard = next(iter(fitted.headers.values()))
+    return EstimatorMetadata(
+        estimator=estimator,
+        architecture="voxel-sum",
+        image=shard.metadata.image,
+        normalisation=Normalisation(method="none"),
+        coefficients=fitted.coefficients,
+        network=settings,
+        physics_inputs=shard.metadata.physics_inputs,
+        lepton=shard.metadata.lepton,
+        antiparticle_shifts=shard.metadata.antiparticle_shifts,
+        training_points=training_points(fitted.headers),
+        training_events=fitted.training_events,
+        validation_events=fitted.validation_events,
+        n_parameters=fitted.model.count_params(),
+    )
