@@ -13,6 +13,7 @@ DEMO = load_configuration("config/demo.yaml").estimators["resnet-small"].network
 SETTINGS = {
     "demo": (50, 1, DEMO),
     "pooling": (13, 2, NetworkSettings(stem_filters=3, filters=(4, 6), blocks=(2, 1))),
+    "coordinates": (8, 1, NetworkSettings(coordinates=True, filters=(4,), blocks=(1,))),
     "no pooling": (
         9,
         3,

@@ -143,3 +143,39 @@ def test_shortcuts_carry_the_input():
 def test_unknown_architecture_is_a_users_error():
     with pytest.raises(UserError, match=r"'resnext' is unknown; known are resnet"):
         builder("resnext")
+
+
+def test_coordinates_are_those_of_the_voxels_and_stand_where_a_voxel_is_occupied():
+    import keras
+
+    from wilsonvox.estimators.resnet import with_coordinates
+
+    prepare_backend()
+    bins = 6
+    image = keras.Input((bins, bins, bins, 1))
+    model = keras.Model(image, with_coordinates(image))
+    values = np.zeros((2, bins, bins, bins, 1), np.float32)
+    values[0, 1, 4, 2] = 0.3
+    values[1, 5, 0, 5] = 0.7
+    found = model.predict_on_batch(values)
+    assert np.count_nonzero(found.any(axis=-1)) == 2
+    for one, (mu, cos_k, chi) in zip(found, ((1, 4, 2), (5, 0, 5)), strict=True):
+        angle = 2 * np.pi * (chi + 0.5) / bins
+        centre = [2 * (mu + 0.5) / bins - 1, 2 * (cos_k + 0.5) / bins - 1]
+        np.testing.assert_allclose(
+            one[mu, cos_k, chi, 1:], [*centre, np.cos(angle), np.sin(angle)], atol=1e-6
+        )
+    np.testing.assert_array_equal(found[..., :1], values)
+
+
+def test_a_network_with_coordinates_is_saved_without_code(tmp_path):
+    import keras
+
+    prepare_backend()
+    settings = SMALL.model_copy(update={"coordinates": True})
+    model = build((9, 9, 9, 1), 1, settings)
+    assert model.get_layer("conv1_conv").kernel.shape[-2] == 5
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
+    values = np.random.default_rng(1).random((3, 9, 9, 9, 1), np.float32)
+    np.testing.assert_array_equal(again.predict_on_batch(values), model.predict_on_batch(values))

@@ -102,7 +102,7 @@ def test_voxels_rerun_all_that_comes_after_them(changed):
 
 def test_amplitudes_rerun_generated_events_but_not_external_ones(changed):
     stages = changed("theory/amplitudes.py", append=CODE)
-    of_networks = set(STAGES) - OF_FITS
+    of_networks = set(STAGES) - OF_FITS - {"train_voxel_sum"}
     assert of_networks - stages == {"ingest_events", "voxelize_sample", "plot_topology"}
 
 
@@ -141,6 +141,15 @@ def test_networks_and_fits_are_no_code_behind_each_other(changed):
     assert found == OF_FITS | AFTER_FITS
     for path in ("estimators/storage.py", "estimators/resnet.py", "training.py", "batches.py"):
         assert changed(path, append=CODE, architectures=LIKELIHOOD) == set(), path
+
+
+def test_a_voxel_sum_and_a_network_are_no_code_behind_each_other(changed):
+    made = {"train_voxel_sum"} | AFTER_TRAINING - {"plot_network", "plot_training"}
+    for path in ("estimators/voxel_sum.py", "voxel_sum/head.py"):
+        assert changed(path, append=CODE) == set(), path
+        assert changed(path, append=CODE, architectures=["voxel-sum"]) == made, path
+    for path in ("estimators/resnet.py", "training_callbacks.py"):
+        assert changed(path, append=CODE, architectures=["voxel-sum"]) == set(), path
 
 
 def test_ingestion_reruns_measurements_only(changed):

@@ -15,18 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wilsonvox.backend import prepare_backend
-from wilsonvox.decay_agreement import check_lepton
 from wilsonvox.devices import Replicas, describe_device, log_devices
-from wilsonvox.errors import UserError
 from wilsonvox.estimators import builder
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.estimators.storage import EstimatorMetadata
-from wilsonvox.points import COEFFICIENTS
-from wilsonvox.shards import Normalisation, Shard, describe_difference
-from wilsonvox.source_events import SourceEvents, check_no_shared_events
+from wilsonvox.shards import Normalisation, Shard
+from wilsonvox.source_events import SourceEvents
+from wilsonvox.training_images import (
+    check_shards,
+    labels,
+    training_points,
+    varying_coefficients,
+)
 from wilsonvox.training_state import StateFile, training_key
 
 logger = logging.getLogger(__name__)
@@ -60,80 +62,6 @@ class TrainedNetwork:
         """The history as CSV, its numbers in full, equal in equal trainings."""
         lines = [",".join(repr(row[name]) for name in HISTORY_COLUMNS) for row in self.history]
         return "\n".join([",".join(HISTORY_COLUMNS), *lines]) + "\n"
-
-
-def _check_shard(source: str, shard: Shard, split: str) -> None:
-    found = shard.metadata.split
-    if found not in (split, None):
-        raise UserError(
-            f"{source}: its images are of split {found!r}; --{split} takes those of {split!r} only"
-        )
-    if not np.isfinite(shard.shifts).all():
-        raise UserError(f"{source}: its true shifts are not known, so nothing can learn from it")
-    if np.any(shard.shifts.imag):
-        raise UserError(f"{source}: its shifts have imaginary parts; networks predict real shifts")
-    if not np.isfinite(shard.mean_q2).all():
-        raise UserError(f"{source}: has voxels whose mean q2 is not a finite number")
-
-
-def check_shards(train: Mapping[str, Shard], validation: Mapping[str, Shard]) -> None:
-    """Refuse shards that cannot be trained with.
-
-    Args:
-        train: shards by the name of their file.
-        validation: likewise.
-
-    Raises:
-        UserError: names the file that is of another split, image specification or set of physics
-            inputs than the first training shard, has unknown or complex shifts or non-finite
-            voxels, or is made of events that another one has too; or there are no images at all.
-    """
-    for split, shards in (("train", train), ("validation", validation)):
-        if not sum(map(len, shards.values())):
-            raise UserError(f"--{split}: there are no images in {', '.join(shards) or 'no shard'}")
-        for source, shard in shards.items():
-            _check_shard(source, shard, split)
-    first, reference = next(iter(train.items()))
-    for source, shard in (*train.items(), *validation.items()):
-        difference = describe_difference(reference.metadata.image, shard.metadata.image)
-        if difference:
-            raise UserError(f"{source}: its images differ from those of {first}: {difference}")
-        inputs, expected = shard.metadata.physics_inputs, reference.metadata.physics_inputs
-        if inputs != expected:
-            raise UserError(
-                f"{source}: was made with physics inputs {inputs}, but {first} with {expected}"
-            )
-        check_lepton(source, shard.metadata.lepton, str(first), reference.metadata.lepton)
-    check_no_shared_events((*train.items(), *validation.items()))
-
-
-def varying_coefficients(shards: Mapping[str, Shard]) -> tuple[str, ...]:
-    """Names of the coefficients whose shifts differ among images, in the order of `COEFFICIENTS`.
-
-    Raises:
-        UserError: all images have the same shifts.
-    """
-    shifts = np.concatenate([shard.shifts.real for shard in shards.values()])
-    varying = np.ptp(shifts, axis=0) > 0
-    names = tuple(name for name, varies in zip(COEFFICIENTS, varying, strict=True) if bool(varies))
-    if not names:
-        raise UserError("--train: all images have the same shifts, so there is nothing to learn")
-    return names
-
-
-def labels(shards: Mapping[str, Shard], coefficients: tuple[str, ...]) -> NDArray[np.float64]:
-    """True shifts of all images, float64 of shape (n_images, len(coefficients))."""
-    columns = [COEFFICIENTS.index(name) for name in coefficients]
-    return np.concatenate([shard.shifts.real[:, columns] for shard in shards.values()])
-
-
-def training_points(shards: Mapping[str, Shard]) -> dict[str, int]:
-    """Number of images by point, in the order of the shards."""
-    points: dict[str, int] = {}
-    for shard in shards.values():
-        label = shard.metadata.point or shard.metadata.sample or "unnamed"
-        points[label] = points.get(label, 0) + len(shard)
-    return points
 
 
 def _framework_seed(seed: int) -> int:

@@ -67,7 +67,7 @@ def command(
     Writes one row an image and coefficient: point, split, campaign, image index, true and
     predicted shift, and the error of a fit.
     """
-    from wilsonvox.cli.train import load_shards
+    from wilsonvox.cli.shard_files import load_shards
     from wilsonvox.evaluation import check_labels, check_one_point
     from wilsonvox.provenance.record import make_record
     from wilsonvox.tables import PREDICTION_COLUMNS, TableMetadata, write_table

@@ -9,34 +9,13 @@ from typing import Any
 import click
 
 from wilsonvox.cli.options import model_from, options_from
-from wilsonvox.errors import UserError
+from wilsonvox.cli.shard_files import load_shards
 from wilsonvox.estimators import ARCHITECTURES
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.files import atomic_path
-from wilsonvox.shards import Normalisation, Shard
+from wilsonvox.shards import Normalisation
 
 logger = logging.getLogger(__name__)
-
-
-def check_paths(paths: tuple[str, ...], option: str) -> None:
-    """Refuse a path that is given twice.
-
-    Raises:
-        UserError: names it.
-    """
-    for path in paths:
-        if paths.count(path) > 1:
-            raise UserError(f"{option}: {path} is given twice")
-
-
-def load_shards(paths: tuple[str, ...], option: str) -> dict[str, Shard]:
-    """The shards by their path.
-
-    Raises:
-        UserError: a path twice, or a file that is no shard.
-    """
-    check_paths(paths, option)
-    return {path: Shard.load(path) for path in paths}
 
 
 @click.command("train")

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from wilsonvox.cli.options import model_from, options_from
-from wilsonvox.cli.train import check_paths
+from wilsonvox.cli.shard_files import check_paths
 from wilsonvox.estimators.settings import VoxelSumSettings
 
 logger = logging.getLogger(__name__)

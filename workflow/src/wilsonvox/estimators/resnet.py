@@ -6,6 +6,7 @@ the papers' head: global average pooling, flatten, a dense layer, dropout and a 
 What the papers leave open is a named choice in docs/networks.md.
 """
 
+import math
 from typing import Any
 
 from wilsonvox.estimators.settings import NetworkSettings
@@ -26,6 +27,30 @@ def _convolution(x: Any, filters: int, kernel: int, stride: int, momentum: float
         name=f"{name}_conv",
     )(x)
     return layers.BatchNormalization(momentum=momentum, name=f"{name}_bn")(x)
+
+
+def with_coordinates(image: Any) -> Any:
+    """An image with the centres of its occupied voxels as further channels.
+
+    Args:
+        image: Keras tensor of shape (batch, bins, bins, bins, 1), 0 where no event is.
+
+    Returns:
+        Keras tensor of shape (batch, bins, bins, bins, 5): `image`, then cos θ_μ, cos θ_K, cos χ
+        and sin χ where a voxel is occupied, else 0. χ is a circle: its two ends are neighbours.
+    """
+    from keras import layers, ops
+
+    bins = image.shape[1]
+    occupied = ops.cast(ops.not_equal(image, 0.0), image.dtype)
+    # of one image: all have the same places. No constant array: it would fill the model's file
+    one = ops.ones_like(image[:1, ...])
+    along = [(ops.cumsum(one, axis=axis) - 0.5) / bins for axis in (1, 2, 3)]
+    chi = 2 * math.pi * along[2]
+    places = ops.concatenate(
+        [2 * along[0] - 1, 2 * along[1] - 1, ops.cos(chi), ops.sin(chi)], axis=-1
+    )
+    return layers.Concatenate(name="coordinates")([image, ops.multiply(occupied, places)])
 
 
 def basic_block(x: Any, filters: int, stride: int, momentum: float, name: str) -> Any:
@@ -73,7 +98,9 @@ def build(shape: tuple[int, int, int, int], n_outputs: int, settings: NetworkSet
     of a voxel only by way of the zeros that `same` padding adds at the faces, and the average over
     the last feature map forgets it, unless the stacks shrink that map to a single cell. χ is a
     circle, but its two ends are faces like any other. It sees the mean q² alone, not the counts,
-    and cannot tell an empty voxel from one at q² = 0.
+    and cannot tell an empty voxel from one at q² = 0. With `settings.coordinates` the place of each
+    occupied voxel is among its inputs (`with_coordinates`), χ as a point of a circle, so that the
+    sums over the image may depend on it; the counts stay unseen.
 
     Args:
         shape: (bins, bins, bins, 1) of one image; axes cos_theta_mu, cos_theta_k, chi.
@@ -90,7 +117,7 @@ def build(shape: tuple[int, int, int, int], n_outputs: int, settings: NetworkSet
     momentum = settings.batch_normalisation_momentum
     image = keras.Input(shape, name="image")
     x = _convolution(
-        image,
+        with_coordinates(image) if settings.coordinates else image,
         settings.stem_filters,
         settings.stem_kernel,
         settings.stem_stride,

@@ -59,6 +59,10 @@ class _Settings(BaseModel):
 class NetworkSettings(_Settings):
     """Sizes of a 3D residual network. The defaults are the papers' ResNet-34."""
 
+    coordinates: bool = Field(
+        default=False,
+        description="add cos θ_μ, cos θ_K, cos χ and sin χ of occupied voxels as input channels",
+    )
     stem_filters: PositiveInt = Field(default=64, description="filters of the first convolution")
     stem_kernel: PositiveInt = Field(default=7, description="its kernel size, in voxels")
     stem_stride: PositiveInt = Field(default=2, description="its stride, in voxels")

@@ -79,6 +79,9 @@ def resnet_size(bins: int, n_outputs: int, settings: NetworkSettings) -> Network
     """
     layers = _Layers(side=bins, channels=1)
     layers.pointwise()  # the image
+    if settings.coordinates:
+        layers.channels += 4
+        layers.pointwise()
     layers.convolution(settings.stem_filters, settings.stem_kernel, settings.stem_stride)
     layers.pointwise()
     if settings.pool_size > 1:

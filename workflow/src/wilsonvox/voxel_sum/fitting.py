@@ -17,7 +17,12 @@ from wilsonvox.estimators.settings import VoxelSumSettings
 from wilsonvox.estimators.storage import EstimatorMetadata
 from wilsonvox.shards import Normalisation, Shard
 from wilsonvox.source_events import SourceEvents
-from wilsonvox.training import check_shards, labels, training_points, varying_coefficients
+from wilsonvox.training_images import (
+    check_shards,
+    labels,
+    training_points,
+    varying_coefficients,
+)
 from wilsonvox.voxel_sum.density import (
     Moments,
     Q2Histogram,
@@ -154,7 +159,7 @@ def fit_voxel_sum(
         threads: on the CPU, see `wilsonvox.backend.prepare_backend`.
 
     Raises:
-        UserError: shards that do not fit, see `wilsonvox.training.check_shards`.
+        UserError: shards that do not fit, see `wilsonvox.training_images.check_shards`.
     """
     histogram = Q2Histogram()
     headers = {
