@@ -201,8 +201,8 @@ def test_snakemake_starts_twice_in_each_job_of_a_cluster(demo):
 def test_passes_of_an_epoch():
     configuration = load_configuration(DEMO)
     (training,) = trainings(configuration, {})
-    # 74 whole batches of 32 out of 2,380 images, forward and two backward; 340 images to validate
-    assert training.passes == 3 * 74 * 32 + 340
+    # 73 whole batches of 32 out of 2,340 images, forward and two backward; 260 images to validate
+    assert training.passes == 3 * 73 * 32 + 260
 
 
 def test_outputs_learned_are_the_coefficients_that_vary():
