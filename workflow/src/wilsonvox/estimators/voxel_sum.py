@@ -69,11 +69,11 @@ def build(
     sums into shifts by polynomials.
 
     What it can represent: the information of independent voxels, if the density within a voxel is
-    that of a decay of a P-wave Kπ pair (eleven angular functions, with any dependence on q²). A
-    detector that lets some angles through only divides out where it is the same at all values of
-    the shifts. What it cannot: where in a voxel the events lie, how far their q² lie from their
-    mean, correlations between voxels; another angular distribution, such as of an S wave or of
-    momenta measured badly, makes it less precise, but not biased: the head is fitted to images.
+    that of a decay of a P-wave Kπ pair (eleven angular functions, with any dependence on q²). What
+    it cannot: where in a voxel the events lie, how far their q² lie from their mean, correlations
+    between voxels. Another angular distribution, such as of an S wave, of a detector that sees some
+    angles better, or of momenta measured badly, makes it less precise; the head, fitted to images
+    of the same kind, keeps the mean right.
 
     Args:
         bins: of each angle.
