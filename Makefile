@@ -54,7 +54,7 @@ report: run  ## write results/RUN/report.html
 test: setup  ## run the tests, but for the slow ones
 	$(BIN)/python -m pytest $(WORKERS) -m $(QUICK)
 
-coverage: setup  ## the same, with the lines that they run; takes half as long again
+coverage: setup  ## the same, with the lines that they run; takes longer
 	$(BIN)/python -m pytest $(WORKERS) -m $(QUICK) --cov
 
 test-slow: setup  ## run the tests that need long statistics or real training

@@ -45,7 +45,7 @@ rule train_voxel_sum:
         "<benchmarks>/train_voxel_sum/{image}/{estimator}.tsv"
     wildcard_constraints:
         estimator=one_of(VOXEL_SUMS),
-    # another number of threads would change the weights in their sixth digit
+    # another number of threads may change the weights in their sixth digit
     threads: 2
     resources:
         mem_mb=4000,

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -123,6 +123,9 @@ ShownPoint = Annotated[
         }
     ),
 ]
+
+
+Kind = TypeVar("Kind")
 
 
 class _Model(BaseModel):
@@ -283,37 +286,24 @@ class RunConfiguration(_Model):
                     "out or add points"
                 )
 
+    def _of_kind(self, *kinds: type[Kind]) -> dict[str, Kind]:
+        return {name: each for name, each in self.estimators.items() if isinstance(each, kinds)}
+
     def trained_estimators(self) -> dict[str, NetworkEstimator]:
         """The networks that are trained epoch by epoch, by name."""
-        return {
-            name: each
-            for name, each in self.estimators.items()
-            if isinstance(each, NetworkEstimator)
-        }
+        return self._of_kind(NetworkEstimator)
 
     def voxel_sums(self) -> dict[str, VoxelSumEstimator]:
         """The networks that sum over voxels, by name."""
-        return {
-            name: each
-            for name, each in self.estimators.items()
-            if isinstance(each, VoxelSumEstimator)
-        }
+        return self._of_kind(VoxelSumEstimator)
 
     def image_estimators(self) -> dict[str, ImageEstimatorSettings]:
-        """The estimators that read images, by name; they learn from those of the splits train."""
-        return {
-            name: each
-            for name, each in self.estimators.items()
-            if isinstance(each, ImageEstimatorSettings)
-        }
+        """The estimators that read images, by name; they learn from those of the split train."""
+        return self._of_kind(*get_args(ImageEstimatorSettings))
 
     def event_estimators(self) -> dict[str, EventEstimatorSettings]:
         """The estimators that read the images' events, by name: they are not trained."""
-        return {
-            name: each
-            for name, each in self.estimators.items()
-            if not isinstance(each, ImageEstimatorSettings)
-        }
+        return self._of_kind(*get_args(EventEstimatorSettings))
 
     def point_groups(self) -> dict[str, PointGroup]:
         """Every point's group by the point's label, in the order of the file."""

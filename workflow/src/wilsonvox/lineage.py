@@ -102,31 +102,24 @@ class Lineage:
             for campaign in self.configuration.campaigns(point, split)
         ]
 
-    def _train(self, image: str, estimator: str) -> Any:
-        shards = [
+    def _training_shards(self, image: str) -> Any:
+        return [
             self._campaigns("voxelize", split, self.configuration.labels(split), image=image)
             for split in _TRAINING_SPLITS
         ]
-        settings = self.configuration.estimators[estimator].model_dump(
-            mode="json", exclude={"images"}
-        )
-        return [estimator, settings, self.configuration.seed, shards]
+
+    def _estimator(self, estimator: str) -> Any:
+        return self.configuration.estimators[estimator].model_dump(mode="json", exclude={"images"})
+
+    def _train(self, image: str, estimator: str) -> Any:
+        settings, seed = self._estimator(estimator), self.configuration.seed
+        return [estimator, settings, seed, self._training_shards(image)]
 
     def _train_voxel_sum(self, image: str, estimator: str) -> Any:
-        shards = [
-            self._campaigns("voxelize", split, self.configuration.labels(split), image=image)
-            for split in _TRAINING_SPLITS
-        ]
-        settings = self.configuration.estimators[estimator].model_dump(
-            mode="json", exclude={"images"}
-        )
-        return [estimator, settings, shards]
+        return [estimator, self._estimator(estimator), self._training_shards(image)]
 
     def _prepare_estimator(self, image: str, estimator: str) -> Any:
-        settings = self.configuration.estimators[estimator].model_dump(
-            mode="json", exclude={"images"}
-        )
-        return [estimator, settings, self._image(image), self._decay()]
+        return [estimator, self._estimator(estimator), self._image(image), self._decay()]
 
     def _evaluate(self, image: str, estimator: str, split: str, point: str) -> Any:
         stage = "train_voxel_sum" if estimator in self.configuration.voxel_sums() else "train"

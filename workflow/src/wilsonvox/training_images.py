@@ -12,6 +12,16 @@ from wilsonvox.shards import Shard, describe_difference
 from wilsonvox.source_events import check_no_shared_events
 
 
+def check_voxels(source: str, shard: Shard) -> None:
+    """Refuse a shard with voxels that nothing can learn from.
+
+    Raises:
+        UserError: a mean q2 is not finite; names `source`.
+    """
+    if not np.isfinite(shard.mean_q2).all():
+        raise UserError(f"{source}: has voxels whose mean q2 is not a finite number")
+
+
 def _check_shard(source: str, shard: Shard, split: str) -> None:
     found = shard.metadata.split
     if found not in (split, None):
@@ -22,8 +32,7 @@ def _check_shard(source: str, shard: Shard, split: str) -> None:
         raise UserError(f"{source}: its true shifts are not known, so nothing can learn from it")
     if np.any(shard.shifts.imag):
         raise UserError(f"{source}: its shifts have imaginary parts; networks predict real shifts")
-    if not np.isfinite(shard.mean_q2).all():
-        raise UserError(f"{source}: has voxels whose mean q2 is not a finite number")
+    check_voxels(source, shard)
 
 
 def check_shards(train: Mapping[str, Shard], validation: Mapping[str, Shard]) -> None:

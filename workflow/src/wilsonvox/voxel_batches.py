@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 
 from wilsonvox.shards import Shard
 
-BATCH = 16
-"""Images whose voxels are in a network at a time."""
-
 LENGTH_STEP = 2048
 """Lengths of batches are multiples of it [voxels]."""
 

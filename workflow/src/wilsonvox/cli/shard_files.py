@@ -1,7 +1,37 @@
 """Shards that are named on the command line."""
 
+from collections.abc import Callable
+
+import click
+
+from wilsonvox.cli.options import Function
 from wilsonvox.errors import UserError
 from wilsonvox.shards import Shard
+
+
+def training_options(validation: str) -> Callable[[Function], Function]:
+    """Decorator that adds what every training names: its shards, and the estimator it makes.
+
+    Args:
+        validation: help of ``--validation``.
+    """
+
+    def decorate(function: Function) -> Function:
+        for option in (
+            click.option(
+                "--estimator", required=True, metavar="NAME", help="Name of the estimator."
+            ),
+            _shards("--validation", "validation_paths", validation),
+            _shards("--train", "train_paths", "Shard of training images; again for each."),
+        ):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _shards(option: str, name: str, text: str) -> Callable[[Function], Function]:
+    return click.option(option, name, multiple=True, required=True, metavar="FILE.npz", help=text)
 
 
 def check_paths(paths: tuple[str, ...], option: str) -> None:

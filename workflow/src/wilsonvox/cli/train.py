@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from wilsonvox.cli.options import model_from, options_from
-from wilsonvox.cli.shard_files import load_shards
+from wilsonvox.cli.shard_files import load_shards, training_options
 from wilsonvox.estimators import ARCHITECTURES
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.files import atomic_path
@@ -19,23 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 @click.command("train")
-@click.option(
-    "--train",
-    "train_paths",
-    multiple=True,
-    required=True,
-    metavar="FILE.npz",
-    help="Shard of training images; again for each.",
-)
-@click.option(
-    "--validation",
-    "validation_paths",
-    multiple=True,
-    required=True,
-    metavar="FILE.npz",
-    help="Shard of validation images, which decide on learning rate, end and best epoch.",
-)
-@click.option("--estimator", required=True, metavar="NAME", help="Name of the estimator.")
+@training_options("Shard of validation images, which decide on learning rate, end and best epoch.")
 @click.option("--seed", type=click.IntRange(min=0), required=True, help="The run's seed.")
 @click.option(
     "--threads",

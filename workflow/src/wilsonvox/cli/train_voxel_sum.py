@@ -6,30 +6,14 @@ from typing import Any
 import click
 
 from wilsonvox.cli.options import model_from, options_from
-from wilsonvox.cli.shard_files import check_paths
+from wilsonvox.cli.shard_files import check_paths, training_options
 from wilsonvox.estimators.settings import VoxelSumSettings
 
 logger = logging.getLogger(__name__)
 
 
 @click.command("train-voxel-sum")
-@click.option(
-    "--train",
-    "train_paths",
-    multiple=True,
-    required=True,
-    metavar="FILE.npz",
-    help="Shard of training images; again for each.",
-)
-@click.option(
-    "--validation",
-    "validation_paths",
-    multiple=True,
-    required=True,
-    metavar="FILE.npz",
-    help="Shard of validation images, which decide on the size of the head.",
-)
-@click.option("--estimator", required=True, metavar="NAME", help="Name of the estimator.")
+@training_options("Shard of validation images, which decide on the size of the head.")
 @click.option(
     "--threads",
     type=click.IntRange(min=1),

@@ -180,9 +180,10 @@ class Estimator:
 
     def _batches(self, shard: Shard) -> Any:
         if isinstance(self.metadata.network, VoxelSumSettings):
-            from wilsonvox.voxel_batches import BATCH, VoxelBatches
+            from wilsonvox.voxel_batches import VoxelBatches
+            from wilsonvox.voxel_sum import IMAGES_AT_A_TIME
 
-            return VoxelBatches(shard, BATCH)
+            return VoxelBatches(shard, IMAGES_AT_A_TIME)
         from wilsonvox.batches import ImageBatches
 
         return ImageBatches([shard], self.metadata.normalisation, PREDICTION_BATCH)

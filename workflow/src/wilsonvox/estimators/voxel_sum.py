@@ -8,6 +8,7 @@ from wilsonvox.voxel_sum.density import (
     LEAST_Q2_GEV2,
     VoxelDensity,
     angular_factors,
+    polynomial_orders,
 )
 from wilsonvox.voxel_sum.head import Head
 
@@ -21,7 +22,9 @@ def _constant(layer: Any, *weights: Any) -> Any:
     return layer
 
 
-def _voxel_density(image: dict[str, Any], bins: int, density: VoxelDensity, shape: Any) -> Any:
+def _voxel_density(
+    image: dict[str, Any], bins: int, density: VoxelDensity, anchor_terms: Any
+) -> Any:
     """Learned density of each voxel at the anchors, Keras tensor (batch, voxels, n_anchors)."""
     from keras import layers, ops
 
@@ -52,8 +55,8 @@ def _voxel_density(image: dict[str, Any], bins: int, density: VoxelDensity, shap
     )(hinges)
     coefficients = layers.Reshape((-1, *density.tables.shape[1:]), name="by_term")(coefficients)
     terms = ops.einsum("bvi,bvit->bvt", functions, coefficients)
-    at_anchors = layers.Dense(shape[1], use_bias=False, name="density")
-    return _constant(at_anchors, np.transpose(shape[0]))(terms)
+    at_anchors = layers.Dense(len(anchor_terms), use_bias=False, name="density")
+    return _constant(at_anchors, np.transpose(anchor_terms))(terms)
 
 
 def build(
@@ -96,8 +99,9 @@ def build(
         "mean_q2": keras.Input((None,), dtype="float32", name="mean_q2"),
         "count": keras.Input((None,), dtype="float32", name="count"),
     }
-    terms = density.terms(np.asarray(anchors, dtype=float))
-    at_anchors = _voxel_density(image, bins, density, (terms, len(terms)))
+    at_anchors = _voxel_density(
+        image, bins, density, density.terms(np.asarray(anchors, dtype=float))
+    )
     logarithm = ops.log(ops.maximum(at_anchors, LEAST_DENSITY))
     logarithm = ops.subtract(logarithm, ops.mean(logarithm, axis=-1, keepdims=True))
     weight = image["count"] if use_counts else ops.minimum(image["count"], 1.0)
@@ -127,7 +131,7 @@ def _polynomials(x: Any, head: Head) -> Any:
     kernels = []
     known = {
         tuple(order): row
-        for order, row in zip(_orders(r, head.degree), head.coefficients, strict=True)
+        for order, row in zip(polynomial_orders(r, head.degree), head.coefficients, strict=True)
     }
     for degree in range(head.degree + 1):
         if degree:
@@ -138,14 +142,3 @@ def _polynomials(x: Any, head: Head) -> Any:
     features = layers.Concatenate(name="products")(products)
     predictions = layers.Dense(k, use_bias=False, dtype="float32", name="predictions")
     return _constant(predictions, np.stack(kernels))(features)
-
-
-def _orders(r: int, degree: int) -> list[tuple[int, ...]]:
-    """Which columns each of `polynomial_terms` is a product of."""
-    import itertools
-
-    return [
-        chosen
-        for order in range(degree + 1)
-        for chosen in itertools.combinations_with_replacement(range(r), order)
-    ]

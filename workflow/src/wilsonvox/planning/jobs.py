@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from wilsonvox.config import RunConfiguration, SampleRow
 from wilsonvox.estimators import EVENT_ARCHITECTURES, PREPARED_FILE, TRAINED_FILE
@@ -18,6 +19,9 @@ from wilsonvox.events import CHUNK
 from wilsonvox.planning.networks import NetworkSize, network_size, voxel_sum_size
 from wilsonvox.points import SPLITS
 from wilsonvox.shards import ImageSpecification
+from wilsonvox.voxel_sum import IMAGES_AT_A_TIME
+
+Settings = TypeVar("Settings")
 
 STAGES = {
     "theory": ("angular_coefficients", "image_information"),
@@ -47,9 +51,6 @@ EVALUATED = ("test", "interpolation")
 
 PREDICTION_BATCH = 32
 """Images that are dense at a time in a prediction; as in `wilsonvox.estimators.storage`."""
-
-VOXEL_BATCH = 16
-"""Images whose voxels are in a network at a time; as in `wilsonvox.voxel_batches`."""
 
 COMPARED_BINS = (25, 50, 100)
 """Bins with which `wilsonvox information` compares those of an image."""
@@ -248,28 +249,25 @@ class _Planner:
                 )
 
     # ------------------------------------------------------------ estimators
-    def networks(self) -> Iterator[tuple[str, str, ImageSpecification, NetworkEstimator]]:
-        trained = self.configuration.trained_estimators()
-        for image, specification in self.images():
-            for estimator in self.configuration.estimators_for(image):
-                if estimator in trained:
-                    yield image, estimator, specification, trained[estimator]
-
-    def image_estimators(
-        self,
-    ) -> Iterator[tuple[str, str, ImageSpecification, ImageEstimatorSettings]]:
-        known = self.configuration.image_estimators()
+    def each_with(
+        self, known: Mapping[str, Settings]
+    ) -> Iterator[tuple[str, str, ImageSpecification, Settings]]:
+        """Image specifications with those of their estimators that are `known`, by name."""
         for image, specification in self.images():
             for estimator in self.configuration.estimators_for(image):
                 if estimator in known:
                     yield image, estimator, specification, known[estimator]
 
+    def networks(self) -> Iterator[tuple[str, str, ImageSpecification, NetworkEstimator]]:
+        return self.each_with(self.configuration.trained_estimators())
+
+    def image_estimators(
+        self,
+    ) -> Iterator[tuple[str, str, ImageSpecification, ImageEstimatorSettings]]:
+        return self.each_with(self.configuration.image_estimators())
+
     def fits(self) -> Iterator[tuple[str, str, ImageSpecification, EventEstimatorSettings]]:
-        fitted = self.configuration.event_estimators()
-        for image, specification in self.images():
-            for estimator in self.configuration.estimators_for(image):
-                if estimator in fitted:
-                    yield image, estimator, specification, fitted[estimator]
+        return self.each_with(self.configuration.event_estimators())
 
     def size(
         self, specification: ImageSpecification, settings: ImageEstimatorSettings
@@ -324,9 +322,9 @@ class _Planner:
             )
 
     def train_voxel_sum(self) -> Iterator[Job]:
-        for image, estimator, specification, settings in self.image_estimators():
-            if not isinstance(settings, VoxelSumEstimator):
-                continue
+        for image, estimator, specification, settings in self.each_with(
+            self.configuration.voxel_sums()
+        ):
             n_images = self.n_images(image, "train")
             validated = self.n_images(image, "validation")
             largest = max(
@@ -344,7 +342,7 @@ class _Planner:
                 voxels=n_images * occupied_voxels(specification),
                 shard_voxels=largest * occupied_voxels(specification),
                 voxel_elements=(n_images + validated) * network.elements,
-                batch_elements=VOXEL_BATCH * network.elements,
+                batch_elements=IMAGES_AT_A_TIME * network.elements,
                 parameters=network.parameters,
             )
 
@@ -372,10 +370,10 @@ class _Planner:
     def _prediction_amounts(
         self, n_images: float, specification: ImageSpecification, settings: ImageEstimatorSettings
     ) -> dict[str, float]:
-        batch = VOXEL_BATCH if isinstance(settings, VoxelSumEstimator) else PREDICTION_BATCH
         network = self.size(specification, settings)
         # a cheap operation on a voxel costs more than one on a dense array
         sums = isinstance(settings, VoxelSumEstimator)
+        batch = IMAGES_AT_A_TIME if sums else PREDICTION_BATCH
         return {
             "images": n_images,
             "voxels": n_images * occupied_voxels(specification),

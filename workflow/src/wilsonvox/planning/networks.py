@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from wilsonvox.errors import UserError
 from wilsonvox.estimators.settings import NetworkSettings, VoxelSumSettings
-
-MOST_ANCHORS = 24
-"""As in `wilsonvox.voxel_sum.fitting`."""
+from wilsonvox.voxel_sum import MOST_ANCHORS
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,19 @@ def dual_functions(functions: Array) -> Array:
     return np.asarray(functions @ np.linalg.inv(functions.T @ functions / len(functions)))
 
 
+def polynomial_orders(n: int, degree: int) -> list[tuple[int, ...]]:
+    """Which of `n` values each of `polynomial_terms` is a product of.
+
+    >>> polynomial_orders(2, 2)
+    [(), (0,), (1,), (0, 0), (0, 1), (1, 1)]
+    """
+    return [
+        chosen
+        for order in range(degree + 1)
+        for chosen in itertools.combinations_with_replacement(range(n), order)
+    ]
+
+
 def polynomial_terms(values: Array, degree: int) -> Array:
     """All products of up to `degree` of k values: 1, x_1 … x_k, x_1², x_1 x_2 and so on.
 
@@ -78,13 +91,8 @@ def polynomial_terms(values: Array, degree: int) -> Array:
     >>> polynomial_terms(np.array([[2.0, 3.0]]), 2)
     array([[1., 2., 3., 4., 6., 9.]])
     """
-    columns = range(values.shape[1])
-    terms = [
-        values[:, chosen].prod(axis=1)
-        for order in range(degree + 1)
-        for chosen in map(list, itertools.combinations_with_replacement(columns, order))
-    ]
-    return np.stack(terms, axis=1)
+    orders = polynomial_orders(values.shape[1], degree)
+    return np.stack([values[:, list(chosen)].prod(axis=1) for chosen in orders], axis=1)
 
 
 class Q2Histogram:

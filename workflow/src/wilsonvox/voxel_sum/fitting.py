@@ -12,17 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wilsonvox.backend import prepare_backend
-from wilsonvox.errors import UserError
 from wilsonvox.estimators.settings import VoxelSumSettings
 from wilsonvox.estimators.storage import EstimatorMetadata
 from wilsonvox.shards import Normalisation, Shard
 from wilsonvox.source_events import SourceEvents
 from wilsonvox.training_images import (
     check_shards,
+    check_voxels,
     labels,
     training_points,
     varying_coefficients,
 )
+from wilsonvox.voxel_sum import IMAGES_AT_A_TIME, MOST_ANCHORS
 from wilsonvox.voxel_sum.density import (
     Moments,
     Q2Histogram,
@@ -36,8 +37,6 @@ from wilsonvox.voxel_sum.head import fit_head
 logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
-
-MOST_ANCHORS = 24
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,7 @@ def _header(source: str, shard: Shard, histogram: Q2Histogram | None = None) -> 
     Raises:
         UserError: its mean q2 are not all finite.
     """
-    if not np.isfinite(shard.mean_q2).all():
-        raise UserError(f"{source}: has voxels whose mean q2 is not a finite number")
+    check_voxels(source, shard)
     if histogram is not None:
         histogram.add(shard.mean_q2)
     # no slices: they would keep the whole arrays
@@ -100,11 +98,11 @@ def chosen_anchors(shifts: Array, most: int = MOST_ANCHORS) -> Array:
 
 def image_sums(model: Any, shard: Shard) -> Array:
     """Outputs of a network for all images of a shard, float64 of shape (n_images, n)."""
-    from wilsonvox.voxel_batches import BATCH, VoxelBatches
+    from wilsonvox.voxel_batches import VoxelBatches
 
     if not len(shard):
         return np.zeros((0, model.output_shape[-1]))
-    batches = VoxelBatches(shard, BATCH)
+    batches = VoxelBatches(shard, IMAGES_AT_A_TIME)
     # not `predict`, whose threads keep the shard until the garbage collector comes
     parts = [model.predict_on_batch(batches[number][0]) for number in range(batches.num_batches)]
     return np.concatenate(parts).astype(np.float64)

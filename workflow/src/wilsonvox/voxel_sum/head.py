@@ -19,6 +19,7 @@ SIGNAL = 1.2
 """Variance, in units of that between images of one point, above which a combination counts."""
 
 MOST_TERMS = 300
+"""Terms of the polynomials of a head."""
 
 
 @dataclass(frozen=True)
