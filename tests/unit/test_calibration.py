@@ -10,6 +10,7 @@ from wilsonvox.calibration import (
     fit_smooth,
     quantiles_of_mean,
 )
+from wilsonvox.calibration import coverage as coverage_of
 from wilsonvox.errors import UserError
 
 POINTS = np.linspace(-2.0, 1.0, 13)
@@ -216,3 +217,42 @@ def test_spread_p_values_are_uniform_and_see_too_much():
     assert np.mean(p_values) == pytest.approx(0.5, abs=0.06)
     assert calibration.spread_p_values([-0.4, -0.2, 0.0, 0.2, 0.4], 0.0)[0] < 1e-3
     assert calibration.spread_p_values(np.full(5, 0.1), 0.0)[1] < 1e-3
+
+
+def test_intervals_of_every_ensemble_cover_when_it_takes_no_part_in_the_calibration():
+    generator = np.random.default_rng(3)
+    true = np.linspace(-2, 1, 13)
+    predictions = [0.9 * shift + generator.normal(0.1, 0.05, 900) for shift in true]
+    found = coverage_of(true, predictions)
+    assert np.isnan(found[[0, -1]]).all()
+    for column, level in enumerate(LEVELS):
+        error = np.sqrt(level * (1 - level) / (11 * 900))
+        assert abs(found[1:-1, column].mean() - level) < 4 * error
+    # one ensemble that is off by three of its widths is not covered, however well the others are
+    predictions[6] = predictions[6] + 0.15
+    assert coverage_of(true, predictions)[6, 1] < 0.5
+
+
+def test_acceptance_of_a_shift_agrees_with_the_interval_that_holds_it():
+    generator = np.random.default_rng(4)
+    true = np.linspace(-2, 1, 9)
+    made = Calibration.of(
+        true, [shift - 0.1 * shift**2 + generator.normal(0, 0.1, 200) for shift in true]
+    )
+    observed = np.linspace(-1.2, 0.2, 57)
+    for level in LEVELS:
+        inside = made.intervals(observed, 3, level).contains(-0.4)
+        assert 0 < inside.sum() < len(inside)
+        assert (made.accepts(observed, -0.4, 3, level) == inside).all()
+
+
+def test_pulls_of_single_images_are_standard():
+    generator = np.random.default_rng(5)
+    true = np.linspace(-2, 1, 9)
+    width = 0.05 * (1.5 + true / 4)
+    made = Calibration.of(
+        true, [0.8 * at + generator.normal(0, s, 900) for at, s in zip(true, width, strict=True)]
+    )
+    pulls = made.pulls(0.8 * -0.5 + generator.normal(0, 0.05 * 1.375, 5000), -0.5)
+    assert pulls.mean() == pytest.approx(0, abs=0.08)
+    assert pulls.std() == pytest.approx(1, abs=0.05)

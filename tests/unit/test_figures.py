@@ -126,6 +126,8 @@ def _summary(factor=1.5, values=(*TRAINED, *BETWEEN)):
             "sigma_over_bound": sigma / slope / bound,
             "gauss_mean": 0.9 * true - 0.05,
             "gauss_sigma": sigma,
+            "coverage_68": 0.68,
+            "coverage_95": 0.95,
         }
     )
 

@@ -65,6 +65,7 @@ def folder(tmp_path):
     measured = path / "measurements/b8_n300/tiny/<mine>.json"
     measured.parent.mkdir(parents=True)
     result = {"value": -0.8, "interval_68": [-0.85, None], "interval_95": [-0.9, -0.7]}
+    result["pulls"] = [-0.5, -1.5]
     content = {
         "coefficients": {"c9": result},
         "n_images": 2,
@@ -113,10 +114,32 @@ def test_summary_is_rounded_for_reading(pages):
     rows = pages["summary"].rows
     assert [
         "c9_-0.90", "δC9", "−0.90", "yes", "60", "+0.123", "−0.022", "0.123", "0.123", "0.123",
-        "0.12", "0.123", "2.00", "–", "0.123",
+        "0.12", "0.123", "2.00", "–", "0.123", "0.123", "0.123",
     ] in rows  # fmt: skip
-    assert ["tiny", "b8_n300", "δC9", "between", "1", "+0.0500", "0.0500", "3.00"] in rows
-    assert ["tiny", "b8_n300", "δC9", "all", "2", "+0.0142", "0.0358", "2.50"] in rows
+    assert [
+        "tiny",
+        "b8_n300",
+        "δC9",
+        "between",
+        "1",
+        "+0.0500",
+        "0.0500",
+        "3.00",
+        "12.3",
+        "12.3",
+    ] in rows
+    assert [
+        "tiny",
+        "b8_n300",
+        "δC9",
+        "all",
+        "2",
+        "+0.0142",
+        "0.0358",
+        "2.50",
+        "12.3",
+        "12.3",
+    ] in rows
     assert "8 bins in each angle, 24,000 events an image" in pages["summary"].text
 
 
@@ -124,7 +147,7 @@ def test_measured_values_with_open_ends_and_unknown_truth(pages):
     page = pages["measurements"]
     assert [
         "<mine>", "tiny", "b8_n300", "2", "δC9", "−0.800", "[−0.850, –]", "[−0.900, −0.700]",
-        "–", "–",
+        "–", "–", "−1.00 ± 0.71",
     ] in page.rows  # fmt: skip
     assert ["<mine>", "b8_n300", "48,000", "14", "14 fill no whole image",
             "14 events are not used"] in page.rows  # fmt: skip

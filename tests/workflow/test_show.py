@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -20,6 +21,8 @@ def write_summary(path, rows, trained=True):
     for column in SUMMARY_COLUMNS:
         if column not in frame:
             frame[column] = 0.0
+    frame["coverage_68"], frame["coverage_95"] = 0.6 + 0.1 * frame.index, 0.95
+    frame.loc[frame["true"] == 0.0, "coverage_95"] = np.nan
     metadata = TableMetadata(
         estimator="net", image=ImageSpecification(), physics_inputs=None, trained=trained
     )
@@ -36,6 +39,7 @@ def results(tmp_path):
     measured = folder / "measurements/b50/net/mine.json"
     measured.parent.mkdir(parents=True)
     result = {"value": -0.8, "interval_68": [-0.85, -0.75], "interval_95": [-0.9, -0.7]}
+    result["pulls"] = [0.5, 2.5]
     measured.write_text(
         json.dumps({"coefficients": {"c9": result}, "n_images": 2, "true_shifts": {"c9": -0.9}})
     )
@@ -49,18 +53,18 @@ def show(folder, capsys):
 
 def test_means_over_trained_points_those_between_and_all(results, capsys):
     lines = show(results, capsys)
-    assert ["net", "δC9", "trained", "2", "-0.0100", "0.0300", "2.00"] in lines
-    assert ["δC9", "between", "1", "+0.0500", "0.0500", "3.00"] in lines
-    assert ["δC9", "all", "3", "+0.0100", "0.0367", "2.33"] in lines
+    assert ["net", "δC9", "trained", "2", "-0.0100", "0.0300", "2.00", "65.0", "95.0"] in lines
+    assert ["δC9", "between", "1", "+0.0500", "0.0500", "3.00", "80.0", "95.0"] in lines
+    assert ["δC9", "all", "3", "+0.0100", "0.0367", "2.33", "70.0", "95.0"] in lines
 
 
 def test_points_are_all_alike_to_an_estimator_that_is_not_trained(results, capsys):
     rows = [(0.0, True, 0.02, 1.0), (-0.5, False, 0.05, 1.2)]
     write_summary(results / "evaluation/b50/fit/summary.parquet", rows, trained=False)
     lines = show(results, capsys)
-    assert ["fit", "δC9", "all", "2", "+0.0350", "0.0350", "1.10"] in lines
+    assert ["fit", "δC9", "all", "2", "+0.0350", "0.0350", "1.10", "65.0", "95.0"] in lines
     assert sum(line[:1] == ["fit"] for line in lines) == 1
-    assert ["net", "δC9", "trained", "2", "-0.0100", "0.0300", "2.00"] in lines
+    assert ["net", "δC9", "trained", "2", "-0.0100", "0.0300", "2.00", "65.0", "95.0"] in lines
 
 
 def test_every_sample_stands_once_with_what_each_estimator_says(results, capsys):
@@ -71,8 +75,9 @@ def test_every_sample_stands_once_with_what_each_estimator_says(results, capsys)
         path.write_text(original)
     lines = show(results, capsys)
     start = lines.index(["δC9", "of", "every", "sample", "by", "each", "estimator", "(b50)"])
-    rest = ["2", "-0.800", "[-0.850,", "-0.750]", "-0.90", "+2.0σ"]
+    rest = ["2", "-0.800", "[-0.850,", "-0.750]", "-0.90", "+2.0σ", "+1.50", "±", "0.71"]
     header = ["sample", "estimator", "N", "measured", "[68", "%]", "true", "pull"]
+    header += ["pull/image"]
     assert lines[start + 3 : start + 8] == [
         header, ["a", "fit", *rest], ["net", *rest], ["mine", "fit", *rest], ["net", *rest],
     ]  # fmt: skip
@@ -91,14 +96,25 @@ def test_several_shifts_have_a_column(results, capsys):
 def test_several_image_specifications_have_a_column(results, capsys):
     write_summary(results / "evaluation/b20/net/summary.parquet", [(0.0, True, 0.0, 1.0)])
     lines = show(results, capsys)
-    assert ["net", "b20", "δC9", "trained", "1", "+0.0000", "0.0000", "1.00"] in lines
-    assert ["net", "b50", "δC9", "trained", "2", "-0.0100", "0.0300", "2.00"] in lines
+    assert ["net", "b20", "δC9", "trained", "1", "+0.0000", "0.0000", "1.00", "60.0", "–"] in lines
+    assert [
+        "net",
+        "b50",
+        "δC9",
+        "trained",
+        "2",
+        "-0.0100",
+        "0.0300",
+        "2.00",
+        "65.0",
+        "95.0",
+    ] in lines
 
 
 def test_measured_value_stands_beside_the_truth(results, capsys):
     lines = show(results, capsys)
     assert [
-        "mine", "net", "2", "-0.800", "[-0.850,", "-0.750]", "-0.90", "+2.0σ",
+        "mine", "net", "2", "-0.800", "[-0.850,", "-0.750]", "-0.90", "+2.0σ", "+1.50", "±", "0.71",
     ] in lines  # fmt: skip
     assert ["report", "none", "yet:", "make", "report"] in lines
 
@@ -122,7 +138,7 @@ def test_values_that_are_not_known_are_dashes(results, capsys):
         json.dumps({"coefficients": {"c9": result}, "n_images": 1, "true_shifts": None})
     )
     lines = show(results, capsys)
-    assert ["mine", "net", "1", "–", "[–,", "-0.700]", "–", "–"] in lines
+    assert ["mine", "net", "1", "–", "[–,", "-0.700]", "–", "–", "–"] in lines
 
 
 @pytest.mark.parametrize(

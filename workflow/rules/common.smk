@@ -100,7 +100,7 @@ def ingest_words(wildcards, input):
 
 
 def image_words(wildcards):
-    return option_words(CONFIG.images[wildcards.image])
+    return option_words(CONFIG.images[wildcards.image].specification)
 
 
 def n_images(wildcards):

@@ -305,6 +305,40 @@ class Calibration:
             self._curves[n_images, level] = (low, high)
         return self._curves[n_images, level]
 
+    def accepts(
+        self, observed: ArrayLike, shift: float, n_images: int, level: float
+    ) -> NDArray[np.bool_]:
+        """Whether a shift is held by the intervals of mean predictions of n images each.
+
+        Args:
+            observed: mean predictions, shape (m,).
+            shift: δ, inside the calibrated range.
+            n_images: images in each mean.
+            level: confidence level, such as 0.68.
+
+        Returns:
+            Shape (m,).
+        """
+        deviation = np.asarray(observed, dtype=float) - self.response(shift)
+        low, high = (
+            self.deviation_quantile(shift, n_images, probability)
+            for probability in ((1 - level) / 2, (1 + level) / 2)
+        )
+        return np.asarray((low <= deviation) & (deviation <= high))
+
+    def pulls(self, observed: ArrayLike, shift: float) -> Array:
+        """Predictions of single images less their expectation at a shift, in units of σ there.
+
+        Args:
+            observed: predictions, shape (m,).
+            shift: δ, inside the calibrated range.
+
+        Returns:
+            Shape (m,).
+        """
+        deviation = np.asarray(observed, dtype=float) - self.response(shift)
+        return np.asarray(deviation / np.exp(self.log_width(shift)))
+
     def values(self, observed: ArrayLike) -> tuple[Array, NDArray[np.int64]]:
         """Invert the response: the δ with f(δ) = observed.
 
@@ -386,3 +420,35 @@ class Calibration:
             float(chi2.sf(statistic / scale, (n - 1) / scale)),
             float(chi2.cdf(statistic / scale, (n - 1) / scale)),
         )
+
+
+def coverage(true: ArrayLike, predictions: Sequence[ArrayLike]) -> Array:
+    """How often intervals of single images hold the true shift, ensemble by ensemble.
+
+    Each ensemble is measured with the calibration by all others, so that no image is measured with
+    a calibration that it is part of.
+
+    Args:
+        true: true shift of each ensemble, shape (n_points,).
+        predictions: the predictions of each, shapes (N_i,).
+
+    Returns:
+        Shape (n_points, 2), by `LEVELS`. NaN for an ensemble at an end of the calibrated range,
+        beyond that of the others, where the others are too few to calibrate with, and everywhere
+        if an ensemble has no spread.
+    """
+    shifts = np.asarray(true, dtype=float)
+    found = np.full((len(shifts), len(LEVELS)), np.nan)
+    if not all(np.std(each) > 0 for each in predictions):
+        return found
+    for number, shift in enumerate(shifts):
+        others = [index for index in range(len(shifts)) if index != number]
+        rest = shifts[others]
+        if len(np.unique(rest)) < MINIMUM_POINTS or not rest.min() <= shift <= rest.max():
+            continue
+        calibration = Calibration.of(rest, [predictions[index] for index in others])
+        for column, level in enumerate(LEVELS):
+            found[number, column] = np.mean(
+                calibration.accepts(predictions[number], float(shift), 1, level)
+            )
+    return found

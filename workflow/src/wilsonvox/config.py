@@ -186,6 +186,22 @@ class GenerationSettings(_Model):
         return self
 
 
+class ImageSettings(ImageSpecification):
+    """How events become images, and how much of the events does."""
+
+    fraction_of_events: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="part of each campaign's events that such images are made of",
+    )
+
+    @property
+    def specification(self) -> ImageSpecification:
+        """What the images are, whatever their number."""
+        return ImageSpecification(**self.model_dump(exclude={"fraction_of_events"}))
+
+
 class FigureSettings(_Model):
     """What the figures show."""
 
@@ -221,7 +237,7 @@ class RunConfiguration(_Model):
         description="false: generated event files are deleted once they are voxelized and "
         "evaluated",
     )
-    images: dict[Name, ImageSpecification] = Field(min_length=1)
+    images: dict[Name, ImageSettings] = Field(min_length=1)
     estimators: dict[Name, EstimatorSettings] = Field(min_length=1)
     samples_table: str | None = Field(
         default="config/samples.tsv", description="table of external files, or null"
@@ -377,10 +393,11 @@ class RunConfiguration(_Model):
         return needed + round(spare + 5 * math.sqrt(spare)) + 1
 
     def images_in_campaign(self, image: str, point: str, split: str, campaign: str) -> int:
-        """Images of specification `image` made of a campaign."""
+        """Images of specification `image` made of a campaign, at least one."""
         largest = max(each.events_per_image for each in self.images.values())
-        n_images = self.campaign_images(point, split)[int(campaign)]
-        return n_images * largest // self.images[image].events_per_image
+        events = self.campaign_images(point, split)[int(campaign)] * largest
+        settings = self.images[image]
+        return max(1, round(events * settings.fraction_of_events) // settings.events_per_image)
 
 
 class SampleRow(_Model):

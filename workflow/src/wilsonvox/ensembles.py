@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from wilsonvox.calibration import fit_response
+from wilsonvox.calibration import coverage, fit_response
 from wilsonvox.errors import UserError
 from wilsonvox.points import PARAMETERS, parse_point, set_parameter
 from wilsonvox.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, TableMetadata, read_table
@@ -190,6 +190,8 @@ def summarize(frame: pd.DataFrame, bound: Bound, trained: bool = True) -> pd.Dat
     (`wilsonvox.calibration.fit_response`); sigma_over_bound = sigma / f′(δ) / bound, the spread of
     the estimate after calibration over the least that any unbiased estimate can have. Where the
     response does not rise (f′ ≤ 0) the estimator measures nothing and sigma_over_bound is NaN.
+    coverage_68 and coverage_95: part of the images whose intervals hold the true shift
+    (`wilsonvox.calibration.coverage`).
 
     Args:
         frame: prediction table of the splits test and interpolation.
@@ -206,17 +208,21 @@ def summarize(frame: pd.DataFrame, bound: Bound, trained: bool = True) -> pd.Dat
     names = coefficients_in(frame)
     shifts: dict[str, dict[str, complex]] = {}
     slopes: list[float] = []
+    covered: list[NDArray[np.float64]] = []
     for name in names:
         chosen = [each for each in ensembles if each.coefficient == name]
         true = np.array([each.true for each in chosen])
-        slopes += fit_response(true, [each.predicted for each in chosen]).derivative(true).tolist()
+        predicted = [each.predicted for each in chosen]
+        slopes += fit_response(true, predicted).derivative(true).tolist()
+        covered += list(coverage(true, predicted))
     for each in ensembles:
         known = shifts.setdefault(each.point, _labelled_shifts(each.point))
         set_parameter(known, each.coefficient, each.true)
     bounds = {point: bound(values, names) for point, values in shifts.items()}
     rows = [
         _summary_row(each, slope, float(bounds[each.point][each.coefficient]))
-        for each, slope in zip(ensembles, slopes, strict=True)
+        | {"coverage_68": covers[0], "coverage_95": covers[1]}
+        for each, slope, covers in zip(ensembles, slopes, covered, strict=True)
     ]
     summary = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).astype(SUMMARY_COLUMNS)
     summary["seen_in_training"] &= trained

@@ -81,7 +81,7 @@ class Lineage:
         return self.samples[sample].model_dump(mode="json")
 
     def _image(self, image: str) -> Any:
-        return self.configuration.images[image].model_dump(mode="json")
+        return self.configuration.images[image].specification.model_dump(mode="json")
 
     def _voxelize(self, image: str, point: str, split: str, campaign: str) -> Any:
         n_images = self.configuration.images_in_campaign(image, point, split, campaign)

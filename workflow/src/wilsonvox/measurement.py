@@ -90,6 +90,11 @@ class CoefficientMeasurement(BaseModel):
     interval_68: Ends = Field(description="central 68 % confidence interval; null: open end")
     interval_95: Ends = Field(description="central 95 % confidence interval; null: open end")
     per_image: list[float | None] = Field(description="calibrated value of each image alone")
+    pulls: list[float] | None = Field(
+        default=None,
+        description="of each image alone, where the true shift is known: prediction less its "
+        "expectation at the true shift, over its standard deviation there",
+    )
     mean_prediction: float = Field(description="mean prediction before calibration")
     calibrated_range: tuple[float, float] = Field(description="range of the ensembles' shifts")
     levels_without_shift: list[int] = Field(
@@ -159,7 +164,7 @@ def shown(value: float, decimals: int = 2) -> str:
 
 
 def measure_coefficient(
-    coefficient: str, calibration: Calibration, predictions: Array
+    coefficient: str, calibration: Calibration, predictions: Array, true: float | None = None
 ) -> tuple[CoefficientMeasurement, list[str]]:
     """Value and intervals of one shift, and what has to be said about them.
 
@@ -167,6 +172,7 @@ def measure_coefficient(
         coefficient: its name, such as c9.
         calibration: of the estimator, from its ensembles.
         predictions: of the sample's images, float64, shape (n_images,).
+        true: the true shift, where it is known.
     """
     name, n = symbol(coefficient), len(predictions)
     mean = float(np.mean(predictions))
@@ -221,7 +227,9 @@ def measure_coefficient(
                 )
     if n >= 2:
         warnings += _spread_warnings(name, calibration, predictions, float(values[0]))
+    known = true is not None and low <= true <= high
     measured = CoefficientMeasurement(
+        pulls=calibration.pulls(predictions, float(true)).tolist() if known else None,
         value=_number(values[0]),
         interval_68=intervals[0],
         interval_95=intervals[1],
@@ -391,9 +399,12 @@ def measure(
         raise UserError(f"{files.model}: predicts values that are not finite; train it again")
     names = tuple(calibrations)
     said = [*warnings, *sample_warnings(shard, physics_inputs, names, antiparticle_shifts)]
+    truth = true_shifts(shard, names)
     measured: dict[str, CoefficientMeasurement] = {}
     for column, (name, calibration) in enumerate(calibrations.items()):
-        measured[name], more = measure_coefficient(name, calibration, predictions[:, column])
+        measured[name], more = measure_coefficient(
+            name, calibration, predictions[:, column], (truth or {}).get(name)
+        )
         said += more
     dropped = dropped_events(shard)
     return Measurement(
@@ -408,7 +419,7 @@ def measure(
         physics_inputs=physics_inputs,
         warnings=said,
         sample=shard.metadata.sample,
-        true_shifts=true_shifts(shard, names),
+        true_shifts=truth,
     )
 
 

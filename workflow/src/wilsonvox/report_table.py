@@ -75,9 +75,28 @@ def _ensemble_rows(summary: pd.DataFrame, estimator: str, image: str, trained: b
                     _number(part["bias"].mean(), "+.4f"),
                     _number(part["bias"].abs().mean(), ".4f"),
                     _number(part["sigma_over_bound"].mean(), ".2f"),
+                    *(_number(pooled(part, f"coverage_{level}"), ".1f") for level in (68, 95)),
                 )
             )
     return rows
+
+
+def pooled(points: pd.DataFrame, column: str) -> float:
+    """Percentage of the images of all points where `column` is a fraction of a point's."""
+    known = points[points[column].notna()]
+    images = known["n_images"].sum()
+    return float(100 * (known[column] * known["n_images"]).sum() / images) if images else math.nan
+
+
+def mean_pull(pulls: Sequence[float] | None) -> str:
+    """Mean of the pulls of single images, with its error 1/√n; nothing where there is no pull.
+
+    >>> mean_pull([0.5, 1.5, -0.2, 0.2])
+    '+0.50 ± 0.50'
+    """
+    if not pulls:
+        return "–"
+    return f"{sum(pulls) / len(pulls):+.2f} ± {1 / math.sqrt(len(pulls)):.2f}"
 
 
 def pull(value: float, interval_68: Sequence[float | None], true: float) -> float:
@@ -120,6 +139,7 @@ def _measurement_rows(content: dict[str, Any], sample: str, image: str, estimato
                 f"{_number(value, '+.3f')} [{low}, {high}]",
                 _number(true, "+.2f"),
                 _number(deviation, "+.1f", "σ"),
+                mean_pull(result.get("pulls")),
             )
         )
     return rows
@@ -128,6 +148,7 @@ def _measurement_rows(content: dict[str, Any], sample: str, image: str, estimato
 def _measurement_table(rows: Rows) -> list[str]:
     """The measurements; a shift that is the only one moves to the title, a sample stands once."""
     columns = ["sample", "estimator", "image", "shift", "N", "measured [68 %]", "true", "pull"]
+    columns += ["pull/image"]
     shifts = {row[3] for row in rows}
     shown: Rows = []
     before = ""
@@ -140,7 +161,7 @@ def _measurement_table(rows: Rows) -> list[str]:
         shown = [[*row[:3], *row[4:]] for row in shown]
         left = 3
     what = shifts.pop() if len(shifts) == 1 else "Shifts"
-    note = "N images; statistical errors only, generator level"
+    note = "N images, pull/image: their mean one by one; statistical, generator level"
     return _table(f"{what} of every sample by each estimator", columns, shown, left, note)
 
 
@@ -175,9 +196,13 @@ def run_table(run: Path) -> str:
     if summaries:
         lines += _table(
             "Ensembles of test images: means over n points",
-            ("estimator", "image", "shift", "points", "n", "bias", "|bias|", "σ/bound"),
+            (
+                *("estimator", "image", "shift", "points", "n", "bias", "|bias|", "σ/bound"),
+                *("68 %", "95 %"),
+            ),
             summaries,
             left=4,
+            note="68 %, 95 %: percentage of images whose interval holds the true shift",
         )
     if measured:
         lines += _measurement_table(measured)

@@ -41,6 +41,8 @@ SUMMARY_COLUMNS: dict[str, str] = {
     "sigma_over_bound": "float64",
     "gauss_mean": "float64",
     "gauss_sigma": "float64",
+    "coverage_68": "float64",
+    "coverage_95": "float64",
 }
 """Columns of a summary, one row a point and coefficient; shifts and sigmas are dimensionless."""
 

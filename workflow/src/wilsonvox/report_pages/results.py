@@ -9,8 +9,13 @@ import pandas as pd
 
 from wilsonvox.errors import UserError
 from wilsonvox.report_pages.page import Column, Row, Section, image_sentence, number, page, shift
-from wilsonvox.report_table import measurements, parts, pull
+from wilsonvox.report_table import mean_pull, measurements, parts, pooled, pull
 from wilsonvox.tables import SUMMARY_COLUMNS, read_table
+
+_COVERS = (
+    "part of the images whose interval, by the calibration with all other points, holds the true "
+    "shift"
+)
 
 SUMMARY_TABLE: dict[str, tuple[Column, str]] = {
     "point": (Column("point", "label of the point: its true shifts", "point", left=True), ""),
@@ -69,6 +74,8 @@ SUMMARY_TABLE: dict[str, tuple[Column, str]] = {
         "+z.3f",
     ),
     "gauss_sigma": (Column("fit σ", "standard deviation of that Gaussian", "gauss_sigma"), ".3f"),
+    "coverage_68": (Column("68 % covers", f"{_COVERS}, 68 % interval", "coverage_68"), ".3f"),
+    "coverage_95": (Column("95 % covers", f"{_COVERS}, 95 % interval", "coverage_95"), ".3f"),
 }
 """How each column of summary.csv is shown: heading, meaning and number format."""
 
@@ -93,7 +100,9 @@ def _mean_rows(summary: pd.DataFrame, estimator: str, image: str, trained: bool)
                     (estimator, image, shift(str(coefficient)), name, str(len(part)),
                      number(part["bias"].mean(), "+z.4f"),
                      number(part["bias"].abs().mean(), ".4f"),
-                     number(part["sigma_over_bound"].mean(), "z.2f"))
+                     number(part["sigma_over_bound"].mean(), "z.2f"),
+                     number(pooled(part, "coverage_68"), ".1f"),
+                     number(pooled(part, "coverage_95"), ".1f"))
                 )  # fmt: skip
     return rows
 
@@ -140,6 +149,8 @@ def summary_page(run: Path) -> str:
             Column("bias", "mean of mean − true"),
             Column("|bias|", "mean of its absolute value"),
             Column("σ/bound", "mean of σ / slope / bound; 1 is the best possible"),
+            Column("68 % covers", f"percentage, of all points together: {_COVERS}"),
+            Column("95 % covers", "the same of the 95 % intervals"),
         ],
         rows=means,
         meanings=True,
@@ -164,6 +175,11 @@ _MEASUREMENT_COLUMNS = (
     Column("95 % interval", "central confidence interval; a dash is an end beyond the points"),
     Column("true", "true shift of the sample; a dash where it is not known"),
     Column("pull", "(measured − true) / distance to the end of the 68 % interval on that side"),
+    Column(
+        "mean pull of one image",
+        "mean over the images, each alone, of (prediction − what is expected at the true shift) / "
+        "standard deviation there, with its error 1/√N",
+    ),
 )
 
 
@@ -201,7 +217,8 @@ def measurements_page(run: Path) -> str:
                 rows.append(
                     (sample, estimator, image, str(content["n_images"]), shift(name),
                      number(value, "+z.3f"), _interval(ends), _interval(result["interval_95"]),
-                     number(true, "+z.2f"), number(deviation, "+z.1f"))
+                     number(true, "+z.2f"), number(deviation, "+z.1f"),
+                     mean_pull(result.get("pulls")).replace("-", "−"))
                 )  # fmt: skip
             dropped = content["n_events_dropped_by_reason"]
             reasons = "; ".join(f"{number:,} {reason}" for reason, number in dropped.items())
