@@ -20,6 +20,7 @@ from wilsonvox.figures import (
     histograms,
     labels,
     linearity,
+    luminosity,
     network,
     sensitivity,
     summaries,
@@ -28,6 +29,7 @@ from wilsonvox.figures import (
     voxels,
 )
 from wilsonvox.figures.style import BLACK, CROSS
+from wilsonvox.figures.summaries import Summary
 from wilsonvox.points import point_label, shift_vector
 from wilsonvox.provenance import content_digest, make_record, read_record
 from wilsonvox.shards import ImageSpecification, Shard, ShardMetadata
@@ -35,6 +37,8 @@ from wilsonvox.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, TableMetadata,
 
 POINTS = (0.0, -2.0)
 IMAGE = ImageSpecification(bins=6, events_per_image=100)
+FEWER = 4
+FEW_EVENTS = IMAGE.model_copy(update={"events_per_image": 100 // FEWER})
 TRAINED = [-2.0, -1.0, 0.0, 0.5]
 BETWEEN = [-1.5, 0.25]
 
@@ -181,6 +185,13 @@ def inputs(tmp_path_factory, model):
             _table_metadata(name),
             _record(),
         )
+    write_table(
+        folder / "summary_few_events.parquet",
+        _summary(1.5 * FEWER**0.5),
+        SUMMARY_COLUMNS,
+        _table_metadata(image=FEW_EVENTS),
+        _record(),
+    )
     HISTORY.to_csv(folder / "history.csv", index=False)
     model.save(folder / "model.keras")
     return folder
@@ -205,6 +216,10 @@ KINDS = {
     "histograms": [word for point in BOTH for word in ("--predictions", f"{point}.parquet")],
     "linearity": ["--summary", "summary_resnet.parquet"],
     "sensitivity": ["--summary", "summary_resnet.parquet", "--summary", "summary_fit.parquet"],
+    "luminosity": [
+        *("--summary", "summary_resnet.parquet", "--summary", "summary_few_events.parquet"),
+        *("--point", "c9_+0.00", "--point", "c9_-2.00"),
+    ],
 }
 
 
@@ -213,7 +228,7 @@ def test_both_files_hold_their_record_and_equal_runs_give_equal_bytes(kind, here
     words = ["plot", kind, *KINDS[kind], "--pdf", "f/a.pdf", "--png", "f/a.png"]
     assert run(words) == 0
     pdf, png = here / "f" / "a.pdf", here / "f" / "a.png"
-    files = [word for word in KINDS[kind] if "." in word]
+    files = [word for word in KINDS[kind] if "." in word and word not in BOTH]
     for path in (pdf, png):
         record = read_record(path)
         assert record.rule == f"plot_{kind}"
@@ -246,6 +261,8 @@ def _figures(model_path):
     yield "linearity", linearity.draw(summary, scaled=True)
     yield "linearity on one side", linearity.draw(one_side, scaled=False)
     yield "sensitivity", sensitivity.draw([summary, summary])
+    few = Summary("c9", _summary(1.4 * FEWER**0.5), _table_metadata(image=FEW_EVENTS))
+    yield "luminosity", luminosity.draw([summary, few], BOTH)
 
 
 def test_nothing_is_clipped_and_all_text_is_legible(inputs):
@@ -577,6 +594,24 @@ def test_an_estimator_that_is_not_trained_has_one_kind_of_points(inputs):
         assert not {"trained", "interpolation"} & names
 
 
+def test_luminosity_is_flat_where_sigma_falls_with_the_root_of_the_events():
+    few = Summary("c9", _summary(1.5 * FEWER**0.5), _table_metadata(image=FEW_EVENTS))
+    few.frame["bound"] *= FEWER**0.5
+    figure = luminosity.draw([few, Summary("c9", _summary(), _table_metadata())], BOTH)
+    drawn = [each[0].get_xydata()[0] for each in figure.axes[0].containers]
+    assert [x for x, _ in drawn] == [IMAGE.events_per_image / FEWER, IMAGE.events_per_image]
+    bound = 0.05 * IMAGE.events_per_image**0.5
+    assert [y for _, y in drawn] == pytest.approx([1.5 * bound] * 2)
+    assert figure.axes[0].lines[-1].get_ydata()[0] == pytest.approx(bound)
+
+
+def test_luminosity_compares_images_that_differ_in_nothing_else():
+    other = _table_metadata(image=FEW_EVENTS.model_copy(update={"bins": 9}))
+    summaries = [Summary("c9", _summary(), each) for each in (_table_metadata(), other)]
+    with pytest.raises(UserError, match="differ in events_per_image alone"):
+        luminosity.draw(summaries, BOTH)
+
+
 def test_every_figure_of_results_names_its_physics_inputs(inputs):
     read = [summaries.read(inputs / f"summary_{name}.parquet", "c9") for name in ("resnet", "fit")]
     drawings = [sensitivity.draw(read), sensitivity.draw(read[:1]), linearity.draw(read[0], True)]
@@ -615,6 +650,14 @@ def test_labels():
 
 OUT = ["--pdf", "o.pdf", "--png", "o.png"]
 BAD = {
+    "one number of events": (
+        ["luminosity", "--summary", "summary_fit.parquet", "--point", "c9_+0.00", *OUT],
+        "all images have the same number of events",
+    ),
+    "no such point": (
+        ["luminosity", *KINDS["luminosity"][:4], "--point", "c9_+7.00", *OUT],
+        "--point c9_+7.00: is in no row",
+    ),
     "no such kind": (["histogram", *OUT], "histogram"),
     "no kind": ([], "Missing command"),
     "no output": (["topology", "--pdf", "o.pdf"], "--png"),

@@ -19,12 +19,12 @@ BEFORE_TRAINING = {"angular_coefficients", "generate_events", "ingest_events", "
                    "voxelize_sample"}  # fmt: skip
 AFTER_TRAINING = {"evaluate", "summarize", "measure", "plot_network", "plot_training",
                   "plot_histograms", "plot_linearity", "plot_linearity_unscaled",
-                  "plot_sensitivity"}  # fmt: skip
+                  "plot_sensitivity", "plot_luminosity"}  # fmt: skip
 
 LIKELIHOOD = ["likelihood"]
 OF_FITS = {"prepare_estimator", "evaluate_events", "measure_events"}
 AFTER_FITS = {"summarize", "plot_histograms", "plot_linearity", "plot_linearity_unscaled",
-              "plot_sensitivity"}  # fmt: skip
+              "plot_sensitivity", "plot_luminosity"}  # fmt: skip
 
 
 @pytest.fixture

@@ -337,10 +337,28 @@ def image_summaries(wildcards):
     )
 
 
+LUMINOSITY_SCAN = CONFIG.luminosity_scan()
+
+
+def luminosity_summaries(wildcards):
+    return [
+        path
+        for image, estimator in LUMINOSITY_SCAN
+        for path in expand(SUMMARY, image=image, estimator=estimator)
+    ]
+
+
+def luminosity_words(wildcards):
+    words = [word for label in CONFIG.shown_labels() for word in ("--point", label)]
+    names = [estimator for _, estimator in LUMINOSITY_SCAN]
+    return words + coefficient_words(CONFIG.drawn_coefficient(names))
+
+
 def figure_files(wildcards):
     run = expand(
         "<results>/figures/{name}.{suffix}",
-        name=["topology", "distributions"],
+        name=["topology", "distributions"]
+        + (["luminosity"] if LUMINOSITY_SCAN else []),
         suffix=FIGURE_SUFFIXES,
     )
     image = expand(

@@ -322,3 +322,32 @@ rule plot_sensitivity:
     shell:
         "wilsonvox plot sensitivity {params.summaries:q} {params.drawn:q}"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule plot_luminosity:
+    """Draw σ·√N of images of several numbers of events beside the Cramér–Rao bound."""
+    input:
+        summaries=luminosity_summaries,
+    output:
+        pdf=ensure("<results>/figures/luminosity.pdf", non_empty=True),
+        png=report(
+            ensure("<results>/figures/luminosity.png", non_empty=True),
+            caption="../report/luminosity.rst",
+            category="Results",
+            labels={"figure": "luminosity scan", "image": "several", "estimator": "all"},
+        ),
+    log:
+        "<logs>/plot_luminosity.log",
+    benchmark:
+        "<benchmarks>/plot_luminosity.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        summaries=summary_words,
+        words=luminosity_words,
+        lineage=lineage("plot_luminosity"),
+    shell:
+        "wilsonvox plot luminosity {params.summaries:q} {params.words:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"

@@ -439,16 +439,17 @@ def coverage(true: ArrayLike, predictions: Sequence[ArrayLike]) -> Array:
     """
     shifts = np.asarray(true, dtype=float)
     found = np.full((len(shifts), len(LEVELS)), np.nan)
-    if not all(np.std(each) > 0 for each in predictions):
+    ensembles = [np.asarray(each, dtype=float) for each in predictions]
+    if not all(np.std(each) > 0 for each in ensembles):
         return found
     for number, shift in enumerate(shifts):
         others = [index for index in range(len(shifts)) if index != number]
         rest = shifts[others]
         if len(np.unique(rest)) < MINIMUM_POINTS or not rest.min() <= shift <= rest.max():
             continue
-        calibration = Calibration.of(rest, [predictions[index] for index in others])
+        calibration = Calibration.of(rest, [ensembles[index] for index in others])
         for column, level in enumerate(LEVELS):
             found[number, column] = np.mean(
-                calibration.accepts(predictions[number], float(shift), 1, level)
+                calibration.accepts(ensembles[number], float(shift), 1, level)
             )
     return found

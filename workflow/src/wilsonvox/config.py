@@ -372,6 +372,31 @@ class RunConfiguration(_Model):
         """Names of the estimators that image specification `image` is for."""
         return [name for name, estimator in self.estimators.items() if image in estimator.images]
 
+    def luminosity_scan(self) -> list[tuple[str, str]]:
+        """Image specifications and estimators of the figure that compares numbers of events.
+
+        The specifications that differ from the first of them in nothing else, and the estimators
+        that are for two of them or more. Empty where there are none.
+        """
+        kinds: dict[ImageSpecification, list[str]] = {}
+        for name, image in self.images.items():
+            kind = image.specification.model_copy(update={"events_per_image": 1})
+            kinds.setdefault(kind, []).append(name)
+        for names in kinds.values():
+            distinct = {self.images[name].events_per_image: name for name in reversed(names)}
+            scanned = [
+                (image, estimator)
+                for estimator, settings in self.estimators.items()
+                if len(set(distinct.values()) & set(settings.images)) > 1
+                for image in distinct.values()
+                if image in settings.images
+            ]
+            drawn = self.drawn_coefficient([estimator for _, estimator in scanned])
+            scanned = [each for each in scanned if drawn in self.estimated(each[1])]
+            if scanned:
+                return scanned
+        return []
+
     def campaigns(self, point: str, split: str) -> list[str]:
         """Names of a point's campaigns in `split`: ``000``, ``001`` and so on."""
         return [f"{number:03d}" for number in range(len(self.campaign_images(point, split)))]

@@ -209,3 +209,11 @@ class Lineage:
             for estimator in self.configuration.compared_estimators(image)
         }
         return self._drawn(summaries, self._estimators_for(image))
+
+    def _plot_luminosity(self) -> Any:
+        scan = self.configuration.luminosity_scan()
+        summaries = {
+            f"{image}/{estimator}": self.digest("summarize", image=image, estimator=estimator)
+            for image, estimator in scan
+        }
+        return [self._shown, self._drawn(summaries, [estimator for _, estimator in scan])]

@@ -227,9 +227,11 @@ def measure_coefficient(
                 )
     if n >= 2:
         warnings += _spread_warnings(name, calibration, predictions, float(values[0]))
-    known = true is not None and low <= true <= high
+    pulls = None
+    if true is not None and low <= true <= high:
+        pulls = calibration.pulls(predictions, true).tolist()
     measured = CoefficientMeasurement(
-        pulls=calibration.pulls(predictions, float(true)).tolist() if known else None,
+        pulls=pulls,
         value=_number(values[0]),
         interval_68=intervals[0],
         interval_95=intervals[1],

@@ -275,6 +275,42 @@ def sensitivity(summaries: tuple[Path, ...], coefficient: str, pdf: Path, png: P
 
 @command.command()
 @click.option(
+    "--summary",
+    "summaries",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Summary of an estimator (.parquet); give those of images of several numbers of events.",
+)
+@click.option(
+    "--point",
+    "points",
+    required=True,
+    multiple=True,
+    metavar="LABEL",
+    help="Point to show, such as c9_-0.90; give it several times, one panel a point.",
+)
+@_coefficient
+@_outputs
+def luminosity(
+    summaries: tuple[Path, ...], points: tuple[str, ...], coefficient: str, pdf: Path, png: Path
+) -> None:
+    """σ·√N of images of several numbers of events N, beside the Cramér-Rao bound."""
+    from wilsonvox.figures.luminosity import draw
+    from wilsonvox.figures.summaries import read
+
+    _write(
+        "luminosity",
+        pdf,
+        png,
+        lambda: draw([read(path, coefficient) for path in summaries], points),
+        summaries,
+        {"coefficient": coefficient, "points": list(points)},
+    )
+
+
+@command.command()
+@click.option(
     "--information",
     "information_path",
     required=True,

@@ -42,6 +42,7 @@ STAGES = {
         "plot_linearity",
         "plot_linearity_unscaled",
         "plot_sensitivity",
+        "plot_luminosity",
     ),
 }
 """Rules by stage. A stage's name is that of its folder in results/{run}/."""
@@ -471,6 +472,8 @@ class _Planner:
         events = sum(configuration.campaign_events(point, "test", "000") for point in shown)
         yield self._figure("topology", ())
         yield self._figure("distributions", (), events=events)
+        if scan := configuration.luminosity_scan():
+            yield self._figure("luminosity", (), estimators=len(scan))
         for image, specification in self.images():
             n_images = sum(
                 configuration.images_in_campaign(image, point, "test", "000") for point in shown

@@ -133,6 +133,7 @@ STAGES: Mapping[str, Stage] = {
     "plot_linearity": _plot("linearity", "summarize"),
     "plot_linearity_unscaled": _plot("linearity", "summarize"),
     "plot_sensitivity": _plot("sensitivity", "summarize"),
+    "plot_luminosity": _plot("luminosity", "summarize"),
 }
 """Every stage by the name of its rule."""
 

@@ -1,0 +1,128 @@
+"""Luminosity scan: σ·√N of images of few and of many events, beside the Cramér–Rao bound."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from wilsonvox.errors import UserError
+from wilsonvox.figures.labels import image_text, shift_symbol, shifts_text
+from wilsonvox.figures.sensitivity import corrected_sigma
+from wilsonvox.figures.style import BLACK, CURVES, DOUBLE_COLUMN, GREY, new_figure, styled
+from wilsonvox.figures.summaries import Summary
+from wilsonvox.points import parse_point
+
+EVENTS_PER_INVERSE_ATTOBARN = 24_000 / 250
+"""Events of Belle II in 1 ab⁻¹: its last sample is 250 ab⁻¹ and about 24,000 decays."""
+
+FLAT = 0.1
+"""Half width of the band about the bound, as a fraction of it."""
+
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def check_specifications(summaries: Sequence[Summary]) -> None:
+    """Refuse summaries of images that differ in more than their number of events.
+
+    Raises:
+        UserError: they do, or all images have the same number of events.
+    """
+    events = {each.metadata.image.events_per_image for each in summaries}
+    if len(events) < 2:
+        raise UserError("--summary: all images have the same number of events; give several")
+    others = {
+        (
+            each.metadata.image.model_copy(update={"events_per_image": 1}),
+            each.metadata.physics_inputs,
+        )
+        for each in summaries
+    }
+    if len(others) > 1:
+        raise UserError(
+            "--summary: a luminosity scan compares images that differ in events_per_image alone; "
+            "these differ in more: " + ", ".join(sorted({image_text(i) for i, _ in others}))
+        )
+
+
+def _draw_panel(panel: Axes, summaries: Sequence[Summary], point: str) -> None:
+    names = list(dict.fromkeys(each.metadata.estimator for each in summaries))
+    bounds: list[float] = []
+    for summary in summaries:
+        rows = (summary.frame["point"] == point).to_numpy()
+        if not rows.any():
+            raise UserError(f"--point {point}: is in no row of the summary of a scanned image")
+        number = names.index(summary.metadata.estimator)
+        events = summary.metadata.image.events_per_image
+        sigma, error = (values[rows][0] * np.sqrt(events) for values in corrected_sigma(summary))
+        bounds.append(float(summary.column("bound")[rows][0]) * np.sqrt(events))
+        first = summary is next(s for s in summaries if s.metadata.estimator == names[number])
+        # a little to the side, so that error bars do not hide each other
+        panel.errorbar(
+            events * 1.06 ** (number - (len(names) - 1) / 2),
+            sigma,
+            error,
+            linestyle="none",
+            marker=_MARKERS[number % len(_MARKERS)],
+            color=CURVES[number % len(CURVES)],
+            elinewidth=0.9,
+            label=names[number] if first else None,
+        )
+    bound = float(np.mean(bounds))
+    panel.axhline(bound, color=BLACK, linewidth=1.1, zorder=1, label="Cramér–Rao bound")
+    panel.axhspan(
+        (1 - FLAT) * bound, (1 + FLAT) * bound, color="#E8E8E8", zorder=0, label="bound ± 10 %"
+    )
+    low, high = panel.get_ylim()
+    panel.set_ylim(min(low, 0.82 * bound), max(high, 1.3 * bound))
+    panel.set_title(shifts_text(parse_point(point)), pad=24)
+
+
+def _label_events(panel: Axes, events: Sequence[int]) -> None:
+    """Both axes: events of an image, and the luminosity that gives as many."""
+    panel.set_xscale("log")
+    panel.set_xlim(events[0] / 1.5, events[-1] * 1.5)
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.xaxis.set_major_locator(FixedLocator([float(each) for each in events]))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    panel.tick_params(axis="x", which="both", top=False)
+    panel.set_xlabel("Events of an image, $N$")
+    above = panel.secondary_xaxis("top")
+    above.set_xticks(
+        [float(each) for each in events],
+        [f"{each / EVENTS_PER_INVERSE_ATTOBARN:.3g}" for each in events],
+    )
+    above.xaxis.set_minor_locator(NullLocator())
+    above.set_xlabel("Belle II [ab$^{-1}$]", fontsize=7.5, color=GREY, labelpad=2)
+    above.tick_params(colors=GREY)
+
+
+@styled
+def draw(summaries: Sequence[Summary], points: Sequence[str]) -> Figure:
+    """Draw σ/slope·√N against the number of events N of an image, one panel a point.
+
+    An estimator that uses the events equally well whatever their number is flat; the best possible
+    lies on the bound.
+
+    Args:
+        summaries: of one or several estimators, each with images of several numbers of events.
+        points: labels of the points to show.
+
+    Raises:
+        UserError: see `check_specifications`; or a point that a summary does not have.
+    """
+    check_specifications(summaries)
+    ordered = sorted(summaries, key=lambda each: each.metadata.image.events_per_image)
+    events = sorted({each.metadata.image.events_per_image for each in ordered})
+    image = ordered[0].metadata.image
+    note = f"{image.bins}³ voxels; {ordered[0].metadata.physics_inputs}"
+    figure = new_figure(DOUBLE_COLUMN, 3.0, note)
+    panels = figure.subplots(1, len(points), squeeze=False)[0]
+    symbol = shift_symbol(ordered[0].coefficient)
+    for panel, point in zip(panels, points, strict=True):
+        _draw_panel(panel, ordered, point)
+        _label_events(panel, events)
+    panels[0].set_ylabel(rf"$\sigma({symbol})$ / slope $\times\,\sqrt{{N}}$")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    return figure
