@@ -14,7 +14,7 @@ from wilsonvox.points import parse_point
 
 ROOT = Path(__file__).parents[2]
 # by name, because users keep their own beside them
-CONFIGURATIONS = [ROOT / "config" / name for name in ("demo.yaml", "paper.yaml")]
+CONFIGURATIONS = [ROOT / "config" / f"{name}.yaml" for name in ("demo", "laptop", "paper")]
 
 MINIMAL = {
     "run": "small",
@@ -253,6 +253,41 @@ def test_paper_has_the_papers_numbers_of_images():
     network = paper.estimators["resnet34"].network
     assert network.filters == (64, 128, 256, 512)
     assert network.blocks == (3, 4, 6, 3)
+
+
+def test_laptop_has_the_papers_values_and_one_more_tested_at_each_end():
+    paper, laptop = (load_configuration(ROOT / f"config/{run}.yaml") for run in ("paper", "laptop"))
+    assert laptop.labels("interpolation") == paper.labels("interpolation")
+    added = set(laptop.labels("test")) - set(paper.labels("train"))
+    assert added == {"c9_-2.20", "c9_+1.35"}
+    for label in (*laptop.labels("test"), *laptop.labels("interpolation")):
+        split = "test" if label in laptop.labels("test") else "interpolation"
+        campaigns = laptop.campaigns(label, split)
+        for image in ("b50_n24000", "b50_n4800", "b50_n2400"):
+            made = [laptop.images_in_campaign(image, label, split, each) for each in campaigns]
+            assert sum(made) == 900
+
+
+def test_a_part_of_the_events_makes_as_many_images_as_fit():
+    values = copy.deepcopy(MINIMAL)
+    values.pop("images_per_campaign", None)
+    values["images"] = {
+        "all": {"events_per_image": 1000},
+        "tenth": {"events_per_image": 100, "fraction_of_events": 0.1},
+        "few": {"events_per_image": 1000, "fraction_of_events": 0.01},
+    }
+    for estimator in values["estimators"].values():
+        estimator["images"] = ["all"]
+    configuration = parse_configuration(values)
+    made = {
+        image: configuration.images_in_campaign(image, "c9_-2.00", "train", "000")
+        for image in values["images"]
+    }
+    assert made == {"all": 5, "tenth": 5, "few": 1}
+    # it is no property of the images
+    assert "fraction_of_events" not in option_words(configuration.images["tenth"].specification)
+    assert configuration.images["tenth"].specification.events_per_image == 100
+    assert configuration.campaign_events("c9_-2.00", "train", "000") > 5000
 
 
 def test_demo_is_as_large_as_promised():

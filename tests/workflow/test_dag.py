@@ -131,6 +131,25 @@ def test_more_images_specifications_and_estimators_multiply_only_their_jobs(fold
     assert jobs["evaluate"] == 12
 
 
+def test_images_of_fewer_events_are_compared_in_one_figure(folder):
+    def add(values):
+        image = values["images"]["b8_n300"]
+        values["images"] |= {
+            "b8_n100": image | {"events_per_image": 100, "fraction_of_events": 0.5},
+            "b4_n100": image | {"events_per_image": 100, "bins": 4},
+        }
+        values["estimators"]["likelihood"]["images"] = [*values["images"]]
+
+    folder.configure(add)
+    found = [job for job in folder.planned("tiny.yaml") if job.rule == "plot_luminosity"]
+    assert [sorted(job.inputs) for job in found] == [
+        [
+            f"results/tiny/evaluation/{image}/likelihood/summary.parquet"
+            for image in ("b8_n100", "b8_n300")
+        ]
+    ]
+
+
 def test_without_samples_nothing_is_measured(folder):
     folder.configure(lambda values: values.update(samples_table=None))
     rules = set(by_rule(folder.planned("tiny.yaml")))

@@ -6,5 +6,5 @@ The network itself is `wilsonvox.estimators.voxel_sum`.
 MOST_ANCHORS = 24
 """Most values of the shifts at which the density of a voxel is computed."""
 
-IMAGES_AT_A_TIME = 16
+IMAGES_AT_A_TIME = 8
 """Images whose voxels are in the network at a time."""
