@@ -193,6 +193,29 @@ def test_value_and_intervals_are_those_of_the_calibration(measure, capsys):
     assert warning == f"warning: {remainder}"
 
 
+def test_pulls_of_images_are_in_units_of_the_width_at_the_truth(measure):
+    found = measure([response(-0.9) + 2 * WIDTH, response(-0.9) - WIDTH])
+    assert found["coefficients"]["c9"]["pulls"] == pytest.approx([2, -1], abs=0.2)
+    unknown = measure([response(-0.9)], make_shard(1, true=None))
+    assert unknown["coefficients"]["c9"]["pulls"] is None
+    outside = measure([response(-0.9)], make_shard(1, true=-7.0))
+    assert outside["coefficients"]["c9"]["pulls"] is None
+
+
+def test_the_only_estimator_of_a_run_need_not_be_named(measure, tmp_path, capsys):
+    expected = measure([response(0.0)])
+    words = ["--run", str(tmp_path / "run"), "--shard", str(tmp_path / "s.npz")]
+    assert run(["measure", *words, "--json", str(tmp_path / "again.json")]) == 0
+    assert (
+        json.loads((tmp_path / "again.json").read_text())["coefficients"]
+        == (expected["coefficients"])
+    )
+    make_run(tmp_path / "run", estimator="other")
+    capsys.readouterr()
+    assert run(["measure", *words]) == 1
+    assert "add --estimator, one of other, resnet-small" in capsys.readouterr().err
+
+
 def test_record_names_model_predictions_and_images(measure, tmp_path):
     measure([response(0.0)])
     record = read_record(tmp_path / "m.json")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from wilsonvox.cli import run
 from wilsonvox.events import iterate_events
 from wilsonvox.provenance import content_digest, read_record
 from wilsonvox.shards import Shard
@@ -96,6 +97,29 @@ def test_a_fit_writes_what_a_network_writes(finished):
     assert low is None or low < -0.9
     assert high is None or high > -0.9
     assert (content["n_images"], content["estimator"]) == (6, "likelihood")
+
+
+def test_an_exported_estimator_measures_as_it_does_in_its_run(finished, tmp_path, capsys):
+    results = finished.path / "results/tiny"
+    for estimator in ("tiny", "likelihood"):
+        folder = tmp_path / estimator
+        words = ["export", "--run", str(results), "--estimator", estimator, "--out", str(folder)]
+        assert run(words) == 0
+        assert (folder / f"evaluation/b8_n300/{estimator}/summary.csv").is_file()
+        measured = tmp_path / f"{estimator}.json"
+        sample = str(results / "samples/ntuple.root")
+        words = ["measure", "--run", str(folder), "--events", sample, "--json", str(measured)]
+        assert run(words) == 0
+        original = results / f"measurements/b8_n300/{estimator}/ntuple.json"
+        found, expected = (json.loads(path.read_text()) for path in (measured, original))
+        assert found["coefficients"] == expected["coefficients"]
+    capsys.readouterr()
+    assert run(["export", *words[1:2], str(results), "--out", str(tmp_path / "other")]) == 1
+    assert "add --estimator, one of likelihood, tiny" in capsys.readouterr().err
+    again = ["--run", str(results), "--estimator", "tiny", "--out", str(tmp_path / "tiny")]
+    assert run(["export", *again]) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_logs_and_times_of_every_job_are_kept(finished):

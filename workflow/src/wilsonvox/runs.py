@@ -37,13 +37,13 @@ def _did_you_mean(word: str, known: Sequence[str]) -> str:
 
 
 def find_estimator(
-    run: str | os.PathLike[str], estimator: str, image: str | None = None
+    run: str | os.PathLike[str], estimator: str | None = None, image: str | None = None
 ) -> EstimatorFiles:
     """Find an estimator in models/{image}/{estimator}/ and its ensembles' predictions in a run.
 
     Args:
         run: folder of the run, such as results/demo.
-        estimator: name of the estimator.
+        estimator: name of the estimator; not needed where the run has only one.
         image: name of the image specification; not needed where the estimator has only one.
 
     Raises:
@@ -61,6 +61,9 @@ def find_estimator(
             f"--run {folder}: holds no estimator (models/*/*/{TRAINED_FILE} or {PREPARED_FILE})"
         )
     names = sorted({path.parent.name for path in models})
+    if estimator is None and len(names) > 1:
+        raise UserError(f"--run {folder}: add --estimator, one of {', '.join(names)}")
+    estimator = names[0] if estimator is None else estimator
     if estimator not in names:
         raise UserError(
             f"--estimator {estimator}: not in {folder}; {_did_you_mean(estimator, names)}"

@@ -26,6 +26,7 @@ COMMANDS = {
     "summarize": "summarize ensembles of predictions",
     "information": "tell what voxel images keep of the events' information",
     "measure": "measure δC9 of a ROOT file",
+    "export": "copy an estimator out of a run, to measure with it elsewhere",
     "plot": "draw the figures of a run",
     "report": "write the tables of a run's report",
     "show": "print the result table of a run",

@@ -82,9 +82,11 @@ def report_lines(measurement: "Measurement") -> list[str]:
     "run_folder",
     required=True,
     type=click.Path(path_type=Path),
-    help="Folder of a finished run, such as results/demo.",
+    help="Folder of a finished run, such as results/demo, or of an exported estimator.",
 )
-@click.option("--estimator", required=True, help="Name of an estimator of that run.")
+@click.option(
+    "--estimator", default=None, help="Name of an estimator of that run.  [default: the only one]"
+)
 @click.option(
     "--image", default=None, help="Name of its image specification.  [default: the only one]"
 )
@@ -125,7 +127,7 @@ def report_lines(measurement: "Measurement") -> list[str]:
 )
 def command(
     run_folder: Path,
-    estimator: str,
+    estimator: str | None,
     image: str | None,
     events: tuple[Path, ...],
     shard_path: Path | None,
@@ -148,7 +150,7 @@ def command(
     result, used = measure_sample(opened, events, shard_path, tree, layout, flavour)
     if json_path is not None:
         given = [*events] if shard_path is None else [shard_path]
-        settings = {"estimator": estimator, "image": files.image} | kind
+        settings = {"estimator": files.estimator, "image": files.image} | kind
         if events:
             settings |= {"tree": tree or "", "layout": layout, "flavour": flavour}
         record = make_record(rule, json_path, settings, [*used, *given], run=run_folder)
