@@ -157,7 +157,9 @@ def test_occupied_voxels_are_at_most_those_of_evenly_spread_events():
 
 
 def test_a_training_is_said_for_its_most_epochs(paper, demo):
-    (training,) = paper.trainings
+    training, with_coordinates = paper.trainings
+    assert with_coordinates.multiply_accumulates > training.multiply_accumulates
+    assert with_coordinates.epochs == training.epochs
     assert (training.images, training.validation_images) == (61_560, 16_200)
     assert (training.least_epochs, training.epochs) == (21, 1000)
     assert next(rule for rule in paper.rules if rule.rule == "train").upper_limit
@@ -171,6 +173,7 @@ def test_twice_the_epochs_take_twice_the_time_of_the_network():
     configuration = load_configuration(PAPER)
     estimator = configuration.estimators["resnet34"]
     half = estimator.training.model_copy(update={"max_epochs": 500})
+    configuration = configuration.model_copy(update={"estimators": {"resnet34": estimator}})
     estimators = {"resnet34": estimator.model_copy(update={"training": half})}
     halved = configuration.model_copy(update={"estimators": estimators})
     samples = measured_samples(configuration)
@@ -180,7 +183,7 @@ def test_twice_the_epochs_take_twice_the_time_of_the_network():
 
 
 def test_gpu_hours_hold_for_the_published_rates_of_two_gpus(paper):
-    (training,) = paper.trainings
+    training = paper.trainings[0]
     passes = 3 * (61_560 // 128 * 128) + 16_200
     products = 1000 * passes * training.multiply_accumulates
     # ResNet-50 trained by NVIDIA: images a second of a V100 (float32) and of an A100 (TF32)

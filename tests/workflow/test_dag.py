@@ -62,7 +62,10 @@ def test_demo_is_the_default(folder):
 def test_a_named_configuration_stands_for_itself(folder):
     """Keys of the demo must not leak into it: paper has other points, images and estimators."""
     jobs = folder.planned("config/paper.yaml")
-    assert {job.wildcards for job in jobs if job.rule == "train"} == {"b50_n24000/resnet34"}
+    assert {job.wildcards for job in jobs if job.rule == "train"} == {
+        "b50_n24000/resnet34",
+        "b50_n24000/resnet34-coordinates",
+    }
     trained = {job.wildcards.split("/")[1] for job in jobs if job.rule == "generate_events"}
     assert "c9_-1.75" not in trained  # a point of the demo
     assert len(trained) == 28

@@ -172,23 +172,22 @@ def _trainings(plan: Plan) -> Iterator[str]:
         return
     rows: list[Row] = [
         ("image", "estimator", "images", "products", "epochs", "on a CPU", "within",
-         "or on a GPU", "not measured")
+         "on a GPU", "assumed")
     ]  # fmt: skip
     rows += [_training_row(each) for each in plan.trainings]
-    yield "Training: all epochs on a CPU or on one GPU; products: multiply-accumulates of one image"
+    yield "Training: all epochs on a CPU, or on one GPU; products: multiply-accumulates of one image"
     yield ""
     yield from _aligned(rows, left=2)
+    said: dict[str, list[str]] = {}
     for each in plan.trainings:
         if each.least_epochs < each.epochs:
-            yield (
-                f"{each.estimator}: an upper limit; early stopping ends it after "
-                f"{each.least_epochs:,} to {each.epochs:,} epochs, it is not known where."
-            )
+            end = f"{each.least_epochs:,} to {each.epochs:,} epochs"
+            text = f"an upper limit; early stopping ends it after {end}."
+            said.setdefault(text, []).append(each.estimator)
     for each in plan.trainings:
-        yield (
-            f"{each.estimator}: on a GPU the node's memory holds "
-            f"{size(each.node_memory_bytes.value)} ({sure(each.node_memory_bytes.factor)})."
-        )
+        memory = f"{size(each.node_memory_bytes.value)} ({sure(each.node_memory_bytes.factor)})"
+        said.setdefault(f"on a GPU the node's memory holds {memory}.", []).append(each.estimator)
+    yield from (f"{', '.join(dict.fromkeys(names))}: {text}" for text, names in said.items())
 
 
 def _generator(generator: EventGenerator) -> str:
