@@ -175,7 +175,7 @@ def _trainings(plan: Plan) -> Iterator[str]:
          "on a GPU", "assumed")
     ]  # fmt: skip
     rows += [_training_row(each) for each in plan.trainings]
-    yield "Training: all epochs on a CPU, or on one GPU; products: multiply-accumulates of one image"
+    yield "Training: all epochs on a CPU or one GPU; products: multiply-accumulates of one image"
     yield ""
     yield from _aligned(rows, left=2)
     said: dict[str, list[str]] = {}
