@@ -53,6 +53,15 @@ def test_jobs_of_the_demonstration(demo):
     }
 
 
+def test_a_scan_is_said_to_be_left_out(demo):
+    scan = plan_of(Path("config/scan.yaml"))
+    assert scan.scan_trials == 3 * 4 + 2 * 4
+    assert "Not counted: the target scan. Its 20 trials" in "\n".join(lines(scan))
+    assert not any("trial" in rule.rule for rule in scan.rules)
+    assert demo.scan_trials == 0
+    assert "Not counted" not in "\n".join(lines(demo))
+
+
 def test_files_of_the_demonstration(demo):
     names = ("outputs", "logs", "benchmarks", "notes")
     stages = {stage.stage: stage for stage in demo.stages if stage.stage != "the run"}

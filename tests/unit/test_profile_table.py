@@ -90,7 +90,7 @@ def test_rules_on_gpus_are_those_whose_code_imports_keras():
         if stage.chosen(["resnet"]) and "keras" in stage_packages(name, ["resnet"])
     }
     assert {rule for rule, entry in TABLE.items() if entry.get("gpu")} == keras
-    assert keras == {"train", "evaluate", "measure"}
+    assert keras == {"train", "train_trial", "evaluate", "measure"}
 
 
 @pytest.mark.parametrize("name", ["slurm", "slurm-partitions", "lsf"])

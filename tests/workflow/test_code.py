@@ -17,6 +17,9 @@ RESNET = ["resnet"]
 PLOTS = {stage for stage in STAGES if stage.startswith("plot_")}
 BEFORE_TRAINING = {"angular_coefficients", "generate_events", "ingest_events", "voxelize",
                    "voxelize_sample"}  # fmt: skip
+# of a scan; what is trained anew there is what is trained anew elsewhere
+SCANNED = {"collect_trials", "plot_scan"}
+SUGGESTED = {"suggest_trials", "train_trial", "train_trial_voxel_sum"} | SCANNED
 AFTER_TRAINING = {"evaluate", "summarize", "measure", "plot_network", "plot_training",
                   "plot_histograms", "plot_linearity", "plot_linearity_unscaled",
                   "plot_sensitivity", "plot_luminosity"}  # fmt: skip
@@ -102,8 +105,10 @@ def test_voxels_rerun_all_that_comes_after_them(changed):
 
 def test_amplitudes_rerun_generated_events_but_not_external_ones(changed):
     stages = changed("theory/amplitudes.py", append=CODE)
-    of_networks = set(STAGES) - OF_FITS - {"train_voxel_sum"}
-    assert of_networks - stages == {"ingest_events", "voxelize_sample", "plot_topology"}
+    of_networks = set(STAGES) - OF_FITS - {"train_voxel_sum", "train_trial_voxel_sum"}
+    assert of_networks - stages == {
+        "ingest_events", "voxelize_sample", "plot_topology", "suggest_trials",
+    }  # fmt: skip
 
 
 def test_data_files_count(changed):
@@ -121,7 +126,8 @@ def test_training_reruns_estimators_only(changed):
 def test_an_architecture_counts_for_its_own_estimators_only(changed, monkeypatch):
     monkeypatch.setitem(ARCHITECTURES, "other", "wilsonvox.estimators.other")
     assert changed("estimators/other.py", append=CODE) == set()
-    assert changed("estimators/resnet.py", append=CODE) == {"train"} | AFTER_TRAINING
+    made = {"train", "train_trial"} | SCANNED | AFTER_TRAINING
+    assert changed("estimators/resnet.py", append=CODE) == made
 
 
 def test_a_fit_counts_for_its_own_estimators_only(changed):
@@ -144,12 +150,19 @@ def test_networks_and_fits_are_no_code_behind_each_other(changed):
 
 
 def test_a_voxel_sum_and_a_network_are_no_code_behind_each_other(changed):
-    made = {"train_voxel_sum"} | AFTER_TRAINING - {"plot_network", "plot_training"}
+    made = {"train_voxel_sum", "train_trial_voxel_sum"} | SCANNED | AFTER_TRAINING
+    made -= {"plot_network", "plot_training"}
     for path in ("estimators/voxel_sum.py", "voxel_sum/head.py"):
         assert changed(path, append=CODE) == set(), path
         assert changed(path, append=CODE, architectures=["voxel-sum"]) == made, path
     for path in ("estimators/resnet.py", "training_callbacks.py"):
         assert changed(path, append=CODE, architectures=["voxel-sum"]) == set(), path
+
+
+def test_suggestions_rerun_scans_only(changed):
+    assert changed("scan/study.py", append=CODE) == SUGGESTED - {"train_trial_voxel_sum"}
+    assert changed("scan/collecting.py", append=CODE) == SCANNED
+    assert changed("cli/scan.py", append=CODE) == set()
 
 
 def test_ingestion_reruns_measurements_only(changed):

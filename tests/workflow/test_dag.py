@@ -212,6 +212,71 @@ def test_a_voxel_sum_is_an_estimator_of_images_without_epochs(folder):
     assert "--estimator sum --q2-knots 8" in " ".join(job.command)
 
 
+def add_scans(values, rounds=2):
+    values["estimators"]["sum"] = {"architecture": "voxel-sum", "images": ["b8_n300"]}
+    rates = {"training.learning_rate": {"low": 0.001, "high": 0.1, "log": True}}
+    knots = {"q2_knots": {"low": 4, "high": 8}, "head_degree": {"choices": [1, 2]}}
+    values["scan"] = {
+        "tiny": {"parameters": rates, "rounds": rounds, "trials_per_round": 3,
+                 "fixed": {"training.max_epochs": 1}},
+        "sum": {"parameters": knots, "rounds": 1, "trials_per_round": 2},
+    }  # fmt: skip
+
+
+def test_a_scan_is_a_target_of_its_own_round_by_round(folder):
+    before = by_rule(folder.planned("tiny.yaml"))
+    folder.configure(add_scans)
+    # no part of a run
+    assert not {rule for rule in by_rule(folder.planned("tiny.yaml")) if "trial" in rule}
+    assert before["train"] == 1
+    planned = folder.planned("tiny.yaml", targets=("scan",))
+    assert by_rule(planned) == {
+        "angular_coefficients": 1, "generate_events": 7, "voxelize": 7, "suggest_trials": 3,
+        "train_trial": 6, "train_trial_voxel_sum": 2, "collect_trials": 2, "plot_scan": 2,
+    }  # fmt: skip
+    jobs = {(job.rule, job.wildcards): job for job in planned}
+    scan = "results/tiny/scans/b8_n300/tiny"
+
+    def trials(*numbers):
+        return {f"{scan}/trials/{number:03d}/trial.json" for number in numbers}
+
+    # each round after all trials of those before it
+    assert jobs["suggest_trials", "b8_n300/tiny/0"].inputs == ()
+    assert set(jobs["suggest_trials", "b8_n300/tiny/1"].inputs) == trials(0, 1, 2)
+    for number in range(6):
+        job = jobs["train_trial", f"b8_n300/tiny/{number:03d}"]
+        assert [each for each in job.inputs if "round" in each] == [
+            f"{scan}/round_{number // 3}.json"
+        ]
+        assert not [each for each in job.inputs if "/test/" in each]
+    collected = jobs["collect_trials", "b8_n300/tiny"]
+    rounds = {f"{scan}/round_0.json", f"{scan}/round_1.json"}
+    assert set(collected.inputs) == trials(*range(6)) | rounds
+    words = " ".join(jobs["suggest_trials", "b8_n300/tiny/0"].command)
+    assert '--parameter training.learning_rate {"low":0.001,"high":0.1,"log":true}' in words
+    assert "--max-epochs 1 " in words
+
+
+def test_one_more_round_leaves_those_before_it(folder):
+    jobs = {}
+    for rounds in (2, 3):
+        folder.configure(lambda values, rounds=rounds: add_scans(values, rounds))
+        planned = folder.planned("tiny.yaml", targets=("scan",))
+        jobs[rounds] = {(job.rule, job.wildcards): job.command for job in planned}
+    more = set(jobs[3]) - set(jobs[2])
+    assert more == {("suggest_trials", "b8_n300/tiny/2")} | {
+        ("train_trial", f"b8_n300/tiny/{number:03d}") for number in (6, 7, 8)
+    }
+    changed = {each for each in jobs[2] if jobs[2][each] != jobs[3][each]}
+    assert changed == {("collect_trials", "b8_n300/tiny")}
+
+
+def test_the_target_scan_without_a_scan_is_told(folder):
+    run = folder.snakemake("-n", "--configfile", "tiny.yaml", "--", "scan")
+    assert run.returncode == 1
+    assert "scan: the configuration has no hyperparameter scan" in run.stdout + run.stderr
+
+
 def test_a_fit_reads_the_events_of_its_images(folder):
     point = "b8_n300/likelihood/test/c9_-1.00"
     jobs = {(job.rule, job.wildcards): job for job in folder.planned("tiny.yaml")}

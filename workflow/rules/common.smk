@@ -262,6 +262,79 @@ def measurement_files(wildcards):
     return for_each_estimator(MEASUREMENT, sample=SAMPLES)
 
 
+# ---------------------------------------------------------------- scans
+SCAN_FOLDER = "scans/{image}/{estimator}"
+SUGGESTIONS = f"<results>/{SCAN_FOLDER}/round_{{round}}.json"
+TRIAL = f"<results>/{SCAN_FOLDER}/trials/{{trial}}/trial.json"
+TRIAL_MODEL = f"{RUN_FOLDER}/{SCAN_FOLDER}/trials/{{trial}}/model.keras"
+TRIAL_HISTORY = f"{RUN_FOLDER}/{SCAN_FOLDER}/trials/{{trial}}/history.csv"
+TRIAL_STATE = f"{RUN_FOLDER}/training_state/{SCAN_FOLDER}/{{trial}}.npz"
+SCAN = f"<results>/{SCAN_FOLDER}/scan.json"
+SCAN_CSV = f"<results>/{SCAN_FOLDER}/trials.csv"
+STUDY = f"<results>/{SCAN_FOLDER}/study.journal"
+
+
+def trial_files(numbers):
+    trials = [f"{number:03d}" for number in numbers]
+    return expand(TRIAL, trial=trials, allow_missing=True)
+
+
+def earlier_trials(wildcards):
+    """Results of all trials before a round, from which it is suggested."""
+    scan = CONFIG.scan[wildcards.estimator]
+    return trial_files(range(scan.trials(int(wildcards.round)).start))
+
+
+def trial_suggestions(wildcards):
+    number = CONFIG.scan[wildcards.estimator].round_of(int(wildcards.trial))
+    return expand(SUGGESTIONS, round=number, allow_missing=True)
+
+
+def all_suggestions(wildcards):
+    rounds = range(CONFIG.scan[wildcards.estimator].rounds)
+    return expand(SUGGESTIONS, round=rounds, allow_missing=True)
+
+
+def all_trials(wildcards):
+    return trial_files(range(CONFIG.scan[wildcards.estimator].n_trials))
+
+
+def suggest_words(wildcards, input):
+    name = wildcards.estimator
+    scan, base = CONFIG.scan[name], CONFIG.scanned_estimator(name)
+    words = ["--estimator", name, "--architecture", base.architecture]
+    for key, where in scan.parameters.items():
+        words += ["--parameter", key, where.model_dump_json(exclude_defaults=True)]
+    words += ["--round", wildcards.round, "--trials", scan.trials_per_round]
+    words += ["--sampler", scan.sampler, "--seed", CONFIG.scan_seed(name)]
+    if name in VOXEL_SUMS:
+        words += option_words(base.settings)
+    else:
+        parts = (base.network, base.training, base.normalisation)
+        words += [word for part in parts for word in option_words(part)]
+    return words + [word for path in input.earlier for word in ("--earlier", path)]
+
+
+def collect_words(wildcards, input):
+    words = [word for path in input.suggestions for word in ("--suggestions", path)]
+    return words + [word for path in input.trials for word in ("--trial", path)]
+
+
+def scan_files(wildcards):
+    """Table, study and figure of every scan."""
+    if not CONFIG.scan:
+        raise WorkflowError(
+            "scan: the configuration has no hyperparameter scan; add `scan:` as in config/scan.yaml"
+        )
+    patterns = [SCAN, SCAN_CSV, STUDY]
+    patterns += expand(
+        "<results>/figures/{image}/{estimator}/scan.{suffix}",
+        suffix=FIGURE_SUFFIXES,
+        allow_missing=True,
+    )
+    return [path for each in patterns for path in for_each_estimator(each, CONFIG.scan)]
+
+
 # ---------------------------------------------------------------- figures
 INFORMATION = "<results>/theory/{image}/information.json"
 FIGURE_SUFFIXES = ["pdf", "png"]

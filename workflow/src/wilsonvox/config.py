@@ -40,6 +40,8 @@ from wilsonvox.points import (
     point_label,
     shift_vector,
 )
+from wilsonvox.scan.settings import ScanSettings, SearchRange
+from wilsonvox.scan.space import check_scan, with_settings
 from wilsonvox.shards import ImageSpecification, Normalisation
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*(_[A-Za-z0-9.+-]+)*$")]
@@ -246,6 +248,9 @@ class RunConfiguration(_Model):
         default=None, description="samples to measure; null: every one of the table"
     )
     figures: FigureSettings = FigureSettings()
+    scan: dict[Name, ScanSettings] = Field(
+        default={}, description="hyperparameter scans, by the estimator whose settings they scan"
+    )
 
     @model_validator(mode="after")
     def _names_fit(self) -> "RunConfiguration":
@@ -254,7 +259,7 @@ class RunConfiguration(_Model):
                 if image not in self.images:
                     raise ValueError(
                         f"estimators.{name}.images: {image!r} is not under images"
-                        + _did_you_mean(image, self.images)
+                        + did_you_mean(image, self.images)
                     )
         seen: dict[str, PointGroup] = {}
         for group in self.points:
@@ -274,9 +279,23 @@ class RunConfiguration(_Model):
             if label not in tested:
                 raise ValueError(
                     f"figures.shown_points: {label} is no point with test images"
-                    + _did_you_mean(label, tested)
+                    + did_you_mean(label, tested)
                 )
+        self._scans_fit()
         return self
+
+    def _scans_fit(self) -> None:
+        scannable = self.image_estimators()
+        for name, scan in self.scan.items():
+            if name not in scannable:
+                raise ValueError(
+                    f"scan.{name}: is no estimator that is trained"
+                    + (did_you_mean(name, scannable) if scannable else "")
+                )
+            try:
+                check_scan(scannable[name], scan, did_you_mean)
+            except ValueError as error:
+                raise ValueError(f"scan.{name}.{error}") from error
 
     def _flavours_fit(self) -> None:
         for name, image in self.images.items():
@@ -320,6 +339,15 @@ class RunConfiguration(_Model):
     def event_estimators(self) -> dict[str, EventEstimatorSettings]:
         """The estimators that read the images' events, by name: they are not trained."""
         return self._of_kind(*get_args(EventEstimatorSettings))
+
+    def scanned_estimator(self, name: str) -> ImageEstimatorSettings:
+        """A scanned estimator as its trials have it, but for what is scanned."""
+        return with_settings(self.image_estimators()[name], self.scan[name].fixed)
+
+    def scan_seed(self, name: str) -> int:
+        """The seed of a scan's suggestions: its own, else the run's."""
+        own = self.scan[name].seed
+        return self.seed if own is None else own
 
     def point_groups(self) -> dict[str, PointGroup]:
         """Every point's group by the point's label, in the order of the file."""
@@ -491,7 +519,8 @@ def _varying(labels: Sequence[str]) -> list[str]:
     return [name for name, values in columns if len(set(values)) > 1]
 
 
-def _did_you_mean(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+def did_you_mean(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+    """The end of a message about a wrong word: the nearest known one, or all of them."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
 
@@ -504,6 +533,8 @@ _MODELS: dict[str, type[BaseModel]] = {
     "normalisation": Normalisation,
     "figures": FigureSettings,
     "generation": GenerationSettings,
+    "scan": ScanSettings,
+    "parameters": SearchRange,
 }
 
 
@@ -537,7 +568,7 @@ def _unknown_key(location: list[str], architecture: str | None) -> str:
             return f"{elsewhere}; known are {', '.join(known)}"
     else:
         known = list(RunConfiguration.model_fields)
-    return "unknown key" + _did_you_mean(key, known)
+    return "unknown key" + did_you_mean(key, known)
 
 
 def _explain(error: ValidationError, source: str) -> str:
@@ -552,11 +583,11 @@ def _explain(error: ValidationError, source: str) -> str:
     if location[-1:] == ["[key]"] and first["type"] == "literal_error":
         location.pop()
         known = [word.strip(" '") for word in re.split(",| or ", first["ctx"]["expected"])]
-        message = "unknown key" + _did_you_mean(location[-1], known)
+        message = "unknown key" + did_you_mean(location[-1], known)
     elif first["type"] == "union_tag_invalid":
         location.append("architecture")
         given = first["ctx"]["tag"]
-        message = f"{given!r} is unknown{_did_you_mean(given, ESTIMATOR_MODELS)}"
+        message = f"{given!r} is unknown{did_you_mean(given, ESTIMATOR_MODELS)}"
     elif first["type"] == "extra_forbidden":
         message = _unknown_key(location, architecture)
     elif first["type"] == "missing":
@@ -620,7 +651,7 @@ def load_samples(path: str | os.PathLike[str]) -> dict[str, SampleRow]:
     reader = csv.DictReader(lines, delimiter="\t")
     for column in reader.fieldnames or ():
         if column not in columns:
-            raise UserError(f"{path}: unknown column {column!r}{_did_you_mean(column, columns)}")
+            raise UserError(f"{path}: unknown column {column!r}{did_you_mean(column, columns)}")
     for number, values in enumerate(reader, start=1):
         given = {key: (value or "").strip() for key, value in values.items() if key is not None}
         given = {key: value for key, value in given.items() if value}
@@ -649,7 +680,7 @@ def measured_samples(configuration: RunConfiguration) -> dict[str, SampleRow]:
             where = table or "samples_table (which is null)"
             raise UserError(
                 f"measure: {name!r} is not a sample of {where}"
-                + (_did_you_mean(name, samples) if samples else "")
+                + (did_you_mean(name, samples) if samples else "")
             )
     for name in names:
         try:

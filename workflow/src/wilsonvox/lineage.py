@@ -130,6 +130,47 @@ class Lineage:
         model = self.digest("prepare_estimator", image=image, estimator=estimator)
         return [model, self._campaigns("voxelize", split, [point], image=image)]
 
+    # of a scan: a round is suggested from all trials before it, so its lineage holds theirs
+    def _trials(self, image: str, estimator: str, numbers: Iterable[int]) -> Any:
+        stage = (
+            "train_trial_voxel_sum"
+            if estimator in self.configuration.voxel_sums()
+            else "train_trial"
+        )
+        return [
+            self.digest(stage, image=image, estimator=estimator, trial=f"{number:03d}")
+            for number in numbers
+        ]
+
+    def _suggest_trials(self, image: str, estimator: str, round: str) -> Any:  # noqa: A002
+        scan, number = self.configuration.scan[estimator], int(round)
+        base = self.configuration.scanned_estimator(estimator)
+        settings = scan.model_dump(mode="json", exclude={"rounds", "seed", "fixed"})
+        return [
+            estimator,
+            base.model_dump(mode="json", exclude={"images"}),
+            settings,
+            self.configuration.scan_seed(estimator),
+            number,
+            self._trials(image, estimator, range(scan.trials(number).start)),
+        ]
+
+    def _train_trial_voxel_sum(self, image: str, estimator: str, trial: str) -> Any:
+        number = self.configuration.scan[estimator].round_of(int(trial))
+        suggestions = self.digest(
+            "suggest_trials", image=image, estimator=estimator, round=str(number)
+        )
+        return [trial, suggestions, self._training_shards(image)]
+
+    def _train_trial(self, image: str, estimator: str, trial: str) -> Any:
+        return [self.configuration.seed, self._train_trial_voxel_sum(image, estimator, trial)]
+
+    def _collect_trials(self, image: str, estimator: str) -> Any:
+        return self._trials(image, estimator, range(self.configuration.scan[estimator].n_trials))
+
+    def _plot_scan(self, image: str, estimator: str) -> Any:
+        return self.digest("collect_trials", image=image, estimator=estimator)
+
     def _predictions(self, image: str, estimator: str, splits: Iterable[str]) -> Any:
         trains = self.configuration.estimators[estimator].trains
         return {

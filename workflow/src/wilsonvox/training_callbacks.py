@@ -13,9 +13,8 @@ import numpy as np
 
 from wilsonvox.batches import ImageBatches
 from wilsonvox.devices import of_each_replica
-from wilsonvox.errors import UserError
 from wilsonvox.estimators.settings import TrainingSettings
-from wilsonvox.training_signals import StopRequest, TrainingStopped
+from wilsonvox.training_signals import LossNotFinite, StopRequest, TrainingStopped
 from wilsonvox.training_state import Plateau, Progress, StateFile, Stopping, TrainingState
 
 logger = logging.getLogger(__name__)
@@ -44,11 +43,11 @@ class StopWhenNotFinite(keras.callbacks.Callback):  # type: ignore[misc]
         """Check the running mean of the training loss.
 
         Raises:
-            UserError: it is not finite.
+            LossNotFinite: it is not finite.
         """
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             number = self.batches.first_batch + batch + 1
-            raise UserError(
+            raise LossNotFinite(
                 f"training: the loss is not finite in epoch {self.batches.epoch + 1}, batch "
                 f"{number}; a lower --learning-rate may help"
             )
@@ -57,10 +56,10 @@ class StopWhenNotFinite(keras.callbacks.Callback):  # type: ignore[misc]
         """Check the validation loss.
 
         Raises:
-            UserError: it is not finite.
+            LossNotFinite: it is not finite.
         """
         if not math.isfinite((logs or {}).get("val_loss", 0.0)):
-            raise UserError(
+            raise LossNotFinite(
                 f"training: the validation loss is not finite in epoch {epoch + 1}; "
                 "a lower --learning-rate may help"
             )

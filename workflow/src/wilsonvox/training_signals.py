@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from wilsonvox.errors import UserError
+
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 SAME_REQUEST_SECONDS = 2.0
@@ -35,6 +37,10 @@ class TrainingStopped(Exception):
     def exit_code(self) -> int:
         """Of the process, as shells give it for a process that a signal ended: 143 for SIGTERM."""
         return 128 + self.number
+
+
+class LossNotFinite(UserError):
+    """The loss of a training is not a finite number any more."""
 
 
 class StopRequest:

@@ -21,6 +21,7 @@ COMMANDS = {
     "voxelize": "bin events into voxel images",
     "train": "train an estimator",
     "train-voxel-sum": "make a network that sums over voxels",
+    "scan": "scan the settings of a network",
     "prepare": "prepare an estimator that fits events",
     "evaluate": "predict the shifts of images",
     "summarize": "summarize ensembles of predictions",

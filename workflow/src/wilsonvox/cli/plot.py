@@ -323,3 +323,19 @@ def information(information_path: Path, pdf: Path, png: Path) -> None:
     from wilsonvox.figures.information import draw, read
 
     _write("information", pdf, png, lambda: draw(read(information_path)), [information_path])
+
+
+@command.command()
+@click.option(
+    "--scan",
+    "scan_path",
+    required=True,
+    type=FILE,
+    help="What 'wilsonvox scan collect' wrote (.json).",
+)
+@_outputs
+def scan(scan_path: Path, pdf: Path, png: Path) -> None:
+    """Errors of a scan's trials, one after the other and against each scanned setting."""
+    from wilsonvox.figures.scan import draw, read
+
+    _write("scan", pdf, png, lambda: draw(read(scan_path)), [scan_path])

@@ -53,12 +53,20 @@ def _snakemake() -> str:
     show_default=True,
     help="Profile that the workflow runs with.",
 )
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="NAME",
+    help="Rule or file that is to be made, such as scan.  [default: what 'all' makes]",
+)
 @click.option("--full", is_flag=True, help="Read every file again, whatever the cache says.")
 @click.option("--json", "as_json", is_flag=True, help="Print every job's state as JSON.")
 def command(
     configfiles: tuple[Path, ...],
     values: tuple[str, ...],
     profile: Path,
+    targets: tuple[str, ...],
     full: bool,
     as_json: bool,
 ) -> None:
@@ -80,14 +88,16 @@ def command(
     snakefile = Path("Snakefile")
     if not snakefile.is_file():
         raise UserError("there is no Snakefile here; run it in the folder of the checkout")
-    jobs = planned_jobs(snakefile, configfiles, _given(values), checksum_size(profile))
+    given = _given(values)
+    jobs = planned_jobs(snakefile, configfiles, given, checksum_size(profile), targets)
     cache = DigestCache(default_cache_file(), full)
     states = judge_jobs(jobs, cache)
     cache.save()
     words = ["--profile", str(profile)]
     words += ["--configfile", *map(str, configfiles)] if configfiles else []
     words += ["--config", *values] if values else []
-    status = Status(states, run_folder(jobs[0].outputs[0]), (_snakemake(), *words))
+    run = run_folder(jobs[0].outputs[0])
+    status = Status(states, run, (_snakemake(), *words), targets)
     if as_json:
         click.echo(json.dumps(status.as_json(), indent=2, ensure_ascii=False))
         return

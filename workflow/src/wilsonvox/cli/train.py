@@ -3,8 +3,9 @@
 import hashlib
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,9 @@ from wilsonvox.estimators import ARCHITECTURES
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.files import atomic_path
 from wilsonvox.shards import Normalisation
+
+if TYPE_CHECKING:
+    from wilsonvox.estimators.storage import EstimatorMetadata
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +72,7 @@ def command(
     descent, and keeps the weights of the epoch with the lowest validation loss. The defaults of
     all sizes are the papers' ResNet-34. Several GPUs share each batch.
     """
-    from wilsonvox.estimators.storage import save_estimator
-    from wilsonvox.provenance.record import make_record
-    from wilsonvox.training import describe, train
     from wilsonvox.training_signals import TrainingStopped
-    from wilsonvox.training_state import remove_state
 
     settings: dict[str, Any] = {
         "architecture": architecture,
@@ -80,20 +80,71 @@ def command(
         "training": model_from(TrainingSettings, options),
         "normalisation": model_from(Normalisation, options),
     }
-    train_shards = load_shards(train_paths, "--train")
     try:
-        trained = train(
-            train_shards,
-            load_shards(validation_paths, "--validation"),
+        train_and_save(
+            train_paths,
+            validation_paths,
+            estimator=estimator,
+            settings=settings,
             seed=seed,
             threads=threads,
-            progress_bar=sys.stdout.isatty(),
+            history=history,
             state=state,
-            **settings,
+            out=out,
         )
     except TrainingStopped as stopped:
         logger.warning("%s", stopped)
         click.get_current_context().exit(stopped.exit_code)
+
+
+def train_and_save(
+    train_paths: tuple[str, ...],
+    validation_paths: tuple[str, ...],
+    *,
+    estimator: str,
+    settings: Mapping[str, Any],
+    seed: int,
+    threads: int,
+    history: str,
+    state: Path | None,
+    out: str,
+    rule: str = "train",
+    more_inputs: tuple[str, ...] = (),
+) -> "EstimatorMetadata":
+    """Train a network and write it with its history.
+
+    Args:
+        train_paths: shards of training images.
+        validation_paths: of validation images.
+        estimator: name of the estimator.
+        settings: `architecture`, `network`, `training` and `normalisation`.
+        seed: the run's.
+        threads: on the CPU.
+        history: file for losses and learning rate by epoch (.csv).
+        state: file of the training's state, or None.
+        out: file of the model (.keras).
+        rule: that is recorded.
+        more_inputs: files that were read besides the shards.
+
+    Raises:
+        TrainingStopped: a signal asked for it.
+        UserError: see `wilsonvox.training.train`.
+    """
+    from wilsonvox.estimators.storage import save_estimator
+    from wilsonvox.provenance.record import make_record
+    from wilsonvox.training import describe, train
+    from wilsonvox.training_state import remove_state
+
+    train_shards = load_shards(train_paths, "--train")
+    trained = train(
+        train_shards,
+        load_shards(validation_paths, "--validation"),
+        seed=seed,
+        threads=threads,
+        progress_bar=sys.stdout.isatty(),
+        state=state,
+        **settings,
+    )
     csv = trained.history_csv().encode()
     metadata = describe(
         trained,
@@ -103,13 +154,13 @@ def command(
         **settings,
     )
     record = make_record(
-        "train",
+        rule,
         out,
         settings=metadata.model_dump(
             mode="json",
             include={"estimator", "architecture", "network", "training", "normalisation"},
         ),
-        inputs=[*train_paths, *validation_paths],
+        inputs=[*train_paths, *validation_paths, *more_inputs],
         seed=seed,
         copies={history: hashlib.sha256(csv).hexdigest()},
     )
@@ -118,3 +169,4 @@ def command(
         save_estimator(out, trained.model, metadata, record)
     if state is not None:
         remove_state(state)
+    return metadata

@@ -1,13 +1,16 @@
 """`wilsonvox train-voxel-sum`: a network that sums over voxels, made from shards of images."""
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wilsonvox.cli.options import model_from, options_from
 from wilsonvox.cli.shard_files import check_paths, training_options
 from wilsonvox.estimators.settings import VoxelSumSettings
+
+if TYPE_CHECKING:
+    from wilsonvox.estimators.storage import EstimatorMetadata
 
 logger = logging.getLogger(__name__)
 
@@ -36,20 +39,57 @@ def command(
     Learns the shifts (dimensionless) that vary among the training images, by means over voxels and
     least squares, without epochs. One shard is in memory at a time.
     """
+    settings = model_from(VoxelSumSettings, options)
+    fit_and_save(
+        train_paths,
+        validation_paths,
+        estimator=estimator,
+        settings=settings,
+        threads=threads,
+        out=out,
+    )
+
+
+def fit_and_save(
+    train_paths: tuple[str, ...],
+    validation_paths: tuple[str, ...],
+    *,
+    estimator: str,
+    settings: VoxelSumSettings,
+    threads: int,
+    out: str,
+    rule: str = "train_voxel_sum",
+    more_inputs: tuple[str, ...] = (),
+) -> "EstimatorMetadata":
+    """Make a network that sums over voxels and write it.
+
+    Args:
+        train_paths: shards of training images.
+        validation_paths: of validation images.
+        estimator: name of the estimator.
+        settings: of the network.
+        threads: on the CPU.
+        out: file of the model (.keras).
+        rule: that is recorded.
+        more_inputs: files that were read besides the shards.
+
+    Raises:
+        UserError: see `wilsonvox.voxel_sum.fitting.fit_voxel_sum`.
+    """
     from wilsonvox.estimators.storage import save_estimator
     from wilsonvox.provenance.record import make_record
     from wilsonvox.voxel_sum.fitting import describe, fit_voxel_sum
 
-    settings = model_from(VoxelSumSettings, options)
     for paths, option in ((train_paths, "--train"), (validation_paths, "--validation")):
         check_paths(paths, option)
     fitted = fit_voxel_sum(train_paths, validation_paths, settings, threads=threads)
     metadata = describe(fitted, estimator, settings)
     record = make_record(
-        "train_voxel_sum",
+        rule,
         out,
         settings=metadata.model_dump(mode="json", include={"estimator", "architecture", "network"}),
-        inputs=[*train_paths, *validation_paths],
+        inputs=[*train_paths, *validation_paths, *more_inputs],
     )
     save_estimator(out, fitted.model, metadata, record)
     logger.info("%s: voxel-sum of %s", estimator, ", ".join(fitted.coefficients))
+    return metadata

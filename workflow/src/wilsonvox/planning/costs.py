@@ -185,6 +185,9 @@ class Plan(_Model):
     folders: int = Field(description="folders in results/{run}/, itself among them")
     snakemake_folders: int = Field(description="folders in .snakemake/, itself among them")
     measured_on: MeasuredOn
+    scan_trials: int = Field(
+        default=0, description="trials of the target scan, which count nowhere else"
+    )
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -391,4 +394,8 @@ def plan(
         folders=_folders(jobs, configuration.run),
         snakemake_folders=1 + len(SNAKEMAKE_FOLDERS),
         measured_on=rates.measured_on,
+        scan_trials=sum(
+            scan.n_trials * len(configuration.estimators[name].images)
+            for name, scan in configuration.scan.items()
+        ),
     )

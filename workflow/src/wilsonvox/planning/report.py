@@ -242,6 +242,12 @@ def lines(plan: Plan) -> Iterator[str]:
     for part in (_jobs(plan), _storage(plan), _trainings(plan), _totals(plan)):
         yield ""
         yield from part
+    if plan.scan_trials:
+        yield ""
+        yield (
+            f"Not counted: the target scan. Its {plan.scan_trials} trials have sizes that are known"
+        )
+        yield "only when they are suggested; one of the estimator's own size costs as its training."
     yield ""
     where = plan.measured_on
     yield f"Measured on {where.cores} cores of {where.processor} on {where.date}; on no other."

@@ -95,6 +95,25 @@ STAGES: Mapping[str, Stage] = {
     "train_voxel_sum": Stage(
         ("wilsonvox.cli.train_voxel_sum",), after=("voxelize",), builds=True, reads="sums"
     ),
+    # the trials before a round count in its lineage, job by job
+    "suggest_trials": Stage(("wilsonvox.scan.study", "wilsonvox.scan.space"), reads="images"),
+    "train_trial": Stage(
+        ("wilsonvox.cli.train", "wilsonvox.scan.objective"),
+        after=("suggest_trials", "voxelize"),
+        builds=True,
+        reads="networks",
+    ),
+    "train_trial_voxel_sum": Stage(
+        ("wilsonvox.cli.train_voxel_sum", "wilsonvox.scan.objective"),
+        after=("suggest_trials", "voxelize"),
+        builds=True,
+        reads="sums",
+    ),
+    "collect_trials": Stage(
+        ("wilsonvox.scan.collecting",),
+        after=("train_trial", "train_trial_voxel_sum"),
+        reads="images",
+    ),
     "prepare_estimator": Stage(("wilsonvox.estimators.prepared",), builds=True, reads="events"),
     # not wilsonvox.cli.evaluate and wilsonvox.cli.measure, which lead to both kinds of estimators
     "evaluate": Stage(
@@ -134,6 +153,7 @@ STAGES: Mapping[str, Stage] = {
     "plot_linearity_unscaled": _plot("linearity", "summarize"),
     "plot_sensitivity": _plot("sensitivity", "summarize"),
     "plot_luminosity": _plot("luminosity", "summarize"),
+    "plot_scan": _plot("scan", "collect_trials"),
 }
 """Every stage by the name of its rule."""
 

@@ -10,6 +10,9 @@ from wilsonvox.provenance.formats import has_record_format
 from wilsonvox.status.engine import MADE_AGAIN
 from wilsonvox.status.truth import Need, State
 
+SCAN_FIGURES = ("scan.pdf", "scan.png")
+"""Names of the figures that the target `scan` makes, and the default one does not."""
+
 
 @dataclass(frozen=True)
 class Status:
@@ -18,11 +21,13 @@ class Status:
     states: what every job needs, by name, each after those that it depends on
     run: folder of the run
     snakemake: words of the command that runs the workflow
+    targets: rules or files that are to be made; none: what the workflow makes by default
     """
 
     states: Mapping[str, State]
     run: Path
     snakemake: tuple[str, ...]
+    targets: tuple[str, ...] = ()
 
     def needed(self) -> list[State]:
         """Jobs that have to run."""
@@ -39,10 +44,24 @@ class Status:
         ]
 
     def left_over(self) -> list[Path]:
-        """Files of the run's folder that no job of this configuration makes."""
+        """Files of the run's folder that no job of this configuration makes.
+
+        Nothing is said of them where only some of its targets are looked at, or of a scan, which is
+        a target of its own.
+        """
+        if self.targets:
+            return []
         made = {Path(path) for state in self.states.values() for path in state.job.outputs}
         found = sorted(self.run.rglob("*")) if self.run.is_dir() else []
-        return [path for path in found if has_record_format(path) and path not in made]
+        scans = (self.run / "scans", self.run / "training_state/scans")
+        return [
+            path
+            for path in found
+            if has_record_format(path)
+            and path not in made
+            and path.name not in SCAN_FIGURES
+            and not any(path.is_relative_to(each) for each in scans)
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """Every job with what it needs and what Snakemake would do, and the repairs."""
@@ -119,7 +138,7 @@ class Status:
         ]
         # event files that were deleted after their use would be made of them all over again
         made_again = any(MADE_AGAIN in s.job.reasons for s in self.needless())
-        targets = ends if made_again else []
+        targets = ends if made_again else list(self.targets)
         return shlex.join([self.snakemake[0], *targets, *self.snakemake[1:]])
 
 

@@ -1,0 +1,192 @@
+"""A hyperparameter scan: the trials' errors one after the other, and against each setting."""
+
+import math
+import os
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
+from numpy.typing import NDArray
+
+from wilsonvox.errors import UserError
+from wilsonvox.figures.labels import note_text
+from wilsonvox.figures.style import BLACK, DOUBLE_COLUMN, GREY, RED, new_figure, styled
+from wilsonvox.scan.files import Scan, load
+
+COLUMNS = 3
+"""Panels of settings beside each other."""
+
+MOST_NAMED = 8
+"""Rounds that the legend names one by one."""
+
+
+def read(path: str | os.PathLike[str]) -> Scan:
+    """Read the `scan.json` of `wilsonvox scan collect`.
+
+    Raises:
+        UserError: no such file, another one, or no trial in it has an objective.
+    """
+    scan = load(Scan, path, "all trials of a scan (.json)")
+    if scan.best is None:
+        raise UserError(f"{path}: no trial ended with a finite loss: nothing to draw")
+    return scan
+
+
+def _colours(n_rounds: int) -> list[Any]:
+    """Colours of rounds, from dark to light, that colour-blind readers can put in order."""
+    return [mpl.colormaps["viridis"](x) for x in np.linspace(0.0, 0.8, n_rounds)]
+
+
+def _is_wide(values: NDArray[np.float64]) -> bool:
+    return bool(values.min() > 0 and values.max() > 5 * values.min())
+
+
+def _points(axes: Axes, x: NDArray[np.float64], scan: Scan) -> None:
+    """Trials with an objective in the colour of their round, the best one in a ring."""
+    colours = _colours(scan.trials[-1].round + 1)
+    for position, each in zip(x, scan.trials, strict=True):
+        if each.objective is not None:
+            axes.plot(position, each.objective, "o", color=colours[each.round], zorder=3)
+            if each.trial == scan.best:
+                axes.plot(
+                    position, each.objective, "o", color=BLACK, markersize=8,
+                    markerfacecolor="none", zorder=4,
+                )  # fmt: skip
+
+
+def _failed(axes: Axes, x: NDArray[np.float64], scan: Scan) -> None:
+    """Trials without an objective, as crosses at the upper edge."""
+    failed = [p for p, each in zip(x, scan.trials, strict=True) if each.objective is None]
+    axes.plot(
+        failed, [0.95] * len(failed), "x", color=RED, transform=axes.get_xaxis_transform(), zorder=3
+    )
+
+
+def _name(value: Any) -> str:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text.strip("[]").replace(", ", "-")
+
+
+def _setting(axes: Axes, name: str, scan: Scan) -> None:
+    """Error against the values of one setting."""
+    attributes = scan.space[name]["attributes"]
+    values = [each.parameters[name] for each in scan.trials]
+    if "choices" in attributes:
+        choices = attributes["choices"]
+        positions = [choices.index(value) for value in values]
+        axes.set_xticks(range(len(choices)), [_name(each) for each in choices])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlim(-0.5, len(choices) - 0.5)
+        # trials of the same choice would hide each other
+        shift = np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else np.zeros(1)
+        x = np.array(positions, dtype=np.float64) + shift
+    else:
+        x = np.array(values, dtype=np.float64)
+        low, high = attributes["low"], attributes["high"]
+        if attributes["log"]:
+            axes.set_xscale("log")
+            margin = (high / low) ** 0.06
+            axes.set_xlim(low / margin, high * margin)
+            if high < 30 * low and isinstance(low, int):
+                ticks = sorted({round(t) for t in np.geomspace(low, high, 4)})
+                axes.set_xticks(ticks, [str(t) for t in ticks])
+                axes.xaxis.set_minor_formatter(NullFormatter())
+        else:
+            margin = 0.06 * (high - low)
+            axes.set_xlim(low - margin, high + margin)
+            if isinstance(low, int):
+                axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+                axes.xaxis.set_minor_locator(NullLocator())
+    _points(axes, x, scan)
+    _failed(axes, x, scan)
+    axes.set_xlabel(name)
+    if scan.importance is not None:
+        axes.set_title(
+            f"importance {100 * scan.importance[name]:.0f} %", fontsize=7, loc="right", pad=3
+        )
+
+
+def _in_order(axes: Axes, scan: Scan) -> None:
+    """Error of each trial in the order of the trials, and the least one so far."""
+    number = np.array([each.trial for each in scan.trials], dtype=np.float64)
+    _points(axes, number, scan)
+    _failed(axes, number, scan)
+    errors = [math.inf if each.objective is None else each.objective for each in scan.trials]
+    least = np.minimum.accumulate(errors)
+    known = np.isfinite(least)
+    axes.step(number[known], least[known], where="post", color=GREY, zorder=1)
+    for before, after in zip(scan.trials[:-1], scan.trials[1:], strict=True):
+        if before.round != after.round:
+            axes.axvline(after.trial - 0.5, color=GREY, linestyle=":", linewidth=0.8, zorder=0)
+    axes.set_xlim(-0.5, len(scan.trials) - 0.5)
+    axes.set_xlabel("Trial")
+    axes.xaxis.set_major_locator(MaxNLocator(24, integer=True))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _handles(scan: Scan) -> list[Line2D]:
+    n_rounds = scan.trials[-1].round + 1
+    colours = _colours(n_rounds)
+    named = range(n_rounds) if n_rounds <= MOST_NAMED else (0, n_rounds // 2, n_rounds - 1)
+
+    def mark(style: str, colour: Any, label: str, **more: Any) -> Line2D:
+        return Line2D([], [], linestyle="", marker=style, color=colour, label=label, **more)
+
+    handles = [mark("o", colours[number], f"round {number}") for number in named]
+    assert scan.best is not None
+    best = scan.trials[scan.best].objective
+    ring = {"markersize": 8, "markerfacecolor": "none"}
+    handles.append(mark("o", BLACK, f"best: trial {scan.best}, {best:.4g}", **ring))
+    handles.append(Line2D([], [], color=GREY, label="least so far"))
+    if any(each.objective is None for each in scan.trials):
+        handles.append(mark("x", RED, "loss not finite"))
+    return handles
+
+
+@styled
+def draw(scan: Scan) -> Figure:
+    """Draw the trials in their order above, and below one panel for each scanned setting.
+
+    The errors' axis is logarithmic when they span more than a factor of five. Values of a choice
+    are drawn apart, so that trials do not hide each other.
+
+    Args:
+        scan: of which at least one trial has an objective.
+    """
+    names = sorted(scan.space, key=lambda name: -(scan.importance or {}).get(name, 0.0))
+    rows = -(-len(names) // COLUMNS)
+    first = scan.trials[0]
+    figure = new_figure(
+        DOUBLE_COLUMN, 2.3 + 1.75 * rows, note_text(first.image, first.physics_inputs)
+    )
+    grid = figure.add_gridspec(1 + rows, COLUMNS, height_ratios=[1.15, *[1.0] * rows])
+    above = figure.add_subplot(grid[0, :])
+    _in_order(above, scan)
+    panels = [above]
+    for index, name in enumerate(names):
+        place = grid[1 + index // COLUMNS, index % COLUMNS]
+        axes = figure.add_subplot(place, sharey=above)
+        _setting(axes, name, scan)
+        if index % COLUMNS:
+            axes.tick_params(labelleft=False)
+        else:
+            panels.append(axes)
+    errors = [each.objective for each in scan.trials if each.objective is not None]
+    if _is_wide(np.array(errors)):
+        above.set_yscale("log")
+    # room for the crosses, which stand at the upper edge
+    failed = len(errors) < len(scan.trials)
+    above.margins(y=0.25 if failed else 0.1)
+    for axes in panels:
+        axes.set_ylabel("Validation error")
+    figure.align_ylabels(panels)
+    figure.legend(
+        handles=_handles(scan), loc="outside upper center", ncols=6, columnspacing=1.2,
+        title=f"{scan.estimator}: mean absolute error of predicted shifts, validation images",
+        title_fontsize=7.5,
+    )  # fmt: skip
+    return figure
