@@ -334,7 +334,11 @@ rule plot_luminosity:
             ensure("<results>/figures/luminosity.png", non_empty=True),
             caption="../report/luminosity.rst",
             category="Results",
-            labels={"figure": "luminosity scan", "image": "several", "estimator": "all"},
+            labels={
+                "figure": "luminosity scan",
+                "image": "several",
+                "estimator": "all",
+            },
         ),
     log:
         "<logs>/plot_luminosity.log",
