@@ -265,7 +265,7 @@ MODELS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
 } | dict.fromkeys(
     (
         "plot_topology", "plot_training", "plot_histograms", "plot_linearity",
-        "plot_linearity_unscaled", "plot_sensitivity", "plot_information",
+        "plot_linearity_unscaled", "plot_sensitivity", "plot_corner", "plot_information",
     ),
     (("job",), ("job",), ("job",)),
 )  # fmt: skip

@@ -461,3 +461,74 @@ def test_an_imaginary_part_is_shown_where_the_points_differ_in_it_alone():
 def test_a_shown_point_that_is_none_is_told(given):
     with pytest.raises(UserError, match=r"figures\.shown_points"):
         configured(figures={"shown_points": given})
+
+
+SOBOL = {"box": {"c10": [-1, 1], "c9": [-2, 1]}, "number": 4}
+SAMPLED = MINIMAL | {
+    "points": [
+        {"sobol": SOBOL, "n_images": {"train": 5, "validation": 2}},
+        {"shifts": {"c9": -0.5}, "n_images": {"test": 3}},
+        {"sobol": SOBOL | {"first": 4, "number": 2}, "n_images": {"interpolation": 7}},
+    ]
+}
+
+
+def sampled(group, **changes):
+    values = copy.deepcopy(SAMPLED)
+    values["points"][group]["sobol"] |= changes
+    return values
+
+
+def test_sobol_points_are_rows_of_the_points_table():
+    configuration = parse_configuration(SAMPLED)
+    assert configuration.labels("train") == [f"sobol_000{n}" for n in range(4)]
+    assert configuration.labels("interpolation") == ["sobol_0004", "sobol_0005"]
+    assert configuration.point_shifts("sobol_0001") == {"c9": -0.5, "c10": 0.0}
+    assert configuration.point_shifts("c9_-0.50") == {"c9": -0.5}
+    assert configuration.estimated("tiny") == ("c9", "c10")
+    assert configuration.joint_estimators("b8_n300") == ["tiny"]
+    assert parse_configuration(MINIMAL).joint_estimators("b8_n300") == []
+
+
+def test_more_sobol_points_leave_the_others_as_they_are():
+    before = parse_configuration(SAMPLED)
+    after = parse_configuration(sampled(2, number=9))
+    for label in before.point_groups():
+        assert after.point_shifts(label) == before.point_shifts(label)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (sampled(2, first=3), r"sobol_0003 stands there twice; begin at another number"),
+        (sampled(0, number=0), r"sobol.number: Input should be greater than or equal to 1"),
+        (sampled(0, box={"c9": [1, -2]}), r"sobol.box.c9: range 1 … -2 is empty"),
+        (sampled(0, box={"c9": [0, float("inf")]}), r"c9: range 0 … inf is not finite"),
+        (sampled(0, box={"c8": [0, 1]}), r"c8: unknown key; did you mean 'c\d"),
+        (sampled(0, box={}), r"sobol.box: .*at least 1"),
+        (sampled(0, nummer=3), r"sobol.nummer: unknown key; did you mean 'number'"),
+        (
+            sampled(0, box={"c9": [-2, 1]}),
+            r"vary c10, which estimator tiny does not estimate; train it at points that vary it",
+        ),
+    ],
+)
+def test_a_wrong_sobol_group_is_refused(values, message):
+    with pytest.raises(UserError, match=message):
+        parse_configuration(values)
+
+
+def test_points_are_either_given_or_sampled():
+    both = {"shifts": {"c9": 0.0}, "sobol": SOBOL, "n_images": {"test": 2}}
+    for group in (both, {"n_images": {"test": 2}}):
+        with pytest.raises(UserError, match="either shifts or sobol"):
+            parse_configuration(MINIMAL | {"points": [*MINIMAL["points"], group]})
+
+
+def test_a_fit_at_sobol_points_estimates_all_their_shifts():
+    fit = {"architecture": "likelihood", "images": ["b8_n300"], "coefficients": ["c9"]}
+    with pytest.raises(UserError, match=r"add it to estimators.fit.coefficients"):
+        parse_configuration(SAMPLED | {"estimators": {"fit": fit}})
+    both = fit | {"coefficients": ["c10", "c9"]}
+    configuration = parse_configuration(SAMPLED | {"estimators": {"fit": both}})
+    assert configuration.estimated("fit") == ("c10", "c9")

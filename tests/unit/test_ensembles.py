@@ -306,9 +306,9 @@ def test_command_warns_of_a_response_that_does_not_rise(
     tmp_path, coefficients, capsys, monkeypatch
 ):
     def bound(_table, _shifts, names, *_cuts):
-        return dict.fromkeys(names, 0.05)
+        return 0.05**2 * np.eye(len(names))
 
-    monkeypatch.setattr("wilsonvox.theory.bound.cramer_rao_bound", bound)
+    monkeypatch.setattr("wilsonvox.theory.bound.covariance_bound", bound)
     tables = write_predictions(tmp_path, predictions(30, slope=-1.0))
     assert run(command_line(tmp_path, tables, coefficients)) == 0
     assert "c9_-2.00, c9: the response does not rise" in capsys.readouterr().err
@@ -322,9 +322,9 @@ def test_the_bound_is_that_of_the_images_flavour(
 
     def bound(_table, _shifts, names, *cuts):
         asked.append(cuts)
-        return dict.fromkeys(names, 0.05)
+        return 0.05**2 * np.eye(len(names))
 
-    monkeypatch.setattr("wilsonvox.theory.bound.cramer_rao_bound", bound)
+    monkeypatch.setattr("wilsonvox.theory.bound.covariance_bound", bound)
     image = ImageSpecification(flavour=flavour, q2_min_gev2=1, vetoes_gev2=((8, 11),))
     metadata = METADATA.model_copy(update={"image": image})
     tables = write_predictions(tmp_path, predictions(30), metadata)

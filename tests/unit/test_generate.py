@@ -132,3 +132,31 @@ def test_unknown_inputs(tmp_path, capsys):
 def test_unknown_command(capsys):
     assert run(["voxelise"]) == 1
     assert "did you mean 'voxelize'" in capsys.readouterr().err
+
+
+def test_a_sampled_point_is_generated_with_its_shifts(tmp_path):
+    out = tmp_path / "a.root"
+    words = ["generate", "--point", "sobol_0017", "--events", "50", "--seed", "1"]
+    shifts = ["--shift", "c7=0.0123046875", "--shift", "c9=-1e-05"]
+    assert run([*words, *shifts, "--out", str(out)]) == 0
+    metadata = read_metadata(out)
+    assert metadata.point == "sobol_0017"
+    assert metadata.shifts == {"c7": 0.0123046875, "c9": -1e-05}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--point", "sobol_0017"], "give each with --shift"),
+        (["--point", "c9_-0.90", "--shift", "c9=-0.9"], "tells the shifts; leave the option out"),
+        (["--point", "sobol_0017", "--shift", "c8=1"], "write coefficient=value"),
+        (["--point", "sobol_0017", "--shift", "c9"], "write coefficient=value"),
+        (["--point", "sobol_0017", "--shift", "c9=a"], "not a number"),
+        (["--point", "sobol_0017", "--shift", "c9=1", "--shift", "c9=2"], "c9 is given twice"),
+    ],
+)
+def test_shifts_that_do_not_fit_the_point_are_refused(tmp_path, words, message, capsys):
+    given = ["generate", *words, "--events", "50", "--seed", "1", "--out", str(tmp_path / "a.root")]
+    assert run(given) == 1
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -148,3 +148,26 @@ def test_a_voxel_sum_follows_its_own_settings_and_its_images():
 
 def test_a_voxel_sum_beside_a_network_changes_nothing_of_it():
     assert changed(change=with_sum()) == set()
+
+
+SAMPLED = {"split": "train", "campaign": "000"}
+
+
+def test_the_shifts_of_a_sampled_point_are_behind_its_events():
+    def lineage(box, number):
+        values = copy.deepcopy(TINY)
+        sobol = {"box": {"c9": box}, "number": number}
+        values["points"].append({"sobol": sobol, "n_images": {"train": 12}})
+        return Lineage(parse_configuration(values), {})
+
+    def events(lineage, point):
+        return lineage.digest("generate_events", point=point, **SAMPLED)
+
+    first = lineage([-2, 1], 2)
+    more, wider = lineage([-2, 1], 3), lineage([-2, 2], 2)
+    for point in ("sobol_0000", "sobol_0001", "c9_-1.00"):
+        assert events(more, point) == events(first, point)
+    # the lower corner is in the same place, the centre is not
+    assert events(wider, "sobol_0000") == events(first, "sobol_0000")
+    assert events(wider, "sobol_0001") != events(first, "sobol_0001")
+    assert more.digest("train", **WHOLE) != first.digest("train", **WHOLE)

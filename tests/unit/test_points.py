@@ -5,6 +5,7 @@ from wilsonvox.errors import UserError
 from wilsonvox.points import (
     COEFFICIENTS,
     PARAMETERS,
+    is_sampled,
     parameter_values,
     parse_point,
     parse_shift,
@@ -12,6 +13,7 @@ from wilsonvox.points import (
     set_parameter,
     shift_vector,
 )
+from wilsonvox.sampled_points import sampled_label, sobol_points
 
 LABELS = {
     "c9_-0.90": {"c9": -0.9},
@@ -90,3 +92,27 @@ def test_real_parameters_of_shifts():
     set_parameter(shifts, "c7", 0.1)
     assert shifts == {"c9": -0.9, "c10p": 2.0, "c7": 0.1}
     assert isinstance(shifts["c9"], float)
+
+
+def test_a_sampled_label_is_told_apart_and_has_no_shifts():
+    assert is_sampled(sampled_label(17))
+    assert not any(map(is_sampled, ("sobol_17", "c9_-0.90", "sobol_0017 ", "sobol_00017a")))
+    with pytest.raises(UserError, match=r"sobol_0017.*does not tell its shifts"):
+        parse_point("sobol_0017")
+
+
+def test_sobol_points_are_the_sequence_and_more_change_none():
+    box = {"c10": (-1.0, 1.0), "c7": (-0.1, 0.1), "c9": (-2.0, 1.0)}
+    points = sobol_points(box, 8)
+    assert list(points[0]) == ["c7", "c9", "c10"]
+    # the lower corner, the centre, and Joe and Kuo's third point (3/4, 1/4, 1/4)
+    assert [list(each.values()) for each in points[:3]] == [
+        [-0.1, -2.0, -1.0], [0.0, -0.5, 0.0], pytest.approx([0.05, -1.25, -0.5]),
+    ]  # fmt: skip
+    for number, first in ((8, 0), (3, 5), (1, 7), (1, 0)):
+        assert sobol_points(box, number, first) == sobol_points(box, 50)[first : first + number]
+    unit = np.array([list(each.values()) for each in sobol_points(box, 64)])
+    scaled = (unit - [-0.1, -2, -1]) / [0.2, 3, 2]
+    for column in scaled.T:
+        # each half, quarter, … of each axis has its share
+        assert sorted(np.round(column * 64)) == list(range(64))

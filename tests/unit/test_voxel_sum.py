@@ -11,6 +11,7 @@ from wilsonvox.cli import run
 from wilsonvox.errors import UserError
 from wilsonvox.estimators.settings import VoxelSumSettings
 from wilsonvox.estimators.storage import load_estimator, read_estimator_metadata
+from wilsonvox.polynomials import polynomial_terms
 from wilsonvox.shards import ImageSpecification
 from wilsonvox.theory.angular import angular_functions
 from wilsonvox.voxel_sum.density import (
@@ -20,7 +21,6 @@ from wilsonvox.voxel_sum.density import (
     angular_factors,
     dual_functions,
     fit_density,
-    polynomial_terms,
     voxel_functions,
 )
 from wilsonvox.voxel_sum.fitting import chosen_anchors, fit_voxel_sum, image_sums

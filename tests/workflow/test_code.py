@@ -22,12 +22,12 @@ SCANNED = {"collect_trials", "plot_scan"}
 SUGGESTED = {"suggest_trials", "train_trial", "train_trial_voxel_sum"} | SCANNED
 AFTER_TRAINING = {"evaluate", "summarize", "measure", "plot_network", "plot_training",
                   "plot_histograms", "plot_linearity", "plot_linearity_unscaled",
-                  "plot_sensitivity", "plot_luminosity"}  # fmt: skip
+                  "plot_sensitivity", "plot_luminosity", "plot_corner"}  # fmt: skip
 
 LIKELIHOOD = ["likelihood"]
 OF_FITS = {"prepare_estimator", "evaluate_events", "measure_events"}
 AFTER_FITS = {"summarize", "plot_histograms", "plot_linearity", "plot_linearity_unscaled",
-              "plot_sensitivity", "plot_luminosity"}  # fmt: skip
+              "plot_sensitivity", "plot_luminosity", "plot_corner"}  # fmt: skip
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from wilsonvox.config import measured_samples, parse_configuration
 from wilsonvox.crates.contents import sources_digest
 from wilsonvox.errors import UserError
 from wilsonvox.lineage import Lineage
-from wilsonvox.points import SPLITS
+from wilsonvox.points import SPLITS, is_sampled, point_label
 from wilsonvox.provenance.code import all_imports
 from wilsonvox.provenance.environment import checkout, environment_problem
 from wilsonvox.provenance.started import note_or_compare
@@ -77,6 +77,9 @@ def generate_words(wildcards):
         wildcards.point, wildcards.split, wildcards.campaign
     )
     words = ["--events", events, "--seed", CONFIG.seed]
+    if is_sampled(wildcards.point):
+        for name, value in CONFIG.point_shifts(wildcards.point).items():
+            words += ["--shift", f"{name}={value!r}"]
     if GENERATION.flavour != "B0":
         words += ["--flavour", GENERATION.flavour]
     if GENERATION.four_momenta:
@@ -355,10 +358,16 @@ def coefficient_words(name):
     return [] if name == "c9" else ["--coefficient", name]
 
 
+def shown_words():
+    """The shown points by their shifts, which labels of sampled points do not tell."""
+    points = [
+        point_label(CONFIG.point_shifts(label)) for label in CONFIG.shown_labels()
+    ]
+    return [word for point in points for word in ("--point", point)]
+
+
 def information_words(wildcards):
-    labels = CONFIG.shown_labels()
-    words = [word for label in labels for word in ("--point", label)]
-    return words + coefficient_words(CONFIG.shown_coefficient())
+    return shown_words() + coefficient_words(CONFIG.shown_coefficient())
 
 
 def drawn_words(wildcards):
@@ -422,9 +431,21 @@ def luminosity_summaries(wildcards):
 
 
 def luminosity_words(wildcards):
-    words = [word for label in CONFIG.shown_labels() for word in ("--point", label)]
     names = [estimator for _, estimator in LUMINOSITY_SCAN]
-    return words + coefficient_words(CONFIG.drawn_coefficient(names))
+    return shown_words() + coefficient_words(CONFIG.drawn_coefficient(names))
+
+
+def joint_measurements(wildcards):
+    return expand(
+        MEASUREMENT,
+        image=wildcards.image,
+        estimator=CONFIG.joint_estimators(wildcards.image),
+        sample=wildcards.sample,
+    )
+
+
+def measurement_words(wildcards, input):
+    return [word for path in input.measurements for word in ("--measurement", path)]
 
 
 def figure_files(wildcards):
@@ -451,7 +472,13 @@ def figure_files(wildcards):
         name=TRAINING_FIGURES,
         suffix=FIGURE_SUFFIXES,
     )
-    return run + image + estimator + training
+    corner = expand(
+        "<results>/figures/{image}/corner/{sample}.{suffix}",
+        image=[image for image in CONFIG.images if CONFIG.joint_estimators(image)],
+        sample=SAMPLES,
+        suffix=FIGURE_SUFFIXES,
+    )
+    return run + image + estimator + training + corner
 
 
 # ---------------------------------------------------------------- report

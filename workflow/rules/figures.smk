@@ -355,3 +355,36 @@ rule plot_luminosity:
     shell:
         "wilsonvox plot luminosity {params.summaries:q} {params.words:q}"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule plot_corner:
+    """Draw a sample's shifts, measured together, with their joint regions, all estimators."""
+    input:
+        measurements=joint_measurements,
+    output:
+        pdf=ensure("<results>/figures/{image}/corner/{sample}.pdf", non_empty=True),
+        png=report(
+            ensure("<results>/figures/{image}/corner/{sample}.png", non_empty=True),
+            caption="../report/corner.rst",
+            category="Results",
+            subcategory="{image}",
+            labels={
+                "figure": "corner, {sample}",
+                "image": "{image}",
+                "estimator": "all",
+            },
+        ),
+    log:
+        "<logs>/plot_corner/{image}/{sample}.log",
+    benchmark:
+        "<benchmarks>/plot_corner/{image}/{sample}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        measurements=measurement_words,
+        lineage=lineage("plot_corner"),
+    shell:
+        "wilsonvox plot corner {params.measurements:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"

@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -28,18 +29,21 @@ from wilsonvox.estimators.settings import (
     ImageEstimatorSettings,
     NetworkEstimator,
     NetworkSettings,
+    RisingRange,
     TrainingSettings,
     VoxelSumEstimator,
 )
 from wilsonvox.points import (
     COEFFICIENTS,
     PARAMETERS,
+    is_sampled,
     parameter_values,
     parse_point,
     parse_shift,
     point_label,
     shift_vector,
 )
+from wilsonvox.sampled_points import MOST_POINTS, sampled_label, sobol_points
 from wilsonvox.scan.settings import ScanSettings, SearchRange
 from wilsonvox.scan.space import check_scan, with_settings
 from wilsonvox.shards import ImageSpecification, Normalisation
@@ -90,7 +94,8 @@ def _shown_point(value: Any) -> float | str | dict[str, float | str]:
         return shifts
     if isinstance(value, str):
         try:
-            parse_point(value)
+            if not is_sampled(value):
+                parse_point(value)
         except UserError as error:
             raise ValueError(str(error)) from error
         return value
@@ -134,11 +139,46 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PointGroup(_Model):
-    """Points that share their numbers of images. Lists of shifts make a grid."""
+Coefficient = Literal["c7", "c9", "c10", "c7p", "c9p", "c10p"]
 
-    shifts: dict[Literal["c7", "c9", "c10", "c7p", "c9p", "c10p"], Shifts] = Field(
-        min_length=1, description="shifts δC_i (dimensionless) by coefficient"
+
+class SobolPoints(_Model):
+    """Points of a Sobol sequence in a box of shifts, with the labels sobol_0000, sobol_0001, ….
+
+    Which shifts a number stands for is decided by the box alone, not by the run's seed.
+    """
+
+    box: dict[Coefficient, RisingRange] = Field(
+        min_length=1, description="lower and upper end of each shift δC_i (dimensionless)"
+    )
+    number: int = Field(ge=1, le=MOST_POINTS, description="number of points")
+    first: int = Field(
+        default=0, ge=0, lt=MOST_POINTS, description="number of the first in the sequence"
+    )
+
+    @field_validator("box")
+    @classmethod
+    def _ends_are_finite(cls, value: dict[str, tuple[float, float]]) -> Any:
+        for name, ends in value.items():
+            if not all(map(math.isfinite, ends)):
+                raise ValueError(f"{name}: range {ends[0]:g} … {ends[1]:g} is not finite")
+        return value
+
+    def table(self) -> dict[str, dict[str, float | complex]]:
+        """Shifts of the points by their labels."""
+        box = {str(name): ends for name, ends in self.box.items()}
+        rows = sobol_points(box, self.number, self.first)
+        return {sampled_label(self.first + n): dict(row) for n, row in enumerate(rows)}
+
+
+class PointGroup(_Model):
+    """Points that share their numbers of images: lists of shifts make a grid, or sampled ones."""
+
+    shifts: dict[Coefficient, Shifts] | None = Field(
+        default=None, min_length=1, description="shifts δC_i (dimensionless) by coefficient"
+    )
+    sobol: SobolPoints | None = Field(
+        default=None, description="points of a Sobol sequence in a box, in place of shifts"
     )
     n_images: dict[Split, PositiveInt] = Field(
         min_length=1, description="images of each point, by split"
@@ -150,13 +190,28 @@ class PointGroup(_Model):
             raise ValueError("interpolation points have no images in any other split")
         return self
 
+    @model_validator(mode="after")
+    def _has_one_kind_of_points(self) -> "PointGroup":
+        if (self.shifts is None) == (self.sobol is None):
+            raise ValueError("a group of points has either shifts or sobol")
+        return self
+
     def points(self) -> list[dict[str, float | complex]]:
         """The shifts of every point of the group; floats where they are real."""
+        if self.sobol is not None:
+            return list(self.sobol.table().values())
+        assert self.shifts is not None
         values = [
             [parse_shift(each) if isinstance(each, str) else each for each in given]
             for given in (v if isinstance(v, list) else [v] for v in self.shifts.values())
         ]
         return [dict(zip(self.shifts, row, strict=True)) for row in itertools.product(*values)]
+
+    def labels(self) -> list[str]:
+        """Labels of the points, in the order of `points`."""
+        if self.sobol is not None:
+            return list(self.sobol.table())
+        return [point_label(shifts) for shifts in self.points()]
 
 
 class GenerationSettings(_Model):
@@ -261,19 +316,20 @@ class RunConfiguration(_Model):
                         f"estimators.{name}.images: {image!r} is not under images"
                         + did_you_mean(image, self.images)
                     )
-        seen: dict[str, PointGroup] = {}
+        seen: set[str] = set()
         for group in self.points:
-            for shifts in group.points():
-                label = point_label(shifts)
+            for label in group.labels():
                 if label in seen:
-                    raise ValueError(f"points: {label} stands there twice")
-                seen[label] = group
+                    hint = "; begin at another number (first)" if is_sampled(label) else ""
+                    raise ValueError(f"points: {label} stands there twice{hint}")
+                seen.add(label)
         for split in ("train", "validation") if self.image_estimators() else ():
             if not any(split in group.n_images for group in self.points):
                 raise ValueError(f"points: no point has {split} images")
         self._flavours_fit()
         for name, fitted in self.event_estimators().items():
             self._shifts_vary(name, fitted)
+        self._sampled_shifts_are_estimated()
         tested = self.labels("test")
         for label in self.shown_labels():
             if label not in tested:
@@ -321,6 +377,24 @@ class RunConfiguration(_Model):
                     "out or add points"
                 )
 
+    def _sampled_shifts_are_estimated(self) -> None:
+        """Refuse estimators of fewer shifts than sampled points have: to them others are 0."""
+        for group in self.points:
+            if group.sobol is None or not {"test", "interpolation"} & set(group.n_images):
+                continue
+            for estimator in self.estimators:
+                for name in group.sobol.box:
+                    if name not in self.estimated(estimator):
+                        raise ValueError(
+                            f"points: the sobol points with test or interpolation images vary "
+                            f"{name}, which estimator {estimator} does not estimate; "
+                            + (
+                                "train it at points that vary it"
+                                if self.estimators[estimator].trains
+                                else f"add it to estimators.{estimator}.coefficients"
+                            )
+                        )
+
     def _of_kind(self, *kinds: type[Kind]) -> dict[str, Kind]:
         return {name: each for name, each in self.estimators.items() if isinstance(each, kinds)}
 
@@ -349,9 +423,21 @@ class RunConfiguration(_Model):
         own = self.scan[name].seed
         return self.seed if own is None else own
 
+    @cached_property
+    def _points_table(self) -> dict[str, tuple[PointGroup, dict[str, float | complex]]]:
+        return {
+            label: (group, shifts)
+            for group in self.points
+            for label, shifts in zip(group.labels(), group.points(), strict=True)
+        }
+
     def point_groups(self) -> dict[str, PointGroup]:
         """Every point's group by the point's label, in the order of the file."""
-        return {point_label(shifts): group for group in self.points for shifts in group.points()}
+        return {label: group for label, (group, _) in self._points_table.items()}
+
+    def point_shifts(self, point: str) -> dict[str, float | complex]:
+        """The shifts of a point by its label; floats where they are real."""
+        return dict(self._points_table[point][1])
 
     def labels(self, split: str) -> list[str]:
         """Labels of the points that have images in `split`, in the order of the file."""
@@ -371,15 +457,22 @@ class RunConfiguration(_Model):
 
     def shown_coefficient(self) -> str:
         """The real parameter in which the shown points differ; c9 if they do in it, or in none."""
-        varying = _varying(self.shown_labels())
+        varying = self._varying(self.shown_labels())
         return "c9" if "c9" in varying or not varying else varying[0]
+
+    def _varying(self, labels: Sequence[str]) -> list[str]:
+        """Parameters of `PARAMETERS` that are not the same at all points, by their labels."""
+        vectors = [shift_vector(self.point_shifts(label)) for label in labels]
+        rows = [tuple(map(float, parameter_values(each))) for each in vectors]
+        columns = zip(PARAMETERS, zip(*rows, strict=True), strict=False)
+        return [name for name, values in columns if len(set(values)) > 1]
 
     def estimated(self, estimator: str) -> tuple[str, ...]:
         """Parameters that an estimator estimates: a network those that its training varies."""
         settings = self.estimators[estimator]
         if not isinstance(settings, ImageEstimatorSettings):
             return tuple(settings.coefficients)
-        return tuple(name for name in _varying(self.labels("train")) if name in COEFFICIENTS)
+        return tuple(name for name in self._varying(self.labels("train")) if name in COEFFICIENTS)
 
     def drawn_coefficient(self, estimators: Sequence[str]) -> str:
         """The one parameter that a figure of `estimators` shows.
@@ -395,6 +488,16 @@ class RunConfiguration(_Model):
         names = self.estimators_for(image)
         drawn = self.drawn_coefficient(names)
         return [name for name in names if drawn in self.estimated(name)]
+
+    def joint_estimators(self, image: str) -> list[str]:
+        """Estimators of an image specification that estimate the same several coefficients.
+
+        Those of the first that estimates more than one.
+        """
+        names = self.estimators_for(image)
+        estimated = {name: set(self.estimated(name)) for name in names}
+        several = next((each for each in estimated.values() if len(each) > 1), None)
+        return [name for name in names if estimated[name] == several]
 
     def estimators_for(self, image: str) -> list[str]:
         """Names of the estimators that image specification `image` is for."""
@@ -431,7 +534,7 @@ class RunConfiguration(_Model):
 
     def campaign_images(self, point: str, split: str) -> list[int]:
         """Images in each campaign of a point and split: full ones, then the rest."""
-        total = self.point_groups()[point].n_images.get(split, 0)  # type: ignore[call-overload]
+        total = self._points_table[point][0].n_images.get(split, 0)  # type: ignore[call-overload]
         size = self.images_per_campaign.get(split, 200)  # type: ignore[call-overload]
         full, rest = divmod(total, size)
         return [size] * full + ([rest] if rest else [])
@@ -511,14 +614,6 @@ def _shown_label(point: float | str | dict[str, float | str]) -> str:
     return point_label({name: _parsed(each) for name, each in shifts.items()})
 
 
-def _varying(labels: Sequence[str]) -> list[str]:
-    """Parameters of `PARAMETERS` that are not the same at all points, by their labels."""
-    vectors = [shift_vector(parse_point(label)) for label in labels]
-    rows = [tuple(map(float, parameter_values(each))) for each in vectors]
-    columns = zip(PARAMETERS, zip(*rows, strict=True), strict=False)
-    return [name for name, values in columns if len(set(values)) > 1]
-
-
 def did_you_mean(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
     """The end of a message about a wrong word: the nearest known one, or all of them."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
@@ -527,6 +622,7 @@ def did_you_mean(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
 
 _MODELS: dict[str, type[BaseModel]] = {
     "points": PointGroup,
+    "sobol": SobolPoints,
     "images": ImageSpecification,
     "network": NetworkSettings,
     "training": TrainingSettings,

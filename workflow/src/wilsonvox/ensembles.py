@@ -13,14 +13,25 @@ from numpy.typing import NDArray
 
 from wilsonvox.calibration import coverage, fit_response
 from wilsonvox.errors import UserError
+from wilsonvox.joint_calibration import JointCalibration, joint_calibration
 from wilsonvox.points import PARAMETERS, parse_point, set_parameter
-from wilsonvox.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, TableMetadata, read_table
+from wilsonvox.tables import (
+    PREDICTION_COLUMNS,
+    SUMMARY_COLUMNS,
+    JointCovariances,
+    PointCovariance,
+    TableMetadata,
+    read_table,
+)
 
 SUMMARY_SPLITS = ("test", "interpolation")
 """Splits whose predictions make ensembles; points of the second were never trained on."""
 
 Bound = Callable[[Mapping[str, complex], tuple[str, ...]], Mapping[str, float]]
 """Cramér–Rao bound on each named coefficient's σ for one image, at a point's shifts."""
+
+CovarianceBound = Callable[[Mapping[str, complex], tuple[str, ...]], NDArray[np.float64]]
+"""Cramér–Rao bound on the covariance of the named coefficients, shape (k, k), likewise."""
 
 GAUSSIAN_FIT_BINS = 15
 GAUSSIAN_FIT_HALF_RANGE = 3.0
@@ -44,6 +55,18 @@ class Ensemble:
     def seen_in_training(self) -> bool:
         """Whether an estimator that is trained has seen images of this point."""
         return self.split == "test"
+
+
+@dataclass(frozen=True)
+class JointEnsemble:
+    """Predictions of all coefficients for the test images of one point.
+
+    true: the coefficients' shifts at the point, shape (k,). predicted: shape (n_images, k).
+    """
+
+    point: str
+    true: NDArray[np.float64]
+    predicted: NDArray[np.float64]
 
 
 def read_predictions(
@@ -136,6 +159,89 @@ def make_ensembles(frame: pd.DataFrame) -> list[Ensemble]:
     return sorted(ensembles, key=lambda each: (order[each.coefficient], each.true, each.point))
 
 
+def joint_ensembles(frame: pd.DataFrame) -> list[JointEnsemble]:
+    """Ensembles of all coefficients together, in the order of the table's points.
+
+    Columns of shifts and predictions are in the order of `coefficients_in`. The table must be one
+    that `make_ensembles` takes.
+
+    Raises:
+        UserError: an image without a prediction of one of the coefficients.
+    """
+    names = list(coefficients_in(frame))
+    ensembles: list[JointEnsemble] = []
+    for point, group in frame.groupby("point", sort=False):
+        by_image = group.pivot_table(
+            index=["campaign", "image_index"], columns="coefficient", values=["true", "predicted"]
+        )
+        if by_image.shape[1] != 2 * len(names) or by_image.isna().any(axis=None):
+            raise UserError(
+                f"predictions of point {point}: an image has none of one of {', '.join(names)}; "
+                "evaluate it again"
+            )
+        true = by_image["true"][names].to_numpy(dtype=float)
+        predicted = by_image["predicted"][names].to_numpy(dtype=float)
+        ensembles.append(JointEnsemble(str(point), true[0], predicted))
+    return ensembles
+
+
+def calibrate_jointly(frame: pd.DataFrame) -> JointCalibration | None:
+    """The joint calibration of all coefficients of a prediction table.
+
+    None for one coefficient, and where points or images are too few (`joint_calibration`).
+
+    Raises:
+        UserError: see `joint_ensembles`.
+    """
+    if len(coefficients_in(frame)) < 2:
+        return None
+    ensembles = joint_ensembles(frame)
+    true = np.array([each.true for each in ensembles])
+    return joint_calibration(true, [each.predicted for each in ensembles])
+
+
+def joint_covariances(frame: pd.DataFrame, bound: CovarianceBound) -> JointCovariances | None:
+    """Covariance of the estimates at each point, beside the Cramér–Rao bound.
+
+    With C the covariance of a point's predictions (ddof = 1) and F the Jacobian of the response
+    there, F⁻¹ C F⁻ᵀ; and √(det F⁻¹ C F⁻ᵀ / det B) with the bound B, divided by the exponential of
+    what the logarithm of it is on average for a normal sample of N images (that of a determinant
+    from a sample is low).
+
+    Args:
+        frame: prediction table of the splits test and interpolation.
+        bound: Cramér–Rao bound of one image at a point.
+
+    Returns:
+        None where there is no joint calibration (`calibrate_jointly`).
+    """
+    from scipy.special import digamma
+
+    joint = calibrate_jointly(frame)
+    if joint is None:
+        return None
+    names = coefficients_in(frame)
+    rows: list[PointCovariance] = []
+    for each in joint_ensembles(frame):
+        known = _labelled_shifts(each.point)
+        for name, value in zip(names, map(float, each.true), strict=True):
+            set_parameter(known, name, value)
+        least = bound(known, names)
+        found = joint.calibrated_covariance(np.cov(each.predicted.T), each.true)
+        freedom = len(each.predicted) - 1 - np.arange(len(names))
+        low = float(np.sum(digamma(freedom / 2) + np.log(2 / (len(each.predicted) - 1))))
+        logarithm = float(np.linalg.slogdet(found)[1] - np.linalg.slogdet(least)[1]) - low
+        rows.append(
+            PointCovariance(
+                point=each.point,
+                covariance=tuple(tuple(map(float, row)) for row in found),
+                bound=tuple(tuple(map(float, row)) for row in least),
+                volume_over_bound=float(np.exp(logarithm / 2)),
+            )
+        )
+    return JointCovariances(coefficients=names, points=tuple(rows))
+
+
 def gaussian_fit(predicted: NDArray[np.float64]) -> tuple[float, float]:
     """Mean and σ of a Gaussian fitted to the histogram of predictions.
 
@@ -193,6 +299,10 @@ def summarize(frame: pd.DataFrame, bound: Bound, trained: bool = True) -> pd.Dat
     coverage_68 and coverage_95: part of the images whose intervals hold the true shift
     (`wilsonvox.calibration.coverage`).
 
+    Of several coefficients with points enough for it the calibration is joint: response_slope is
+    the coefficient's own derivative, the diagonal of the Jacobian, and sigma_over_bound the root of
+    the diagonal of F⁻¹ C F⁻ᵀ over the bound (`joint_covariances`).
+
     Args:
         frame: prediction table of the splits test and interpolation.
         bound: Cramér–Rao bound of one image at a point.
@@ -219,14 +329,44 @@ def summarize(frame: pd.DataFrame, bound: Bound, trained: bool = True) -> pd.Dat
         known = shifts.setdefault(each.point, _labelled_shifts(each.point))
         set_parameter(known, each.coefficient, each.true)
     bounds = {point: bound(values, names) for point, values in shifts.items()}
+    widths = [
+        float(np.std(each.predicted, ddof=1)) / slope if slope > 0 else float("nan")
+        for each, slope in zip(ensembles, slopes, strict=True)
+    ]
+    joint = calibrate_jointly(frame)
+    if joint is not None:
+        together = {each.point: each for each in joint_ensembles(frame)}
+        slopes = [_slope(joint, together[each.point], names, each) for each in ensembles]
+        widths = [_width(joint, together[each.point], names, each) for each in ensembles]
+        parts = {
+            point: joint.coverage(each.true, each.predicted) for point, each in together.items()
+        }
+        covered = [parts[each.point][names.index(each.coefficient)] for each in ensembles]
     rows = [
-        _summary_row(each, slope, float(bounds[each.point][each.coefficient]))
+        _summary_row(each, slope, width, float(bounds[each.point][each.coefficient]))
         | {"coverage_68": covers[0], "coverage_95": covers[1]}
-        for each, slope, covers in zip(ensembles, slopes, covered, strict=True)
+        for each, slope, width, covers in zip(ensembles, slopes, widths, covered, strict=True)
     ]
     summary = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).astype(SUMMARY_COLUMNS)
     summary["seen_in_training"] &= trained
     return summary
+
+
+def _slope(
+    joint: JointCalibration, point: JointEnsemble, names: tuple[str, ...], ensemble: Ensemble
+) -> float:
+    """Derivative of a coefficient's response by its own shift."""
+    index = names.index(ensemble.coefficient)
+    return float(joint.jacobian(point.true)[index, index])
+
+
+def _width(
+    joint: JointCalibration, point: JointEnsemble, names: tuple[str, ...], ensemble: Ensemble
+) -> float:
+    """Standard deviation of a coefficient's estimates after the joint calibration."""
+    index = names.index(ensemble.coefficient)
+    covariance = joint.calibrated_covariance(np.cov(point.predicted.T), point.true)
+    return float(np.sqrt(covariance[index, index]))
 
 
 def _labelled_shifts(point: str) -> dict[str, complex]:
@@ -237,7 +377,7 @@ def _labelled_shifts(point: str) -> dict[str, complex]:
         return {}
 
 
-def _summary_row(ensemble: Ensemble, slope: float, bound: float) -> dict[str, object]:
+def _summary_row(ensemble: Ensemble, slope: float, width: float, bound: float) -> dict[str, object]:
     predicted = ensemble.predicted
     mean = float(np.mean(predicted))
     lower, upper = np.quantile(predicted, [0.16, 0.84])
@@ -256,7 +396,7 @@ def _summary_row(ensemble: Ensemble, slope: float, bound: float) -> dict[str, ob
         "sigma": sigma,
         "response_slope": slope,
         "bound": bound,
-        "sigma_over_bound": sigma / slope / bound if slope > 0 else float("nan"),
+        "sigma_over_bound": width / bound if slope > 0 else float("nan"),
         "gauss_mean": gauss_mean,
         "gauss_sigma": gauss_sigma,
     }

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from wilsonvox.config import RunConfiguration, SampleRow
+from wilsonvox.points import is_sampled
 from wilsonvox.provenance.code import FOUR_MOMENTA, stage_digest
 
 _TRAINING_SPLITS = ("train", "validation")
@@ -71,7 +72,9 @@ class Lineage:
 
     def _generate_events(self, point: str, split: str, campaign: str) -> Any:
         events = self.configuration.campaign_events(point, split, campaign)
-        settings = [self.configuration.seed, events, self.digest("angular_coefficients")]
+        settings: list[Any] = [self.configuration.seed, events, self.digest("angular_coefficients")]
+        if is_sampled(point):
+            settings.append(self.configuration.point_shifts(point))
         other = self.configuration.generation.model_dump(
             mode="json", include={"flavour", "four_momenta", "frame"}, exclude_defaults=True
         )
@@ -258,3 +261,13 @@ class Lineage:
             for image, estimator in scan
         }
         return [self._shown, self._drawn(summaries, [estimator for _, estimator in scan])]
+
+    def _plot_corner(self, image: str, sample: str) -> Any:
+        stages = {
+            name: "measure" if self.configuration.estimators[name].trains else "measure_events"
+            for name in self.configuration.joint_estimators(image)
+        }
+        return {
+            name: self.digest(stage, image=image, estimator=name, sample=sample)
+            for name, stage in stages.items()
+        }

@@ -23,6 +23,7 @@ from wilsonvox.decay_agreement import antiparticle_warning, check_lepton
 from wilsonvox.errors import UserError
 from wilsonvox.events import FLAVOURS, TREE, iterate_events, read_metadata
 from wilsonvox.files import require_file
+from wilsonvox.joint_calibration import JointCalibration
 from wilsonvox.points import PARAMETERS, parameter_values
 from wilsonvox.provenance import Record
 from wilsonvox.recorded_json import save_recorded
@@ -103,12 +104,28 @@ class CoefficientMeasurement(BaseModel):
     )
 
 
+class JointMeasurement(BaseModel):
+    """Errors of several measured shifts together."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    coefficients: tuple[str, ...] = Field(description="order of rows and columns")
+    covariance: tuple[tuple[float, ...], ...] = Field(
+        description="covariance of the values (dimensionless), the calibration's errors included"
+    )
+    correlation: tuple[tuple[float, ...], ...] = Field(description="the same, scaled to 1")
+
+
 class Measurement(BaseModel):
     """What `wilsonvox measure` writes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     coefficients: dict[str, CoefficientMeasurement]
+    joint: JointMeasurement | None = Field(
+        default=None,
+        description="of several coefficients that were calibrated together, if they have values",
+    )
     n_images: int
     n_events_used: int
     n_events_dropped: int = Field(description="all events of the input that are not in an image")
@@ -226,7 +243,8 @@ def measure_coefficient(
                     f"{shown(edge)})"
                 )
     if n >= 2:
-        warnings += _spread_warnings(name, calibration, predictions, float(values[0]))
+        p_values = _spread_p_values(calibration, predictions, float(values[0]))
+        warnings += _spread_warnings(name, *p_values)
     pulls = None
     if true is not None and low <= true <= high:
         pulls = calibration.pulls(predictions, true).tolist()
@@ -243,15 +261,99 @@ def measure_coefficient(
     return measured, warnings
 
 
-def _spread_warnings(
-    name: str, calibration: Calibration, predictions: Array, value: float
-) -> list[str]:
-    """Say so where the images' predictions scatter unlike the ensembles' do."""
+def measure_jointly(
+    names: Sequence[str],
+    calibration: JointCalibration,
+    predictions: Array,
+    truth: Mapping[str, float] | None = None,
+) -> tuple[dict[str, CoefficientMeasurement], JointMeasurement | None, list[str]]:
+    """Values, intervals and covariance of several shifts, and what has to be said about them.
+
+    The intervals are those of a normal distribution with the covariance at the values.
+
+    Args:
+        names: of the k coefficients.
+        calibration: of the estimator, from its ensembles.
+        predictions: of the sample's images, float64, shape (n_images, k).
+        truth: the true shifts by name, as far as they are known.
+    """
+    from scipy.stats import norm
+
+    found = calibration.estimate(predictions)
+    errors = np.sqrt(np.diag(found.covariance))
+    known = bool(np.all(np.isfinite(found.value)))
+    together = ", ".join(map(symbol, names))
+    warnings: list[str] = []
+    if not known:
+        warnings.append(
+            f"{together}: the mean prediction stands for no shifts in the calibrated box "
+            + ", ".join(
+                f"{symbol(name)} {shown(low)} … {shown(high)}"
+                for name, low, high in zip(names, calibration.low, calibration.high, strict=True)
+            )
+            + "; no values are given"
+        )
+    elif len(predictions) >= 2:
+        p_values = calibration.spread_p_values(predictions, found.value)
+        warnings += _spread_warnings(together, *p_values)
+    images = np.array([calibration.invert(each) for each in predictions])
+    true = np.array([(truth or {}).get(name, np.nan) for name in names])
+    pulls = calibration.pulls(true, predictions)
+    measured: dict[str, CoefficientMeasurement] = {}
+    for index, name in enumerate(names):
+        low, high = float(calibration.low[index]), float(calibration.high[index])
+        intervals: list[Ends] = []
+        for level in LEVELS:
+            reach = float(norm.ppf((1 + level) / 2) * errors[index])
+            ends = (float(found.value[index]) - reach, float(found.value[index]) + reach)
+            inside = (ends[0] >= low, ends[1] <= high)
+            intervals.append((ends[0] if inside[0] else None, ends[1] if inside[1] else None))
+            for side, within, edge in zip(("lower", "upper"), inside, (low, high), strict=True):
+                if known and not within:
+                    warnings.append(
+                        f"{symbol(name)}: {round(100 * level)} % interval: {side} end open: beyond "
+                        f"the calibrated range (it ends at {shown(edge)})"
+                    )
+        measured[name] = CoefficientMeasurement(
+            value=_number(found.value[index]),
+            interval_68=intervals[0],
+            interval_95=intervals[1],
+            per_image=[_number(value) for value in images[:, index]],
+            mean_prediction=float(predictions[:, index].mean()),
+            calibrated_range=(low, high),
+            pulls=pulls[:, index].tolist() if np.isfinite(pulls[:, index]).all() else None,
+        )
+    if not known:
+        return measured, None, warnings
+    joint = JointMeasurement(
+        coefficients=tuple(names),
+        covariance=_matrix(found.covariance),
+        correlation=_matrix(found.covariance / np.outer(errors, errors)),
+    )
+    return measured, joint, warnings
+
+
+def _matrix(values: Array) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(map(float, row)) for row in values)
+
+
+def _spread_p_values(calibration: Calibration, predictions: Array, value: float) -> Sequence[float]:
+    """Those of a measured value or, where there is none, of the shift with the next response."""
     shift = value
     if not np.isfinite(shift):
         curve = calibration.response(calibration.grid)
         shift = float(calibration.grid[np.argmin(np.abs(curve - np.mean(predictions)))])
-    larger, smaller = calibration.spread_p_values(predictions, shift)
+    return calibration.spread_p_values(predictions, shift)
+
+
+def _spread_warnings(name: str, larger: float, smaller: float) -> list[str]:
+    """Say so where the images' predictions scatter unlike the ensembles' do.
+
+    Args:
+        name: what was measured.
+        larger: probability of a spread at least as large.
+        smaller: probability of one at most as large.
+    """
     if min(larger, smaller) >= SPREAD_P_VALUE:
         return []
     found, meaning = (
@@ -374,6 +476,7 @@ def measure(
     physics_inputs: str | None,
     warnings: Sequence[str] = (),
     antiparticle_shifts: str | None = None,
+    joint: JointCalibration | None = None,
 ) -> Measurement:
     """Measure the shifts of a sample.
 
@@ -386,6 +489,7 @@ def measure(
         warnings: those that are already known; they stand first.
         antiparticle_shifts: ``equal`` or ``conjugate``, what the estimator takes; None where it
             is not known.
+        joint: calibration of all coefficients together, in place of `calibrations`.
 
     Raises:
         UserError: the estimator predicts something not finite.
@@ -403,14 +507,20 @@ def measure(
     said = [*warnings, *sample_warnings(shard, physics_inputs, names, antiparticle_shifts)]
     truth = true_shifts(shard, names)
     measured: dict[str, CoefficientMeasurement] = {}
-    for column, (name, calibration) in enumerate(calibrations.items()):
-        measured[name], more = measure_coefficient(
-            name, calibration, predictions[:, column], (truth or {}).get(name)
-        )
+    errors: JointMeasurement | None = None
+    if joint is not None:
+        measured, errors, more = measure_jointly(names, joint, predictions, truth)
         said += more
+    else:
+        for column, (name, calibration) in enumerate(calibrations.items()):
+            measured[name], more = measure_coefficient(
+                name, calibration, predictions[:, column], (truth or {}).get(name)
+            )
+            said += more
     dropped = dropped_events(shard)
     return Measurement(
         coefficients=measured,
+        joint=errors,
         n_images=len(shard),
         n_events_used=int(np.sum(shard.n_events)),
         n_events_dropped=sum(dropped.values()),
@@ -544,13 +654,17 @@ def measure_sample(
             require_file(path, "a ROOT file with decays")
     whose = f"estimator {files.estimator}"
     tables, warnings = current_predictions(files)
-    calibrations, evaluated = calibrate(tables)
-    check_image(evaluated.image, about.image, str(tables[0]), whose)
+    found = calibrate(tables)
+    calibrations = found.by_coefficient
+    check_image(found.about.image, about.image, str(tables[0]), whose)
     if set(about.coefficients) != set(calibrations):
         raise UserError(
             f"{tables[0].parent.parent}: predictions of {', '.join(calibrations)}, but {whose} "
             f"estimates {', '.join(about.coefficients)}; evaluate it again"
         )
+    joint = found.joint
+    if joint is not None:
+        joint = joint.ordered([list(calibrations).index(name) for name in about.coefficients])
     with _images(estimator, events, shard_path, tree, layout, flavour) as (shard, source):
         given = ", ".join(map(str, events)) or str(shard_path)
         check_lepton(given, shard.metadata.lepton, whose, about.lepton)
@@ -562,5 +676,6 @@ def measure_sample(
             about.physics_inputs,
             warnings,
             about.antiparticle_shifts,
+            joint,
         )
     return result, [files.model, *tables, *files.summaries]

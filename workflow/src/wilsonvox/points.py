@@ -2,7 +2,8 @@
 
 A point is a set of shifts δC_i = C_i(BSM) − C_i(SM), each a complex number. Its label is what
 stands in paths and on command lines: ``c9_-0.90``, or ``c7_+0.05__c9_-0.90`` for several,
-``c9p_+0.50`` for primes, ``c9_-0.90+0.30i`` with an imaginary part.
+``c9p_+0.50`` for primes, ``c9_-0.90+0.30i`` with an imaginary part. The label of a sampled point,
+``sobol_0017``, does not tell its shifts (`wilsonvox.sampled_points`).
 """
 
 import re
@@ -27,6 +28,7 @@ _NUMBER = r"[+-]\d+\.\d{2,}"
 _TERM = re.compile(
     rf"({'|'.join(sorted(COEFFICIENTS, key=len, reverse=True))})_({_NUMBER})(?:({_NUMBER})i)?"
 )
+_SAMPLED = re.compile(r"sobol_\d{4,}")
 
 
 def _format_real(value: float) -> str:
@@ -94,6 +96,11 @@ def point_label(shifts: Mapping[str, complex]) -> str:
     )
 
 
+def is_sampled(label: str) -> bool:
+    """Whether a label is that of a sampled point, such as ``sobol_0017``."""
+    return _SAMPLED.fullmatch(label) is not None
+
+
 def parse_point(label: str) -> dict[str, float | complex]:
     """Shifts of a grid label, the inverse of `point_label`; floats where they are real.
 
@@ -101,8 +108,13 @@ def parse_point(label: str) -> dict[str, float | complex]:
     {'c9': -0.9}
 
     Raises:
-        UserError: the label is malformed.
+        UserError: the label is malformed, or that of a sampled point.
     """
+    if is_sampled(label):
+        raise UserError(
+            f"point {label!r}: the label of a sampled point does not tell its shifts; write these "
+            "out, such as c9_-0.90"
+        )
     matches = [_TERM.fullmatch(term) for term in label.split("__")]
     shifts = {
         match[1]: _simplest(complex(float(match[2]), float(match[3] or 0)))

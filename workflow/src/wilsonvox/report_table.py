@@ -9,9 +9,12 @@ from typing import Any
 import pandas as pd
 
 from wilsonvox.errors import UserError
-from wilsonvox.tables import SUMMARY_COLUMNS, read_table
+from wilsonvox.tables import SUMMARY_COLUMNS, JointCovariances, read_table
 
 Rows = list[Sequence[str]]
+
+COVERAGE_NOTE = "68 %, 95 %: percentage of images whose interval holds the true shift"
+VOLUME_NOTE = "volume: root of the determinant of all shifts' covariance, over that of the bound"
 
 
 def _aligned(rows: Rows, left: int) -> Iterator[str]:
@@ -99,6 +102,18 @@ def mean_pull(pulls: Sequence[float] | None) -> str:
     return f"{sum(pulls) / len(pulls):+.2f} ± {1 / math.sqrt(len(pulls)):.2f}"
 
 
+def _volume_rows(summary: pd.DataFrame, joint: JointCovariances, trained: bool) -> Rows:
+    """Mean volume of the joint covariance over that of the bound, of one estimator."""
+    volumes = {each.point: each.volume_over_bound for each in joint.points}
+    points = summary.drop_duplicates("point")
+    return [
+        ("", "", "volume", name, str(len(part)), "–", "–",
+         _number(part["point"].map(volumes).mean(), ".2f"), "–", "–")
+        for name, part in parts(points, trained)
+        if not part.empty
+    ]  # fmt: skip
+
+
 def pull(value: float, interval_68: Sequence[float | None], true: float) -> float:
     """Deviation of a measured value from the truth in units of its error on that side.
 
@@ -178,10 +193,14 @@ def run_table(run: Path) -> str:
     if not run.is_dir():
         raise UserError(f"{run}: no such run; expected a folder such as results/demo")
     summaries: Rows = []
+    together = ""
     for path in _files(run, "evaluation/*/*/summary.parquet"):
         frame, about = read_table(path, SUMMARY_COLUMNS)
         names = path.parent.name, path.parent.parent.name
         summaries += _ensemble_rows(frame, *names, about.trained)
+        if about.joint is not None:
+            summaries += _volume_rows(frame, about.joint, about.trained)
+            together = VOLUME_NOTE
     measured: Rows = []
     for path, *places in measurements(run):
         try:
@@ -202,7 +221,7 @@ def run_table(run: Path) -> str:
             ),
             summaries,
             left=4,
-            note="68 %, 95 %: percentage of images whose interval holds the true shift",
+            note="; ".join(filter(None, (COVERAGE_NOTE, together))),
         )
     if measured:
         lines += _measurement_table(measured)

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wilsonvox.calibration import Calibration
-from wilsonvox.ensembles import SUMMARY_SPLITS, coefficients_in, make_ensembles, read_predictions
+from wilsonvox.ensembles import (
+    SUMMARY_SPLITS,
+    calibrate_jointly,
+    coefficients_in,
+    make_ensembles,
+    read_predictions,
+)
 from wilsonvox.errors import UserError
 from wilsonvox.estimators import PREPARED_FILE, TRAINED_FILE
+from wilsonvox.joint_calibration import JointCalibration
 from wilsonvox.provenance import content_digest, read_record
 from wilsonvox.tables import TableMetadata
 
@@ -154,7 +161,21 @@ def current_predictions(files: EstimatorFiles) -> tuple[list[Path], list[str]]:
     return kept, [f"predictions made by another model are left out of the calibration: {names}"]
 
 
-def calibrate(predictions: Sequence[Path]) -> tuple[dict[str, Calibration], TableMetadata]:
+@dataclass(frozen=True)
+class Calibrations:
+    """What an estimator's ensembles say.
+
+    by_coefficient: of each coefficient alone
+    joint: of several together, in the same order; None where `calibrate_jointly` gives none
+    about: metadata of the tables
+    """
+
+    by_coefficient: dict[str, Calibration]
+    joint: JointCalibration | None
+    about: TableMetadata
+
+
+def calibrate(predictions: Sequence[Path]) -> Calibrations:
     """Calibrations of an estimator's coefficients from the tables of its ensembles.
 
     Raises:
@@ -168,4 +189,4 @@ def calibrate(predictions: Sequence[Path]) -> tuple[dict[str, Calibration], Tabl
         result[name] = Calibration.of(
             [each.true for each in chosen], [each.predicted for each in chosen]
         )
-    return result, metadata
+    return Calibrations(result, calibrate_jointly(frame), metadata)

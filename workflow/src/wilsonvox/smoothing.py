@@ -63,7 +63,7 @@ def weighted_fit(basis: Array, y: Array, variance: Array) -> tuple[Array, Array,
     return coefficients, np.asarray(covariance, dtype=float), chi2
 
 
-def _excess_variance(basis: Array, y: Array, error: Array) -> float:
+def excess_variance(basis: Array, y: Array, error: Array) -> float:
     """τ² for which χ²(error² + τ²) equals its degrees of freedom; 0 where it never exceeds them.
 
     The estimate of R. C. Paule and J. Mandel, J. Res. Natl. Bur. Stand. 87 (1982) 377.
@@ -117,7 +117,7 @@ def fit_smooth(
     best: tuple[float, SmoothFit] | None = None
     for degree in range(minimum_degree, highest + 1):
         basis: Array = np.asarray(legendre.legvander(scaled, degree), dtype=float)
-        scatter2 = _excess_variance(basis, values, errors)
+        scatter2 = excess_variance(basis, values, errors)
         variance = errors**2 + scatter2
         coefficients, covariance, chi2 = weighted_fit(basis, values, variance)
         k = degree + 1

@@ -47,6 +47,30 @@ SUMMARY_COLUMNS: dict[str, str] = {
 """Columns of a summary, one row a point and coefficient; shifts and sigmas are dimensionless."""
 
 
+class PointCovariance(BaseModel):
+    """Joint covariance of one point's estimates, beside the least that is possible."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    point: str
+    covariance: tuple[tuple[float, ...], ...] = Field(
+        description="covariance of one image's calibrated shifts (dimensionless)"
+    )
+    bound: tuple[tuple[float, ...], ...] = Field(description="Cramér–Rao bound on it")
+    volume_over_bound: float = Field(
+        description="root of the ratio of their determinants, corrected for the number of images"
+    )
+
+
+class JointCovariances(BaseModel):
+    """What a summary says of several coefficients together."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    coefficients: tuple[str, ...] = Field(description="order of rows and columns")
+    points: tuple[PointCovariance, ...]
+
+
 class TableMetadata(BaseModel):
     """What a table says about the estimator that made its predictions."""
 
@@ -63,6 +87,9 @@ class TableMetadata(BaseModel):
     )
     trained: bool = Field(
         default=True, description="whether it was trained, at the points of the split test"
+    )
+    joint: JointCovariances | None = Field(
+        default=None, description="of a summary of several coefficients: their covariances"
     )
 
 
@@ -82,7 +109,7 @@ def write_table(
     for name, kind in columns.items():
         values = typed[name].to_numpy()
         arrays.append((name, np.asarray(values, dtype=str) if kind == "str" else values))
-    about = metadata.model_dump_json()
+    about = metadata.model_dump_json(exclude={"joint"} if metadata.joint is None else None)
     full = record.model_copy(update={"content_digest": digest_table(dict(arrays), about)})
     table = pa.table({name: pa.array(values) for name, values in arrays}).replace_schema_metadata(
         {"provenance": full.to_json(), "metadata": about}

@@ -34,8 +34,47 @@ def _refuse_other_decay(table: Path, model: "DecayModel") -> None:
             )
 
 
+def _point_shifts(point: str, given: tuple[str, ...]) -> dict[str, float | complex]:
+    """Shifts of a point: those of its label, or those given for a sampled one."""
+    from wilsonvox.points import COEFFICIENTS, is_sampled, parse_point, parse_shift
+
+    if not is_sampled(point):
+        if given:
+            raise UserError(f"--shift: the label {point} tells the shifts; leave the option out")
+        return parse_point(point)
+    shifts: dict[str, float | complex] = {}
+    for word in given:
+        name, equals, value = word.partition("=")
+        if name not in COEFFICIENTS or not equals:
+            raise UserError(
+                f"--shift {word}: write coefficient=value, such as c9=-0.9 (coefficients: "
+                f"{', '.join(COEFFICIENTS)})"
+            )
+        if name in shifts:
+            raise UserError(f"--shift {word}: {name} is given twice")
+        shifts[name] = parse_shift(value)
+    if not shifts:
+        raise UserError(
+            f"--point {point}: the label of a sampled point does not tell its shifts; give each "
+            "with --shift, such as --shift c9=-0.9"
+        )
+    return shifts
+
+
 @click.command()
-@click.option("--point", required=True, help="Shifts as a point label, such as c9_-0.90.")
+@click.option(
+    "--point",
+    required=True,
+    help="Shifts as a point label, such as c9_-0.90; or the label of a sampled point, such as "
+    "sobol_0017, with --shift.",
+)
+@click.option(
+    "--shift",
+    "given_shifts",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A shift of a sampled point, such as c9=-0.90625; again for each coefficient.",
+)
 @click.option("--events", required=True, type=click.IntRange(min=1), help="Events, before any cut.")
 @click.option("--seed", required=True, type=click.IntRange(min=0), help="The run's seed.")
 @click.option(
@@ -89,6 +128,7 @@ def _refuse_other_decay(table: Path, model: "DecayModel") -> None:
 def command(
     *,
     point: str,
+    given_shifts: tuple[str, ...],
     events: int,
     seed: int,
     split: str,
@@ -112,12 +152,12 @@ def command(
     """
     from wilsonvox.decay_momenta import momenta_of_chunks
     from wilsonvox.events import FLAVOURS, EventMetadata, write_events
-    from wilsonvox.points import parse_point, shift_vector
+    from wilsonvox.points import shift_vector
     from wilsonvox.provenance import make_record
     from wilsonvox.sampling import Stream, generate
     from wilsonvox.theory import AngularCoefficients, tabulate_by_name
 
-    shifts = parse_point(point)
+    shifts = _point_shifts(point, given_shifts)
     if not (len(campaign) == 3 and campaign.isdigit()):
         raise UserError(f"--campaign {campaign}: three digits are needed, such as 000")
     if frame != "rest" and not four_momenta:
@@ -143,6 +183,7 @@ def command(
     )
     settings = {
         "point": point,
+        **({"shifts": shifts} if given_shifts else {}),
         "split": split,
         "campaign": campaign,
         "events": events,

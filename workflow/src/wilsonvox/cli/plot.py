@@ -339,3 +339,21 @@ def scan(scan_path: Path, pdf: Path, png: Path) -> None:
     from wilsonvox.figures.scan import draw, read
 
     _write("scan", pdf, png, lambda: draw(read(scan_path)), [scan_path])
+
+
+@command.command()
+@click.option(
+    "--measurement",
+    "measurements",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Measurement of a sample by one estimator (.json); give it several times to compare "
+    "estimators.",
+)
+@_outputs
+def corner(measurements: tuple[Path, ...], pdf: Path, png: Path) -> None:
+    """Shifts that were measured together, with 68 % and 95 % regions."""
+    from wilsonvox.figures.corner import draw, read
+
+    _write("corner", pdf, png, lambda: draw([read(path) for path in measurements]), measurements)

@@ -3,8 +3,13 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
@@ -34,19 +39,27 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
     """Summarize ensembles: mean, bias, sigmas, response slope, σ over the Cramér–Rao bound.
 
     All numbers are shifts δC_i (dimensionless). The q2 cuts [GeV²] and the events an image of the
-    bound are those of the predictions' image specification.
+    bound are those of the predictions' image specification. Of several coefficients the Parquet
+    file's metadata hold their joint covariance at each point, too.
     """
     import hashlib
 
+    import numpy as np
+
     from wilsonvox.decay_agreement import check_lepton
-    from wilsonvox.ensembles import read_predictions, summarize, summary_csv
+    from wilsonvox.ensembles import (
+        joint_covariances,
+        read_predictions,
+        summarize,
+        summary_csv,
+    )
     from wilsonvox.errors import UserError
     from wilsonvox.events import FLAVOURS
     from wilsonvox.files import atomic_path, require_file
     from wilsonvox.provenance import make_record
     from wilsonvox.tables import SUMMARY_COLUMNS, write_table
     from wilsonvox.theory import AngularCoefficients
-    from wilsonvox.theory.bound import cramer_rao_bound
+    from wilsonvox.theory.bound import covariance_bound
 
     require_file(coefficients, "angular coefficients (.npz)")
     frame, metadata = read_predictions(predictions)
@@ -59,17 +72,26 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
     check_lepton(coefficients, angular.model.lepton, "the predictions are", metadata.lepton)
     image = metadata.image
 
+    known: dict[tuple[object, ...], NDArray[np.float64]] = {}
+
+    def covariance(shifts: Mapping[str, complex], names: tuple[str, ...]) -> "NDArray[np.float64]":
+        key = (*sorted(shifts.items()), names)
+        if key not in known:
+            known[key] = covariance_bound(
+                angular.model,
+                shifts,
+                names,
+                float(image.events_per_image),
+                image.q2_min_gev2,
+                image.q2_max_gev2,
+                image.vetoes_gev2,
+                FLAVOURS[image.flavour],
+            )
+        return known[key]
+
     def bound(shifts: Mapping[str, complex], names: tuple[str, ...]) -> Mapping[str, float]:
-        return cramer_rao_bound(
-            angular.model,
-            shifts,
-            names,
-            float(image.events_per_image),
-            image.q2_min_gev2,
-            image.q2_max_gev2,
-            image.vetoes_gev2,
-            FLAVOURS[image.flavour],
-        )
+        roots = np.sqrt(np.diag(covariance(shifts, names)))
+        return dict(zip(names, map(float, roots), strict=True))
 
     summary = summarize(frame, bound, metadata.trained)
     flat = summary[~(summary["response_slope"] > 0)]
@@ -79,6 +101,8 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
             point,
             name,
         )
+    joint = joint_covariances(frame, covariance)
+    metadata = metadata.model_copy(update={"joint": joint})
     text = summary_csv(summary).encode()
     record = make_record(
         "summarize",
@@ -97,3 +121,10 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
         metadata.estimator,
         summary["sigma_over_bound"].median(),
     )
+    if joint is not None:
+        volumes = [each.volume_over_bound for each in joint.points]
+        log.info(
+            "%s together: volume of the covariance over that of the bound, mean %.2f",
+            ", ".join(joint.coefficients),
+            float(np.mean(volumes)),
+        )

@@ -1,16 +1,18 @@
 """A network that looks at one occupied voxel at a time and adds up what it sees."""
 
+import itertools
 from typing import Any
 
 import numpy as np
 
+from wilsonvox.polynomials import polynomial_orders
 from wilsonvox.voxel_sum.density import (
     LEAST_Q2_GEV2,
     VoxelDensity,
     angular_factors,
-    polynomial_orders,
 )
 from wilsonvox.voxel_sum.head import Head
+from wilsonvox.voxel_sum.scoring import LEAST_RATE, LONGEST_STEP, REACH, RIDGE, STEPS, Scoring
 
 LEAST_DENSITY = 1e-3
 """Where the learned density is less, in units of the mean over angles, it is taken as this."""
@@ -18,7 +20,7 @@ LEAST_DENSITY = 1e-3
 
 def _constant(layer: Any, *weights: Any) -> Any:
     """A layer whose weights are given when it is built, by its name."""
-    layer.given = [np.asarray(each, dtype=np.float32) for each in weights]
+    layer.given = [np.asarray(each, dtype=layer.variable_dtype) for each in weights]
     return layer
 
 
@@ -60,7 +62,12 @@ def _voxel_density(
 
 
 def build(
-    bins: int, density: VoxelDensity, anchors: Any, use_counts: bool, head: Head | None = None
+    bins: int,
+    density: VoxelDensity,
+    anchors: Any,
+    use_counts: bool,
+    head: Head | None = None,
+    scoring: Scoring | None = None,
 ) -> Any:
     """A network that maps the occupied voxels of an image to shifts.
 
@@ -69,7 +76,8 @@ def build(
     are its density at `anchors`, a few values of the shifts. The logarithms, relative to their mean
     over the anchors, are weighted with the counts and summed over the image: they are the logarithm
     of the likelihood at the anchors, up to a constant, as the images tell it. The head turns the
-    sums into shifts by polynomials.
+    sums into shifts by polynomials. Of several coefficients that is a start, from which steps lead
+    to the shifts that make the sums most likely.
 
     What it can represent: the information of independent voxels, if the density within a voxel is
     that of a decay of a P-wave Kπ pair (eleven angular functions, with any dependence on q²). What
@@ -84,6 +92,7 @@ def build(
         anchors: shifts, float64 of shape (n_anchors, k).
         use_counts: weigh each voxel with its number of events; else all alike.
         head: None leaves it out: the outputs are the sums.
+        scoring: the steps from the head's answer to the most likely shifts; None: there are none.
 
     Returns:
         keras.Model: not compiled, made of Keras's own layers and operations only. Inputs: a
@@ -106,11 +115,14 @@ def build(
     logarithm = ops.subtract(logarithm, ops.mean(logarithm, axis=-1, keepdims=True))
     weight = image["count"] if use_counts else ops.minimum(image["count"], 1.0)
     x = ops.einsum("bva,bv->ba", logarithm, weight)
+    sums = x
     if head is not None:
         x = _constant(
             layers.Dense(len(head.offset), name="components"), head.projection, head.offset
         )(x)
         x = _polynomials(x, head)
+    if scoring is not None:
+        x = _most_likely(sums, x, scoring)
     model = keras.Model(image, x, name="voxel_sum")
     for layer in model.layers:
         if hasattr(layer, "given"):
@@ -142,3 +154,65 @@ def _polynomials(x: Any, head: Head) -> Any:
     features = layers.Concatenate(name="products")(products)
     predictions = layers.Dense(k, use_bias=False, dtype="float32", name="predictions")
     return _constant(predictions, np.stack(kernels))(features)
+
+
+def _powers(coefficients: Any, k: int, degree: int) -> Any:
+    """Coefficients of polynomials for all products of `degree` of (1, z_1 … z_k).
+
+    Args:
+        coefficients: shape (n_terms, n), terms as of `wilsonvox.polynomials.polynomial_terms`.
+        k: number of variables.
+        degree: of the polynomials.
+
+    Returns:
+        Shape ((k + 1)^degree, n); of equal products the first has the coefficient.
+    """
+    rows = {order: row for row, order in enumerate(polynomial_orders(k, degree))}
+    kernel = np.zeros(((k + 1) ** degree, coefficients.shape[1]))
+    for place, chosen in enumerate(itertools.product(range(k + 1), repeat=degree)):
+        order = tuple(sorted(each - 1 for each in chosen if each))
+        if order in rows:
+            kernel[place] = coefficients[rows.pop(order)]
+    return kernel
+
+
+def _most_likely(sums: Any, start: Any, scoring: Scoring) -> Any:
+    """Steps of scoring from a start to the most likely shifts; in float64, as they were fitted."""
+    from keras import layers, ops
+
+    k, r, degree = len(scoring.centre), len(scoring.offset), scoring.degree
+
+    def dense(name: str, units: int, *weights: Any) -> Any:
+        bias = len(weights) > 1
+        return _constant(layers.Dense(units, use_bias=bias, dtype="float64", name=name), *weights)
+
+    x = dense("combinations", r, scoring.projection, scoring.offset)(sums)
+    values_of = dense("mean_and_rate", r + 1, _powers(scoring.both, k, degree))
+    gradient = scoring.gradient.reshape(-1, (r + 1) * k)
+    slopes_of = dense("slopes", (r + 1) * k, _powers(gradient, k, degree - 1))
+    weigh = dense("weight", r, scoring.weight)
+    by_shift = layers.Reshape((r + 1, k), dtype="float64", name="by_shift")
+    z = dense("scaled", k, np.diag(1 / scoring.scale), -scoring.centre / scoring.scale)(start)
+    z = ops.clip(z, -REACH, REACH)
+    for _ in range(STEPS):
+        one = ops.concatenate([ops.ones_like(z[:, :1]), z], axis=-1)
+        powers = ops.ones_like(z[:, :1])
+        for power in range(1, degree):
+            powers = ops.reshape(ops.einsum("bi,bj->bij", powers, one), (-1, (k + 1) ** power))
+        slopes = by_shift(slopes_of(powers))
+        powers = ops.reshape(ops.einsum("bi,bj->bij", powers, one), (-1, (k + 1) ** degree))
+        values = values_of(powers)
+        rate = ops.maximum(values[:, r:], LEAST_RATE)
+        mean = ops.divide(values[:, :r], rate)
+        change = ops.multiply(ops.expand_dims(mean, -1), slopes[:, r:])
+        slopes = ops.divide(ops.subtract(slopes[:, :r], change), ops.expand_dims(rate, -1))
+        left = weigh(ops.subtract(x, mean))
+        # W is symmetric, so that it may stand on either side
+        weighted = weigh(ops.transpose(slopes, (0, 2, 1)))
+        information = ops.einsum("bkr,brl->bkl", weighted, slopes)
+        information = ops.add(information, RIDGE * np.eye(k))
+        direction = ops.einsum("brk,br->bk", slopes, left)
+        step = ops.solve(information, ops.expand_dims(direction, -1))[..., 0]
+        z = ops.clip(ops.add(z, ops.clip(step, -LONGEST_STEP, LONGEST_STEP)), -REACH, REACH)
+    shifts = dense("shifts", k, np.diag(scoring.scale), scoring.centre)(z)
+    return ops.cast(shifts, "float32")

@@ -207,6 +207,12 @@ def minimise(objective: Objective, limits: tuple[float, float], start: Array | N
     if any(objective.value(edge) < best.fval for edge in edges):
         return failed(objective.n_parameters)
     best.hesse()
+    if not best.valid:
+        # MIGRAD's own matrix can make the distance to the minimum look smaller than it is, where
+        # parameters are strongly correlated; with that of Hesse it goes on
+        best.strategy = 1
+        best.migrad()
+        best.hesse()
     values, errors = np.array(best.values), np.array(best.errors)
     if not (best.valid and best.accurate and np.all(np.isfinite(errors))):
         return failed(objective.n_parameters)

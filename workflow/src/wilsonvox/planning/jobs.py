@@ -43,6 +43,7 @@ STAGES = {
         "plot_linearity_unscaled",
         "plot_sensitivity",
         "plot_luminosity",
+        "plot_corner",
     ),
 }
 """Rules by stage. A stage's name is that of its folder in results/{run}/."""
@@ -486,6 +487,14 @@ class _Planner:
             estimators = configuration.estimators_for(image)
             trained = configuration.trained_estimators()
             yield self._figure("sensitivity", (image,), estimators=len(estimators))
+            joint = configuration.joint_estimators(image)
+            for sample in self.samples if joint else ():
+                yield self._job(
+                    "plot_corner",
+                    (image, sample),
+                    tuple(f"figures/{image}/corner/{sample}.{end}" for end in ("pdf", "png")),
+                    estimators=len(joint),
+                )
             for estimator in estimators:
                 where = (image, estimator)
                 if estimator in trained:

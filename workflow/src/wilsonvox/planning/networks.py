@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wilsonvox.errors import UserError
 from wilsonvox.estimators.settings import NetworkSettings, VoxelSumSettings
-from wilsonvox.voxel_sum import MOST_ANCHORS
+from wilsonvox.voxel_sum import most_anchors
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,9 @@ def voxel_sum_size(
         n_outputs: shifts to predict.
         settings: all sizes of the network.
     """
-    functions, anchors = 11, min(n_points, MOST_ANCHORS)
+    functions, anchors = 11, most_anchors(n_outputs)
+    if n_outputs == 1:
+        anchors = min(n_points, anchors)
     knots, terms = settings.q2_knots - 1, math.comb(n_outputs + settings.density_degree, n_outputs)
     products = knots * (1 + functions * terms) + functions * terms + terms * anchors
     elements = 4 * functions + knots + 2 * functions * terms + terms + 3 * anchors

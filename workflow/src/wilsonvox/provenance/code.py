@@ -154,6 +154,7 @@ STAGES: Mapping[str, Stage] = {
     "plot_sensitivity": _plot("sensitivity", "summarize"),
     "plot_luminosity": _plot("luminosity", "summarize"),
     "plot_scan": _plot("scan", "collect_trials"),
+    "plot_corner": _plot("corner", "measure", "measure_events"),
 }
 """Every stage by the name of its rule."""
 

@@ -6,12 +6,12 @@ there: means take the place of a search for the best weights. What is learned, f
 are the J_i of every training point at knots of q², and polynomials of the shifts through them.
 """
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wilsonvox.polynomials import polynomial_terms
 from wilsonvox.theory.angular import angular_functions
 
 Array = NDArray[np.float64]
@@ -63,36 +63,6 @@ def dual_functions(functions: Array) -> Array:
         The same shape.
     """
     return np.asarray(functions @ np.linalg.inv(functions.T @ functions / len(functions)))
-
-
-def polynomial_orders(n: int, degree: int) -> list[tuple[int, ...]]:
-    """Which of `n` values each of `polynomial_terms` is a product of.
-
-    >>> polynomial_orders(2, 2)
-    [(), (0,), (1,), (0, 0), (0, 1), (1, 1)]
-    """
-    return [
-        chosen
-        for order in range(degree + 1)
-        for chosen in itertools.combinations_with_replacement(range(n), order)
-    ]
-
-
-def polynomial_terms(values: Array, degree: int) -> Array:
-    """All products of up to `degree` of k values: 1, x_1 … x_k, x_1², x_1 x_2 and so on.
-
-    Args:
-        values: shape (n, k).
-        degree: 0 or more.
-
-    Returns:
-        Shape (n, number of terms).
-
-    >>> polynomial_terms(np.array([[2.0, 3.0]]), 2)
-    array([[1., 2., 3., 4., 6., 9.]])
-    """
-    orders = polynomial_orders(values.shape[1], degree)
-    return np.stack([values[:, list(chosen)].prod(axis=1) for chosen in orders], axis=1)
 
 
 class Q2Histogram:
@@ -180,9 +150,10 @@ class VoxelDensity:
     points, which is no function of the shifts and so says nothing of them.
 
     knots: log(q² / GeV²), shape (n_knots,), rising
-    tables: shape (n_knots, 11, n_terms), terms as of `polynomial_terms`
+    tables: shape (n_knots, 11, n_terms), terms as of `wilsonvox.polynomials.polynomial_terms`
     centre, scale: of the shifts, shape (k,): the terms are those of (shift − centre) / scale
     degree: of the polynomials
+    rate: polynomial that all are divided by, shape (n_terms,), 1 at the centre; None: there is none
     """
 
     knots: Array
@@ -190,18 +161,79 @@ class VoxelDensity:
     centre: Array
     scale: Array
     degree: int
+    rate: Array | None = None
 
     def terms(self, shifts: Array) -> Array:
-        """Polynomial terms at shifts of shape (n, k), shape (n, n_terms)."""
-        return polynomial_terms((shifts - self.centre) / self.scale, self.degree)
+        """Polynomial terms at shifts of shape (n, k), over the rate, shape (n, n_terms)."""
+        terms = polynomial_terms((shifts - self.centre) / self.scale, self.degree)
+        return terms if self.rate is None else terms / (terms @ self.rate)[:, None]
+
+
+def moment_variances(moments: Array, flat: Array, dual: Array, weights: Array) -> Array:
+    """Squared statistical errors of moments, to the accuracy that weights need.
+
+    Of n events a dual function d has the mean ± √(⟨d²⟩/n), and a hat function of log q² the mean of
+    its square is 2/3 of its own mean.
+
+    Args:
+        moments: of each point, divided by its sum of weights, shape (n_points, n_knots, 11).
+        flat: averages of the eleven angular functions over all voxels, shape (11,).
+        dual: see `dual_functions`.
+        weights: sum of weights of each point, that is events, shape (n_points,).
+
+    Returns:
+        Shape (n_points, n_knots, 11).
+    """
+    near = np.maximum(moments @ flat, 0) / weights[:, None]
+    return np.asarray(2 / 3 * near[..., None] * (dual**2).mean(axis=0))
+
+
+def fit_rate(terms: Array, moments: Array, variances: Array) -> Array:
+    """The rate Γ(δ) by which angular coefficients were divided, up to a constant.
+
+    Amplitudes are linear in the shifts; so angular coefficients and rate are of second degree, but
+    their ratio, which images tell, is not a polynomial. Γ is the polynomial with which the moments
+    times Γ are nearest to polynomials of the same degree. That is a linear problem of least
+    squares; what errors of the moments add to the squares on average is taken off, because it would
+    draw Γ towards a constant.
+
+    Args:
+        terms: of the points' scaled shifts, shape (n_points, n_terms).
+        moments: shape (n_points, n): what was divided.
+        variances: their squared errors, same shape; where zero, a moment is left out.
+
+    Returns:
+        Shape (n_terms,), 1 at scaled shifts of zero.
+    """
+    scale = variances.mean(axis=0)
+    used = scale > 0
+    values = moments[:, used] / np.sqrt(scale[used])
+    errors = (variances[:, used] / scale[used]).sum(axis=1)
+    basis, _ = np.linalg.qr(terms)
+    square = np.zeros((terms.shape[1], terms.shape[1]))
+    for column in values.T:
+        product = terms * column[:, None]
+        left = product - basis @ (basis.T @ product)
+        square += left.T @ left
+    square -= terms.T @ (terms * (errors * (1 - (basis**2).sum(axis=1)))[:, None])
+    # the constant term is 1
+    others = np.linalg.lstsq(square[1:, 1:], -square[1:, 0], rcond=None)[0]
+    return np.concatenate([[1.0], others])
 
 
 def fit_density(
-    knots: Array, moments: Array, shifts: Array, n_images: Array, degree: int, flat: Array
+    knots: Array,
+    moments: Array,
+    shifts: Array,
+    n_images: Array,
+    degree: int,
+    flat: Array,
+    variances: Array | None = None,
 ) -> VoxelDensity:
     """Polynomials of the shifts through the moments of all training points.
 
-    The degree is lower where there are too few points for it.
+    The degree is lower where there are too few points for it. Of several shifts the polynomials are
+    divided by one more, the rate (`fit_rate`), if there are points for it and it is positive there.
 
     Args:
         knots: shape (n_knots,).
@@ -210,6 +242,7 @@ def fit_density(
         n_images: images of each point, shape (n_points,): their weights in the fit.
         degree: most of the polynomials.
         flat: averages of the eleven angular functions over all voxels, shape (11,).
+        variances: squared errors of the moments, same shape; None: no rate is looked for.
     """
     low, high = shifts.min(axis=0), shifts.max(axis=0)
     centre, scale = (low + high) / 2, (high - low) / 2
@@ -222,6 +255,17 @@ def fit_density(
     terms = polynomial_terms(scaled, degree)
     root = np.sqrt(n_images)[:, None]
     flat_moments = moments.reshape(len(moments), -1)
+    rate_terms = None
+    if (
+        variances is not None
+        and shifts.shape[1] > 1
+        and degree > 1
+        and len(shifts) >= 2 * terms.shape[1]
+    ):
+        found = fit_rate(terms, flat_moments, variances.reshape(len(moments), -1))
+        if np.all(terms @ found > 0):
+            rate_terms = found
+            flat_moments = flat_moments * (terms @ found)[:, None]
     tables = np.linalg.lstsq(terms * root, flat_moments * root, rcond=None)[0]
     tables = tables.reshape(terms.shape[1], *moments.shape[1:]).transpose(1, 2, 0)
     rate = tables[:, :, 0] @ flat
@@ -229,4 +273,4 @@ def fit_density(
     used = rate > 0
     tables = np.divide(tables, rate[:, None, None], out=np.zeros_like(tables),
                        where=used[:, None, None])  # fmt: skip
-    return VoxelDensity(knots, tables, centre, scale, degree)
+    return VoxelDensity(knots, tables, centre, scale, degree, rate_terms)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from wilsonvox.backend import prepare_backend
 from wilsonvox.estimators.settings import VoxelSumSettings
 from wilsonvox.estimators.storage import EstimatorMetadata
+from wilsonvox.sampled_points import sobol_sequence
 from wilsonvox.shards import Normalisation, Shard
 from wilsonvox.source_events import SourceEvents
 from wilsonvox.training_images import (
@@ -23,20 +24,25 @@ from wilsonvox.training_images import (
     training_points,
     varying_coefficients,
 )
-from wilsonvox.voxel_sum import IMAGES_AT_A_TIME, MOST_ANCHORS
+from wilsonvox.voxel_sum import IMAGES_AT_A_TIME, MOST_ANCHORS, most_anchors
 from wilsonvox.voxel_sum.density import (
     Moments,
     Q2Histogram,
     VoxelDensity,
     dual_functions,
     fit_density,
+    moment_variances,
     voxel_functions,
 )
 from wilsonvox.voxel_sum.head import fit_head
+from wilsonvox.voxel_sum.scoring import fit_scoring
 
 logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
+
+ANCHOR_BOX = 0.75
+"""Edges of the box of anchors of several shifts, in units of those of the training points'."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,25 @@ def chosen_anchors(shifts: Array, most: int = MOST_ANCHORS) -> Array:
     return np.asarray(points[np.sort(chosen)])
 
 
+def sampled_anchors(shifts: Array, number: int) -> Array:
+    """Points of a Sobol sequence in the middle of the box of the training points.
+
+    Of several shifts points far apart would be corners of the box, of which an image inside tells
+    little; and the density is known at any shifts.
+
+    Args:
+        shifts: of the points, shape (n_points, k).
+        number: of the anchors.
+
+    Returns:
+        Shape (number, k).
+    """
+    low, high = shifts.min(axis=0), shifts.max(axis=0)
+    margin = (1 - ANCHOR_BOX) / 2 * (high - low)
+    unit = sobol_sequence(shifts.shape[1], number, 1)
+    return np.asarray(low + margin + (high - low - 2 * margin) * unit)
+
+
 def image_sums(model: Any, shard: Shard) -> Array:
     """Outputs of a network for all images of a shard, float64 of shape (n_images, n)."""
     from wilsonvox.voxel_batches import VoxelBatches
@@ -131,8 +156,11 @@ def _learn_density(
             moments[number].add(shard.voxel[entries], shard.mean_q2[entries], weight)
             n_images[number] += 1
     normalised = np.stack([each.sums / each.weight for each in moments])
+    flat = functions.mean(axis=0)
+    weights = np.array([each.weight for each in moments])
+    variances = moment_variances(normalised, flat, dual, weights)
     return fit_density(
-        knots, normalised, points, n_images, settings.density_degree, functions.mean(axis=0)
+        knots, normalised, points, n_images, settings.density_degree, flat, variances
     )
 
 
@@ -185,20 +213,29 @@ def fit_voxel_sum(
     prepare_backend(threads)
     from wilsonvox.estimators.voxel_sum import build
 
-    anchors = chosen_anchors(points)
+    most = most_anchors(len(names))
+    anchors = chosen_anchors(points) if len(names) == 1 else sampled_anchors(points, most)
     summing = build(bins, density, anchors, settings.use_counts)
     sums = {path: image_sums(summing, load(path)) for path in (*train, *validation)}
-    head = fit_head(
-        np.concatenate([sums[path] for path in train]),
-        np.concatenate([truths[path] for path in train]),
-        np.concatenate([sums[path] for path in validation]),
-        np.concatenate([truths[path] for path in validation]),
-        settings.head_degree,
-        settings.bias_weight,
+    train_sums, train_truths, validation_sums, validation_truths = (
+        np.concatenate([values[path] for path in paths])
+        for paths in (train, validation)
+        for values in (sums, truths)
     )
+    known = train_sums, train_truths, validation_sums, validation_truths
+    head = fit_head(*known, settings.head_degree, settings.bias_weight)
     logger.info("head: %d components, polynomials of degree %d", len(head.offset), head.degree)
+    scoring = None
+    if len(names) > 1:
+        scoring = fit_scoring(*known, head, settings.head_degree, density.rate)
+    if scoring is not None:
+        logger.info(
+            "most likely shifts: %d components, polynomials of degree %d",
+            len(scoring.offset),
+            scoring.degree,
+        )
     return FittedVoxelSum(
-        build(bins, density, anchors, settings.use_counts, head),
+        build(bins, density, anchors, settings.use_counts, head, scoring),
         names,
         headers["train"],
         tuple(map(SourceEvents.of, headers["train"].values())),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wilsonvox.voxel_sum.density import polynomial_terms
+from wilsonvox.polynomials import polynomial_terms
 
 Array = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ class Head:
         )
 
 
-def _by_point(shifts: Array) -> list[NDArray[np.intp]]:
+def by_point(shifts: Array) -> list[NDArray[np.intp]]:
     """Numbers of the images of each point, of the shifts of all images."""
     _, point = np.unique(shifts, axis=0, return_inverse=True)
     point = point.ravel()
@@ -133,8 +133,8 @@ def fit_head(
         most_degree: the highest degree to try.
         bias_weight: weight of the squared bias of a point's mean beside the variance.
     """
-    groups = [each for each in _by_point(shifts) if len(each) > 1]
-    validation_groups = _by_point(validation_shifts)
+    groups = [each for each in by_point(shifts) if len(each) > 1]
+    validation_groups = by_point(validation_shifts)
     projection, offset, variances = components(sums, groups)
     k = shifts.shape[1]
     signals = max(k, int((variances > SIGNAL).sum()))
