@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from toy_shards import save, toy_shard
 
 from wilsonvox.cli import run
@@ -17,13 +18,19 @@ from wilsonvox.theory.angular import angular_functions
 from wilsonvox.voxel_sum.density import (
     Moments,
     Q2Histogram,
+    Q2Moments,
     VoxelDensity,
     angular_factors,
     dual_functions,
     fit_density,
     voxel_functions,
 )
-from wilsonvox.voxel_sum.fitting import chosen_anchors, fit_voxel_sum, image_sums
+from wilsonvox.voxel_sum.fitting import (
+    chosen_anchors,
+    fit_voxel_sum,
+    image_sums,
+    point_moments,
+)
 from wilsonvox.voxel_sum.head import Head, fit_head
 
 SETTINGS = VoxelSumSettings(q2_knots=6, density_degree=2, head_degree=2)
@@ -90,6 +97,80 @@ def test_moments_are_those_of_each_voxel_alone(generator):
     assert moments.weight == weight.sum()
 
 
+def test_moments_of_q2_are_those_of_the_events_not_of_voxels(generator):
+    """Events of q² that depends on the angles, some five in a voxel, of which means are known."""
+    bins, n_images, events_per_image = 4, 400, 320
+    functions = voxel_functions(bins)
+    dual = dual_functions(functions)
+    truth = np.zeros((3, 11))
+    rate = np.array([1.0, 0.4, 0.1, 0.0, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0])
+    density = functions @ rate / (functions @ rate).sum()
+    mean_of = 3 + 4 * functions[:, 1]
+    found = Q2Moments(functions, dual)
+    all_q2, all_voxel = [], []
+    for _ in range(n_images):
+        voxel = generator.choice(bins**3, events_per_image, p=density)
+        q2 = generator.gamma(4.0, mean_of[voxel] / 4)
+        occupied, inverse, count = np.unique(voxel, return_inverse=True, return_counts=True)
+        mean_q2 = np.bincount(inverse, q2) / count
+        found.add(occupied, mean_q2.astype(np.float32), count.astype(np.uint16), 1)
+        all_q2.append(q2)
+        all_voxel.append(voxel)
+    voxel, q2 = np.concatenate(all_voxel), np.concatenate(all_q2)
+    for order in range(3):
+        truth[order] = (dual[voxel] * q2[:, None] ** order).mean(axis=0)
+    # the first two are sums over events whatever the voxels
+    np.testing.assert_allclose(found.normalised()[:2], truth[:2], atol=1e-4)
+    error = (dual[voxel] * q2[:, None] ** 2).std(axis=0) / np.sqrt(len(q2))
+    # squares of sums scatter three times as much as sums of squares, with five in a voxel
+    assert np.all(np.abs(found.normalised()[2] - truth[2]) < 15 * error)
+    assert np.abs(found.normalised()[2] - truth[2])[:2].max() < 0.1 * truth[2, :2].min()
+    expected = np.bincount(voxel, minlength=bins**3) / n_images
+    np.testing.assert_allclose(found.expected_counts(), expected, rtol=0.1)
+
+
+def test_single_events_stand_for_those_that_share_a_voxel(generator):
+    """The density at q² of all events is learned, though only lone ones show their q²."""
+    bins, n_images, events_per_image = 3, 300, 30
+    functions = voxel_functions(bins)
+    rate = np.array([1.0, 1.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    density = functions @ rate / (functions @ rate).sum()
+    image = ImageSpecification(bins=bins, events_per_image=events_per_image)
+    shards, high = {}, 0.0
+    for c9 in (-1.0, 1.0):
+        columns = {"voxel": [], "mean_q2": [], "count": []}
+        offsets = [0]
+        for _ in range(n_images):
+            voxel = generator.choice(bins**3, events_per_image, p=density)
+            # high q² is where there are few events
+            q2 = np.where(generator.random(events_per_image) < 1 / (1 + 40 * density[voxel]), 9, 1)
+            high += (q2 == 9).mean() / (2 * n_images)
+            occupied, inverse, count = np.unique(voxel, return_inverse=True, return_counts=True)
+            columns["voxel"].append(occupied)
+            columns["mean_q2"].append(np.bincount(inverse, q2) / count)
+            columns["count"].append(count)
+            offsets.append(offsets[-1] + len(occupied))
+        shard = toy_shard(c9, n_images, "train")
+        shards[f"{c9}"] = replace(
+            shard,
+            metadata=shard.metadata.model_copy(update={"image": image}),
+            voxel=np.concatenate(columns["voxel"]).astype(np.int32),
+            mean_q2=np.concatenate(columns["mean_q2"]).astype(np.float32),
+            count=np.concatenate(columns["count"]).astype(np.uint16),
+            offsets=np.array(offsets),
+        )
+    knots = np.log([1.0, 9.0])
+    truths = {path: np.full((n_images, 1), float(path)) for path in shards}
+    points = np.array([[-1.0], [1.0]])
+    found = point_moments(list(shards), shards.get, knots, points, truths, True, bins)
+    shares = found.near_knots @ functions.mean(axis=0)
+    assert shares.sum(axis=1) == pytest.approx([1, 1], abs=0.01)
+    assert shares[:, 1].mean() == pytest.approx(high, abs=0.02)
+    # taken at their means as they are, the events that share a voxel are at neither end
+    found = point_moments(list(shards), shards.get, knots, points, truths, False, bins)
+    assert (found.near_knots @ functions.mean(axis=0))[:, 1].mean() > high + 0.05
+
+
 def test_density_is_the_polynomial_that_the_moments_follow(generator):
     shifts = np.linspace(-2, 1, 7)[:, None]
     truth = generator.normal(size=(3, 11, 3))
@@ -145,7 +226,10 @@ def made_up(generator, degree=2):
     knots = np.array([-2.0, 0.0, 1.0, 3.0])
     tables = generator.normal(0, 0.05, size=(4, 11, 3))
     tables[:, :2, 0] += 1
-    return VoxelDensity(knots, tables, np.array([-0.5]), np.array([1.5]), degree)
+    q2_moments = generator.normal(0, 0.02, size=(3, 11, 3))
+    q2_moments[:, :2, 0] += np.array([1.0, 5.0, 45.0])[:, None]
+    centre, scale = np.array([-0.5]), np.array([1.5])
+    return VoxelDensity(knots, tables, centre, scale, degree, q2_moments=q2_moments)
 
 
 @pytest.mark.parametrize("use_counts", [True, False])
@@ -156,7 +240,7 @@ def test_network_computes_the_sum_of_logarithms(generator, use_counts):
     anchors = np.array([[-2.0], [-1.0], [0.5]])
     shard = toy_shard(0.0)
     shard = replace(shard, count=generator.integers(1, 4, len(shard.voxel)).astype(np.uint16))
-    found = image_sums(build(bins, density, anchors, use_counts), shard)
+    found = image_sums(build(bins, density, anchors, use_counts), shard, use_counts)
     factors = angular_factors(bins)
     for image in range(len(shard)):
         expected = np.zeros(3)
@@ -168,7 +252,16 @@ def test_network_computes_the_sum_of_logarithms(generator, use_counts):
             low = min(int(place), 2)
             j = (flat[low] * (low + 1 - place) + flat[low + 1] * (place - low)).reshape(11, 3)
             log = np.log(density.terms(anchors) @ (functions @ j))
-            expected += (shard.count[entry] if use_counts else 1) * (log - log.mean())
+            n = int(shard.count[entry])
+            if use_counts and n > 1:
+                moments = np.einsum("i,kit,at->ka", functions, density.q2_moments,
+                                    density.terms(anchors))  # fmt: skip
+                mean = moments[1] / moments[0]
+                variance = moments[2] / moments[0] - mean**2
+                log = n * np.log(moments[0]) + norm.logpdf(
+                    shard.mean_q2[entry], mean, np.sqrt(variance / n)
+                )
+            expected += log - log.mean()
         np.testing.assert_allclose(found[image], expected, atol=2e-4)
 
 
@@ -181,8 +274,8 @@ def test_head_in_the_network_is_the_head_of_the_fit(generator):
         generator.normal(size=(3, 2)), generator.normal(size=2),
         generator.normal(size=(10, 1)), 3,
     )  # fmt: skip
-    sums = image_sums(build(8, density, anchors, True), shard)
-    found = image_sums(build(8, density, anchors, True, head), shard)
+    sums = image_sums(build(8, density, anchors, True), shard, True)
+    found = image_sums(build(8, density, anchors, True, head), shard, True)
     np.testing.assert_allclose(found, head(sums), rtol=1e-4, atol=1e-3)
 
 

@@ -67,12 +67,19 @@ def test_the_network_takes_the_same_steps(generator, tmp_path):
     bins, k, r = 4, 2, 3
     tables = generator.normal(size=(3, 11, 6)) * 0.05
     tables[:, :, 0] += 1
-    density = VoxelDensity(np.array([-1.0, 0.5, 2.5]), tables, np.zeros(k), np.ones(k), 2)
+    q2_moments = generator.normal(size=(3, 11, 6)) * 0.05
+    q2_moments[:, :, 0] += np.array([1.0, 5.0, 45.0])[:, None]
+    density = VoxelDensity(
+        np.array([-1.0, 0.5, 2.5]), tables, np.zeros(k), np.ones(k), 2, q2_moments=q2_moments
+    )
     anchors = generator.uniform(-1, 1, (5, k))
     voxels = {
         "voxel": generator.integers(0, bins**3, (6, 30)).astype(np.int32),
         "mean_q2": generator.uniform(0.5, 15, (6, 30)).astype(np.float32),
-        "count": generator.integers(0, 3, (6, 30)).astype(np.float32),
+        "count": generator.integers(0, 2, (6, 30)).astype(np.float32),
+        "several_voxel": generator.integers(0, bins**3, (6, 9)).astype(np.int32),
+        "several_mean_q2": generator.uniform(0.5, 15, (6, 9)).astype(np.float32),
+        "several_count": generator.choice([0, 2, 3], (6, 9)).astype(np.float32),
     }
     sums = build(bins, density, anchors, True).predict_on_batch(voxels).astype(float)
     projection = generator.normal(size=(5, r)) / np.abs(sums).mean()

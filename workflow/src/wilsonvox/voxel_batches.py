@@ -15,21 +15,33 @@ LENGTH_STEP = 2048
 """Lengths of batches are multiples of it [voxels]."""
 
 
+_COLUMNS = {"voxel": np.int32, "mean_q2": np.float32, "count": np.float32}
+
+
 class VoxelBatches(keras.utils.PyDataset):  # type: ignore[misc]
     """A shard's images in their order, as what `wilsonvox.estimators.voxel_sum` reads.
 
     Args:
         shard: the images.
         batch_size: images in a batch; the last may have fewer.
+        apart: voxels with several events stand in entries of their own.
     """
 
-    def __init__(self, shard: Shard, batch_size: int) -> None:
+    def __init__(self, shard: Shard, batch_size: int, apart: bool) -> None:
         super().__init__()
         self.shard = shard
         self.batch_size = batch_size
-        # few different lengths, so that TensorFlow traces the network for few shapes
-        longest = int(np.diff(shard.offsets).max(initial=1))
-        self.length = LENGTH_STEP * -(-longest // LENGTH_STEP)
+        self.parts = {"": np.ones(len(shard.voxel), dtype=np.bool_)}
+        if apart:
+            self.parts = {"": shard.count == 1, "several_": shard.count > 1}
+        self.offsets = {}
+        self.lengths = {}
+        for name, chosen in self.parts.items():
+            before = np.concatenate([[0], np.cumsum(chosen)])
+            self.offsets[name] = before[shard.offsets]
+            longest = int(np.diff(self.offsets[name]).max(initial=1))
+            # few different lengths, so that TensorFlow traces the network for few shapes
+            self.lengths[name] = LENGTH_STEP * -(-longest // LENGTH_STEP)
 
     @property
     def num_batches(self) -> int:
@@ -37,14 +49,15 @@ class VoxelBatches(keras.utils.PyDataset):  # type: ignore[misc]
         return -(-len(self.shard) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[dict[str, NDArray[Any]]]:
-        shard = self.shard
         first = index * self.batch_size
-        last = min(first + self.batch_size, len(shard))
-        lengths = np.diff(shard.offsets[first : last + 1])
-        filled = np.arange(self.length) < lengths[:, None]
-        entries = slice(shard.offsets[first], shard.offsets[last])
+        last = min(first + self.batch_size, len(self.shard))
+        entries = slice(self.shard.offsets[first], self.shard.offsets[last])
         batch = {}
-        for name, dtype in (("voxel", np.int32), ("mean_q2", np.float32), ("count", np.float32)):
-            batch[name] = np.zeros(filled.shape, dtype=dtype)
-            batch[name][filled] = getattr(shard, name)[entries]
+        for part, chosen in self.parts.items():
+            lengths = np.diff(self.offsets[part][first : last + 1])
+            filled = np.arange(self.lengths[part]) < lengths[:, None]
+            for name, dtype in _COLUMNS.items():
+                column = np.zeros(filled.shape, dtype=dtype)
+                column[filled] = getattr(self.shard, name)[entries][chosen[entries]]
+                batch[part + name] = column
         return (batch,)

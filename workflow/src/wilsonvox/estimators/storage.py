@@ -183,7 +183,7 @@ class Estimator:
             from wilsonvox.voxel_batches import VoxelBatches
             from wilsonvox.voxel_sum import IMAGES_AT_A_TIME
 
-            return VoxelBatches(shard, IMAGES_AT_A_TIME)
+            return VoxelBatches(shard, IMAGES_AT_A_TIME, self.metadata.network.use_counts)
         from wilsonvox.batches import ImageBatches
 
         return ImageBatches([shard], self.metadata.normalisation, PREDICTION_BATCH)

@@ -1,6 +1,7 @@
 """A network that looks at one occupied voxel at a time and adds up what it sees."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,24 +25,42 @@ def _constant(layer: Any, *weights: Any) -> Any:
     return layer
 
 
-def _voxel_density(
-    image: dict[str, Any], bins: int, density: VoxelDensity, anchor_terms: Any
-) -> Any:
-    """Learned density of each voxel at the anchors, Keras tensor (batch, voxels, n_anchors)."""
+LEAST_VARIANCE_GEV4 = 0.01
+"""Where the learned variance of q² in a voxel is less, it is taken as this [GeV⁴]."""
+
+Image = dict[str, Any]
+
+
+def _angular_functions(bins: int) -> Callable[[Any], Any]:
+    """Gives the eleven angular functions of voxels, averaged over each, of their flat indices."""
     from keras import layers, ops
 
-    voxel = image["voxel"]
-    places = {
-        "cos_theta_mu": ops.floor_divide(voxel, bins * bins),
-        "cos_theta_k": ops.mod(ops.floor_divide(voxel, bins), bins),
-        "chi": ops.mod(voxel, bins),
-    }
-    factors = [
-        _constant(layers.Embedding(bins, table.shape[1], name=f"functions_of_{name}"), table)(place)
-        for (name, place), table in zip(places.items(), angular_factors(bins), strict=True)
+    embeddings = [
+        _constant(layers.Embedding(bins, table.shape[1], name=f"functions_of_{name}"), table)
+        for name, table in zip(
+            ("cos_theta_mu", "cos_theta_k", "chi"), angular_factors(bins), strict=True
+        )
     ]
-    functions = layers.Multiply(name="angular_functions")(factors)
-    log_q2 = ops.expand_dims(ops.log(ops.maximum(image["mean_q2"], LEAST_Q2_GEV2)), -1)
+    product = layers.Multiply(name="angular_functions")
+
+    def functions(voxel: Any) -> Any:
+        places = (
+            ops.floor_divide(voxel, bins * bins),
+            ops.mod(ops.floor_divide(voxel, bins), bins),
+            ops.mod(voxel, bins),
+        )
+        return product([embed(place) for embed, place in zip(embeddings, places, strict=True)])
+
+    return functions
+
+
+def _log_density(
+    functions: Any, mean_q2: Any, density: VoxelDensity, at_anchors: Callable[[Any], Any]
+) -> Any:
+    """Logarithm of the density at the voxels' q² at the anchors, (batch, voxels, n_anchors)."""
+    from keras import layers, ops
+
+    log_q2 = ops.expand_dims(ops.log(ops.maximum(mean_q2, LEAST_Q2_GEV2)), -1)
     slopes = np.diff(density.tables.reshape(len(density.knots), -1), axis=0)
     slopes /= np.diff(density.knots)[:, None]
     # a piecewise linear function is its first value and its changes of slope at the knots
@@ -57,8 +76,67 @@ def _voxel_density(
     )(hinges)
     coefficients = layers.Reshape((-1, *density.tables.shape[1:]), name="by_term")(coefficients)
     terms = ops.einsum("bvi,bvit->bvt", functions, coefficients)
-    at_anchors = layers.Dense(len(anchor_terms), use_bias=False, name="density")
-    return _constant(at_anchors, np.transpose(anchor_terms))(terms)
+    return ops.log(ops.maximum(at_anchors(terms), LEAST_DENSITY))
+
+
+def _log_density_of_several(
+    functions: Any,
+    mean_q2: Any,
+    count: Any,
+    q2_moments: Any,
+    at_anchors: Callable[[Any], Any],
+) -> Any:
+    """The same of voxels with n events, of which the count and the mean q² are known.
+
+    Counts have the density, integrated over q², to the power of n; the mean of n values of q² is
+    taken as normal.
+    """
+    from keras import layers, ops
+
+    n_terms = q2_moments.shape[-1]
+    by_moment = layers.Reshape((-1, 3, n_terms), name="by_moment")
+    moments = _constant(
+        layers.Dense(3 * n_terms, use_bias=False, name="q2_moments"),
+        q2_moments.transpose(1, 0, 2).reshape(-1, 3 * n_terms),
+    )(functions)
+    moments = at_anchors(by_moment(moments))
+    rate = ops.maximum(moments[..., 0, :], LEAST_DENSITY)
+    mean = ops.divide(moments[..., 1, :], rate)
+    variance = ops.subtract(ops.divide(moments[..., 2, :], rate), ops.square(mean))
+    variance = ops.maximum(variance, LEAST_VARIANCE_GEV4)
+    left = ops.square(ops.subtract(ops.expand_dims(mean_q2, -1), mean))
+    n = ops.expand_dims(count, -1)
+    exponent = ops.add(ops.log(variance), ops.divide(ops.multiply(n, left), variance))
+    return ops.subtract(ops.multiply(n, ops.log(rate)), ops.multiply(0.5, exponent))
+
+
+def _added_up(logarithm: Any, count: Any) -> Any:
+    """Sums over the voxels of each image, relative to the mean over the anchors."""
+    from keras import ops
+
+    logarithm = ops.subtract(logarithm, ops.mean(logarithm, axis=-1, keepdims=True))
+    return ops.einsum("bva,bv->ba", logarithm, ops.minimum(count, 1.0))
+
+
+def _sums(image: Image, bins: int, density: VoxelDensity, anchors: Any) -> Any:
+    """The logarithm of the likelihood at the anchors, Keras tensor (batch, n_anchors)."""
+    from keras import layers, ops
+
+    terms = density.terms(np.asarray(anchors, dtype=float))
+    at_anchors = _constant(layers.Dense(len(terms), use_bias=False, name="density"), terms.T)
+    functions = _angular_functions(bins)
+    logarithm = _log_density(functions(image["voxel"]), image["mean_q2"], density, at_anchors)
+    sums = _added_up(logarithm, image["count"])
+    if "several_voxel" in image:
+        logarithm = _log_density_of_several(
+            functions(image["several_voxel"]),
+            image["several_mean_q2"],
+            image["several_count"],
+            density.q2_moments,
+            at_anchors,
+        )
+        sums = ops.add(sums, _added_up(logarithm, image["several_count"]))
+    return sums
 
 
 def build(
@@ -71,13 +149,13 @@ def build(
 ) -> Any:
     """A network that maps the occupied voxels of an image to shifts.
 
-    For each occupied voxel two layers turn log q² (the mean of its events) into eleven angular
-    coefficients times polynomials of the shifts; these, times the angular functions of the voxel,
-    are its density at `anchors`, a few values of the shifts. The logarithms, relative to their mean
-    over the anchors, are weighted with the counts and summed over the image: they are the logarithm
-    of the likelihood at the anchors, up to a constant, as the images tell it. The head turns the
-    sums into shifts by polynomials. Of several coefficients that is a start, from which steps lead
-    to the shifts that make the sums most likely.
+    For each voxel with one event two layers turn log q² into eleven angular coefficients times
+    polynomials of the shifts; these, times the angular functions of the voxel, are its density at
+    `anchors`, a few values of the shifts. Of a voxel with several events it is the density of their
+    number and of their mean q², taken as normal. The logarithms, relative to their mean over the
+    anchors, are summed over the image: they are the logarithm of the likelihood at the anchors, up
+    to a constant, as the images tell it. The head turns the sums into shifts by polynomials. Of
+    several coefficients that is a start, from which steps lead to the most likely shifts.
 
     What it can represent: the information of independent voxels, if the density within a voxel is
     that of a decay of a P-wave Kπ pair (eleven angular functions, with any dependence on q²). What
@@ -90,31 +168,28 @@ def build(
         bins: of each angle.
         density: learned, see `wilsonvox.voxel_sum.density`.
         anchors: shifts, float64 of shape (n_anchors, k).
-        use_counts: weigh each voxel with its number of events; else all alike.
+        use_counts: voxels with several events are known, and taken as that; else each occupied
+            voxel is taken as one event.
         head: None leaves it out: the outputs are the sums.
         scoring: the steps from the head's answer to the most likely shifts; None: there are none.
 
     Returns:
         keras.Model: not compiled, made of Keras's own layers and operations only. Inputs: a
         dictionary of ``voxel`` (int32, flat index), ``mean_q2`` (float32 [GeV²]) and ``count``
-        (float32), each of shape (batch, voxels), with count 0 where an image has fewer voxels.
+        (float32), each of shape (batch, voxels), with count 0 where an image has fewer voxels; with
+        `use_counts` these hold the voxels with one event, and ``several_voxel`` and so on, of
+        another number of voxels, the others.
         Output float32 of shape (batch, k), or (batch, n_anchors) without a head.
     """
     import keras
-    from keras import layers, ops
+    from keras import layers
 
     image = {
-        "voxel": keras.Input((None,), dtype="int32", name="voxel"),
-        "mean_q2": keras.Input((None,), dtype="float32", name="mean_q2"),
-        "count": keras.Input((None,), dtype="float32", name="count"),
+        part + name: keras.Input((None,), dtype=dtype, name=part + name)
+        for part in (("", "several_") if use_counts else ("",))
+        for name, dtype in (("voxel", "int32"), ("mean_q2", "float32"), ("count", "float32"))
     }
-    at_anchors = _voxel_density(
-        image, bins, density, density.terms(np.asarray(anchors, dtype=float))
-    )
-    logarithm = ops.log(ops.maximum(at_anchors, LEAST_DENSITY))
-    logarithm = ops.subtract(logarithm, ops.mean(logarithm, axis=-1, keepdims=True))
-    weight = image["count"] if use_counts else ops.minimum(image["count"], 1.0)
-    x = ops.einsum("bva,bv->ba", logarithm, weight)
+    x = _sums(image, bins, density, anchors)
     sums = x
     if head is not None:
         x = _constant(

@@ -142,6 +142,57 @@ class Moments:
             self.weight += float(weights.sum())
 
 
+class Q2Moments:
+    """Moments of q² times the angular coefficients of one training point, from voxels' sums.
+
+    Of a voxel with expected count λ and sum of q² μ the sum S of its events' q² has ⟨S²⟩ = μ² + the
+    second moment that is looked for, because counts are Poisson's.
+
+    Args:
+        functions: averages of the eleven angular functions over voxels, shape (bins³, 11).
+        dual: see `dual_functions`.
+    """
+
+    def __init__(self, functions: Array, dual: Array) -> None:
+        self.functions = functions
+        self.dual = dual
+        self.sums = np.zeros((3, dual.shape[1]))
+        self.events = 0.0
+        self.n_images = 0
+
+    def add(
+        self,
+        voxel: NDArray[np.integer],
+        mean_q2: NDArray[np.float32],
+        count: NDArray[np.integer],
+        n_images: int,
+    ) -> None:
+        """Add voxels of images of the point: flat indices, mean q2 [GeV²] and events of each."""
+        events = count.astype(np.float64)
+        total = events * mean_q2
+        for order, weights in enumerate((events, total, total**2)):
+            filled = np.bincount(voxel, weights, minlength=len(self.dual))
+            self.sums[order] += filled @ self.dual
+        self.events += float(events.sum())
+        self.n_images += n_images
+
+    def expected_counts(self) -> Array:
+        """Events expected in each voxel of one image, shape (bins³,)."""
+        return np.asarray(self._per_voxel(self.sums[0]))
+
+    def _per_voxel(self, sums: Array) -> Array:
+        return np.asarray(self.functions @ sums) / (len(self.functions) * self.n_images)
+
+    def normalised(self) -> Array:
+        """∫J_i q^2m dq² for m = 0, 1, 2 [GeV^2m], over the rate, shape (3, 11)."""
+        found = self.sums / self.events
+        per_image = self.events / self.n_images
+        # what is fixed is the number of all events, and not only its expectation
+        squares = (1 - 1 / per_image) * self._per_voxel(self.sums[1]) ** 2
+        found[2] -= self.n_images * (squares @ self.dual) / self.events
+        return found
+
+
 @dataclass(frozen=True)
 class VoxelDensity:
     """Angular coefficients at knots of q², as polynomials of the scaled shifts.
@@ -154,6 +205,7 @@ class VoxelDensity:
     centre, scale: of the shifts, shape (k,): the terms are those of (shift − centre) / scale
     degree: of the polynomials
     rate: polynomial that all are divided by, shape (n_terms,), 1 at the centre; None: there is none
+    q2_moments: ∫J_i q^2m dq² for m = 0, 1, 2 [GeV^2m], shape (3, 11, n_terms); None: not known
     """
 
     knots: Array
@@ -162,6 +214,7 @@ class VoxelDensity:
     scale: Array
     degree: int
     rate: Array | None = None
+    q2_moments: Array | None = None
 
     def terms(self, shifts: Array) -> Array:
         """Polynomial terms at shifts of shape (n, k), over the rate, shape (n, n_terms)."""
@@ -229,6 +282,7 @@ def fit_density(
     degree: int,
     flat: Array,
     variances: Array | None = None,
+    q2_moments: Array | None = None,
 ) -> VoxelDensity:
     """Polynomials of the shifts through the moments of all training points.
 
@@ -243,6 +297,7 @@ def fit_density(
         degree: most of the polynomials.
         flat: averages of the eleven angular functions over all voxels, shape (11,).
         variances: squared errors of the moments, same shape; None: no rate is looked for.
+        q2_moments: of each point, shape (n_points, 3, 11), see `Q2Moments`; None: not known.
     """
     low, high = shifts.min(axis=0), shifts.max(axis=0)
     centre, scale = (low + high) / 2, (high - low) / 2
@@ -256,6 +311,7 @@ def fit_density(
     root = np.sqrt(n_images)[:, None]
     flat_moments = moments.reshape(len(moments), -1)
     rate_terms = None
+    divisor = np.ones((len(moments), 1))
     if (
         variances is not None
         and shifts.shape[1] > 1
@@ -265,12 +321,19 @@ def fit_density(
         found = fit_rate(terms, flat_moments, variances.reshape(len(moments), -1))
         if np.all(terms @ found > 0):
             rate_terms = found
-            flat_moments = flat_moments * (terms @ found)[:, None]
-    tables = np.linalg.lstsq(terms * root, flat_moments * root, rcond=None)[0]
+            divisor = (terms @ found)[:, None]
+
+    def through(values: Array) -> Array:
+        return np.asarray(np.linalg.lstsq(terms * root, values * divisor * root, rcond=None)[0])
+
+    tables = through(flat_moments)
     tables = tables.reshape(terms.shape[1], *moments.shape[1:]).transpose(1, 2, 0)
     rate = tables[:, :, 0] @ flat
     # a knot that no voxel is near has no rate and says nothing
     used = rate > 0
     tables = np.divide(tables, rate[:, None, None], out=np.zeros_like(tables),
                        where=used[:, None, None])  # fmt: skip
-    return VoxelDensity(knots, tables, centre, scale, degree, rate_terms)
+    if q2_moments is not None:
+        q2_moments = through(q2_moments.reshape(len(moments), -1)).reshape(-1, 3, 11)
+        q2_moments = q2_moments.transpose(1, 2, 0)
+    return VoxelDensity(knots, tables, centre, scale, degree, rate_terms, q2_moments)

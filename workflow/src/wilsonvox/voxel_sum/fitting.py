@@ -28,6 +28,7 @@ from wilsonvox.voxel_sum import IMAGES_AT_A_TIME, MOST_ANCHORS, most_anchors
 from wilsonvox.voxel_sum.density import (
     Moments,
     Q2Histogram,
+    Q2Moments,
     VoxelDensity,
     dual_functions,
     fit_density,
@@ -40,6 +41,9 @@ from wilsonvox.voxel_sum.scoring import fit_scoring
 logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
+
+MOST_EXPECTED = 5.0
+"""Expected events of a voxel beyond which single ones are too few to stand for all."""
 
 ANCHOR_BOX = 0.75
 """Edges of the box of anchors of several shifts, in units of those of the training points'."""
@@ -121,46 +125,111 @@ def sampled_anchors(shifts: Array, number: int) -> Array:
     return np.asarray(low + margin + (high - low - 2 * margin) * unit)
 
 
-def image_sums(model: Any, shard: Shard) -> Array:
+def image_sums(model: Any, shard: Shard, use_counts: bool) -> Array:
     """Outputs of a network for all images of a shard, float64 of shape (n_images, n)."""
     from wilsonvox.voxel_batches import VoxelBatches
 
     if not len(shard):
         return np.zeros((0, model.output_shape[-1]))
-    batches = VoxelBatches(shard, IMAGES_AT_A_TIME)
+    batches = VoxelBatches(shard, IMAGES_AT_A_TIME, use_counts)
     # not `predict`, whose threads keep the shard until the garbage collector comes
     parts = [model.predict_on_batch(batches[number][0]) for number in range(batches.num_batches)]
     return np.concatenate(parts).astype(np.float64)
 
 
-def _learn_density(
+def _by_point(truths: Array, points: Array) -> list[tuple[int, slice]]:
+    """Stretches of a shard's images of one point: the point's number, and the images."""
+    numbers = [int(np.flatnonzero((points == truth).all(axis=1))[0]) for truth in truths]
+    starts = [i for i in range(len(numbers)) if i == 0 or numbers[i] != numbers[i - 1]]
+    return [
+        (numbers[start], slice(start, end))
+        for start, end in zip(starts, [*starts[1:], len(numbers)], strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class PointMoments:
+    """What voxels of every training point tell of its angular coefficients.
+
+    near_knots: means of hat functions of log q² times dual functions, shape (n_points, n_knots, 11)
+    q2: see `wilsonvox.voxel_sum.density.Q2Moments`, shape (n_points, 3, 11); None without counts
+    weights: events that they are means over, shape (n_points,)
+    n_images: shape (n_points,)
+    """
+
+    near_knots: Array
+    q2: Array | None
+    weights: Array
+    n_images: Array
+
+
+def point_moments(
     paths: Sequence[str],
     load: Callable[[str], Shard],
     knots: Array,
     points: Array,
     truths: Mapping[str, Array],
-    settings: VoxelSumSettings,
+    use_counts: bool,
     bins: int,
-) -> VoxelDensity:
+) -> PointMoments:
+    """Moments of the training images, in one pass over them, or with counts in two.
+
+    The mean q2 of several events is that of none of them. So with counts the density at some q² is
+    learned from voxels with one event: of those with λ events on average, which the first pass
+    tells, a part exp(−λ) of the events is alone in its voxel.
+
+    Args:
+        paths: training shards.
+        load: reads one.
+        knots: of log(q² / GeV²).
+        points: shifts of the points, shape (n_points, k).
+        truths: shifts of each shard's images.
+        use_counts: whether the counts are known.
+        bins: of each angle.
+    """
     functions = voxel_functions(bins)
     dual = dual_functions(functions)
+    parts = {path: _by_point(truths[path], points) for path in paths}
+    totals = [Q2Moments(functions, dual) for _ in points]
+    for path in paths if use_counts else ():
+        shard = load(path)
+        for number, images in parts[path]:
+            entries = slice(shard.offsets[images.start], shard.offsets[images.stop])
+            columns = shard.voxel[entries], shard.mean_q2[entries], shard.count[entries]
+            totals[number].add(*columns, n_images=images.stop - images.start)
     moments = [Moments(knots, dual) for _ in points]
     n_images = np.zeros(len(points))
     for path in paths:
         shard = load(path)
-        for index, truth in enumerate(truths[path]):
-            number = int(np.flatnonzero((points == truth).all(axis=1))[0])
-            entries = slice(shard.offsets[index], shard.offsets[index + 1])
-            count = shard.count[entries]
-            weight = count if settings.use_counts else np.ones(len(count))
-            moments[number].add(shard.voxel[entries], shard.mean_q2[entries], weight)
-            n_images[number] += 1
-    normalised = np.stack([each.sums / each.weight for each in moments])
+        for number, images in parts[path]:
+            entries = slice(shard.offsets[images.start], shard.offsets[images.stop])
+            voxel, mean_q2 = shard.voxel[entries], shard.mean_q2[entries]
+            weight = np.ones(len(voxel))
+            if use_counts:
+                alone = shard.count[entries] == 1
+                voxel, mean_q2 = voxel[alone], mean_q2[alone]
+                expected = np.clip(totals[number].expected_counts(), 0, MOST_EXPECTED)
+                weight = np.exp(expected)[voxel]
+            moments[number].add(voxel, mean_q2, weight)
+            n_images[number] += images.stop - images.start
+    return PointMoments(
+        near_knots=np.stack([each.sums / each.weight for each in moments]),
+        q2=np.stack([each.normalised() for each in totals]) if use_counts else None,
+        weights=np.array([each.weight for each in moments]),
+        n_images=n_images,
+    )
+
+
+def _learn_density(
+    moments: PointMoments, knots: Array, points: Array, degree: int, bins: int
+) -> VoxelDensity:
+    functions = voxel_functions(bins)
     flat = functions.mean(axis=0)
-    weights = np.array([each.weight for each in moments])
-    variances = moment_variances(normalised, flat, dual, weights)
+    variances = moment_variances(
+        moments.near_knots, flat, dual_functions(functions), moments.weights
+    )
     return fit_density(
-        knots, normalised, points, n_images, settings.density_degree, flat, variances
+        knots, moments.near_knots, points, moments.n_images, degree, flat, variances, moments.q2
     )
 
 
@@ -171,17 +240,17 @@ def fit_voxel_sum(
     load: Callable[[str], Shard] = Shard.load,
     threads: int | None = None,
 ) -> FittedVoxelSum:
-    """Learn a `voxel-sum` from images, in three passes over them.
+    """Learn a `voxel-sum` from images, in four passes over them, three without counts.
 
-    First the distribution of mean q2, for the knots; then the moments of every training point, and
-    the density through them; then the sums of every image, and the head. The validation images
-    decide on the head's size only.
+    First the distribution of mean q2, for the knots; then the moments of every training point
+    (`point_moments`), and the density through them; then the sums of every image, and the head. The
+    validation images decide on the head's size only.
 
     Args:
         train: names of the files of training shards.
         validation: likewise.
         settings: of the network.
-        load: reads a shard of a file; each is read three times, and dropped.
+        load: reads a shard of a file; each is read four times, and dropped.
         threads: on the CPU, see `wilsonvox.backend.prepare_backend`.
 
     Raises:
@@ -209,14 +278,17 @@ def fit_voxel_sum(
         sum(map(len, headers["validation"].values())),
     )
     knots = histogram.knots(settings.q2_knots)
-    density = _learn_density(train, load, knots, points, truths, settings, bins)
+    moments = point_moments(train, load, knots, points, truths, settings.use_counts, bins)
+    density = _learn_density(moments, knots, points, settings.density_degree, bins)
     prepare_backend(threads)
     from wilsonvox.estimators.voxel_sum import build
 
     most = most_anchors(len(names))
     anchors = chosen_anchors(points) if len(names) == 1 else sampled_anchors(points, most)
     summing = build(bins, density, anchors, settings.use_counts)
-    sums = {path: image_sums(summing, load(path)) for path in (*train, *validation)}
+    sums = {
+        path: image_sums(summing, load(path), settings.use_counts) for path in (*train, *validation)
+    }
     train_sums, train_truths, validation_sums, validation_truths = (
         np.concatenate([values[path] for path in paths])
         for paths in (train, validation)
