@@ -1,4 +1,7 @@
-"""Batches of dense images, made from sparse shards when the network asks for them.
+"""Batches of images, made from sparse shards when the network asks for them.
+
+Networks predict from dense batches. They are trained with sparse ones, which are a third of the
+size on their way to a GPU and become dense there (`DenseImages`).
 
 Imports Keras: import this module inside the functions that need it.
 """
@@ -13,9 +16,68 @@ from numpy.typing import NDArray
 
 from wilsonvox.shards import Normalisation, Shard
 
+READERS = 4
+"""Threads that read images ahead: most of their time they wait for a disk."""
+
+
+class DenseImages(keras.layers.Layer):  # type: ignore[misc]
+    """Makes images dense where the network is computed.
+
+    Of `voxel` (int32) and `value` (float32), both of shape (batch, length): the occupied voxels of
+    an image and their normalised mean q2, filled up with voxel 0 and value 0. Gives float32 of
+    shape (batch, bins, bins, bins, 1), 0 where empty.
+
+    Args:
+        bins: in each angle.
+        most_images: in a batch.
+    """
+
+    def __init__(self, bins: int, most_images: int) -> None:
+        super().__init__(dtype="float32", trainable=False, name="dense_images")
+        self.bins = bins
+        # half as fast with 64 bits
+        self.index_dtype = "int32" if most_images * bins**3 < 2**31 else "int64"
+
+    def call(self, sparse: dict[str, Any]) -> Any:
+        """Add up the values by place; those that fill up add 0 to a voxel."""
+        import tensorflow as tf
+
+        voxel, value = (sparse[name] for name in ("voxel", "value"))
+        n_images = tf.shape(voxel, out_type=self.index_dtype)[0]
+        first = self.bins**3 * tf.range(n_images)[:, None]
+        # not scatter_nd: half as fast, and where a GPU has to be deterministic not done by it
+        flat = tf.math.unsorted_segment_sum(
+            tf.reshape(value, [-1]),
+            tf.reshape(first + tf.cast(voxel, self.index_dtype), [-1]),
+            n_images * self.bins**3,
+        )
+        return tf.reshape(flat, [-1, self.bins, self.bins, self.bins, 1])
+
+    def compute_output_shape(self, input_shape: dict[str, Any]) -> tuple[int | None, ...]:
+        """Shape of the images."""
+        return (input_shape["voxel"][0], self.bins, self.bins, self.bins, 1)
+
+
+def with_sparse_images(network: Any, most_images: int) -> Any:
+    """A network in front of which images become dense; the weights are those of `network`.
+
+    Args:
+        network: keras.Model that reads images of shape (batch, bins, bins, bins, 1).
+        most_images: in a batch.
+
+    Returns:
+        keras.Model that reads the batches of `ImageBatches` with ``sparse=True``.
+    """
+    sparse = {
+        "voxel": keras.Input((None,), dtype="int32", name="voxel"),
+        "value": keras.Input((None,), dtype="float32", name="value"),
+    }
+    images = DenseImages(network.input_shape[1], most_images)(sparse)
+    return keras.Model(sparse, network(images), name=f"{network.name}_of_sparse_images")
+
 
 class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of one or several shards: dense images, with labels where there are some.
+    """Batches of one or several shards: images, with labels where there are some.
 
     Images are numbered through all shards, in their order. With a `seed` each epoch has an order
     of its own, keyed on (seed, `epoch`) alone, so that a training can be taken up at any epoch;
@@ -34,10 +96,12 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
             multiples of it (the caller sees to `batch_size`); others with labels are filled up
             with images of weight zero, and come with weights such that Keras's mean over all of
             them is that over the images.
+        sparse: give `voxels` instead of dense images.
 
     Attributes:
         epoch: number, from 0, of the epoch whose order the images have.
         first_batch: the batch, from 0, that the epoch begins with; those before it were done.
+        failure: what was wrong when a batch of `dataset` could not be made.
     """
 
     def __init__(
@@ -49,6 +113,7 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
         seed: int | None = None,
         drop_remainder: bool = False,
         replicas: int = 1,
+        sparse: bool = False,
     ) -> None:
         super().__init__()
         self.shards = list(shards)
@@ -61,10 +126,14 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self.batch_size = min(batch_size, self.n_images)
         self.drop_remainder = drop_remainder
         self.replicas = replicas
+        self.sparse = sparse
+        # one length for all, so that TensorFlow traces the network for one shape
+        self.length = max(1, *(int(np.diff(s.offsets).max(initial=1)) for s in self.shards))
         if drop_remainder:
             self.batch_size -= self.batch_size % replicas
         self.epoch = 0
         self.first_batch = 0
+        self.failure: Exception | None = None
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
     @property
@@ -94,10 +163,30 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
     def images(self, numbers: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         """Dense images, float32 of shape (len(numbers), bins, bins, bins, 1)."""
         flat = np.zeros((len(numbers), self.bins**3), dtype=np.float32)
-        owners = np.searchsorted(self.first, numbers, side="right") - 1
-        for image, number, owner in zip(flat, numbers, owners, strict=True):
-            self.shards[owner].fill(image, int(number - self.first[owner]), self.normalisation)
+        for image, (shard, index) in zip(flat, self._places(numbers), strict=True):
+            shard.fill(image, index, self.normalisation)
         return flat.reshape(len(numbers), self.bins, self.bins, self.bins, 1)
+
+    def voxels(self, numbers: NDArray[np.integer[Any]]) -> dict[str, NDArray[Any]]:
+        """Images as `DenseImages` reads them.
+
+        Returns:
+            ``voxel`` (int32) and ``value`` (float32), of shape (len(numbers), `length`).
+        """
+        voxel = np.zeros((len(numbers), self.length), dtype=np.int32)
+        value = np.zeros((len(numbers), self.length), dtype=np.float32)
+        for row, (shard, index) in enumerate(self._places(numbers)):
+            occupied, values = shard.occupied(index, self.normalisation)
+            voxel[row, : len(occupied)] = occupied
+            value[row, : len(occupied)] = values
+        return {"voxel": voxel, "value": value}
+
+    def _places(self, numbers: NDArray[np.integer[Any]]) -> list[tuple[Shard, int]]:
+        owners = np.searchsorted(self.first, numbers, side="right") - 1
+        return [
+            (self.shards[owner], int(number - self.first[owner]))
+            for number, owner in zip(numbers, owners, strict=True)
+        ]
 
     def _weights(self, n_images: int, n_added: int) -> NDArray[np.float32]:
         """Weights of a batch of images and those that fill it up, shape (n_images + n_added,).
@@ -111,14 +200,59 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
         weights[:n_images] = (self.n_images + added) / self.n_images
         return weights
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], ...]:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         start = (self.first_batch + index) * self.batch_size
         numbers = self.order()[start : start + self.batch_size]
+        content = self.voxels if self.sparse else self.images
         if self.labels is None:
-            return (self.images(numbers),)
+            return (content(numbers),)
         if self.replicas == 1 or self.drop_remainder:
-            return self.images(numbers), self.labels[numbers]
+            return content(numbers), self.labels[numbers]
         n_added = -len(numbers) % self.replicas
         weights = self._weights(len(numbers), n_added)
         numbers = np.pad(numbers, (0, n_added), mode="edge")
-        return self.images(numbers), self.labels[numbers], weights
+        return content(numbers), self.labels[numbers], weights
+
+    def dataset(self) -> Any:
+        """The batches from `first_batch` on, read ahead by threads, in order, epoch after epoch.
+
+        Only for sparse batches with labels. A batch that cannot be made raises an error of
+        TensorFlow's in `fit`; what was wrong is in `failure` then.
+
+        Returns:
+            tf.data.Dataset. At most `READERS` + 2 batches are in memory.
+        """
+        import tensorflow as tf
+
+        assert self.labels is not None
+        weighted = self.replicas > 1 and not self.drop_remainder
+        kinds = [tf.int32, tf.float32, tf.float32] + weighted * [tf.float32]
+        n_images = self.batch_size if self.drop_remainder else None
+        shapes = [[n_images, self.length]] * 2 + [[n_images, self.labels.shape[1]], [n_images]]
+
+        def read(index: int) -> list[NDArray[Any]]:
+            try:
+                images, *rest = self[int(index)]
+            except Exception as error:
+                self.failure = error
+                raise
+            return [images["voxel"], images["value"], *rest]
+
+        def batch(index: Any) -> tuple[Any, ...]:
+            # not stateful: TensorFlow would call it from one thread alone, where it has to be
+            # deterministic; a batch depends on its index and on the epoch, which is set before
+            parts = tf.numpy_function(read, [index], kinds, stateful=False)
+            for part, shape in zip(parts, shapes, strict=False):
+                part.set_shape(shape)
+            voxel, value, *rest = parts
+            return {"voxel": voxel, "value": value}, *rest
+
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = READERS
+        # a buffer of automatic size would grow with the number of batches
+        return (
+            tf.data.Dataset.range(self.num_batches)
+            .map(batch, num_parallel_calls=READERS, deterministic=True)
+            .prefetch(1)
+            .with_options(options)
+        )

@@ -184,8 +184,15 @@ class Shard:
 
     def fill(self, image: NDArray[np.float32], index: int, normalisation: Normalisation) -> None:
         """Scatter image `index` into `image`, float32 zeros of shape (bins³,)."""
+        voxel, value = self.occupied(index, normalisation)
+        image[voxel] = value
+
+    def occupied(
+        self, index: int, normalisation: Normalisation
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The occupied voxels of image `index` and their normalised mean q2, each shape (n,)."""
         entries = slice(self.offsets[index], self.offsets[index + 1])
-        image[self.voxel[entries]] = self._normalised(self.mean_q2[entries], normalisation)
+        return self.voxel[entries], self._normalised(self.mean_q2[entries], normalisation)
 
     def dense(
         self, indices: NDArray[np.integer[Any]], normalisation: Normalisation

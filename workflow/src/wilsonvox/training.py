@@ -117,7 +117,8 @@ def train(
     has not improved for long, and the weights of the best epoch are kept.
 
     Args:
-        train_shards: shards by the name of their file, which messages use.
+        train_shards: shards by the name of their file, which messages use. Those of
+            `wilsonvox.stored_shards.open_shard` are not held in memory.
         validation_shards: likewise; they decide on learning rate, end and best epoch.
         architecture: name in `wilsonvox.estimators.ARCHITECTURES`.
         network: sizes of the network.
@@ -145,7 +146,7 @@ def train(
     import keras
     import tensorflow as tf
 
-    from wilsonvox.batches import ImageBatches
+    from wilsonvox.batches import ImageBatches, with_sparse_images
     from wilsonvox.training_epochs import run_epochs
 
     replicas = Replicas(devices)
@@ -158,6 +159,7 @@ def train(
         seed=seed,
         drop_remainder=True,
         replicas=replicas.number,
+        sparse=True,
     )
     validation_batches = ImageBatches(
         list(validation_shards.values()),
@@ -165,14 +167,16 @@ def train(
         training.batch_size,
         labels(validation_shards, coefficients),
         replicas=replicas.number,
+        sparse=True,
     )
     keras.utils.set_random_seed(_framework_seed(seed))
     shape = (batches.bins, batches.bins, batches.bins, 1)
     with replicas.scope(), _precision(training.mixed_precision):
         model = builder(architecture)(shape, len(coefficients), network)
+        trainable = with_sparse_images(model, training.batch_size)
         optimizer = keras.optimizers.SGD(training.learning_rate, momentum=training.momentum)
         # XLA compiles for minutes and gains nothing on a CPU
-        model.compile(optimizer, loss=training.loss, jit_compile=False)
+        trainable.compile(optimizer, loss=training.loss, jit_compile=False)
     logger.info(
         "training %s (%d parameters) for %s on %s: %d images to train, %d to validate",
         architecture,
@@ -198,12 +202,10 @@ def train(
         )
         file = StateFile(state, key)
     replicas.synchronise(model, on=True)
-    history = run_epochs(model, batches, validation_batches, training, file, progress_bar)
+    history = run_epochs(trainable, batches, validation_batches, training, file, progress_bar)
     replicas.synchronise(model, on=False)
-    # the same layers without optimizer and loss, whose state belongs to the last epoch
-    trained = keras.Model(model.input, model.output, name=model.name)
     result = TrainedNetwork(
-        trained,
+        model,
         history,
         coefficients,
         tuple(map(SourceEvents.of, train_shards.values())),

@@ -4,8 +4,8 @@ Imports Keras: import this module inside the functions that need it.
 """
 
 import logging
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -45,8 +45,24 @@ def _validate(
     model.reset_metrics()
     events.on_epoch_begin(epoch)
     logs = dict(model.get_metrics_result())
-    found = model.evaluate(validation_batches, callbacks=events, return_dict=True, verbose=0)
+    found = model.evaluate(
+        validation_batches.dataset(), callbacks=events, return_dict=True, verbose=0
+    )
     events.on_epoch_end(epoch, logs | {f"val_{name}": value for name, value in found.items()})
+
+
+@contextmanager
+def _failures_of(*batches: ImageBatches) -> Iterator[None]:
+    """Raise what was wrong with the images instead of TensorFlow's error about it."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError:
+        for each in batches:
+            if each.failure is not None:
+                raise each.failure from None
+        raise
 
 
 def run_epochs(
@@ -72,16 +88,20 @@ def run_epochs(
 
     Raises:
         TrainingStopped: a signal asked for it; without `file` signals do what they always do.
-        UserError: the loss is not finite, or the state cannot be written.
+        UserError: the loss is not finite, images cannot be read any more, or the state cannot be
+            written.
     """
     begun = _take_up(file, batches, settings.max_epochs) if file else None
-    with listening() if file else nullcontext(StopRequest()) as request:
+    with (
+        listening() if file else nullcontext(StopRequest()) as request,
+        _failures_of(batches, validation_batches),
+    ):
         callbacks, log = make_callbacks(settings, batches, progress_bar, file, begun, request)
 
         def fit(first: int, end: int) -> None:
             model.fit(
-                batches,
-                validation_data=validation_batches,
+                batches.dataset(),
+                validation_data=validation_batches.dataset(),
                 initial_epoch=first,
                 epochs=end,
                 callbacks=callbacks,

@@ -16,10 +16,15 @@ def check_voxels(source: str, shard: Shard) -> None:
     """Refuse a shard with voxels that nothing can learn from.
 
     Raises:
-        UserError: a mean q2 is not finite; names `source`.
+        UserError: a mean q2 is not finite; names `source` and the first such image.
     """
-    if not np.isfinite(shard.mean_q2).all():
-        raise UserError(f"{source}: has voxels whose mean q2 is not a finite number")
+    wrong = ~np.isfinite(shard.mean_q2)
+    if wrong.any():
+        image = int(np.searchsorted(shard.offsets, np.argmax(wrong), side="right")) - 1
+        raise UserError(
+            f"{source}: has voxels whose mean q2 is not a finite number, the first in image "
+            f"{image} (from 0); delete it and make it again"
+        )
 
 
 def _check_shard(source: str, shard: Shard, split: str) -> None:

@@ -53,3 +53,15 @@ def load_shards(paths: tuple[str, ...], option: str) -> dict[str, Shard]:
     """
     check_paths(paths, option)
     return {path: Shard.load(path) for path in paths}
+
+
+def open_shards(paths: tuple[str, ...], option: str) -> dict[str, Shard]:
+    """The shards by their path, whose voxels stay in their files.
+
+    Raises:
+        UserError: a path twice, or a file that is no shard.
+    """
+    from wilsonvox.stored_shards import open_shard
+
+    check_paths(paths, option)
+    return {path: open_shard(path) for path in paths}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wilsonvox.cli.options import model_from, options_from
-from wilsonvox.cli.shard_files import load_shards, training_options
+from wilsonvox.cli.shard_files import open_shards, training_options
 from wilsonvox.estimators import ARCHITECTURES
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.files import atomic_path
@@ -135,10 +135,10 @@ def train_and_save(
     from wilsonvox.training import describe, train
     from wilsonvox.training_state import remove_state
 
-    train_shards = load_shards(train_paths, "--train")
+    train_shards = open_shards(train_paths, "--train")
     trained = train(
         train_shards,
-        load_shards(validation_paths, "--validation"),
+        open_shards(validation_paths, "--validation"),
         seed=seed,
         threads=threads,
         progress_bar=sys.stdout.isatty(),
