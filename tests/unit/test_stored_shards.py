@@ -214,7 +214,7 @@ def test_sparse_batches_become_the_dense_ones(files, most_images):
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_file_that_vanishes_in_a_training_is_its_last_line(tmp_path, monkeypatch, which):
     from wilsonvox import stored_shards
-    from wilsonvox.training_callbacks import EpochLog
+    from wilsonvox.training_progress import EpochLog
 
     files = [
         [save(toy_shard(c9, 6, split), tmp_path / f"{split}{c9}.npz") for c9 in POINTS]

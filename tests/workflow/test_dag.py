@@ -348,6 +348,7 @@ def test_a_training_keeps_its_state_in_a_file_that_is_no_output(folder):
     assert len(lines) == 1
     assert "wilsonvox train " in lines[0]
     assert " --state results/tiny/training_state/b8_n300/tiny.npz " in lines[0]
+    assert " --tensorboard results/tiny/logs/train/b8_n300/tiny " in lines[0]
 
 
 def test_missing_external_file_is_named(folder):

@@ -152,6 +152,7 @@ MODEL = "<results>/models/{image}/{estimator}/model.keras"
 PREPARED = "<results>/models/{image}/{estimator}/estimator.npz"
 HISTORY = "<results>/models/{image}/{estimator}/history.csv"
 TRAINING_STATE = f"{RUN_FOLDER}/training_state/{{image}}/{{estimator}}.npz"
+TENSORBOARD = f"{RUN_FOLDER}/logs/train/{{image}}/{{estimator}}"
 MEASUREMENT = "<results>/measurements/{image}/{estimator}/{sample}.json"
 
 # estimators that are trained in epochs, those that sum over voxels, which read images too, and

@@ -24,12 +24,14 @@ rule train:
         seed=CONFIG.seed,
         # no output: Snakemake deletes those before a job runs, and a killed training goes on from it
         state=TRAINING_STATE,
+        # no output either: it has times in it
+        tensorboard=TENSORBOARD,
         lineage=lineage("train"),
     shell:
         # a shell would die of the SIGTERM that lets the training save its state, and the job with it
         "exec wilsonvox train {params.shards:q} {params.words:q} --seed {params.seed}"
-        " --threads {threads} --state {params.state:q} --history {output.history:q}"
-        " --out {output.model:q} > {log:q} 2>&1"
+        " --threads {threads} --state {params.state:q} --tensorboard {params.tensorboard:q}"
+        " --history {output.history:q} --out {output.model:q} > {log:q} 2>&1"
 
 
 rule train_voxel_sum:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from wilsonvox.errors import UserError
+from wilsonvox.estimators.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -154,6 +155,36 @@ class Replicas:
                 f"--train: {n_images} images cannot be divided among the {number} GPUs of this "
                 "job; give it one GPU"
             )
+
+    def check_settings(self, training: TrainingSettings) -> None:
+        """Refuse what several devices together would compute otherwise than one, or not at all.
+
+        Args:
+            training: how the network is trained.
+
+        Raises:
+            UserError: a setting that is for one device alone.
+        """
+        if self.number == 1:
+            return
+        for option, given, reason in (
+            ("jit-compile", training.jit_compile, "XLA cannot sum over GPUs"),
+            (
+                "gradient-accumulation-steps",
+                training.gradient_accumulation_steps > 1,
+                "Keras cannot accumulate over GPUs",
+            ),
+            (
+                "clip-norm",
+                training.clip_norm is not None,
+                "each GPU would clip its own part of the gradient",
+            ),
+        ):
+            if given:
+                raise UserError(
+                    f"--{option}: is for one GPU, but this job has {self.number}: {reason}; leave "
+                    "it out, or give the job one GPU"
+                )
 
     def synchronise(self, model: Any, on: bool) -> None:
         """Make batch normalisation use the statistics of the whole batch, or of one device's part.

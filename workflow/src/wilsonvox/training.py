@@ -2,7 +2,7 @@
 
 Order of images, initial weights and dropout are keyed on the seed; on a CPU every operation is
 deterministic. A training that was killed or stopped goes on from its state and gives the same
-weights. See docs/networks.md for what the papers state and what is chosen here.
+weights. See docs/training.md, and docs/networks.md for what the papers state and what is chosen.
 """
 
 import logging
@@ -70,15 +70,31 @@ def _framework_seed(seed: int) -> int:
     return int(sequence.generate_state(1)[0])
 
 
+def _on_gpu() -> bool:
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def _compiles(wanted: bool) -> bool:
+    """Whether XLA compiles the network: Keras does not let it where operations are deterministic.
+
+    On a CPU they always are.
+    """
+    if wanted and not _on_gpu():
+        logger.warning("jit_compile is for GPUs: this CPU computes without XLA")
+        return False
+    return wanted
+
+
 @contextmanager
 def _precision(mixed: bool) -> Iterator[None]:
     """Keras's dtype policy while a network is built and compiled."""
     import keras
-    import tensorflow as tf
 
-    if mixed and not tf.config.list_physical_devices("GPU"):
-        # no pooling in float16 there; with bfloat16 oneDNN's convolutions gave losses of 1e29,
-        # others in each run
+    # on a CPU no pooling in float16; with bfloat16 oneDNN's convolutions gave losses of 1e29,
+    # others in each run
+    if mixed and not _on_gpu():
         logger.warning("mixed precision is for GPUs: this CPU computes in float32")
         mixed = False
     before = keras.config.dtype_policy()
@@ -87,6 +103,19 @@ def _precision(mixed: bool) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def optimizer_of(training: TrainingSettings) -> Any:
+    """Stochastic gradient descent as the settings say (keras.optimizers.SGD)."""
+    import keras
+
+    steps = training.gradient_accumulation_steps
+    return keras.optimizers.SGD(
+        training.learning_rate,
+        momentum=training.momentum,
+        global_clipnorm=training.clip_norm,
+        gradient_accumulation_steps=steps if steps > 1 else None,
+    )
 
 
 def _actual_threads() -> int:
@@ -108,13 +137,15 @@ def train(
     threads: int | None = None,
     progress_bar: bool = False,
     state: Path | None = None,
+    tensorboard: Path | None = None,
     devices: Sequence[str] | None = None,
 ) -> TrainedNetwork:
     """Train a network to predict the shifts that vary among the training images.
 
     Stochastic gradient descent with momentum on the mean absolute (or squared) error of all
-    outputs; the learning rate is cut at a plateau of the validation loss, training stops when that
-    has not improved for long, and the weights of the best epoch are kept.
+    outputs; the learning rate rises in the first epochs, if that is asked for, and is cut at a
+    plateau of the validation loss; training stops when that has not improved for long, and the
+    weights of the best epoch are kept.
 
     Args:
         train_shards: shards by the name of their file, which messages use. Those of
@@ -126,18 +157,21 @@ def train(
         normalisation: of the voxels.
         seed: the run's seed. The same seed, threads and machine give the same weights.
         threads: threads on the CPU, see `prepare_backend`.
-        progress_bar: show Keras's progress bar instead of one log line an epoch.
+        progress_bar: show Keras's progress bar instead of lines in the log.
         state: file (.npz) to write the state of the training to, after every epoch and when a
             signal asks the training to stop, and to go on from if it holds that of the same
             training. It stays when the training has ended; see
             `wilsonvox.training_state.remove_state`.
+        tensorboard: folder to write each epoch's numbers to, for TensorBoard. No output of the
+            training: what is in it has times.
         devices: TensorFlow's names of those to divide each batch among; None takes all GPUs that
             this process sees, or the CPU.
 
     Raises:
         TrainingStopped: a signal asked for it, see `wilsonvox.training_signals`.
         UserError: shards that do not fit, see `check_shards`, batches that cannot be divided among
-            the devices, missing GPUs, a loss that is not finite, or a state that cannot be written.
+            the devices, settings that are for one device, missing GPUs, images that cannot be read
+            any more, a loss that is not finite, or a state that cannot be written.
     """
     check_shards(train_shards, validation_shards)
     coefficients = varying_coefficients(train_shards)
@@ -150,6 +184,7 @@ def train(
     from wilsonvox.training_epochs import run_epochs
 
     replicas = Replicas(devices)
+    replicas.check_settings(training)
     replicas.check_batches(training.batch_size, sum(map(len, train_shards.values())))
     batches = ImageBatches(
         list(train_shards.values()),
@@ -174,9 +209,9 @@ def train(
     with replicas.scope(), _precision(training.mixed_precision):
         model = builder(architecture)(shape, len(coefficients), network)
         trainable = with_sparse_images(model, training.batch_size)
-        optimizer = keras.optimizers.SGD(training.learning_rate, momentum=training.momentum)
-        # XLA compiles for minutes and gains nothing on a CPU
-        trainable.compile(optimizer, loss=training.loss, jit_compile=False)
+        trainable.compile(
+            optimizer_of(training), loss=training.loss, jit_compile=_compiles(training.jit_compile)
+        )
     logger.info(
         "training %s (%d parameters) for %s on %s: %d images to train, %d to validate",
         architecture,
@@ -202,7 +237,9 @@ def train(
         )
         file = StateFile(state, key)
     replicas.synchronise(model, on=True)
-    history = run_epochs(trainable, batches, validation_batches, training, file, progress_bar)
+    history = run_epochs(
+        trainable, batches, validation_batches, training, file, progress_bar, tensorboard
+    )
     replicas.synchronise(model, on=False)
     result = TrainedNetwork(
         model,

@@ -3,9 +3,8 @@
 Imports Keras: import this module inside the functions that need it.
 """
 
-import logging
 import math
-import time
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,10 +13,9 @@ import numpy as np
 from wilsonvox.batches import ImageBatches
 from wilsonvox.devices import of_each_replica
 from wilsonvox.estimators.settings import TrainingSettings
+from wilsonvox.training_progress import EpochLog, TensorBoardLog
 from wilsonvox.training_signals import LossNotFinite, StopRequest, TrainingStopped
 from wilsonvox.training_state import Plateau, Progress, StateFile, Stopping, TrainingState
-
-logger = logging.getLogger(__name__)
 
 
 class OrderOfEpoch(keras.callbacks.Callback):  # type: ignore[misc]
@@ -30,6 +28,52 @@ class OrderOfEpoch(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_begin(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
         """Set the epoch before the first batch of it is asked for."""
         self.batches.epoch = epoch
+
+
+class WarmUp(keras.callbacks.Callback):  # type: ignore[misc]
+    """Lets the learning rate rise in the first epochs, batch by batch, in equal steps.
+
+    The last batch of these epochs has the whole learning rate. A batch's rate is told by its place
+    alone, so that a training can be taken up anywhere.
+    """
+
+    def __init__(self, settings: TrainingSettings, batches: ImageBatches) -> None:
+        super().__init__()
+        self.epochs = settings.warmup_epochs
+        self.learning_rate = settings.learning_rate
+        self.batches = batches
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Set the learning rate of a batch of these epochs."""
+        batches = self.batches
+        if batches.epoch < self.epochs:
+            done = batches.epoch * batches.batches_of_epoch + batches.first_batch + batch + 1
+            part = done / (self.epochs * batches.batches_of_epoch)
+            self.model.optimizer.learning_rate = part * self.learning_rate
+
+
+class CutAtPlateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
+    """Cuts the learning rate at a plateau of the validation loss, which it watches after the rise.
+
+    Args:
+        settings: of the training.
+    """
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        super().__init__(
+            monitor="val_loss",
+            mode="min",
+            factor=settings.reduce_factor,
+            patience=settings.reduce_patience,
+            min_delta=0.0,
+            min_lr=settings.minimum_learning_rate,
+        )
+        self.first_epoch = settings.warmup_epochs
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Look at the validation loss of an epoch, number from 0."""
+        if epoch >= self.first_epoch:
+            super().on_epoch_end(epoch, logs)
 
 
 class StopWhenNotFinite(keras.callbacks.Callback):  # type: ignore[misc]
@@ -62,52 +106,6 @@ class StopWhenNotFinite(keras.callbacks.Callback):  # type: ignore[misc]
             raise LossNotFinite(
                 f"training: the validation loss is not finite in epoch {epoch + 1}; "
                 "a lower --learning-rate may help"
-            )
-
-
-class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
-    """One row of history an epoch and, unless a progress bar shows it, one line in the log.
-
-    Attributes:
-        rows: ``epoch`` (from 1), ``loss``, ``val_loss``, ``learning_rate`` (that the epoch was
-            trained with). No times: equal trainings have equal rows.
-    """
-
-    def __init__(self, max_epochs: int, batches: ImageBatches, quiet: bool) -> None:
-        super().__init__()
-        self.max_epochs = max_epochs
-        self.batches = batches
-        self.quiet = quiet
-        self.rows: list[dict[str, float]] = []
-        self._learning_rate = math.nan
-        self._begin = 0.0
-
-    def on_epoch_begin(self, _epoch: int, _logs: dict[str, float] | None = None) -> None:
-        """Note the learning rate, which other callbacks change when the epoch ends."""
-        rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
-        self._learning_rate = float(rate)
-        self._begin = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Add the epoch's row."""
-        row = {
-            "epoch": epoch + 1,
-            "loss": float((logs or {})["loss"]),
-            "val_loss": float((logs or {})["val_loss"]),
-            "learning_rate": self._learning_rate,
-        }
-        self.rows.append(row)
-        if not self.quiet:
-            seconds = time.monotonic() - self._begin
-            logger.info(
-                "epoch %d of at most %d: loss %.4f, validation loss %.4f, learning rate %.2g, "
-                "%.0f images/s",
-                row["epoch"],
-                self.max_epochs,
-                row["loss"],
-                row["val_loss"],
-                row["learning_rate"],
-                self.batches.num_batches * self.batches.batch_size / seconds,
             )
 
 
@@ -290,6 +288,7 @@ def make_callbacks(
     file: StateFile | None,
     begun: TrainingState | None,
     request: StopRequest,
+    tensorboard: Path | None = None,
 ) -> tuple[list[Any], EpochLog]:
     """The callbacks of a training, in the order in which they run, and the log among them.
 
@@ -300,23 +299,26 @@ def make_callbacks(
         file: where to keep the state, or None; if there is one, `KeepState` is the last callback.
         begun: the state to go on from, or None.
         request: whether a signal asks the training to stop.
+        tensorboard: folder for TensorBoard, or None.
     """
     log = EpochLog(settings.max_epochs, batches, quiet=progress_bar)
-    plateau = keras.callbacks.ReduceLROnPlateau(
-        monitor="val_loss",
-        mode="min",
-        factor=settings.reduce_factor,
-        patience=settings.reduce_patience,
-        min_delta=0.0,
-        min_lr=settings.minimum_learning_rate,
-    )
+    plateau = CutAtPlateau(settings)
     stopping = keras.callbacks.EarlyStopping(
         monitor="val_loss",
         mode="min",
         patience=settings.early_stopping_patience,
         restore_best_weights=True,
     )
-    callbacks = [OrderOfEpoch(batches), StopWhenNotFinite(batches), log, plateau, stopping]
+    callbacks = [
+        OrderOfEpoch(batches),
+        WarmUp(settings, batches),
+        StopWhenNotFinite(batches),
+        log,
+        plateau,
+        stopping,
+    ]
+    if tensorboard is not None:
+        callbacks.append(TensorBoardLog(tensorboard, log))
     if file is not None:
         callbacks.append(KeepState(file, begun, request, log, plateau, stopping))
     return callbacks, log

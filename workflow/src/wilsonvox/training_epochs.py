@@ -6,6 +6,7 @@ Imports Keras: import this module inside the functions that need it.
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -72,6 +73,7 @@ def run_epochs(
     settings: TrainingSettings,
     file: StateFile | None,
     progress_bar: bool,
+    tensorboard: Path | None = None,
 ) -> tuple[Mapping[str, float], ...]:
     """Train a network to the end, when it has the weights of its best epoch.
 
@@ -81,7 +83,8 @@ def run_epochs(
         validation_batches: images that decide on learning rate, end and best epoch.
         settings: of the training.
         file: of its state, to write it to and to go on from; None keeps none.
-        progress_bar: show Keras's progress bar instead of one log line an epoch.
+        progress_bar: show Keras's progress bar instead of lines in the log.
+        tensorboard: folder for TensorBoard, see `wilsonvox.training_progress.TensorBoardLog`.
 
     Returns:
         One row an epoch, by `wilsonvox.training.HISTORY_COLUMNS`.
@@ -96,7 +99,9 @@ def run_epochs(
         listening() if file else nullcontext(StopRequest()) as request,
         _failures_of(batches, validation_batches),
     ):
-        callbacks, log = make_callbacks(settings, batches, progress_bar, file, begun, request)
+        callbacks, log = make_callbacks(
+            settings, batches, progress_bar, file, begun, request, tensorboard
+        )
 
         def fit(first: int, end: int) -> None:
             model.fit(

@@ -92,7 +92,7 @@ def options_from(
                 _flag(model, name),
                 option_name(model, name),
                 type=click.Choice(choices) if choices else str,
-                default=_text(field.default),
+                default=None if field.default is None else _text(field.default),
                 show_default=True,
                 metavar=None if choices else "VALUE",
                 help=_sentence(field.description or name),
@@ -121,6 +121,8 @@ def model_from(model: type[Model], values: Mapping[str, Any]) -> Model:
         if option not in values:
             continue
         value = values[option]
+        if value is None:  # an option without a default that was not given
+            continue
         if _is_sequence(field.annotation):
             text = re.sub(r"[][() ]", "", re.sub(r"\]\s*,\s*\[", ";", str(value)))
             if ";" in text or str(value).startswith("[["):  # as in YAML: [[8, 11], [12.7, 14]]
@@ -144,7 +146,8 @@ def option_words(model: BaseModel) -> list[str]:
     """Command-line words that give `model` back through `options_from`."""
     words: list[str] = []
     for name in type(model).model_fields:
-        value = _text(getattr(model, name))
+        found = getattr(model, name)
+        value = "" if found is None else _text(found)
         if value:
             words += [_flag(type(model), name), value]
     return words

@@ -53,6 +53,12 @@ logger = logging.getLogger(__name__)
     "killed; removed in the end. With it SIGTERM, SIGUSR1 and SIGUSR2 stop the training after the "
     "batch in work, whose state is kept too.",
 )
+@click.option(
+    "--tensorboard",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder for TensorBoard: losses and learning rate of each epoch, while it trains.",
+)
 @click.option("--out", required=True, metavar="FILE.keras", help="The trained estimator.")
 def command(
     train_paths: tuple[str, ...],
@@ -63,6 +69,7 @@ def command(
     architecture: str,
     history: str,
     state: Path | None,
+    tensorboard: Path | None,
     out: str,
     **options: Any,
 ) -> None:
@@ -91,6 +98,7 @@ def command(
             history=history,
             state=state,
             out=out,
+            tensorboard=tensorboard,
         )
     except TrainingStopped as stopped:
         logger.warning("%s", stopped)
@@ -108,6 +116,7 @@ def train_and_save(
     history: str,
     state: Path | None,
     out: str,
+    tensorboard: Path | None = None,
     rule: str = "train",
     more_inputs: tuple[str, ...] = (),
 ) -> "EstimatorMetadata":
@@ -123,6 +132,7 @@ def train_and_save(
         history: file for losses and learning rate by epoch (.csv).
         state: file of the training's state, or None.
         out: file of the model (.keras).
+        tensorboard: folder for TensorBoard, or None.
         rule: that is recorded.
         more_inputs: files that were read besides the shards.
 
@@ -143,6 +153,7 @@ def train_and_save(
         threads=threads,
         progress_bar=sys.stdout.isatty(),
         state=state,
+        tensorboard=tensorboard,
         **settings,
     )
     csv = trained.history_csv().encode()

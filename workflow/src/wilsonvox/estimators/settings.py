@@ -111,6 +111,19 @@ class TrainingSettings(_Settings):
     early_stopping_patience: PositiveInt = Field(
         default=20, description="epochs without a better validation loss before stopping"
     )
+    warmup_epochs: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="epochs in which the learning rate rises to its initial value; 0: none",
+    )
+    clip_norm: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="largest norm of all gradients together; null: any"
+    )
+    gradient_accumulation_steps: PositiveInt = Field(
+        default=1, description="batches whose gradients are averaged for a step of the optimizer"
+    )
+    jit_compile: bool = Field(
+        default=False, description="compile the network with XLA on a GPU; a CPU does without"
+    )
     mixed_precision: bool = Field(
         default=False, description="compute in float16 on a GPU; a CPU stays with float32"
     )
@@ -118,6 +131,15 @@ class TrainingSettings(_Settings):
         default=False,
         description="the same weights on every run of a GPU, but slower; a CPU gives them anyway",
     )
+
+    @model_validator(mode="after")
+    def _compiled_or_deterministic(self) -> "TrainingSettings":
+        if self.jit_compile and self.deterministic_on_gpu:
+            raise ValueError(
+                "jit_compile and deterministic_on_gpu exclude each other: Keras compiles nothing "
+                "where operations are deterministic"
+            )
+        return self
 
 
 class VoxelSumSettings(_Settings):

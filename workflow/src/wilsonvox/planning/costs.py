@@ -47,6 +47,9 @@ SNAKEMAKE_FOLDERS = (
 )  # fmt: skip
 """Folders that Snakemake makes in .snakemake."""
 
+TENSORBOARD_FILES = ("train/events", "validation/events")
+"""Of a training that nothing interrupts, in a folder of its own; each start leaves such a pair."""
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -278,7 +281,8 @@ def _stage_files(stage: str, rules: Sequence[RuleCost], rates: SnakemakeRates) -
     return StageFiles(
         stage=stage,
         outputs=sum(rule.kept for rule in rules),
-        logs=jobs,
+        logs=jobs
+        + sum(rule.jobs * len(TENSORBOARD_FILES) for rule in rules if rule.rule == "train"),
         benchmarks=jobs,
         notes=notes,
         # logs and notes grow with the number of inputs
@@ -314,8 +318,11 @@ def _folders(jobs: Iterable[Job], run: str) -> int:
         paths = list(job.side_files(run))
         if not job.temporary:  # Snakemake deletes emptied folders as well
             paths += job.outputs
-        if job.rule == "train":  # the state of a training that goes on; empty at the end
-            paths.append(f"{root}/training_state/{'/'.join(job.wildcards)}.npz")
+        if job.rule == "train":
+            wildcards = "/".join(job.wildcards)
+            # the state of a training that goes on; empty at the end
+            paths.append(f"{root}/training_state/{wildcards}.npz")
+            paths += [f"{root}/logs/train/{wildcards}/{each}" for each in TENSORBOARD_FILES]
         for path in paths:
             found.update(each for each in PurePosixPath(path).parents if root in each.parents)
     return len(found)
