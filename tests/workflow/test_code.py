@@ -166,9 +166,11 @@ def test_suggestions_rerun_scans_only(changed):
 
 
 def test_ingestion_reruns_measurements_only(changed):
-    assert changed("kinematics.py", append=CODE) == {"ingest_events", "voxelize_sample", "measure"}
+    assert changed("kinematics.py", append=CODE) == {
+        "ingest_events", "voxelize_sample", "measure", "plot_corner",
+    }  # fmt: skip
     found = changed("kinematics.py", append=CODE, architectures=LIKELIHOOD)
-    assert found == {"ingest_events", "voxelize_sample", "measure_events"}
+    assert found == {"ingest_events", "voxelize_sample", "measure_events", "plot_corner"}
 
 
 def test_four_momenta_count_where_they_are_written(changed):
