@@ -52,21 +52,34 @@ def test_an_unknown_architecture_is_named():
         network_size("other", 50, 1, NetworkSettings())
 
 
-@pytest.mark.parametrize(("n_outputs", "degree"), [(1, 3), (3, 2)])
-def test_size_of_a_voxel_sum_is_that_of_the_network_that_keras_builds(n_outputs, degree):
+@pytest.mark.parametrize(("n_outputs", "degree", "counts"), [(1, 3, False), (3, 2, True)])
+def test_size_of_a_voxel_sum_is_that_of_the_network_that_keras_builds(n_outputs, degree, counts):
     import numpy as np
 
     from wilsonvox.estimators.voxel_sum import build
+    from wilsonvox.voxel_sum import most_anchors
     from wilsonvox.voxel_sum.density import VoxelDensity
 
-    settings = VoxelSumSettings(q2_knots=9, density_degree=degree)
+    settings = VoxelSumSettings(q2_knots=9, density_degree=degree, use_counts=counts)
     terms = math.comb(n_outputs + degree, degree)
     density = VoxelDensity(
-        np.arange(9.0), np.ones((9, 11, terms)), np.zeros(n_outputs), np.ones(n_outputs), degree
+        np.arange(9.0),
+        np.ones((9, 11, terms)),
+        np.zeros(n_outputs),
+        np.ones(n_outputs),
+        degree,
+        q2_moments=np.ones((3, 11, terms)),
     )
-    model = build(7, density, np.zeros((5, n_outputs)), True)
+    anchors = 5 if n_outputs == 1 else most_anchors(n_outputs)
+    model = build(7, density, np.zeros((anchors, n_outputs)), counts)
     size = voxel_sum_size(7, 80, 5, n_outputs, settings)
     assert size.parameters == model.count_params()
-    kernels = [layer.kernel for layer in model.layers if hasattr(layer, "kernel")]
+    kernels = [
+        layer.kernel
+        for layer in model.layers
+        if hasattr(layer, "kernel") and layer.name != "q2_moments"
+    ]
+    several = 3 * 11 * terms + 3 * terms * anchors  # of a voxel with several events
+    assert several < 2 * size.multiply_accumulates / 80
     products = sum(math.prod(kernel.shape) for kernel in kernels) + 11 * terms
     assert size.multiply_accumulates == 80 * products

@@ -101,6 +101,9 @@ def voxel_sum_size(
 ) -> NetworkSize:
     """Size of `wilsonvox.estimators.voxel_sum.build`, but for its head, which has no voxels.
 
+    All voxels are reckoned like those with one event. Those with several, where counts are used,
+    are the fewer, and take as much within a factor of two.
+
     Args:
         bins: of an image, in each of its three axes.
         voxels: that are occupied in it.
@@ -117,6 +120,8 @@ def voxel_sum_size(
     parameters = (
         3 * bins * functions + 2 * knots + (knots + 1) * functions * terms + terms * anchors
     )
+    if settings.use_counts:
+        parameters += 3 * functions * terms
     return NetworkSize(round(voxels * products), round(voxels * elements), parameters)
 
 
