@@ -14,7 +14,8 @@ from wilsonvox.points import parse_point
 
 ROOT = Path(__file__).parents[2]
 # by name, because users keep their own beside them
-CONFIGURATIONS = [ROOT / "config" / f"{name}.yaml" for name in ("demo", "laptop", "paper")]
+NAMES = ("demo", "laptop", "paper", "scan", "three-coefficients")
+CONFIGURATIONS = [ROOT / "config" / f"{name}.yaml" for name in NAMES]
 
 MINIMAL = {
     "run": "small",
