@@ -52,7 +52,7 @@ def test_it_is_near_the_bound_and_unbiased(shards, model, use_counts):
     network = fit_voxel_sum(shards["train"], shards["validation"], settings).model
     ratios = []
     for c9, path in zip(TESTED, shards["test"], strict=True):
-        predicted = image_sums(network, Shard.load(path))[:, 0]
+        predicted = image_sums(network, Shard.load(path), use_counts)[:, 0]
         bound = cramer_rao_bound(model, {"c9": c9}, ("c9",), N_EVENTS)["c9"]
         ratios.append(predicted.std(ddof=1) / bound)
         assert abs(predicted.mean() - c9) < 0.25 * bound, c9

@@ -69,17 +69,29 @@ def test_size_of_a_voxel_sum_is_that_of_the_network_that_keras_builds(n_outputs,
         np.ones(n_outputs),
         degree,
         q2_moments=np.ones((3, 11, terms)),
+        pairs=VoxelDensity(
+            np.arange(9.0),
+            np.ones((9, 66, math.comb(n_outputs + 2 * degree, n_outputs))),
+            np.zeros(n_outputs),
+            np.ones(n_outputs),
+            2 * degree,
+        ),
     )
     anchors = 5 if n_outputs == 1 else most_anchors(n_outputs)
     model = build(7, density, np.zeros((anchors, n_outputs)), counts)
-    size = voxel_sum_size(7, 80, 5, n_outputs, settings)
+    size = voxel_sum_size(7, 80, 10, 5, n_outputs, settings)
     assert size.parameters == model.count_params()
-    kernels = [
-        layer.kernel
-        for layer in model.layers
-        if hasattr(layer, "kernel") and layer.name != "q2_moments"
-    ]
-    several = 3 * 11 * terms + 3 * terms * anchors  # of a voxel with several events
-    assert several < 2 * size.multiply_accumulates / 80
-    products = sum(math.prod(kernel.shape) for kernel in kernels) + 11 * terms
-    assert size.multiply_accumulates == 80 * products
+    kernels = {layer.name: layer.kernel for layer in model.layers if hasattr(layer, "kernel")}
+
+    def products(*names):
+        return sum(math.prod(kernels[name].shape) for name in names)
+
+    single = products("knots", "angular_coefficients", "density") + 11 * terms
+    if not counts:
+        assert size.multiply_accumulates == 80 * single
+        return
+    both = products(
+        "first_of_pair", "second_of_pair", "pair_knots", "pair_angular_coefficients", "pair_density"
+    )
+    both += 66 * math.comb(n_outputs + 2 * degree, n_outputs)
+    assert size.multiply_accumulates == 70 * single + 10 * both

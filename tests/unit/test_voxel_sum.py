@@ -23,6 +23,8 @@ from wilsonvox.voxel_sum.density import (
     angular_factors,
     dual_functions,
     fit_density,
+    function_pairs,
+    pair_density,
     voxel_functions,
 )
 from wilsonvox.voxel_sum.fitting import (
@@ -171,6 +173,41 @@ def test_single_events_stand_for_those_that_share_a_voxel(generator):
     assert (found.near_knots @ functions.mean(axis=0))[:, 1].mean() > high + 0.05
 
 
+def test_pairs_have_the_density_of_two_independent_events(generator):
+    """Means of two values of q² drawn from a spectrum that depends on voxel and shift."""
+    functions = voxel_functions(4)
+    knots = np.linspace(np.log(0.2), np.log(18), 40)
+    tables = np.zeros((40, 11, 2))
+    # one density falls with q² and is brought out by the shift, another rises
+    tables[:, 0, 0] = 1 / functions[:, 0].mean()
+    tables[:, 1, 1] = np.linspace(-0.5, 0.5, 40) / functions[:, 1].mean()
+    density = VoxelDensity(knots, tables, np.zeros(1), np.ones(1), 1)
+    histogram = Q2Histogram()
+    q2 = generator.uniform(0.25, 17, 2_000_000)
+    histogram.add(q2.astype(np.float32))
+    products = functions.T @ functions / len(functions)
+    pairs = pair_density(density, np.ones(40), histogram.counts, products)
+    voxel, shift = 13, 0.6
+    f = functions[voxel]
+    weight = np.array([1.0, shift]) @ np.array([at(density, x).T @ f for x in knots]).T
+    weights = np.interp(np.log(q2), knots, weight)
+    n = len(q2) // 2
+    means, of_pairs = (q2[:n] + q2[n:]) / 2, weights[:n] * weights[n:]
+    first, second = function_pairs()
+    mean_of_all = products[first, second] @ at(pairs, 0.0)[:, 0]
+    assert mean_of_all == pytest.approx(1, rel=1e-3)
+    for low, high in ((1.0, 1.5), (5.0, 5.5), (10.0, 10.5), (15.0, 15.5)):
+        inside = (means > low) & (means < high)
+        # what the shift and the voxel make of the density of pairs at the centre over all voxels
+        everywhere = 1 + 0 * means[inside]
+        centre = products[0, 0] / functions[:, 0].mean() ** 2 * everywhere
+        expected = of_pairs[inside].sum() / centre.sum()
+        table = at(pairs, np.log((low + high) / 2))
+        found = (f[first] * f[second]) @ table @ pairs.terms(np.array([[shift]]))[0]
+        assert found == pytest.approx(expected, rel=0.02)
+        assert abs(found - 1) > 0.05
+
+
 def test_density_is_the_polynomial_that_the_moments_follow(generator):
     shifts = np.linspace(-2, 1, 7)[:, None]
     truth = generator.normal(size=(3, 11, 3))
@@ -229,7 +266,18 @@ def made_up(generator, degree=2):
     q2_moments = generator.normal(0, 0.02, size=(3, 11, 3))
     q2_moments[:, :2, 0] += np.array([1.0, 5.0, 45.0])[:, None]
     centre, scale = np.array([-0.5]), np.array([1.5])
-    return VoxelDensity(knots, tables, centre, scale, degree, q2_moments=q2_moments)
+    of_pairs = generator.normal(0, 0.005, size=(3, 66, 5))
+    of_pairs[:, [0, 1, 11], 0] += 1
+    pairs = VoxelDensity(np.array([-2.0, 1.0, 3.1]), of_pairs, centre, scale, 2 * degree)
+    return VoxelDensity(knots, tables, centre, scale, degree, q2_moments=q2_moments, pairs=pairs)
+
+
+def at(density, log_q2):
+    """Tables between the knots, shape (n_functions, n_terms)."""
+    last = len(density.knots) - 2
+    place = np.interp(log_q2, density.knots, np.arange(last + 2))
+    low = min(int(place), last)
+    return density.tables[low] * (low + 1 - place) + density.tables[low + 1] * (place - low)
 
 
 @pytest.mark.parametrize("use_counts", [True, False])
@@ -247,13 +295,14 @@ def test_network_computes_the_sum_of_logarithms(generator, use_counts):
         for entry in range(shard.offsets[image], shard.offsets[image + 1]):
             places = np.unravel_index(shard.voxel[entry], (bins, bins, bins))
             functions = np.prod([f[p] for f, p in zip(factors, places, strict=True)], axis=0)
-            flat = density.tables.reshape(4, -1)
-            place = np.interp(np.log(shard.mean_q2[entry]), density.knots, np.arange(4))
-            low = min(int(place), 2)
-            j = (flat[low] * (low + 1 - place) + flat[low + 1] * (place - low)).reshape(11, 3)
-            log = np.log(density.terms(anchors) @ (functions @ j))
-            n = int(shard.count[entry])
-            if use_counts and n > 1:
+            log_q2, n = np.log(shard.mean_q2[entry]), int(shard.count[entry])
+            log = np.log(density.terms(anchors) @ (functions @ at(density, log_q2)))
+            if use_counts and n == 2:
+                first, second = function_pairs()
+                products = functions[first] * functions[second]
+                terms = density.pairs.terms(anchors)
+                log = np.log(terms @ (products @ at(density.pairs, log_q2)))
+            if use_counts and n > 2:
                 moments = np.einsum("i,kit,at->ka", functions, density.q2_moments,
                                     density.terms(anchors))  # fmt: skip
                 mean = moments[1] / moments[0]

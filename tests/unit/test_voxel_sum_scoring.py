@@ -69,17 +69,24 @@ def test_the_network_takes_the_same_steps(generator, tmp_path):
     tables[:, :, 0] += 1
     q2_moments = generator.normal(size=(3, 11, 6)) * 0.05
     q2_moments[:, :, 0] += np.array([1.0, 5.0, 45.0])[:, None]
+    of_pairs = generator.normal(size=(3, 66, 15)) * 0.005
+    of_pairs[:, [0, 1, 11], 0] += 1
+    knots = np.array([-1.0, 0.5, 2.5])
+    pairs = VoxelDensity(knots, of_pairs, np.zeros(k), np.ones(k), 4)
     density = VoxelDensity(
-        np.array([-1.0, 0.5, 2.5]), tables, np.zeros(k), np.ones(k), 2, q2_moments=q2_moments
+        knots, tables, np.zeros(k), np.ones(k), 2, q2_moments=q2_moments, pairs=pairs
     )
     anchors = generator.uniform(-1, 1, (5, k))
     voxels = {
         "voxel": generator.integers(0, bins**3, (6, 30)).astype(np.int32),
         "mean_q2": generator.uniform(0.5, 15, (6, 30)).astype(np.float32),
         "count": generator.integers(0, 2, (6, 30)).astype(np.float32),
+        "pair_voxel": generator.integers(0, bins**3, (6, 7)).astype(np.int32),
+        "pair_mean_q2": generator.uniform(0.5, 15, (6, 7)).astype(np.float32),
+        "pair_count": generator.choice([0, 2], (6, 7)).astype(np.float32),
         "several_voxel": generator.integers(0, bins**3, (6, 9)).astype(np.int32),
         "several_mean_q2": generator.uniform(0.5, 15, (6, 9)).astype(np.float32),
-        "several_count": generator.choice([0, 2, 3], (6, 9)).astype(np.float32),
+        "several_count": generator.choice([0, 3, 4], (6, 9)).astype(np.float32),
     }
     sums = build(bins, density, anchors, True).predict_on_batch(voxels).astype(float)
     projection = generator.normal(size=(5, r)) / np.abs(sums).mean()

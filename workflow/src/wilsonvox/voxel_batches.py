@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wilsonvox.shards import Shard
 
-LENGTH_STEP = 2048
+LENGTH_STEP = 1024
 """Lengths of batches are multiples of it [voxels]."""
 
 
@@ -24,7 +24,7 @@ class VoxelBatches(keras.utils.PyDataset):  # type: ignore[misc]
     Args:
         shard: the images.
         batch_size: images in a batch; the last may have fewer.
-        apart: voxels with several events stand in entries of their own.
+        apart: voxels with two events, and those with more, stand in entries of their own.
     """
 
     def __init__(self, shard: Shard, batch_size: int, apart: bool) -> None:
@@ -33,7 +33,11 @@ class VoxelBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self.batch_size = batch_size
         self.parts = {"": np.ones(len(shard.voxel), dtype=np.bool_)}
         if apart:
-            self.parts = {"": shard.count == 1, "several_": shard.count > 1}
+            self.parts = {
+                "": shard.count == 1,
+                "pair_": shard.count == 2,
+                "several_": shard.count > 2,
+            }
         self.offsets = {}
         self.lengths = {}
         for name, chosen in self.parts.items():

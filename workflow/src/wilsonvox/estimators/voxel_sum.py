@@ -11,6 +11,7 @@ from wilsonvox.voxel_sum.density import (
     LEAST_Q2_GEV2,
     VoxelDensity,
     angular_factors,
+    function_pairs,
 )
 from wilsonvox.voxel_sum.head import Head
 from wilsonvox.voxel_sum.scoring import LEAST_RATE, LONGEST_STEP, REACH, RIDGE, STEPS, Scoring
@@ -55,7 +56,11 @@ def _angular_functions(bins: int) -> Callable[[Any], Any]:
 
 
 def _log_density(
-    functions: Any, mean_q2: Any, density: VoxelDensity, at_anchors: Callable[[Any], Any]
+    functions: Any,
+    mean_q2: Any,
+    density: VoxelDensity,
+    at_anchors: Callable[[Any], Any],
+    prefix: str = "",
 ) -> Any:
     """Logarithm of the density at the voxels' q² at the anchors, (batch, voxels, n_anchors)."""
     from keras import layers, ops
@@ -65,16 +70,18 @@ def _log_density(
     slopes /= np.diff(density.knots)[:, None]
     # a piecewise linear function is its first value and its changes of slope at the knots
     hinges = _constant(
-        layers.Dense(len(slopes), activation="relu", name="knots"),
+        layers.Dense(len(slopes), activation="relu", name=f"{prefix}knots"),
         np.ones((1, len(slopes))),
         -density.knots[:-1],
     )(log_q2)
     coefficients = _constant(
-        layers.Dense(slopes.shape[1], name="angular_coefficients"),
+        layers.Dense(slopes.shape[1], name=f"{prefix}angular_coefficients"),
         np.diff(slopes, axis=0, prepend=0 * slopes[:1]),
         density.tables[0].ravel(),
     )(hinges)
-    coefficients = layers.Reshape((-1, *density.tables.shape[1:]), name="by_term")(coefficients)
+    coefficients = layers.Reshape((-1, *density.tables.shape[1:]), name=f"{prefix}by_term")(
+        coefficients
+    )
     terms = ops.einsum("bvi,bvit->bvt", functions, coefficients)
     return ops.log(ops.maximum(at_anchors(terms), LEAST_DENSITY))
 
@@ -118,25 +125,49 @@ def _added_up(logarithm: Any, count: Any) -> Any:
     return ops.einsum("bva,bv->ba", logarithm, ops.minimum(count, 1.0))
 
 
+def _products(functions: Any) -> Any:
+    """Products of two of the eleven angular functions, (batch, voxels, 66)."""
+    from keras import layers, ops
+
+    factors = [
+        _constant(layers.Dense(len(chosen), use_bias=False, name=name), np.eye(11)[:, chosen])(
+            functions
+        )
+        for name, chosen in zip(("first_of_pair", "second_of_pair"), function_pairs(), strict=True)
+    ]
+    return ops.multiply(*factors)
+
+
 def _sums(image: Image, bins: int, density: VoxelDensity, anchors: Any) -> Any:
     """The logarithm of the likelihood at the anchors, Keras tensor (batch, n_anchors)."""
     from keras import layers, ops
 
-    terms = density.terms(np.asarray(anchors, dtype=float))
-    at_anchors = _constant(layers.Dense(len(terms), use_bias=False, name="density"), terms.T)
-    functions = _angular_functions(bins)
+    def values(of: VoxelDensity, name: str) -> Any:
+        terms = of.terms(np.asarray(anchors, dtype=float))
+        return _constant(layers.Dense(len(terms), use_bias=False, name=name), terms.T)
+
+    at_anchors, functions = values(density, "density"), _angular_functions(bins)
     logarithm = _log_density(functions(image["voxel"]), image["mean_q2"], density, at_anchors)
     sums = _added_up(logarithm, image["count"])
-    if "several_voxel" in image:
-        logarithm = _log_density_of_several(
-            functions(image["several_voxel"]),
-            image["several_mean_q2"],
-            image["several_count"],
-            density.q2_moments,
-            at_anchors,
-        )
-        sums = ops.add(sums, _added_up(logarithm, image["several_count"]))
-    return sums
+    if "pair_voxel" not in image:
+        return sums
+    assert density.pairs is not None
+    logarithm = _log_density(
+        _products(functions(image["pair_voxel"])),
+        image["pair_mean_q2"],
+        density.pairs,
+        values(density.pairs, "pair_density"),
+        "pair_",
+    )
+    sums = ops.add(sums, _added_up(logarithm, image["pair_count"]))
+    logarithm = _log_density_of_several(
+        functions(image["several_voxel"]),
+        image["several_mean_q2"],
+        image["several_count"],
+        density.q2_moments,
+        at_anchors,
+    )
+    return ops.add(sums, _added_up(logarithm, image["several_count"]))
 
 
 def build(
@@ -151,8 +182,9 @@ def build(
 
     For each voxel with one event two layers turn log q² into eleven angular coefficients times
     polynomials of the shifts; these, times the angular functions of the voxel, are its density at
-    `anchors`, a few values of the shifts. Of a voxel with several events it is the density of their
-    number and of their mean q², taken as normal. The logarithms, relative to their mean over the
+    `anchors`, a few values of the shifts. Of a voxel with two events it is the density of their
+    mean q², the convolution of two of these; of a voxel with more, that of their number and of
+    their mean q², taken as normal. The logarithms, relative to their mean over the
     anchors, are summed over the image: they are the logarithm of the likelihood at the anchors, up
     to a constant, as the images tell it. The head turns the sums into shifts by polynomials. Of
     several coefficients that is a start, from which steps lead to the most likely shifts.
@@ -177,8 +209,8 @@ def build(
         keras.Model: not compiled, made of Keras's own layers and operations only. Inputs: a
         dictionary of ``voxel`` (int32, flat index), ``mean_q2`` (float32 [GeV²]) and ``count``
         (float32), each of shape (batch, voxels), with count 0 where an image has fewer voxels; with
-        `use_counts` these hold the voxels with one event, and ``several_voxel`` and so on, of
-        another number of voxels, the others.
+        `use_counts` these hold the voxels with one event, ``pair_voxel`` and so on those with two,
+        and ``several_voxel`` and so on the others, each of a number of voxels of its own.
         Output float32 of shape (batch, k), or (batch, n_anchors) without a head.
     """
     import keras
@@ -186,7 +218,7 @@ def build(
 
     image = {
         part + name: keras.Input((None,), dtype=dtype, name=part + name)
-        for part in (("", "several_") if use_counts else ("",))
+        for part in (("", "pair_", "several_") if use_counts else ("",))
         for name, dtype in (("voxel", "int32"), ("mean_q2", "float32"), ("count", "float32"))
     }
     x = _sums(image, bins, density, anchors)

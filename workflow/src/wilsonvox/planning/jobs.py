@@ -126,6 +126,16 @@ def occupied_voxels(image: ImageSpecification) -> float:
     return cells * -math.expm1(-image.events_per_image / cells)
 
 
+def voxels_with_two(image: ImageSpecification) -> float:
+    """Voxels of an image with two events, for events spread evenly; decays have more.
+
+    >>> round(voxels_with_two(ImageSpecification(bins=50, events_per_image=24_000)))
+    1902
+    """
+    expected = image.events_per_image / image.bins**3
+    return image.bins**3 * expected**2 / 2 * math.exp(-expected)
+
+
 class _Planner:
     """Jobs of one configuration; methods are named after the rules."""
 
@@ -275,9 +285,14 @@ class _Planner:
         self, specification: ImageSpecification, settings: ImageEstimatorSettings
     ) -> NetworkSize:
         if isinstance(settings, VoxelSumEstimator):
-            voxels = occupied_voxels(specification)
-            n_points = len(self.configuration.labels("train"))
-            return voxel_sum_size(specification.bins, voxels, n_points, self.n_outputs, settings)
+            return voxel_sum_size(
+                specification.bins,
+                occupied_voxels(specification),
+                voxels_with_two(specification),
+                len(self.configuration.labels("train")),
+                self.n_outputs,
+                settings,
+            )
         return network_size(
             settings.architecture, specification.bins, self.n_outputs, settings.network
         )

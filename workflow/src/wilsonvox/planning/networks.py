@@ -97,16 +97,22 @@ def resnet_size(bins: int, n_outputs: int, settings: NetworkSettings) -> Network
 
 
 def voxel_sum_size(
-    bins: int, voxels: float, n_points: int, n_outputs: int, settings: VoxelSumSettings
+    bins: int,
+    voxels: float,
+    pairs: float,
+    n_points: int,
+    n_outputs: int,
+    settings: VoxelSumSettings,
 ) -> NetworkSize:
     """Size of `wilsonvox.estimators.voxel_sum.build`, but for its head, which has no voxels.
 
-    All voxels are reckoned like those with one event. Those with several, where counts are used,
-    are the fewer, and take as much within a factor of two.
+    Where counts are used, voxels with more than two events, which are few, are reckoned like those
+    with one.
 
     Args:
         bins: of an image, in each of its three axes.
         voxels: that are occupied in it.
+        pairs: of these, voxels with two events.
         n_points: training points.
         n_outputs: shifts to predict.
         settings: all sizes of the network.
@@ -115,14 +121,31 @@ def voxel_sum_size(
     if n_outputs == 1:
         anchors = min(n_points, anchors)
     knots, terms = settings.q2_knots - 1, math.comb(n_outputs + settings.density_degree, n_outputs)
-    products = knots * (1 + functions * terms) + functions * terms + terms * anchors
-    elements = 4 * functions + knots + 2 * functions * terms + terms + 3 * anchors
-    parameters = (
-        3 * bins * functions + 2 * knots + (knots + 1) * functions * terms + terms * anchors
+
+    def density(functions: int, terms: int) -> tuple[int, int, int]:
+        """Products and elements of a voxel, and parameters."""
+        return (
+            knots * (1 + functions * terms) + functions * terms + terms * anchors,
+            knots + 2 * functions * terms + terms + 3 * anchors,
+            2 * knots + (knots + 1) * functions * terms + terms * anchors,
+        )
+
+    products, elements, parameters = density(functions, terms)
+    elements += 4 * functions
+    parameters += 3 * bins * functions
+    if not settings.use_counts:
+        return NetworkSize(round(voxels * products), round(voxels * elements), parameters)
+    products_of_two = functions * (functions + 1) // 2
+    selecting = 2 * functions * products_of_two
+    of_pairs = density(
+        products_of_two, math.comb(n_outputs + 2 * settings.density_degree, n_outputs)
     )
-    if settings.use_counts:
-        parameters += 3 * functions * terms
-    return NetworkSize(round(voxels * products), round(voxels * elements), parameters)
+    single = voxels - pairs
+    return NetworkSize(
+        round(single * products + pairs * (selecting + of_pairs[0])),
+        round(single * elements + pairs * (4 * functions + 3 * products_of_two + of_pairs[1])),
+        parameters + selecting + of_pairs[2] + 3 * functions * terms,
+    )
 
 
 _SIZES: dict[str, Callable[[int, int, NetworkSettings], NetworkSize]] = {"resnet": resnet_size}

@@ -6,12 +6,12 @@ there: means take the place of a search for the best weights. What is learned, f
 are the J_i of every training point at knots of q², and polynomials of the shifts through them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wilsonvox.polynomials import polynomial_terms
+from wilsonvox.polynomials import polynomial_orders, polynomial_terms
 from wilsonvox.theory.angular import angular_functions
 
 Array = NDArray[np.float64]
@@ -71,9 +71,9 @@ class Q2Histogram:
     def __init__(self) -> None:
         self.counts = np.zeros(len(_LOG_EDGES) - 1)
 
-    def add(self, mean_q2: NDArray[np.float32]) -> None:
-        """Count voxels; `mean_q2` [GeV²] of any shape."""
-        self.counts += np.histogram(_log_q2(mean_q2), _LOG_EDGES)[0]
+    def add(self, mean_q2: NDArray[np.float32], weight: Array | None = None) -> None:
+        """Count voxels; `mean_q2` [GeV²] of any shape, `weight` of the same; None: each once."""
+        self.counts += np.histogram(_log_q2(mean_q2), _LOG_EDGES, weights=weight)[0]
 
     def knots(self, number: int) -> Array:
         """Values of log(q² / GeV²) with equally many voxels between them, rising.
@@ -206,6 +206,7 @@ class VoxelDensity:
     degree: of the polynomials
     rate: polynomial that all are divided by, shape (n_terms,), 1 at the centre; None: there is none
     q2_moments: ∫J_i q^2m dq² for m = 0, 1, 2 [GeV^2m], shape (3, 11, n_terms); None: not known
+    pairs: the density of the mean q² of two events in one voxel, see `pair_density`; likewise
     """
 
     knots: Array
@@ -215,6 +216,7 @@ class VoxelDensity:
     degree: int
     rate: Array | None = None
     q2_moments: Array | None = None
+    pairs: "VoxelDensity | None" = None
 
     def terms(self, shifts: Array) -> Array:
         """Polynomial terms at shifts of shape (n, k), over the rate, shape (n, n_terms)."""
@@ -283,6 +285,8 @@ def fit_density(
     flat: Array,
     variances: Array | None = None,
     q2_moments: Array | None = None,
+    spectrum: Array | None = None,
+    products: Array | None = None,
 ) -> VoxelDensity:
     """Polynomials of the shifts through the moments of all training points.
 
@@ -298,6 +302,9 @@ def fit_density(
         flat: averages of the eleven angular functions over all voxels, shape (11,).
         variances: squared errors of the moments, same shape; None: no rate is looked for.
         q2_moments: of each point, shape (n_points, 3, 11), see `Q2Moments`; None: not known.
+        spectrum: events of all points by q², as `Q2Histogram` counts them, if the density of pairs
+            is wanted.
+        products: averages over all voxels of the products of two angular functions (11, 11), then.
     """
     low, high = shifts.min(axis=0), shifts.max(axis=0)
     centre, scale = (low + high) / 2, (high - low) / 2
@@ -333,7 +340,95 @@ def fit_density(
     used = rate > 0
     tables = np.divide(tables, rate[:, None, None], out=np.zeros_like(tables),
                        where=used[:, None, None])  # fmt: skip
+    density = VoxelDensity(knots, tables, centre, scale, degree, rate_terms)
+    if spectrum is not None and products is not None:
+        everywhere = np.average(moments @ flat, axis=0, weights=n_images)
+        at_centre = np.divide(rate, everywhere, out=np.zeros_like(rate), where=everywhere > 0)
+        density = replace(density, pairs=pair_density(density, at_centre, spectrum, products))
     if q2_moments is not None:
         q2_moments = through(q2_moments.reshape(len(moments), -1)).reshape(-1, 3, 11)
         q2_moments = q2_moments.transpose(1, 2, 0)
-    return VoxelDensity(knots, tables, centre, scale, degree, rate_terms, q2_moments)
+    return replace(density, q2_moments=q2_moments)
+
+
+def function_pairs() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Numbers of the two angular functions of each of the 66 products of two, each (66,)."""
+    first, second = np.triu_indices(11)
+    return first, second
+
+
+_STEP_GEV2 = 0.02  # of the grid of q² on which densities are convolved
+_STEPS = 1250
+
+
+def _product_terms(n: int, degree: int) -> NDArray[np.intp]:
+    """Which polynomial term of twice the degree the product of two terms is, (terms, terms)."""
+    orders = polynomial_orders(n, degree)
+    places = {order: place for place, order in enumerate(polynomial_orders(n, 2 * degree))}
+    return np.array([[places[tuple(sorted((*one, *other)))] for other in orders] for one in orders])
+
+
+def pair_density(
+    density: VoxelDensity, at_centre: Array, spectrum: Array, products: Array
+) -> VoxelDensity:
+    """Density of the mean q² of two events of one voxel.
+
+    If the density of one event is Σ_i f_i J_i(q²), that of two is Σ_ij f_i f_j C_ij with the
+    convolutions C_ij of J_i and J_j, which are polynomials of twice the degree.
+
+    Args:
+        density: of one event.
+        at_centre: rate at the centre of the training points over that of `spectrum`, at the knots.
+        spectrum: events by q², as `Q2Histogram` counts them.
+        products: averages over all voxels of f_i f_j, shape (11, 11).
+
+    Returns:
+        As of one event, with the 66 products of `function_pairs` in place of the eleven functions:
+        tables of shape (n_knots, 66, n_terms), divided by the mean over all voxels at the centre.
+    """
+    log_q2 = (_LOG_EDGES[1:] + _LOG_EDGES[:-1]) / 2
+    n_knots, n_functions, n_terms = density.tables.shape
+
+    def between(values: Array) -> Array:
+        place = np.interp(log_q2, density.knots, np.arange(n_knots))
+        low = np.minimum(place.astype(int), n_knots - 2)
+        share = (place - low).reshape(-1, *(1,) * (values.ndim - 1))
+        return np.asarray((1 - share) * values[low] + share * values[low + 1])
+
+    events = (spectrum / spectrum.sum() * between(at_centre))[:, None, None]
+    mass = (events * between(density.tables)).reshape(len(log_q2), -1)
+    place = np.exp(log_q2) / _STEP_GEV2
+    low = np.minimum(place.astype(int), _STEPS - 2)
+    share = (place - low)[:, None]
+    grid = np.zeros((_STEPS, n_functions * n_terms))
+    np.add.at(grid, low, (1 - share) * mass)
+    np.add.at(grid, low + 1, share * mass)
+    length = 2 * _STEPS
+    waves = np.fft.rfft(grid, length, axis=0).reshape(-1, n_functions, n_terms)
+    first, second = function_pairs()
+    target = _product_terms(len(density.centre), density.degree)
+    found = np.zeros((length, len(first), int(target.max()) + 1))
+    for one in range(n_terms):
+        for other in range(n_terms):
+            product = waves[:, first, one] * waves[:, second, other]
+            found[:, :, target[one, other]] += np.fft.irfft(product, length, axis=0)
+    # f_i f_j and f_j f_i are the same number
+    found *= np.where(first == second, 1.0, 2.0)[:, None]
+    rate = found[:, :, 0] @ products[first, second]
+    mean_q2 = np.arange(length) * _STEP_GEV2 / 2
+    inside = np.flatnonzero(rate > 1e-9 * rate.max())
+    inside = inside[inside > 0]
+    below = np.cumsum(rate[inside])
+    # denser towards the ends, where few pairs are spread widely
+    parts = (1 - np.cos(np.linspace(0, np.pi, n_knots))) / 2 * (below[-1] - below[0]) + below[0]
+    knots = np.unique(np.interp(parts, below, np.log(mean_q2[inside])))
+    ratio = found[inside] / rate[inside][:, None, None]
+    place = np.interp(knots, np.log(mean_q2[inside]), np.arange(len(inside)))
+    low = np.minimum(place.astype(int), len(inside) - 2)
+    share = (place - low)[:, None, None]
+    tables = (1 - share) * ratio[low] + share * ratio[low + 1]
+    squared = None
+    if density.rate is not None:
+        squared = np.zeros(int(target.max()) + 1)
+        np.add.at(squared, target, np.outer(density.rate, density.rate))
+    return VoxelDensity(knots, tables, density.centre, density.scale, 2 * density.degree, squared)

@@ -155,12 +155,14 @@ class PointMoments:
     q2: see `wilsonvox.voxel_sum.density.Q2Moments`, shape (n_points, 3, 11); None without counts
     weights: events that they are means over, shape (n_points,)
     n_images: shape (n_points,)
+    spectrum: events of all points by q², as `Q2Histogram` counts them; None without counts
     """
 
     near_knots: Array
     q2: Array | None
     weights: Array
     n_images: Array
+    spectrum: Array | None = None
 
 
 def point_moments(
@@ -198,6 +200,7 @@ def point_moments(
             columns = shard.voxel[entries], shard.mean_q2[entries], shard.count[entries]
             totals[number].add(*columns, n_images=images.stop - images.start)
     moments = [Moments(knots, dual) for _ in points]
+    spectrum = Q2Histogram()
     n_images = np.zeros(len(points))
     for path in paths:
         shard = load(path)
@@ -210,6 +213,7 @@ def point_moments(
                 voxel, mean_q2 = voxel[alone], mean_q2[alone]
                 expected = np.clip(totals[number].expected_counts(), 0, MOST_EXPECTED)
                 weight = np.exp(expected)[voxel]
+                spectrum.add(mean_q2, weight)
             moments[number].add(voxel, mean_q2, weight)
             n_images[number] += images.stop - images.start
     return PointMoments(
@@ -217,6 +221,7 @@ def point_moments(
         q2=np.stack([each.normalised() for each in totals]) if use_counts else None,
         weights=np.array([each.weight for each in moments]),
         n_images=n_images,
+        spectrum=spectrum.counts if use_counts else None,
     )
 
 
@@ -229,7 +234,16 @@ def _learn_density(
         moments.near_knots, flat, dual_functions(functions), moments.weights
     )
     return fit_density(
-        knots, moments.near_knots, points, moments.n_images, degree, flat, variances, moments.q2
+        knots,
+        moments.near_knots,
+        points,
+        moments.n_images,
+        degree,
+        flat,
+        variances,
+        moments.q2,
+        moments.spectrum,
+        functions.T @ functions / len(functions),
     )
 
 
@@ -297,9 +311,7 @@ def fit_voxel_sum(
     known = train_sums, train_truths, validation_sums, validation_truths
     head = fit_head(*known, settings.head_degree, settings.bias_weight)
     logger.info("head: %d components, polynomials of degree %d", len(head.offset), head.degree)
-    scoring = None
-    if len(names) > 1:
-        scoring = fit_scoring(*known, head, settings.head_degree, density.rate)
+    scoring = fit_scoring(*known, head, settings.head_degree, density.rate)
     if scoring is not None:
         logger.info(
             "most likely shifts: %d components, polynomials of degree %d",
