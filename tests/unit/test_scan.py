@@ -365,6 +365,7 @@ def train_words(number, round_number=0):
             "--out", f"{number}.json.trial.json"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_scan_by_hand(shards, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["--round", "0", "--out", "0.json"]

@@ -223,6 +223,7 @@ def _contents(path):
         return {name: content[name].tobytes() for name in content.files}
 
 
+@pytest.mark.slow
 def test_a_stopped_training_with_all_of_them_goes_on_to_the_last_bit(tmp_path, monkeypatch):
     from wilsonvox.training_callbacks import StopWhenNotFinite
 
