@@ -408,6 +408,22 @@ def test_equal_fits_give_equal_files(files, trained, tmp_path):
     assert read_estimator_metadata(again) == read_estimator_metadata(trained)
 
 
+def test_images_without_any_voxel_of_one_event_are_learned_from(files):
+    """So many events that each voxel has several: means of q² alone tell."""
+    from wilsonvox.shards import Shard
+
+    def load(path):
+        shard = Shard.load(path)
+        return replace(shard, count=np.full_like(shard.count, 4))
+
+    fitted = fit_voxel_sum(files["train"], files["validation"], SETTINGS, load)
+    for c9 in (-2.0, 0.0, 1.0):
+        shard = toy_shard(c9, 40, "test", campaign="003")
+        shard = replace(shard, count=np.full_like(shard.count, 4))
+        predicted = image_sums(fitted.model, shard, True)[:, 0]
+        assert predicted.mean() == pytest.approx(c9, abs=0.3)
+
+
 def test_one_shard_is_in_memory_at_a_time(files):
     alive = 0
     most = 0

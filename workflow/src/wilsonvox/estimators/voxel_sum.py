@@ -92,6 +92,7 @@ def _log_density_of_several(
     count: Any,
     q2_moments: Any,
     at_anchors: Callable[[Any], Any],
+    prefix: str = "",
 ) -> Any:
     """The same of voxels with n events, of which the count and the mean q² are known.
 
@@ -101,9 +102,9 @@ def _log_density_of_several(
     from keras import layers, ops
 
     n_terms = q2_moments.shape[-1]
-    by_moment = layers.Reshape((-1, 3, n_terms), name="by_moment")
+    by_moment = layers.Reshape((-1, 3, n_terms), name=f"{prefix}by_moment")
     moments = _constant(
-        layers.Dense(3 * n_terms, use_bias=False, name="q2_moments"),
+        layers.Dense(3 * n_terms, use_bias=False, name=f"{prefix}q2_moments"),
         q2_moments.transpose(1, 0, 2).reshape(-1, 3 * n_terms),
     )(functions)
     moments = at_anchors(by_moment(moments))
@@ -151,14 +152,25 @@ def _sums(image: Image, bins: int, density: VoxelDensity, anchors: Any) -> Any:
     sums = _added_up(logarithm, image["count"])
     if "pair_voxel" not in image:
         return sums
-    assert density.pairs is not None
-    logarithm = _log_density(
-        _products(functions(image["pair_voxel"])),
-        image["pair_mean_q2"],
-        density.pairs,
-        values(density.pairs, "pair_density"),
-        "pair_",
-    )
+    pairs = functions(image["pair_voxel"])
+    if density.pairs is None:
+        # so many events that hardly a voxel has one, of whose q² convolutions could be made
+        logarithm = _log_density_of_several(
+            pairs,
+            image["pair_mean_q2"],
+            image["pair_count"],
+            density.q2_moments,
+            at_anchors,
+            "pair_",
+        )
+    else:
+        logarithm = _log_density(
+            _products(pairs),
+            image["pair_mean_q2"],
+            density.pairs,
+            values(density.pairs, "pair_density"),
+            "pair_",
+        )
     sums = ops.add(sums, _added_up(logarithm, image["pair_count"]))
     logarithm = _log_density_of_several(
         functions(image["several_voxel"]),

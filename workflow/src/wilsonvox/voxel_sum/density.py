@@ -239,7 +239,7 @@ def moment_variances(moments: Array, flat: Array, dual: Array, weights: Array) -
     Returns:
         Shape (n_points, n_knots, 11).
     """
-    near = np.maximum(moments @ flat, 0) / weights[:, None]
+    near = np.maximum(moments @ flat, 0) / np.maximum(weights, 1)[:, None]
     return np.asarray(2 / 3 * near[..., None] * (dual**2).mean(axis=0))
 
 
@@ -370,7 +370,7 @@ def _product_terms(n: int, degree: int) -> NDArray[np.intp]:
 
 def pair_density(
     density: VoxelDensity, at_centre: Array, spectrum: Array, products: Array
-) -> VoxelDensity:
+) -> VoxelDensity | None:
     """Density of the mean q² of two events of one voxel.
 
     If the density of one event is Σ_i f_i J_i(q²), that of two is Σ_ij f_i f_j C_ij with the
@@ -385,6 +385,7 @@ def pair_density(
     Returns:
         As of one event, with the 66 products of `function_pairs` in place of the eleven functions:
         tables of shape (n_knots, 66, n_terms), divided by the mean over all voxels at the centre.
+        None where the density of one event is known nowhere.
     """
     log_q2 = (_LOG_EDGES[1:] + _LOG_EDGES[:-1]) / 2
     n_knots, n_functions, n_terms = density.tables.shape
@@ -418,6 +419,8 @@ def pair_density(
     mean_q2 = np.arange(length) * _STEP_GEV2 / 2
     inside = np.flatnonzero(rate > 1e-9 * rate.max())
     inside = inside[inside > 0]
+    if len(inside) < 2:
+        return None
     below = np.cumsum(rate[inside])
     # denser towards the ends, where few pairs are spread widely
     parts = (1 - np.cos(np.linspace(0, np.pi, n_knots))) / 2 * (below[-1] - below[0]) + below[0]

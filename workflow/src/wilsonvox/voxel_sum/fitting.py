@@ -155,7 +155,8 @@ class PointMoments:
     q2: see `wilsonvox.voxel_sum.density.Q2Moments`, shape (n_points, 3, 11); None without counts
     weights: events that they are means over, shape (n_points,)
     n_images: shape (n_points,)
-    spectrum: events of all points by q², as `Q2Histogram` counts them; None without counts
+    spectrum: events of all points by q², as `Q2Histogram` counts them; None without counts, and
+        where no voxel has one event
     """
 
     near_knots: Array
@@ -216,12 +217,13 @@ def point_moments(
                 spectrum.add(mean_q2, weight)
             moments[number].add(voxel, mean_q2, weight)
             n_images[number] += images.stop - images.start
+    lone = use_counts and bool(spectrum.counts.any())
     return PointMoments(
-        near_knots=np.stack([each.sums / each.weight for each in moments]),
+        near_knots=np.stack([each.sums / max(each.weight, 1.0) for each in moments]),
         q2=np.stack([each.normalised() for each in totals]) if use_counts else None,
         weights=np.array([each.weight for each in moments]),
         n_images=n_images,
-        spectrum=spectrum.counts if use_counts else None,
+        spectrum=spectrum.counts if lone else None,
     )
 
 
