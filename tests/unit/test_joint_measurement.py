@@ -12,7 +12,7 @@ from wilsonvox.ensembles import joint_covariances, joint_ensembles, summarize
 from wilsonvox.errors import UserError
 from wilsonvox.figures import corner
 from wilsonvox.joint_calibration import JointCalibration
-from wilsonvox.measurement import measure_jointly
+from wilsonvox.measured_shifts import measure_jointly
 from wilsonvox.provenance import make_record
 from wilsonvox.report_table import run_table
 from wilsonvox.sampled_points import sampled_label, sobol_points

@@ -15,7 +15,8 @@ from wilsonvox.cli.measure import report_lines
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.estimators.storage import EstimatorMetadata
 from wilsonvox.events import EventMetadata, Events, read_metadata, write_events
-from wilsonvox.measurement import CoefficientMeasurement, Measurement, measure_coefficient
+from wilsonvox.measured_shifts import CoefficientMeasurement, measure_coefficient
+from wilsonvox.measurement import Measurement
 from wilsonvox.points import point_label, shift_vector
 from wilsonvox.provenance import make_record, read_record
 from wilsonvox.provenance.lineage_graph import LineageGraph, Places

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from wilsonvox.errors import UserError
+from wilsonvox.measured_shifts import symbol
 from wilsonvox.tables import SUMMARY_COLUMNS, JointCovariances, read_table
 
 Rows = list[Sequence[str]]
@@ -40,11 +41,6 @@ def _table(title: str, columns: Sequence[str], rows: Rows, left: int, note: str 
     return [title, *([note] if note else []), "", *_aligned([columns, *rows], left), ""]
 
 
-def _shift(coefficient: str) -> str:
-    name, _, part = coefficient.partition("_")
-    return f"{'Im ' if part else ''}δC{name[1:].replace('p', '′')}"
-
-
 def _number(value: float | None, form: str, unit: str = "") -> str:
     return "–" if value is None or math.isnan(value) else f"{value:{form}}{unit}"
 
@@ -72,7 +68,7 @@ def _ensemble_rows(summary: pd.DataFrame, estimator: str, image: str, trained: b
                 (
                     "" if rows else estimator,
                     "" if rows else image,
-                    _shift(str(coefficient)),
+                    symbol(str(coefficient)),
                     name,
                     str(len(part)),
                     _number(part["bias"].mean(), "+.4f"),
@@ -149,7 +145,7 @@ def _measurement_rows(content: dict[str, Any], sample: str, image: str, estimato
                 sample,
                 estimator,
                 image,
-                _shift(coefficient),
+                symbol(coefficient),
                 str(content["n_images"]),
                 f"{_number(value, '+.3f')} [{low}, {high}]",
                 _number(true, "+.2f"),

@@ -6,21 +6,12 @@ from pathlib import Path
 
 import click
 
+from wilsonvox.cli.options import estimator_options
 from wilsonvox.errors import UserError
 
 
 @click.command("export")
-@click.option(
-    "--run",
-    "run_folder",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder of a finished run, such as results/demo.",
-)
-@click.option("--estimator", default=None, help="Name of an estimator.  [default: the only one]")
-@click.option(
-    "--image", default=None, help="Name of its image specification.  [default: the only one]"
-)
+@estimator_options
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Folder to make; must not exist."
 )

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wilsonvox.cli.options import estimator_options
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -20,7 +22,7 @@ def _interval_text(
     decimals: int,
     nowhere: bool,
 ) -> str:
-    from wilsonvox.measurement import shown
+    from wilsonvox.measured_shifts import shown
 
     if nowhere:
         return "none"
@@ -33,7 +35,7 @@ def result_line(measurement: "Measurement", coefficient: str) -> str:
     """One readable line: value, errors, 95 % interval, images."""
     import numpy as np
 
-    from wilsonvox.measurement import shown, symbol
+    from wilsonvox.measured_shifts import shown, symbol
 
     found = measurement.coefficients[coefficient]
     name = symbol(coefficient)
@@ -77,19 +79,7 @@ def report_lines(measurement: "Measurement") -> list[str]:
 
 
 @click.command("measure")
-@click.option(
-    "--run",
-    "run_folder",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder of a finished run, such as results/demo, or of an exported estimator.",
-)
-@click.option(
-    "--estimator", default=None, help="Name of an estimator of that run.  [default: the only one]"
-)
-@click.option(
-    "--image", default=None, help="Name of its image specification.  [default: the only one]"
-)
+@estimator_options
 @click.option(
     "--events",
     multiple=True,

@@ -4,6 +4,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -156,6 +157,31 @@ def option_words(model: BaseModel) -> list[str]:
 def decay_options(function: Function) -> Function:
     """Decorator that adds the options of the decay: its inputs, its leptons, its antiparticles."""
     for option in reversed(_DECAY_OPTIONS):
+        function = option(function)
+    return function
+
+
+def estimator_options(function: Function) -> Function:
+    """Decorator that adds the options that name an estimator of a run."""
+    for option in (
+        click.option(
+            "--image",
+            default=None,
+            help="Name of its image specification.  [default: the only one]",
+        ),
+        click.option(
+            "--estimator",
+            default=None,
+            help="Name of an estimator of that run.  [default: the only one]",
+        ),
+        click.option(
+            "--run",
+            "run_folder",
+            required=True,
+            type=click.Path(path_type=Path),
+            help="Folder of a finished run, such as results/demo, or of an exported estimator.",
+        ),
+    ):
         function = option(function)
     return function
 

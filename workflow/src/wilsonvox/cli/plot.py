@@ -31,6 +31,16 @@ _coefficient = click.option(
 )
 
 
+_summaries = click.option(
+    "--summary",
+    "summaries",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Summary of an estimator (.parquet); give all that are to be compared.",
+)
+
+
 def _write(
     kind: str,
     pdf: Path,
@@ -248,14 +258,7 @@ def linearity(summary: Path, scaled: bool, coefficient: str, pdf: Path, png: Pat
 
 
 @command.command()
-@click.option(
-    "--summary",
-    "summaries",
-    required=True,
-    multiple=True,
-    type=FILE,
-    help="Summary of an estimator (.parquet); give it several times to compare estimators.",
-)
+@_summaries
 @_coefficient
 @_outputs
 def sensitivity(summaries: tuple[Path, ...], coefficient: str, pdf: Path, png: Path) -> None:
@@ -274,14 +277,7 @@ def sensitivity(summaries: tuple[Path, ...], coefficient: str, pdf: Path, png: P
 
 
 @command.command()
-@click.option(
-    "--summary",
-    "summaries",
-    required=True,
-    multiple=True,
-    type=FILE,
-    help="Summary of an estimator (.parquet); give those of images of several numbers of events.",
-)
+@_summaries
 @click.option(
     "--point",
     "points",

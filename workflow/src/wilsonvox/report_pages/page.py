@@ -55,12 +55,6 @@ def number(value: float | None, form: str) -> str:
     return f"{value:{form}}".replace("-", "−")
 
 
-def shift(coefficient: str) -> str:
-    """Name of a shift for people: ``δC9``, ``Im δC9``."""
-    name, _, part = coefficient.partition("_")
-    return f"{'Im ' if part else ''}δC{name[1:].replace('p', '′')}"
-
-
 def image_sentence(image: ImageSpecification) -> str:
     """An image specification in words.
 

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from wilsonvox.errors import UserError
-from wilsonvox.report_pages.page import Column, Row, Section, image_sentence, number, page, shift
+from wilsonvox.measured_shifts import symbol
+from wilsonvox.report_pages.page import Column, Row, Section, image_sentence, number, page
 from wilsonvox.report_table import mean_pull, measurements, parts, pooled, pull
 from wilsonvox.tables import SUMMARY_COLUMNS, read_table
 
@@ -82,7 +83,7 @@ SUMMARY_TABLE: dict[str, tuple[Column, str]] = {
 
 def _summary_cell(name: str, value: Any, trained: bool) -> str:
     if name == "coefficient":
-        return shift(str(value))
+        return symbol(str(value))
     if name == "seen_in_training" and not trained:
         return "–"
     if name == "seen_in_training":
@@ -97,7 +98,7 @@ def _mean_rows(summary: pd.DataFrame, estimator: str, image: str, trained: bool)
         for name, part in parts(points, trained):
             if not part.empty:
                 rows.append(
-                    (estimator, image, shift(str(coefficient)), name, str(len(part)),
+                    (estimator, image, symbol(str(coefficient)), name, str(len(part)),
                      number(part["bias"].mean(), "+z.4f"),
                      number(part["bias"].abs().mean(), ".4f"),
                      number(part["sigma_over_bound"].mean(), "z.2f"),
@@ -215,7 +216,7 @@ def measurements_page(run: Path) -> str:
                 value, ends, true = result["value"], result["interval_68"], truth.get(name)
                 deviation = None if value is None or true is None else pull(value, ends, true)
                 rows.append(
-                    (sample, estimator, image, str(content["n_images"]), shift(name),
+                    (sample, estimator, image, str(content["n_images"]), symbol(name),
                      number(value, "+z.3f"), _interval(ends), _interval(result["interval_95"]),
                      number(true, "+z.2f"), number(deviation, "+z.1f"),
                      mean_pull(result.get("pulls")).replace("-", "−"))

@@ -1,0 +1,176 @@
+"""Points as the configuration writes them: shifts, grids, samples of a box, and those shown."""
+
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainValidator, WithJsonSchema, field_validator, model_validator
+
+from wilsonvox.config.base import PositiveInt, Settings, Split
+from wilsonvox.errors import UserError
+from wilsonvox.estimators.settings import RisingRange
+from wilsonvox.points import is_sampled, parse_point, parse_shift, point_label
+from wilsonvox.sampled_points import MOST_POINTS, sampled_label, sobol_points
+
+
+def _shifts(value: Any) -> float | str | list[float | str]:
+    """One shift, or a list of them, as the configuration writes them."""
+    if isinstance(value, list):
+        return [_shift(each) for each in value]
+    return _shift(value)
+
+
+def _shift(value: Any) -> float | str:
+    if isinstance(value, str):
+        try:
+            parse_shift(value)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"shift {value!r}: not a number such as -0.9, or text such as -0.9+0.3i")
+    return float(value)
+
+
+_SHIFT_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "number"},
+        {"type": "string", "description": "with an imaginary part, such as -0.9+0.3i"},
+    ]
+}
+# one validator for all forms, because pydantic's own message of a union tells of each
+Shifts = Annotated[
+    float | str | list[float | str],
+    PlainValidator(_shifts),
+    WithJsonSchema({"anyOf": [*_SHIFT_SCHEMA["anyOf"], {"type": "array", "items": _SHIFT_SCHEMA}]}),
+]
+
+
+def _shown_point(value: Any) -> float | str | dict[str, float | str]:
+    """A shown point as the configuration writes it: a shift of C9, a label, or shifts by name."""
+    if isinstance(value, dict):
+        shifts = {str(name): _shift(each) for name, each in value.items()}
+        _label({name: _parsed(each) for name, each in shifts.items()})
+        return shifts
+    if isinstance(value, str):
+        try:
+            if not is_sampled(value):
+                parse_point(value)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return value
+    return _shift(value)
+
+
+def _label(shifts: Mapping[str, complex]) -> str:
+    try:
+        return point_label(shifts)
+    except UserError as error:
+        raise ValueError(str(error)) from error
+
+
+def _parsed(shift: float | str) -> float | complex:
+    return parse_shift(shift) if isinstance(shift, str) else shift
+
+
+ShownPoint = Annotated[
+    float | str | dict[str, float | str],
+    PlainValidator(_shown_point),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "description": "a shift δC9"},
+                {"type": "string", "description": "the label of a point, such as c10_-1.00"},
+                {
+                    "type": "object",
+                    "additionalProperties": {"anyOf": _SHIFT_SCHEMA["anyOf"]},
+                    "description": "shifts by coefficient, such as {c10: -1.0}",
+                },
+            ]
+        }
+    ),
+]
+
+
+Coefficient = Literal["c7", "c9", "c10", "c7p", "c9p", "c10p"]
+
+
+class SobolPoints(Settings):
+    """Points of a Sobol sequence in a box of shifts, with the labels sobol_0000, sobol_0001, ….
+
+    Which shifts a number stands for is decided by the box alone, not by the run's seed.
+    """
+
+    box: dict[Coefficient, RisingRange] = Field(
+        min_length=1, description="lower and upper end of each shift δC_i (dimensionless)"
+    )
+    number: int = Field(ge=1, le=MOST_POINTS, description="number of points")
+    first: int = Field(
+        default=0, ge=0, lt=MOST_POINTS, description="number of the first in the sequence"
+    )
+
+    @field_validator("box")
+    @classmethod
+    def _ends_are_finite(cls, value: dict[str, tuple[float, float]]) -> Any:
+        for name, ends in value.items():
+            if not all(map(math.isfinite, ends)):
+                raise ValueError(f"{name}: range {ends[0]:g} … {ends[1]:g} is not finite")
+        return value
+
+    def table(self) -> dict[str, dict[str, float | complex]]:
+        """Shifts of the points by their labels."""
+        box = {str(name): ends for name, ends in self.box.items()}
+        rows = sobol_points(box, self.number, self.first)
+        return {sampled_label(self.first + n): dict(row) for n, row in enumerate(rows)}
+
+
+class PointGroup(Settings):
+    """Points that share their numbers of images: lists of shifts make a grid, or sampled ones."""
+
+    shifts: dict[Coefficient, Shifts] | None = Field(
+        default=None, min_length=1, description="shifts δC_i (dimensionless) by coefficient"
+    )
+    sobol: SobolPoints | None = Field(
+        default=None, description="points of a Sobol sequence in a box, in place of shifts"
+    )
+    n_images: dict[Split, PositiveInt] = Field(
+        min_length=1, description="images of each point, by split"
+    )
+
+    @model_validator(mode="after")
+    def _interpolation_is_never_trained(self) -> "PointGroup":
+        if "interpolation" in self.n_images and len(self.n_images) > 1:
+            raise ValueError("interpolation points have no images in any other split")
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_kind_of_points(self) -> "PointGroup":
+        if (self.shifts is None) == (self.sobol is None):
+            raise ValueError("a group of points has either shifts or sobol")
+        return self
+
+    def points(self) -> list[dict[str, float | complex]]:
+        """The shifts of every point of the group; floats where they are real."""
+        if self.sobol is not None:
+            return list(self.sobol.table().values())
+        assert self.shifts is not None
+        values = [
+            [parse_shift(each) if isinstance(each, str) else each for each in given]
+            for given in (v if isinstance(v, list) else [v] for v in self.shifts.values())
+        ]
+        return [dict(zip(self.shifts, row, strict=True)) for row in itertools.product(*values)]
+
+    def labels(self) -> list[str]:
+        """Labels of the points, in the order of `points`."""
+        if self.sobol is not None:
+            return list(self.sobol.table())
+        return [point_label(shifts) for shifts in self.points()]
+
+
+def shown_label(point: float | str | dict[str, float | str]) -> str:
+    """Label of a shown point."""
+    if isinstance(point, str):
+        return point
+    shifts = point if isinstance(point, dict) else {"c9": point}
+    return point_label({name: _parsed(each) for name, each in shifts.items()})

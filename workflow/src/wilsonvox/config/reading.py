@@ -1,0 +1,126 @@
+"""Reading a configuration, and one clear line about what is wrong with it."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from wilsonvox.config.base import did_you_mean
+from wilsonvox.config.points import PointGroup, SobolPoints
+from wilsonvox.config.run import FigureSettings, GenerationSettings, ImageSettings, RunConfiguration
+from wilsonvox.errors import UserError
+from wilsonvox.estimators.settings import ESTIMATOR_MODELS, NetworkSettings, TrainingSettings
+from wilsonvox.scan.settings import ScanSettings, SearchRange
+from wilsonvox.shards import Normalisation
+
+_MODELS: dict[str, type[BaseModel]] = {
+    "points": PointGroup,
+    "sobol": SobolPoints,
+    "images": ImageSettings,
+    "network": NetworkSettings,
+    "training": TrainingSettings,
+    "normalisation": Normalisation,
+    "figures": FigureSettings,
+    "generation": GenerationSettings,
+    "scan": ScanSettings,
+    "parameters": SearchRange,
+}
+
+
+def _of_other_architectures(key: str, architecture: str) -> str:
+    """In words, which architectures have a key that this one lacks; empty where none has it."""
+    others = [
+        name
+        for name, model in ESTIMATOR_MODELS.items()
+        if key in model.model_fields and name != architecture
+    ]
+    if not others:
+        return ""
+    return f"no key of architecture {architecture}, but of {' and '.join(others)}"
+
+
+def _unknown_key(location: list[str], architecture: str | None) -> str:
+    """What is said of a key that is not known, with the nearest that is.
+
+    Args:
+        location: the keys above it, and itself.
+        architecture: of the estimator that it stands under; none elsewhere.
+    """
+    key = location[-1]
+    parents = [part for part in location[:-1] if part in _MODELS]
+    if parents:
+        known = list(_MODELS[parents[-1]].model_fields)
+    elif architecture is not None:
+        known = list(ESTIMATOR_MODELS[architecture].model_fields)
+        elsewhere = _of_other_architectures(key, architecture)
+        if elsewhere:
+            return f"{elsewhere}; known are {', '.join(known)}"
+    else:
+        known = list(RunConfiguration.model_fields)
+    return "unknown key" + did_you_mean(key, known)
+
+
+def explain(error: ValidationError, source: str) -> str:
+    """The first thing that is wrong, with its key and, for a typo, the nearest valid key."""
+    # a misspelt key shows as one that is missing, too: say the unknown ones first
+    errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    first = errors[0]
+    location = [str(part) for part in first["loc"]]
+    architecture = None
+    if len(location) > 2 and location[0] == "estimators" and location[2] in ESTIMATOR_MODELS:
+        architecture = location.pop(2)  # pydantic's own word for which of the models it took
+    message = first["msg"].removeprefix("Value error, ")
+    if location[-1:] == ["[key]"] and first["type"] == "literal_error":
+        location.pop()
+        known = [word.strip(" '") for word in re.split(",| or ", first["ctx"]["expected"])]
+        message = "unknown key" + did_you_mean(location[-1], known)
+    elif first["type"] == "union_tag_invalid":
+        location.append("architecture")
+        given = first["ctx"]["tag"]
+        message = f"{given!r} is unknown{did_you_mean(given, ESTIMATOR_MODELS)}"
+    elif first["type"] == "extra_forbidden":
+        message = _unknown_key(location, architecture)
+    elif first["type"] == "missing":
+        message = "is missing"
+    elif not isinstance(first["input"], dict | list):
+        message = f"{message} (got {first['input']!r})"
+    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return (
+        f"{source}: {'.'.join(location)}: {message}{more}" if location else f"{source}: {message}"
+    )
+
+
+def parse_configuration(
+    values: Mapping[str, Any], source: str = "configuration"
+) -> RunConfiguration:
+    """Validate a configuration given as a mapping.
+
+    Raises:
+        UserError: the first thing wrong, with its key and, for a typo, the nearest valid key.
+    """
+    try:
+        return RunConfiguration.model_validate(dict(values))
+    except ValidationError as error:
+        raise UserError(explain(error, source)) from error
+
+
+def load_configuration(path: str | os.PathLike[str]) -> RunConfiguration:
+    """Read and validate a YAML configuration.
+
+    Raises:
+        UserError: no such file, not YAML, or not valid.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: not a configuration; expected keys such as 'run' and 'points'")
+    return parse_configuration(values, str(path))

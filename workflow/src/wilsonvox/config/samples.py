@@ -1,0 +1,123 @@
+"""The table of samples: external files, and those that a run measures."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from wilsonvox.config.base import Name, Settings, did_you_mean
+from wilsonvox.config.reading import explain
+from wilsonvox.config.run import RunConfiguration
+from wilsonvox.errors import UserError
+from wilsonvox.points import parse_point
+
+
+class SampleRow(Settings):
+    """One row of samples.tsv: an external file, or several."""
+
+    sample: Name = Field(description="name of the sample")
+    path: str = Field(
+        min_length=1,
+        description="ROOT file, glob, or several separated by commas; relative to "
+        "the folder that the workflow runs in",
+    )
+    tree: str = Field(default="", description="tree or ntuple in the file; empty: the only one")
+    layout: Literal["auto", "variables", "four-momenta", "belle2", "particle-list"] = "auto"
+    flavour: Literal["auto", "B0", "B0bar"] = Field(
+        default="auto", description="flavour, where the file does not tell"
+    )
+    true_point: str = Field(default="", description="true shifts as a point label, if known")
+
+    @field_validator("true_point")
+    @classmethod
+    def _is_a_label(cls, value: str) -> str:
+        if value:
+            try:
+                parse_point(value)
+            except UserError as error:
+                raise ValueError(str(error)) from error
+        return value
+
+    def files(self) -> list[str]:
+        """The sample's files: comma-separated paths and globs written out, globs sorted.
+
+        Raises:
+            UserError: a glob that no file matches.
+        """
+        import glob
+
+        found: list[str] = []
+        for pattern in (part.strip() for part in self.path.split(",")):
+            # a path without wildcards stays: the workflow says what is missing
+            matches = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207
+            if not matches:
+                raise UserError(f"sample {self.sample!r}: no file matches {pattern}")
+            found += matches
+        return found
+
+    def portable_path(self) -> str:
+        """`path` for others to read: absolute paths, which tell of a host, cut to names."""
+        from wilsonvox.provenance.record import portable_path
+
+        parts = [part.strip() for part in self.path.split(",")]
+        return ",".join(portable_path(part) if Path(part).is_absolute() else part for part in parts)
+
+
+def load_samples(path: str | os.PathLike[str]) -> dict[str, SampleRow]:
+    """Read and validate a table of samples (tab-separated, with a header).
+
+    Raises:
+        UserError: no such file, a wrong column, value or a repeated name.
+    """
+    import csv
+
+    columns = list(SampleRow.model_fields)
+    rows: dict[str, SampleRow] = {}
+    try:
+        with Path(path).open(newline="") as handle:
+            lines = [line for line in handle if line.strip() and not line.startswith("#")]
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    reader = csv.DictReader(lines, delimiter="\t")
+    for column in reader.fieldnames or ():
+        if column not in columns:
+            raise UserError(f"{path}: unknown column {column!r}{did_you_mean(column, columns)}")
+    for number, values in enumerate(reader, start=1):
+        given = {key: (value or "").strip() for key, value in values.items() if key is not None}
+        given = {key: value for key, value in given.items() if value}
+        try:
+            row = SampleRow.model_validate(given)
+        except ValidationError as error:
+            raise UserError(explain(error, f"{path}: row {number}")) from error
+        if row.sample in rows:
+            raise UserError(f"{path}: row {number}: sample {row.sample!r} stands there twice")
+        rows[row.sample] = row
+    return rows
+
+
+def measured_samples(configuration: RunConfiguration) -> dict[str, SampleRow]:
+    """The samples that a run measures, by name.
+
+    Raises:
+        UserError: the table is not valid, lacks a sample that `measure` names, or names a file
+            that does not exist.
+    """
+    table = configuration.samples_table
+    samples = {} if table is None else load_samples(table)
+    names = list(samples) if configuration.measure is None else configuration.measure
+    for name in names:
+        if name not in samples:
+            where = table or "samples_table (which is null)"
+            raise UserError(
+                f"measure: {name!r} is not a sample of {where}"
+                + (did_you_mean(name, samples) if samples else "")
+            )
+    for name in names:
+        try:
+            missing = [path for path in samples[name].files() if not Path(path).is_file()]
+        except UserError as error:
+            raise UserError(f"{table}: {error}") from error
+        if missing:
+            raise UserError(f"{table}: sample {name!r}: path: there is no file {missing[0]}")
+    return {name: samples[name] for name in names}
