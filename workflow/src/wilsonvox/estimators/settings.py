@@ -152,7 +152,8 @@ class VoxelSumSettings(_Settings):
         default=3, description="degree in the shifts of the angular coefficients"
     )
     use_counts: bool = Field(
-        default=True, description="weigh each voxel with its number of events; else all alike"
+        default=True,
+        description="use the number of events of each voxel; else each occupied one is one event",
     )
     head_degree: Annotated[int, Field(ge=1, le=6)] = Field(
         default=4, description="highest degree of the head's polynomials"

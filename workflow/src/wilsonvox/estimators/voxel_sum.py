@@ -196,17 +196,17 @@ def build(
     polynomials of the shifts; these, times the angular functions of the voxel, are its density at
     `anchors`, a few values of the shifts. Of a voxel with two events it is the density of their
     mean q², the convolution of two of these; of a voxel with more, that of their number and of
-    their mean q², taken as normal. The logarithms, relative to their mean over the
-    anchors, are summed over the image: they are the logarithm of the likelihood at the anchors, up
-    to a constant, as the images tell it. The head turns the sums into shifts by polynomials. Of
-    several coefficients that is a start, from which steps lead to the most likely shifts.
+    their mean q², taken as normal. The logarithms, relative to their mean over the anchors, are
+    summed over the image: they are the logarithm of the likelihood at the anchors, up to a
+    constant, as the images tell it. The head turns the sums into shifts by polynomials; that is a
+    start, from which steps lead to the most likely shifts.
 
     What it can represent: the information of independent voxels, if the density within a voxel is
     that of a decay of a P-wave Kπ pair (eleven angular functions, with any dependence on q²). What
-    it cannot: where in a voxel the events lie, how far their q² lie from their mean, correlations
-    between voxels. Another angular distribution, such as of an S wave, of a detector that sees some
-    angles better, or of momenta measured badly, makes it less precise; the head, fitted to images
-    of the same kind, keeps the mean right.
+    it cannot: where in a voxel the events lie, correlations between voxels. Another angular
+    distribution, such as of an S wave, of a detector that sees some angles better, or of momenta
+    measured badly, makes it less precise; the head, fitted to images of the same kind, keeps the
+    mean right.
 
     Args:
         bins: of each angle.

@@ -1,14 +1,14 @@
-"""The most likely shifts of an image, from its sums: a head for several coefficients.
+"""The most likely shifts of an image, from its sums.
 
-Several shifts can be told apart in some directions a hundred times as well as in others, and which
-these are changes with the shifts; polynomials of the sums, which serve one coefficient well
-(`wilsonvox.voxel_sum.head`), blur them. So their answer is a start only. Combinations of the sums
-are described the other way round, as a function of the shifts: mean μ(δ), polynomials through the
-training images, and a covariance of images of one point. (Means of sums over events are linear in
-the events' density, which is a polynomial of second degree over another, the rate Γ; so μ is that,
-too.) The answer is the δ that makes the
-image's combinations x most likely if these are normal, found by steps of Fisher's scoring,
-δ → δ + (GᵀWG)⁻¹ Gᵀ W (x − μ(δ)), with G = ∂μ/∂δ and W the inverse of the covariance.
+Polynomials of the sums (`wilsonvox.voxel_sum.head`) answer with a mean over what images look alike
+and, of several shifts, blur the directions that are known well, which change with the shifts. So
+their answer is a start only. Combinations of the sums are described the other way round, as a
+function of the shifts: mean μ(δ), polynomials through the training images, and a covariance of
+images of one point. (Means of sums over events are linear in the events' density, which is a
+polynomial of second degree over another, the rate Γ; so μ is that, too.) The answer is the δ that
+makes the image's combinations x most likely if these are normal, found by steps of Fisher's
+scoring, δ → δ + (GᵀWG)⁻¹ Gᵀ W (x − μ(δ)), with G = ∂μ/∂δ and W the inverse of the
+covariance.
 """
 
 from collections.abc import Sequence
