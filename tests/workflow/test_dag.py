@@ -210,6 +210,8 @@ def test_a_voxel_sum_is_an_estimator_of_images_without_epochs(folder):
     (job,) = (job for job in planned if job.rule == "train_voxel_sum")
     assert job.outputs == ("results/tiny/models/b8_n300/sum/model.keras",)
     assert "--estimator sum --q2-knots 8" in " ".join(job.command)
+    # the same weights with any number of cores
+    assert "--threads 1 " in " ".join(job.command)
 
 
 def add_scans(values, rounds=2):
