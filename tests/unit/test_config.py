@@ -398,7 +398,7 @@ def test_every_key_is_documented():
     [
         ("seed:", "sede:", r"sede: unknown key; did you mean 'seed'\?"),
         ("estimators:", "estimater:", r"estimater: unknown key; did you mean 'estimators'\?"),
-        ("train: 180", "tran: 180", r"n_images\.tran: unknown key; did you mean 'train'\?"),
+        ("train: 156,", "tran: 156,", r"n_images\.tran: unknown key; did you mean 'train'\?"),
     ],
 )
 def test_a_misspelt_required_key_is_named(tmp_path, old, new, message):

@@ -1,0 +1,138 @@
+"""Tables of docs/precision.md, of the summaries of a finished run and of measured files.
+
+    .venv/bin/python tests/bench/precision_tables.py --run results/laptop
+    .venv/bin/python tests/bench/precision_tables.py --run results/laptop measured/*.json
+
+The first prints, in Markdown, σ in units of the Cramér–Rao bound and bias in units of σ at every
+point, their means and extremes in [−2, 1.1], and how many images' intervals hold the true shift.
+With files that `wilsonvox measure --json` wrote, with true points: pulls by file and estimator.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from wilsonvox.report_table import mean_pull, pooled, pull
+from wilsonvox.tables import SUMMARY_COLUMNS, read_table
+
+LOW, HIGH = -2.0, 1.1
+"""Ends of the papers' values, over which means are taken."""
+
+
+def table(columns: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def summaries(run: Path) -> dict[tuple[str, str], pd.DataFrame]:
+    """Summaries by estimator and image specification, with the bias in units of σ."""
+    found = {}
+    for path in sorted(run.glob("evaluation/*/*/summary.parquet")):
+        summary, _ = read_table(path, SUMMARY_COLUMNS)
+        summary["relative_bias"] = summary["bias"] / summary["sigma"]
+        found[path.parent.name, path.parent.parent.name] = summary.sort_values("true")
+    return found
+
+
+def precision_row(name: tuple[str, str], summary: pd.DataFrame) -> list[str]:
+    """Means over the points in the papers' range; errors are of the numbers of images alone."""
+    inside = summary[summary["true"].between(LOW, HIGH)]
+    trained = inside["seen_in_training"]
+    cells = [f"`{name[0]}`", name[1]]
+    for part in (inside, inside[trained], inside[~trained]):
+        ratio = part["sigma_over_bound"]
+        error = np.sqrt((ratio**2 / (2 * part["n_images"])).sum()) / max(len(part), 1)
+        cells.append(f"{ratio.mean():.3f} ± {error:.3f}" if len(part) else "–")
+    worst = inside.loc[inside["sigma_over_bound"].idxmax()]
+    error = worst["sigma_over_bound"] / np.sqrt(2 * worst["n_images"])
+    cells.append(f"{worst['sigma_over_bound']:.3f} ± {error:.3f} ({worst['true']:+.2f})")
+    bias = inside["relative_bias"]
+    most = inside.loc[bias.abs().idxmax()]
+    cells.append(f"{np.sqrt((bias**2).mean()):.3f}")
+    error = 1 / np.sqrt(most["n_images"])
+    cells.append(f"{most['relative_bias']:+.3f} ± {error:.3f} ({most['true']:+.2f})")
+    return cells
+
+
+def coverage_row(name: tuple[str, str], summary: pd.DataFrame) -> list[str]:
+    """Coverage pooled over the points that no training image has, over all, and by point."""
+    cells = [f"`{name[0]}`", name[1]]
+    between = summary[~summary["seen_in_training"]]
+    for level in (68, 95):
+        column = f"coverage_{level}"
+        wanted = {68: 68.27, 95: 95.45}[level]
+        images = between["n_images"].sum()
+        error = np.sqrt(wanted * (100 - wanted) / images) if images else np.nan
+        each = 100 * summary[column]
+        cells += [
+            f"{pooled(between, column):.1f} ± {error:.1f}",
+            f"{pooled(summary, column):.1f}",
+            f"{each.min():.1f} to {each.max():.1f}",
+        ]
+    return cells
+
+
+def point_table(found: dict[tuple[str, str], pd.DataFrame]) -> str:
+    """σ/bound and bias/σ of every estimator at every point."""
+    truths = sorted({true for summary in found.values() for true in summary["true"]})
+    rows = []
+    for true in truths:
+        row = [f"{true:+.2f}"]
+        seen = False
+        for summary in found.values():
+            here = summary[summary["true"] == true]
+            seen |= bool(here["seen_in_training"].any())
+            row += [
+                f"{point['sigma_over_bound']:.3f}, {point['relative_bias']:+.2f}"
+                for _, point in here.iterrows()
+            ] or ["–"]
+        rows.append([row[0] if seen else f"*{row[0]}*", *row[1:]])
+    names = [f"`{estimator}` {image}" for estimator, image in found]
+    return table(["δC9", *names], rows)
+
+
+def measured_table(paths: list[Path]) -> str:
+    """Pulls of whole files and of their images, by file and estimator."""
+    rows = []
+    for path in paths:
+        content = json.loads(path.read_text())
+        for coefficient, result in content["coefficients"].items():
+            true = content["true_shifts"][coefficient]
+            value, interval = result["value"], result["interval_68"]
+            low, high = (abs(end - value) for end in interval)
+            whole = pull(value, interval, true)
+            rows.append([
+                f"`{content['sample'] or path.stem}`", f"`{content['estimator']}`",
+                str(content["n_images"]), f"{value:+.3f} −{low:.3f} +{high:.3f}", f"{whole:+.2f}",
+                mean_pull(result["pulls"]),
+            ])  # fmt: skip
+    return table(["file", "estimator", "images", "δC9", "pull", "pulls of its images"], rows)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("measured", type=Path, nargs="*")
+    options = parser.parse_args()
+    if options.measured:
+        print(measured_table(options.measured))
+        return
+    found = summaries(options.run)
+    ratio = ["σ/bound", "at trained values", "between", "worst", "bias/σ, rms", "largest"]
+    print(table(["estimator", "images", *ratio],
+                [precision_row(*each) for each in found.items()]))  # fmt: skip
+    cover = [f"{level} % {part}" for level in (68, 95) for part in ("between", "all", "by point")]
+    print()
+    print(table(["estimator", "images", *cover],
+                [coverage_row(*each) for each in found.items()]))  # fmt: skip
+    print()
+    print(point_table(found))
+
+
+if __name__ == "__main__":
+    main()
