@@ -4,8 +4,10 @@
     .venv/bin/python tests/bench/precision_tables.py --run results/laptop measured/*.json
 
 The first prints, in Markdown, σ in units of the Cramér–Rao bound and bias in units of σ at every
-point, their means and extremes in [−2, 1.1], and how many images' intervals hold the true shift.
-With files that `wilsonvox measure --json` wrote, with true points: pulls by file and estimator.
+point, their means and extremes in [−2, 1.1], how many images' intervals hold the true shift, and
+how far mean predictions are from those of the likelihood for the same images, in which the scatter
+that both have in common is gone. With files that `wilsonvox measure --json` wrote, of samples with
+true points: pulls by file and estimator.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from wilsonvox.report_table import mean_pull, pooled, pull
-from wilsonvox.tables import SUMMARY_COLUMNS, read_table
+from wilsonvox.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, read_table
 
 LOW, HIGH = -2.0, 1.1
 """Ends of the papers' values, over which means are taken."""
@@ -47,11 +49,11 @@ def precision_row(name: tuple[str, str], summary: pd.DataFrame) -> list[str]:
         ratio = part["sigma_over_bound"]
         error = np.sqrt((ratio**2 / (2 * part["n_images"])).sum()) / max(len(part), 1)
         cells.append(f"{ratio.mean():.3f} ± {error:.3f}" if len(part) else "–")
-    worst = inside.loc[inside["sigma_over_bound"].idxmax()]
+    worst = inside.iloc[int(inside["sigma_over_bound"].argmax())]
     error = worst["sigma_over_bound"] / np.sqrt(2 * worst["n_images"])
     cells.append(f"{worst['sigma_over_bound']:.3f} ± {error:.3f} ({worst['true']:+.2f})")
     bias = inside["relative_bias"]
-    most = inside.loc[bias.abs().idxmax()]
+    most = inside.iloc[int(bias.abs().argmax())]
     cells.append(f"{np.sqrt((bias**2).mean()):.3f}")
     error = 1 / np.sqrt(most["n_images"])
     cells.append(f"{most['relative_bias']:+.3f} ± {error:.3f} ({most['true']:+.2f})")
@@ -74,6 +76,28 @@ def coverage_row(name: tuple[str, str], summary: pd.DataFrame) -> list[str]:
             f"{each.min():.1f} to {each.max():.1f}",
         ]
     return cells
+
+
+def likelihood_row(name: tuple[str, str], run: Path) -> list[str] | None:
+    """Mean predictions less those of the likelihood for the same images, in units of σ."""
+    folder, likelihood = (run / "evaluation" / name[1] / each for each in (name[0], "likelihood"))
+    found = []
+    for path in sorted(folder.glob("*/*.parquet")):
+        other = likelihood / path.relative_to(folder)
+        if name[0] == "likelihood" or not other.is_file():
+            return None
+        own, _ = read_table(path, PREDICTION_COLUMNS)
+        fits, _ = read_table(other, PREDICTION_COLUMNS)
+        true = own["true"].iloc[0]
+        if LOW <= true <= HIGH:
+            sigma = own["predicted"].std()
+            off = (own["predicted"] - fits["predicted"]) / sigma
+            correlation = np.corrcoef(own["predicted"], fits["predicted"])[0, 1]
+            found.append((true, off.mean(), off.std() / np.sqrt(len(off)), correlation))
+    values = np.array(found)
+    true, off, error, _ = values[np.abs(values[:, 1]).argmax()]
+    return [f"`{name[0]}`", name[1], f"{np.sqrt((values[:, 1] ** 2).mean()):.3f}",
+            f"{off:+.3f} ± {error:.3f} ({true:+.2f})", f"{values[:, 3].mean():.3f}"]  # fmt: skip
 
 
 def point_table(found: dict[tuple[str, str], pd.DataFrame]) -> str:
@@ -130,6 +154,10 @@ def main() -> None:
     print()
     print(table(["estimator", "images", *cover],
                 [coverage_row(*each) for each in found.items()]))  # fmt: skip
+    print()
+    beside = ["difference/σ, rms", "largest", "correlation"]
+    rows = (likelihood_row(name, options.run) for name in found)
+    print(table(["estimator", "images", *beside], [row for row in rows if row]))
     print()
     print(point_table(found))
 

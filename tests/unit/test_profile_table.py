@@ -243,13 +243,3 @@ def test_blocks_of_real_sites_fit_the_profile(site, block, tmp_path):
             assert found["slurm_partition"] == names["CPU_PARTITION"]
         if entry.get("gpu"):
             assert found["slurm_partition"] == names["GPU_PARTITION"]
-
-
-@pytest.mark.parametrize("name", ["local", "slurm", "slurm-partitions", "lsf", "htcondor"])
-def test_the_scheduler_sleeps_between_jobs(name, tmp_path):
-    from snakemake.settings.types import MaxJobsPerTimespan
-
-    limit = MaxJobsPerTimespan.parse_choice(read_profile(name, tmp_path)["max-jobs-per-timespan"])
-    # a thousand jobs wake it less than twice a second, and nothing waits for the limit
-    assert limit.timespan >= 600
-    assert int(limit.max_jobs) >= 10_000

@@ -161,3 +161,12 @@ def test_two_runs_from_clean_folders_are_equal_bit_for_bit(finished, tmp_path):
     for name in first:
         if not name.endswith((".root", ".csv")):  # ROOT files carry dates
             assert (finished.path / name).read_bytes() == (tmp_path / name).read_bytes(), name
+
+
+def test_the_scheduler_sleeps_while_jobs_run(folder):
+    campaigns = [f"results/tiny/events/train/{name}/000.root" for name in ("c9_-1.00", "c9_+0.00")]
+    run = folder.snakemake("--cores", "1", "--configfile", "tiny.yaml", "--verbose", *campaigns)
+    log = run.stdout + run.stderr
+    assert run.returncode == 0, log
+    # one after the other, some seconds each: it looks once for each job, and once when one ended
+    assert log.count("Ready jobs: ") <= 4
