@@ -70,14 +70,20 @@ def test_files_of_the_demonstration(demo):
     }
 
 
+def missed(rule):
+    """Time of a rule that Snakemake did not see: it looks every half second, later every 30 s.
+
+    So it misses the last half second of each job, or half a minute where one lasts more than 15 s.
+    """
+    return rule.jobs * (0.5 if rule.core_seconds.value < 15 * rule.jobs else 30)
+
+
 @pytest.mark.parametrize("stage", COST["stages"])
 def test_processor_time_of_each_stage_of_the_demonstration(demo, stage):
     rules = [rule for rule in demo.rules if rule.stage == stage]
     expected = sum(rule.core_seconds.value for rule in rules)
     found = sum(COST["rules"][rule.rule]["cpu_seconds"] for rule in rules)
-    # Snakemake looks every half second, so that it may miss the last half second of each job
-    missed = 0.5 * sum(rule.jobs for rule in rules)
-    assert found / FACTOR <= expected <= (found + missed) * FACTOR
+    assert found / FACTOR <= expected <= (found + sum(map(missed, rules))) * FACTOR
 
 
 @pytest.mark.parametrize("rule", ["generate_events", "voxelize", "train", "evaluate", "summarize"])
@@ -120,14 +126,14 @@ def test_figures_that_are_said_to_be_surer_than_a_factor_of_two_are(demo):
     """The demonstration lies within what the plan itself says, sums of short jobs apart."""
     for rule in demo.rules:
         found = COST["rules"][rule.rule]
-        missed = 0.5 * rule.jobs
         estimate = rule.core_seconds
-        assert estimate.low <= found["cpu_seconds"] + missed, rule.rule
+        assert estimate.low <= found["cpu_seconds"] + missed(rule), rule.rule
         assert estimate.high >= found["cpu_seconds"], rule.rule
         memory = rule.memory_bytes
         assert found["memory_bytes"] <= memory.high, rule.rule
-        # nor does Snakemake see the largest size of a job of a second
-        if found["cpu_seconds"] > 2 * rule.jobs:
+        # nor does Snakemake see the largest size of a job of a second, or of less than a minute
+        seen = found["cpu_seconds"] > 2 * rule.jobs and not 15 < estimate.value / rule.jobs < 60
+        if seen:
             assert memory.low <= found["memory_bytes"], rule.rule
 
 
@@ -161,7 +167,7 @@ def test_occupied_voxels_are_at_most_those_of_evenly_spread_events():
         125_000 * (1 - (1 - 1 / 125_000) ** 24_000), rel=1e-5
     )
     # all campaigns' images, and two of each sample
-    found = COST["stages"]["voxels"]["output_bytes"] / (3380 + 240 + 3 * 2) / 10
+    found = COST["stages"]["voxels"]["output_bytes"] / (2640 + 1170 + 3 * 2) / 10
     assert 0.95 < found / occupied_voxels(image) < 1
 
 
@@ -204,17 +210,17 @@ def test_gpu_hours_hold_for_the_published_rates_of_two_gpus(paper):
 def test_snakemake_starts_twice_in_each_job_of_a_cluster(demo):
     rates = load_rates().snakemake
     start = rates.run_seconds + rates.job_seconds
-    assert demo.snakemake.cluster_core_seconds.value == pytest.approx(2 * 176 * start)
+    assert demo.snakemake.cluster_core_seconds.value == pytest.approx(2 * 185 * start)
     assert demo.snakemake.core_seconds.value == pytest.approx(
-        rates.run_seconds + 176 * rates.job_seconds
+        rates.run_seconds + 185 * rates.job_seconds
     )
 
 
 def test_passes_of_an_epoch():
     configuration = load_configuration(DEMO)
     (training,) = trainings(configuration, {})
-    # 73 whole batches of 32 out of 2,340 images, forward and two backward; 260 images to validate
-    assert training.passes == 3 * 73 * 32 + 260
+    # 73 whole batches of 32 out of 2,340 images, forward and two backward; 300 images to validate
+    assert training.passes == 3 * 73 * 32 + 300
 
 
 def test_outputs_learned_are_the_coefficients_that_vary():
@@ -275,7 +281,7 @@ def test_a_run_without_networks_trains_nothing():
     assert not set(jobs) & {"train", "evaluate", "measure", "plot_network", "plot_training"}
     # images of a sample are for networks alone
     assert "voxelize_sample" not in jobs
-    assert [len(jobs[name]) for name in ("prepare_estimator", "evaluate_events")] == [1, 17]
+    assert [len(jobs[name]) for name in ("prepare_estimator", "evaluate_events")] == [1, 13]
     assert len(jobs["measure_events"]) == 3
     configuration = load_configuration(DEMO)
     fits = configuration.event_estimators()
@@ -287,10 +293,10 @@ def test_a_run_without_networks_trains_nothing():
 
 def test_a_fit_costs_by_its_events_and_the_terms_of_their_polynomials():
     job = fit_jobs()["evaluate_events"][0]
-    assert job.amounts["likelihood_terms"] == 60 * 24_000 * 3
+    assert job.amounts["likelihood_terms"] == 90 * 24_000 * 3
     assert job.amounts["angular_likelihood_terms"] == 0
     more = fit_jobs(coefficients=("c9", "c10", "c9_imaginary"))["evaluate_events"][0]
-    assert more.amounts["likelihood_terms"] == 60 * 24_000 * 10
+    assert more.amounts["likelihood_terms"] == 90 * 24_000 * 10
     rate = load_rates().rule("evaluate_events").seconds
     assert rate.of(more.amounts) > 1.5 * rate.of(job.amounts)
 
@@ -397,7 +403,7 @@ def test_the_command_prints_tables_and_writes_json(tmp_path, demo):
     assert result.exit_code == 0
     assert result.output.splitlines() == list(lines(demo))
     written = json.loads(path.read_text())
-    assert written["jobs"] == demo.jobs == 176
+    assert written["jobs"] == demo.jobs == 185
     assert written["files"] == demo.files
     assert written["gpu_seconds"]["factor"] == pytest.approx(3)
     assert {rule["rule"] for rule in written["rules"]} == set(COST["rules"])
