@@ -66,7 +66,7 @@ def coverage_row(name: tuple[str, str], summary: pd.DataFrame) -> list[str]:
     between = summary[~summary["seen_in_training"]]
     for level in (68, 95):
         column = f"coverage_{level}"
-        wanted = {68: 68.27, 95: 95.45}[level]
+        wanted = float(level)
         images = between["n_images"].sum()
         error = np.sqrt(wanted * (100 - wanted) / images) if images else np.nan
         each = 100 * summary[column]

@@ -47,7 +47,7 @@ class TestShipped:
         assert (~inside["seen_in_training"]).sum() == 6
         assert inside["sigma_over_bound"].mean() < 1.06
         assert (inside["bias"] / inside["sigma"]).abs().max() < 0.15
-        for column, level in (("coverage_68", 0.6827), ("coverage_95", 0.9545)):
+        for column, level in (("coverage_68", 0.68), ("coverage_95", 0.95)):
             between = inside[~inside["seen_in_training"]]
             error = np.sqrt(level * (1 - level) / between["n_images"].sum())
             assert abs(between[column].mean() - level) < 4 * error
