@@ -1,13 +1,13 @@
 """Tables of docs/precision.md, of the summaries of a finished run and of measured files.
 
     .venv/bin/python tests/bench/precision_tables.py --run results/laptop
-    .venv/bin/python tests/bench/precision_tables.py --run results/laptop measured/*.json
+    .venv/bin/python tests/bench/precision_tables.py --measured measured/*.json
 
 The first prints, in Markdown, σ in units of the Cramér–Rao bound and bias in units of σ at every
 point, their means and extremes in [−2, 1.1], how many images' intervals hold the true shift, and
 how far mean predictions are from those of the likelihood for the same images, in which the scatter
-that both have in common is gone. With files that `wilsonvox measure --json` wrote, of samples with
-true points: pulls by file and estimator.
+that both have in common is gone. The second prints pulls by file and estimator, of files that
+`wilsonvox measure --json` wrote of samples with true points.
 """
 
 import argparse
@@ -66,9 +66,8 @@ def coverage_row(name: tuple[str, str], summary: pd.DataFrame) -> list[str]:
     between = summary[~summary["seen_in_training"]]
     for level in (68, 95):
         column = f"coverage_{level}"
-        wanted = float(level)
         images = between["n_images"].sum()
-        error = np.sqrt(wanted * (100 - wanted) / images) if images else np.nan
+        error = np.sqrt(level * (100 - level) / images) if images else np.nan
         each = 100 * summary[column]
         cells += [
             f"{pooled(between, column):.1f} ± {error:.1f}",
@@ -81,13 +80,12 @@ def coverage_row(name: tuple[str, str], summary: pd.DataFrame) -> list[str]:
 def likelihood_row(name: tuple[str, str], run: Path) -> list[str] | None:
     """Mean predictions less those of the likelihood for the same images, in units of σ."""
     folder, likelihood = (run / "evaluation" / name[1] / each for each in (name[0], "likelihood"))
+    if folder == likelihood or not likelihood.is_dir():
+        return None
     found = []
     for path in sorted(folder.glob("*/*.parquet")):
-        other = likelihood / path.relative_to(folder)
-        if name[0] == "likelihood" or not other.is_file():
-            return None
         own, _ = read_table(path, PREDICTION_COLUMNS)
-        fits, _ = read_table(other, PREDICTION_COLUMNS)
+        fits, _ = read_table(likelihood / path.relative_to(folder), PREDICTION_COLUMNS)
         true = own["true"].iloc[0]
         if LOW <= true <= HIGH:
             sigma = own["predicted"].std()
@@ -140,8 +138,9 @@ def measured_table(paths: list[Path]) -> str:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("measured", type=Path, nargs="*")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run", type=Path)
+    what.add_argument("--measured", type=Path, nargs="+")
     options = parser.parse_args()
     if options.measured:
         print(measured_table(options.measured))

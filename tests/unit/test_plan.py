@@ -122,8 +122,7 @@ def test_storage_of_the_whole_demonstration(demo):
     assert agrees(demo.kept_bytes.value, found)
 
 
-def test_figures_that_are_said_to_be_surer_than_a_factor_of_two_are(demo):
-    """The demonstration lies within what the plan itself says, sums of short jobs apart."""
+def test_the_demonstration_lies_within_what_the_plan_says_of_itself(demo):
     for rule in demo.rules:
         found = COST["rules"][rule.rule]
         estimate = rule.core_seconds

@@ -11,8 +11,8 @@ from wilsonvox.planning.jobs import STAGES, Job, Training, planned, trainings
 from wilsonvox.planning.rates import MeasuredOn, Rate, Rates, RuleRates, SnakemakeRates, load_rates
 
 LEAST_FACTOR = {"seconds": 2.0, "memory_bytes": 1.4, "output_bytes": 1.05}
-"""No figure of these is surer than that: two runs of the demonstration on one machine differed by
-so much in the processor time and in the memory of a stage (docs/planning.md)."""
+"""No figure of these is surer than that: rules of the demonstration took up to 1.9 times the
+planned processor time, and two runs differed by so much in memory (docs/planning.md)."""
 
 TRAINING_FACTOR = 2.0
 """A multiply-accumulate costs by the shape of its layer: of the networks that were measured the
