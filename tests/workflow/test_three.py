@@ -11,7 +11,7 @@ from wilsonvox.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, read_table
 
 from .conftest import ROOT, by_rule
 
-IMAGE = "b8_n10000"
+IMAGE = "b16_n10000"
 NAMES = ("c7", "c9", "c10")
 
 
