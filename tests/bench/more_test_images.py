@@ -1,12 +1,12 @@
 """Bias and σ of a shipped estimator on more test images than its table has.
 
-    .venv/bin/python tests/bench/more_test_images.py --campaigns 4 --work DIR
+    .venv/bin/python tests/bench/more_test_images.py --points c9_-2.00 --work DIR
 
-makes, at every point of the estimator's summary, as many further campaigns of test images as are
-asked for, by the command line as the workflow calls it, with the run's seed and numbers of campaigns
-that follow those of the table, so that the images are independent of these and of all training
-images. Prints rows of docs/precision.md of the new images alone, and of old and new ones together.
-What is in `--work` already is not made again.
+makes, at each of the points, as many further campaigns of test images as are asked for, by the
+command line as the workflow calls it, with the run's seed and numbers of campaigns that follow
+those of the table, so that the images are independent of these and of all training images. Prints
+the bias by point of the new images alone and of old and new ones together, and the row of
+docs/precision.md of all images. What is in `--work` already is not made again.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from precision_tables import precision_row, table
 
@@ -56,8 +57,14 @@ def predictions(old: Path, model: Path, first: int, number: int, images: int, wo
     return out
 
 
+def bias(frame: pd.DataFrame) -> str:
+    """Bias of one point's predictions in units of their standard deviation."""
+    off = frame["predicted"] - frame["true"]
+    return f"{off.mean() / off.std():+.3f} ± {1 / np.sqrt(len(off)):.3f}"
+
+
 def row(kind: str, paths: list[Path], work: Path) -> list[str]:
-    """One row of the table, of tables of predictions."""
+    """The row of docs/precision.md of tables of predictions."""
     words = [word for path in paths for word in ("--predictions", path)]
     out = work / "summary.parquet"
     out.unlink(missing_ok=True)
@@ -73,6 +80,7 @@ def row(kind: str, paths: list[Path], work: Path) -> list[str]:
 def main() -> None:
     """Make the images and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--points", nargs="+", required=True, help="labels of points")
     parser.add_argument("--campaigns", type=int, default=4, help="campaigns a point")
     parser.add_argument("--images", type=int, default=450, help="images a campaign")
     parser.add_argument("--work", type=Path, required=True, help="folder for files of its own")
@@ -87,18 +95,20 @@ def main() -> None:
         )  # fmt: skip
     old = sorted(shipped.glob("evaluation/*/*/*/*.parquet"))
     first = 1 + max(int(read_table(path, PREDICTION_COLUMNS)[0]["campaign"].max()) for path in old)
-    new = [
-        predictions(path, model, first, options.campaigns, options.images, options.work)
-        for path in old
-    ]
-    both = []
-    for before, more in zip(old, new, strict=True):
-        frames = [read_table(path, PREDICTION_COLUMNS)[0] for path in (before, more)]
-        assert not pd.concat(frames).duplicated(["campaign", "image_index"]).any()
-        both += [before, more]
+    chosen = [path for path in old if path.stem in options.points]
+    rows, more = [], []
+    for path in chosen:
+        more.append(
+            predictions(path, model, first, options.campaigns, options.images, options.work)
+        )
+        before, after = (read_table(each, PREDICTION_COLUMNS)[0] for each in (path, more[-1]))
+        both = pd.concat([before, after])
+        assert not both.duplicated(["campaign", "image_index"]).any()
+        rows.append([path.stem, *map(bias, (before, after, both)), str(len(both))])
+    print(table(["point", "bias/σ, before", "new images", "all", "images"], rows))
     columns = ["images", "a value", "σ/bound", "at trained values", "between", "worst",
                "bias/σ, rms", "largest"]  # fmt: skip
-    print(table(columns, [row("new", new, options.work), row("all", both, options.work)]))
+    print(table(columns, [row("all", [*old, *more], options.work)]))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@
     .venv/bin/python tests/bench/precision_tables.py --measured measured/*.json
 
 The first prints, in Markdown, σ in units of the Cramér–Rao bound and bias in units of σ at every
-point, their means and extremes in [−2, 1.1], how many images' intervals hold the true shift, and
-how far mean predictions are from those of the likelihood for the same images, in which the scatter
-that both have in common is gone. The second prints pulls by file and estimator, of files that
-`wilsonvox measure --json` wrote of samples with true points.
+point, their means and extremes in [−2, 1.1], how many images' intervals hold the true shift, in all
+and by point, and how far mean predictions are from those of the likelihood for the same images, in
+which the scatter that both have in common is gone. The second prints pulls by file and estimator,
+of files that `wilsonvox measure --json` wrote of samples with true points.
 """
 
 import argparse
@@ -22,6 +22,13 @@ from wilsonvox.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, read_table
 
 LOW, HIGH = -2.0, 1.1
 """Ends of the papers' values, over which means are taken."""
+
+FORMATS = {
+    "sigma_over_bound": ".3f",
+    "relative_bias": "+.2f",
+    "coverage_68": ".1%",
+    "coverage_95": ".1%",
+}
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:
@@ -98,8 +105,8 @@ def likelihood_row(name: tuple[str, str], run: Path) -> list[str] | None:
             f"{off:+.3f} ± {error:.3f} ({true:+.2f})", f"{values[:, 3].mean():.3f}"]  # fmt: skip
 
 
-def point_table(found: dict[tuple[str, str], pd.DataFrame]) -> str:
-    """σ/bound and bias/σ of every estimator at every point."""
+def point_table(found: dict[tuple[str, str], pd.DataFrame], columns: list[str]) -> str:
+    """Two columns of every estimator's summary at every point, in the formats of `FORMATS`."""
     truths = sorted({true for summary in found.values() for true in summary["true"]})
     rows = []
     for true in truths:
@@ -109,8 +116,8 @@ def point_table(found: dict[tuple[str, str], pd.DataFrame]) -> str:
             here = summary[summary["true"] == true]
             seen |= bool(here["seen_in_training"].any())
             row += [
-                f"{point['sigma_over_bound']:.3f}, {point['relative_bias']:+.2f}"
-                for _, point in here.iterrows()
+                ", ".join(format(point[column], FORMATS[column]) for column in columns)
+                for _, point in here.dropna(subset=columns).iterrows()
             ] or ["–"]
         rows.append([row[0] if seen else f"*{row[0]}*", *row[1:]])
     names = [f"`{estimator}` {image}" for estimator, image in found]
@@ -158,7 +165,9 @@ def main() -> None:
     rows = (likelihood_row(name, options.run) for name in found)
     print(table(["estimator", "images", *beside], [row for row in rows if row]))
     print()
-    print(point_table(found))
+    print(point_table(found, ["sigma_over_bound", "relative_bias"]))
+    print()
+    print(point_table(found, ["coverage_68", "coverage_95"]))
 
 
 if __name__ == "__main__":
