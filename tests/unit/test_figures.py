@@ -312,6 +312,8 @@ def test_distributions_are_densities_of_the_selected_events():
     filled = distributions.fill([events[:1500], events[1500:], other], "x", (1.0, 6.0))
     selected = events[(events.q2 > 1) & (events.q2 < 6)]
     assert filled.n_events == len(selected)
+    of_both = distributions.fill([events, other], "x", (1.0, 6.0), "both")
+    assert of_both.n_events == filled.n_events + np.sum((other.q2 > 1) & (other.q2 < 6))
     for name in ("q2", "cos_theta_mu", "cos_theta_k", "chi"):
         edges = filled.edges[name]
         expected, _ = np.histogram(getattr(selected, name).astype(float), edges)
@@ -644,6 +646,12 @@ def test_labels():
     assert labels.image_text(ImageSpecification()).startswith("50³ voxels, 24,000 events an image")
     cut = ImageSpecification(q2_min_gev2=1, q2_max_gev2=8, vetoes_gev2=((8, 11),), flavour="B0bar")
     assert "1 < $q^2$ < 8 GeV², vetoes, $" in labels.image_text(cut)
+    mixed = ImageSpecification(
+        flavour="both", antiparticle_angles="positive-lepton", multiple_entries="removed"
+    )
+    assert labels.image_text(mixed).endswith(
+        r"GeV², $B^0$ and $\overline{B}{}^0$, angles of $\ell^+$, single entries"
+    )
 
 
 # bad input

@@ -11,7 +11,8 @@ from wilsonvox.tables import SUMMARY_COLUMNS, read_table
 from .conftest import ROOT
 
 POINTS = [
-    {"shifts": {"c9": [-2.0, -0.8, 0.0]}, "n_images": {"train": 12, "validation": 4, "test": 10}},
+    {"shifts": {"c9": [-2.0, 0.0]}, "n_images": {"train": 12, "validation": 4, "test": 10}},
+    {"shifts": {"c9": -0.8}, "n_images": {"test": 10}},
     {"shifts": {"c9": -0.4}, "n_images": {"interpolation": 10}},
 ]
 """Few of a paper's values, with few images."""
