@@ -28,7 +28,7 @@ from wilsonvox.figures import (
     training,
     voxels,
 )
-from wilsonvox.figures.style import BLACK, CROSS
+from wilsonvox.figures.style import BLACK, CROSS, DOUBLE_COLUMN, SINGLE_COLUMN, new_figure
 from wilsonvox.figures.summaries import Summary
 from wilsonvox.points import point_label, shift_vector
 from wilsonvox.provenance import content_digest, make_record, read_record
@@ -652,6 +652,23 @@ def test_labels():
     assert labels.image_text(mixed).endswith(
         r"GeV², $B^0$ and $\overline{B}{}^0$, angles of $\ell^+$, single entries"
     )
+
+
+def test_a_note_that_is_longer_than_the_figure_is_wide_takes_several_lines():
+    def of_image(width, **settings):
+        figure = new_figure(width, 3.0, labels.image_text(ImageSpecification(**settings)))
+        (note,) = figure.texts
+        box = note.get_window_extent()
+        assert box.x0 > 0
+        assert box.x1 < figure.bbox.width
+        return note.get_text()
+
+    assert "\n" not in of_image(SINGLE_COLUMN)
+    mixed = {"flavour": "both", "antiparticle_angles": "positive-lepton"}
+    text = of_image(SINGLE_COLUMN, **mixed)
+    assert text.count("\n") == 1
+    assert text.replace(",\n", ", ") == labels.image_text(ImageSpecification(**mixed))
+    assert "\n" not in of_image(DOUBLE_COLUMN, **mixed)
 
 
 # bad input
