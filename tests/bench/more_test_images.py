@@ -3,10 +3,10 @@
     .venv/bin/python tests/bench/more_test_images.py --campaigns 4 --work DIR
 
 makes, at every point of the estimator's summary, as many further campaigns of test images as are
-asked for, by the command line as the workflow calls it, with the run's seed and numbers of campaigns
-that follow those of the table, so that the images are independent of these and of all training
-images. Prints rows of docs/precision.md of the new images alone, and of old and new ones together.
-What is in `--work` already is not made again.
+asked for, by the command line as the workflow calls it, with the run's seed and numbers of
+campaigns that follow those of the table, so that the images are independent of these and of all
+training images. Prints rows of docs/precision.md of the new images alone, and of old and new ones
+together. What is in `--work` already is not made again.
 """
 
 import argparse

@@ -335,7 +335,7 @@ def test_images_of_one_flavour_of_two_need_twice_the_events():
             lambda values: values["estimators"].update(
                 fit={"architecture": "likelihood", "images": ["mixed"]}
             ),
-            "estimators.fit.images: mixed is of flavour both .*a fit reads events of one flavour",
+            "images.mixed: is of flavour both .*the likelihood reads events of one flavour",
         ),
     ],
 )

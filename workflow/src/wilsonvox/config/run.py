@@ -189,15 +189,13 @@ class RunConfiguration(Settings):
                     f"images.{name}.flavour: {image.flavour}, but the events that are generated "
                     f"are of generation.flavour: {generated}; set both alike"
                 )
-        for name, fitted in self.event_estimators().items():
-            for image_name in fitted.images:
-                image = self.images[image_name]
-                if image.flavour == "both" or image.antiparticle_angles != "conjugate":
-                    raise ValueError(
-                        f"estimators.{name}.images: {image_name} is of flavour {image.flavour} "
-                        f"with antiparticle_angles {image.antiparticle_angles}; a fit reads events "
-                        "of one flavour with the angles of its own decay"
-                    )
+            fits = [each for each in self.event_estimators().values() if name in each.images]
+            if fits and (image.flavour == "both" or image.antiparticle_angles != "conjugate"):
+                raise ValueError(
+                    f"images.{name}: is of flavour {image.flavour} with antiparticle_angles "
+                    f"{image.antiparticle_angles}; the {fits[0].architecture} reads events of one "
+                    "flavour with the angles of its own decay"
+                )
 
     def _shifts_vary(self, name: str, fitted: EventEstimatorSettings) -> None:
         """Refuse fitted shifts of whose response the ensembles could say nothing."""
@@ -380,8 +378,7 @@ class RunConfiguration(Settings):
     def campaign_events(self, point: str, split: str, campaign: str) -> int:
         """Events to generate for a campaign, before cuts: enough for its largest images."""
         largest = max(map(self._events_of_image, self.images.values()))
-        n_images = self.campaign_images(point, split)[int(campaign)]
-        needed = n_images * largest
+        needed = self.campaign_images(point, split)[int(campaign)] * largest
         # five standard deviations of the number cut away, for campaigns of few events
         spare = self.spare_events_fraction * needed
         spare += 5 * math.sqrt(spare)
