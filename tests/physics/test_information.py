@@ -129,3 +129,26 @@ def test_a_range_beyond_phase_space_is_cut_to_it(model):
         for high in (30, 20)
     )
     np.testing.assert_allclose(wide, usual, rtol=5e-3)
+
+
+@pytest.mark.parametrize("mean_count", [0.02, 0.6, 3.0])
+def test_a_voxel_that_is_empty_unless_it_holds_one_event(mean_count):
+    """All q2 alike, it has one event with probability P = λ exp(−λ): P′²/(P(1 − P))."""
+    density, slope = rate_and_slope(lambda x: x, lambda q2, _: np.ones_like(q2), mean_count)
+    found = information._of_single(density * 1e-3, slope * 1e-3, 1000)
+    p = mean_count * np.exp(-mean_count)
+    derivative = (1 - mean_count) * np.exp(-mean_count)
+    assert found[0] == pytest.approx(derivative**2 / (p * (1 - p)), rel=1e-6)
+
+
+def test_single_entries_tell_less_in_coarse_voxels_and_all_in_fine_ones(model):
+    shifts = shift_vector({"c9": -1.0})
+
+    def ratio(n_events, kind):
+        image = ImageSpecification(events_per_image=n_events, multiple_entries=kind)
+        return image_information(model, shifts, image).sigma_over_bound[3:5]
+
+    removed = ratio(24_000, "removed")
+    assert removed[0] == removed[1]
+    assert removed[0] > ratio(24_000, "averaged")[0] + 0.02
+    np.testing.assert_allclose(ratio(100, "removed"), ratio(100, "averaged"), rtol=2e-3)

@@ -8,6 +8,7 @@ from scipy.integrate import simpson
 from scipy.interpolate import CubicSpline
 
 from wilsonvox.errors import UserError
+from wilsonvox.estimators import angular_likelihood
 from wilsonvox.estimators.likelihood import (
     LikelihoodEstimator,
     Normalisation,
@@ -18,7 +19,7 @@ from wilsonvox.estimators.likelihood import (
     prepare,
 )
 from wilsonvox.estimators.prepared import PreparedMetadata
-from wilsonvox.estimators.settings import LikelihoodSettings
+from wilsonvox.estimators.settings import AngularLikelihoodSettings, LikelihoodSettings
 from wilsonvox.events import Events
 from wilsonvox.likelihood.density import event_polynomials
 from wilsonvox.likelihood.fit import intervals, minimise
@@ -408,3 +409,16 @@ def test_no_events_and_no_minimum_are_no_estimate(model, sample):
     found = fit_events(model, sample, ImageSpecification(), limits=(0.5, 3.0))
     assert np.isnan(found.values).all()
     assert np.isnan(found.errors).all()
+
+
+def test_images_of_both_flavours_or_other_angles_are_no_fits(model):
+    """Their events do not have the density that is fitted."""
+    settings = AngularLikelihoodSettings(q2_bins_gev2=((1.0, 6.0),))
+    for image in (
+        ImageSpecification(flavour="both"),
+        ImageSpecification(flavour="B0bar", antiparticle_angles="positive-lepton"),
+    ):
+        with pytest.raises(UserError, match="reads events of one flavour with the angles of its"):
+            normalisation(model, image, ["c9"])
+        with pytest.raises(UserError, match="reads events of one flavour with the angles of its"):
+            angular_likelihood.prepare(model, image, ("c9",), settings)

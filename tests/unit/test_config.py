@@ -14,7 +14,7 @@ from wilsonvox.points import parse_point
 
 ROOT = Path(__file__).parents[2]
 # by name, because users keep their own beside them
-NAMES = ("demo", "laptop", "paper", "scan", "three-coefficients")
+NAMES = ("demo", "laptop", "paper", "preprint2023", "proceedings2023", "scan", "three-coefficients")
 CONFIGURATIONS = [ROOT / "config" / f"{name}.yaml" for name in NAMES]
 
 MINIMAL = {
@@ -254,6 +254,96 @@ def test_paper_has_the_papers_numbers_of_images():
     network = paper.estimators["resnet34"].network
     assert network.filters == (64, 128, 256, 512)
     assert network.blocks == (3, 4, 6, 3)
+
+
+def test_the_proceedings_have_their_numbers_of_images_and_events():
+    found = load_configuration(ROOT / "config/proceedings2023.yaml")
+    values = [found.point_shifts(label)["c9"] for label in found.labels("train")]
+    assert (len(values), min(values), max(values)) == (22, -2.0, 0.0)
+    for label in found.labels("train"):
+        train, validation, test = (
+            sum(found.campaign_images(label, split)) for split in ("train", "validation", "test")
+        )
+        assert (train + validation, validation / (train + validation), test) == (540, 0.2, 1600)
+    between = [found.point_shifts(label)["c9"] for label in found.labels("interpolation")]
+    assert all(-2 < value < 0 and value not in values for value in between)
+    image = found.images["b100_n24000"]
+    assert (image.bins, image.events_per_image) == (100, 24_000)
+    assert (image.flavour, image.antiparticle_angles) == ("both", "positive-lepton")
+    proposed = found.images["b100_n24000_proposed"]
+    assert (proposed.antiparticle_angles, proposed.multiple_entries) == ("conjugate", "removed")
+    assert found.estimators_for("b100_n24000_proposed") == []
+    settings = found.estimators["resnet34"]
+    assert settings.normalisation.method == "none"
+    assert settings.network.dense_units == 5000
+    assert settings.training.learning_rate_schedule == "plateau"
+    assert settings.training.early_stopping_patience == 50
+
+
+def test_the_preprint_differs_from_the_main_paper_where_it_says_so():
+    paper, preprint = (
+        load_configuration(ROOT / f"config/{run}.yaml") for run in ("paper", "preprint2023")
+    )
+    assert preprint.points == paper.points
+    assert preprint.images == paper.images
+    first, second = (each.estimators["resnet34"] for each in (paper, preprint))
+    assert first.network == second.network
+    assert second.normalisation.method == "none"
+    changed_settings = {
+        name: value for name, value in second.training if value != getattr(first.training, name)
+    }
+    assert changed_settings == {"learning_rate_schedule": "step", "minimum_learning_rate": 0.0}
+
+
+def of_both_flavours(**images):
+    values = changed("generation", {"flavour": "both"})
+    values["images"] = {
+        name: {"bins": 8, "events_per_image": 300, "flavour": flavour}
+        for name, flavour in images.items()
+    }
+    values["estimators"]["tiny"]["images"] = list(images)
+    return values
+
+
+def test_images_of_one_flavour_of_two_need_twice_the_events():
+    mixed = parse_configuration(of_both_flavours(mixed="both"))
+    assert mixed.campaign_events("c9_-2.00", "train", "000") == 600 + 18 + 1
+    apart = parse_configuration(of_both_flavours(b0="B0", anti="B0bar", mixed="both"))
+    # five standard deviations of the number of one flavour more than of the cuts
+    needed = 2 * 600
+    spare = 12 + 5 * 12**0.5 + 5 * needed**0.5
+    assert apart.campaign_events("c9_-2.00", "train", "000") == needed + round(spare) + 1
+    images = {
+        name: apart.images_in_campaign(name, "c9_-2.00", "train", "000")
+        for name in ("b0", "anti", "mixed")
+    }
+    assert images == {"b0": 2, "anti": 2, "mixed": 4}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda values: values["generation"].update(antiparticle_shifts="conjugate"),
+            "generation: flavour: both is for antiparticle_shifts: equal",
+        ),
+        (
+            lambda values: values.update(generation={"flavour": "B0"}),
+            r"images.mixed.flavour: both, but .* generation.flavour: B0",
+        ),
+        (
+            lambda values: values["estimators"].update(
+                fit={"architecture": "likelihood", "images": ["mixed"]}
+            ),
+            "images.mixed: is of flavour both .*the likelihood reads events of one flavour",
+        ),
+    ],
+)
+def test_flavours_that_do_not_fit_are_refused(change, message):
+    values = of_both_flavours(mixed="both")
+    change(values)
+    with pytest.raises(UserError, match=message):
+        parse_configuration(values)
 
 
 def test_laptop_has_the_papers_values_and_one_more_tested_at_each_end():

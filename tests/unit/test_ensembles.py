@@ -29,6 +29,7 @@ from wilsonvox.tables import (
     write_table,
 )
 from wilsonvox.theory import AngularCoefficients, DecayModel, load_inputs
+from wilsonvox.theory.angular import NAMES
 from wilsonvox.theory.bound import cramer_rao_bound
 
 TEST = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0)
@@ -314,9 +315,17 @@ def test_command_warns_of_a_response_that_does_not_rise(
     assert "c9_-2.00, c9: the response does not rise" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("flavour", "number"), [("B0", 1), ("B0bar", -1)])
+@pytest.mark.parametrize(
+    ("flavour", "angles", "number", "factor"),
+    [
+        ("B0", "conjugate", 1, 1),
+        ("B0bar", "conjugate", -1, 1),
+        ("B0bar", "positive-lepton", -1, -1),
+        ("both", "positive-lepton", 1, 0),
+    ],
+)
 def test_the_bound_is_that_of_the_images_flavour(
-    tmp_path, coefficients, monkeypatch, flavour, number
+    tmp_path, coefficients, monkeypatch, flavour, angles, number, factor
 ):
     asked = []
 
@@ -325,11 +334,15 @@ def test_the_bound_is_that_of_the_images_flavour(
         return 0.05**2 * np.eye(len(names))
 
     monkeypatch.setattr("wilsonvox.theory.bound.covariance_bound", bound)
-    image = ImageSpecification(flavour=flavour, q2_min_gev2=1, vetoes_gev2=((8, 11),))
+    image = ImageSpecification(
+        flavour=flavour, antiparticle_angles=angles, q2_min_gev2=1, vetoes_gev2=((8, 11),)
+    )
     metadata = METADATA.model_copy(update={"image": image})
     tables = write_predictions(tmp_path, predictions(30), metadata)
     assert run(command_line(tmp_path, tables, coefficients)) == 0
-    assert set(asked) == {(24_000.0, 1.0, 20.0, ((8.0, 11.0),), number)}
+    assert {each[:-1] for each in asked} == {(24_000.0, 1.0, 20.0, ((8.0, 11.0),), number)}
+    # of J_6s, which tells the leptons apart
+    assert {float(each[-1][NAMES.index("6s")]) for each in asked} == {factor}
 
 
 @pytest.mark.parametrize("kind", ["missing", "few", "inputs", "coefficients"])

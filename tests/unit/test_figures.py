@@ -28,7 +28,7 @@ from wilsonvox.figures import (
     training,
     voxels,
 )
-from wilsonvox.figures.style import BLACK, CROSS
+from wilsonvox.figures.style import BLACK, CROSS, DOUBLE_COLUMN, SINGLE_COLUMN, new_figure
 from wilsonvox.figures.summaries import Summary
 from wilsonvox.points import point_label, shift_vector
 from wilsonvox.provenance import content_digest, make_record, read_record
@@ -312,6 +312,8 @@ def test_distributions_are_densities_of_the_selected_events():
     filled = distributions.fill([events[:1500], events[1500:], other], "x", (1.0, 6.0))
     selected = events[(events.q2 > 1) & (events.q2 < 6)]
     assert filled.n_events == len(selected)
+    of_both = distributions.fill([events, other], "x", (1.0, 6.0), "both")
+    assert of_both.n_events == filled.n_events + np.sum((other.q2 > 1) & (other.q2 < 6))
     for name in ("q2", "cos_theta_mu", "cos_theta_k", "chi"):
         edges = filled.edges[name]
         expected, _ = np.histogram(getattr(selected, name).astype(float), edges)
@@ -644,6 +646,29 @@ def test_labels():
     assert labels.image_text(ImageSpecification()).startswith("50³ voxels, 24,000 events an image")
     cut = ImageSpecification(q2_min_gev2=1, q2_max_gev2=8, vetoes_gev2=((8, 11),), flavour="B0bar")
     assert "1 < $q^2$ < 8 GeV², vetoes, $" in labels.image_text(cut)
+    mixed = ImageSpecification(
+        flavour="both", antiparticle_angles="positive-lepton", multiple_entries="removed"
+    )
+    assert labels.image_text(mixed).endswith(
+        r"GeV², $B^0$ and $\overline{B}{}^0$, angles of $\ell^+$, single entries"
+    )
+
+
+def test_a_note_that_is_longer_than_the_figure_is_wide_takes_several_lines():
+    def of_image(width, **settings):
+        figure = new_figure(width, 3.0, labels.image_text(ImageSpecification(**settings)))
+        (note,) = figure.texts
+        box = note.get_window_extent()
+        assert box.x0 > 0
+        assert box.x1 < figure.bbox.width
+        return note.get_text()
+
+    assert "\n" not in of_image(SINGLE_COLUMN)
+    mixed = {"flavour": "both", "antiparticle_angles": "positive-lepton"}
+    text = of_image(SINGLE_COLUMN, **mixed)
+    assert text.count("\n") == 1
+    assert text.replace(",\n", ", ") == labels.image_text(ImageSpecification(**mixed))
+    assert "\n" not in of_image(DOUBLE_COLUMN, **mixed)
 
 
 # bad input

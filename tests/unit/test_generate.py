@@ -160,3 +160,21 @@ def test_shifts_that_do_not_fit_the_point_are_refused(tmp_path, words, message, 
     assert run(given) == 1
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_events_of_both_flavours(coefficients, tmp_path, capsys):
+    out = tmp_path / "both.root"
+    assert generate(out, coefficients, "--flavour", "both", "--four-momenta") == 0
+    events = read_events(out)
+    assert set(np.unique(events.flavour)) == {-1, 1}
+    # the four-momenta are those of each event's own flavour
+    again = tmp_path / "again.root"
+    assert run(["ingest", "--events", str(out), "--layout", "variables", "--out", str(again)]) == 0
+    np.testing.assert_array_equal(read_events(again).flavour, events.flavour)
+    conjugate = tmp_path / "conjugate.npz"
+    words = ["coefficients", "--antiparticle-shifts", "conjugate", "--out", str(conjugate)]
+    assert run(words) == 0
+    capsys.readouterr()
+    assert generate(tmp_path / "none.root", conjugate, "--flavour", "both") == 1
+    assert "--flavour both: for --antiparticle-shifts equal only" in capsys.readouterr().err
+    assert not (tmp_path / "none.root").exists()

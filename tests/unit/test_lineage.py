@@ -171,3 +171,25 @@ def test_the_shifts_of_a_sampled_point_are_behind_its_events():
     assert events(wider, "sobol_0000") == events(first, "sobol_0000")
     assert events(wider, "sobol_0001") != events(first, "sobol_0001")
     assert more.digest("train", **WHOLE) != first.digest("train", **WHOLE)
+
+
+def test_settings_that_came_later_count_where_they_are_set():
+    def defaults(values):
+        values["images"]["b8_n300"] |= {
+            "antiparticle_angles": "conjugate", "multiple_entries": "averaged",
+        }  # fmt: skip
+        training = values["estimators"]["tiny"].setdefault("training", {})
+        training["learning_rate_schedule"] = "plateau"
+
+    assert changed(change=defaults) == set()
+
+    def removed(values):
+        values["images"]["b8_n300"]["multiple_entries"] = "removed"
+
+    assert "voxelize" in changed(change=removed)
+    assert "generate_events" not in changed(change=removed)
+
+    def step(values):
+        values["estimators"]["tiny"].setdefault("training", {})["learning_rate_schedule"] = "step"
+
+    assert changed(change=step) == AFTER_TRAINING

@@ -169,6 +169,39 @@ def test_the_state_of_another_training_is_not_used(undisturbed, tmp_path, caplog
     assert _weights(trained) == _weights(undisturbed[0])
 
 
+# with this schedule: cuts before epochs 4 and 7, whatever the loss
+STEPS = {
+    "learning_rate_schedule": "step",
+    "reduce_patience": 3,
+    "max_epochs": 8,
+    "early_stopping_patience": 8,
+}
+
+
+def test_in_steps_the_learning_rate_is_cut_whatever_the_loss(kill_in_epoch, tmp_path):
+    whole, path = tmp_path / "whole.npz", tmp_path / "state.npz"
+    expected = _train(whole, **STEPS)
+    rates = [row["learning_rate"] for row in expected.history]
+    np.testing.assert_allclose(rates, [0.15] * 3 + [0.075] * 3 + [0.0375] * 2, rtol=1e-6)
+    for number in (2, 4, 7):
+        kill_in_epoch(number)
+        with pytest.raises(Killed):
+            _train(path, **STEPS)
+    kill_in_epoch()
+    resumed = _train(path, **STEPS)
+    assert resumed.history_csv() == expected.history_csv()
+    assert _weights(resumed) == _weights(expected)
+    assert _contents(path) == _contents(whole)
+
+
+def test_steps_begin_after_the_rise_and_end_at_the_limit():
+    changes = STEPS | {"warmup_epochs": 2, "reduce_patience": 2, "minimum_learning_rate": 0.05}
+    rates = [row["learning_rate"] for row in _train(**changes).history]
+    np.testing.assert_allclose(
+        rates, [0.075, 0.15, 0.15, 0.15, 0.075, 0.075, 0.05, 0.05], rtol=1e-6
+    )
+
+
 # ---------------------------------------------------------------- whose state it is
 KEY_ARGUMENTS = SETTINGS | {"seed": 1, "threads": 2, "replicas": 1, "versions": {"keras": "3"}}
 

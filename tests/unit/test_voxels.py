@@ -307,3 +307,69 @@ def test_empty_ranges_are_refused(event_file, tmp_path, capsys, words):
     path = event_file(make_events(10))
     assert run(["voxelize", "--events", str(path), *words, "--out", str(tmp_path / "s.npz")]) == 1
     assert "is empty" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- both flavours, single entries
+def of_both(n_events, n_anti, seed=5):
+    flavour = np.ones(n_events, np.int8)
+    flavour[:n_anti] = -1
+    flavour = np.random.default_rng(seed).permutation(flavour)
+    return Events.from_columns(make_events(n_events, seed).columns() | {"flavour": flavour})
+
+
+def test_voxels_with_several_events_are_left_empty_where_they_are_to_be(event_file):
+    path = event_file(make_events(3000))
+    kept, removed = (
+        voxelize_file(path, ImageSpecification(bins=8, events_per_image=1000, multiple_entries=how))
+        for how in ("averaged", "removed")
+    )
+    assert len(kept) == len(removed) == 3
+    single = kept.count == 1
+    assert 0 < single.sum() < len(single)
+    np.testing.assert_array_equal(removed.voxel, kept.voxel[single])
+    np.testing.assert_array_equal(removed.mean_q2, kept.mean_q2[single])
+    assert set(removed.count) == {1}
+    lengths = [single[kept.offsets[i] : kept.offsets[i + 1]].sum() for i in range(3)]
+    assert np.diff(removed.offsets).tolist() == lengths
+    # what the image was made of stays told
+    np.testing.assert_array_equal(removed.n_events, kept.n_events)
+    np.testing.assert_array_equal(removed.source_range, kept.source_range)
+    assert removed.metadata.n_events_used == kept.metadata.n_events_used
+
+
+def test_an_image_of_both_flavours_has_all_events_and_its_own_angles(event_file):
+    events = of_both(2000, 1000)
+    path = event_file(events)
+    given = {"bins": 8, "events_per_image": 2000, "flavour": "both"}
+    conjugate = voxelize_file(path, ImageSpecification(**given))
+    assert conjugate.metadata.n_events_used == 2000
+    voxel, mean_q2, count = fill_image(events, 8)
+    np.testing.assert_array_equal(conjugate.voxel, voxel)
+    np.testing.assert_array_equal(conjugate.count, count)
+    image = ImageSpecification(**given, antiparticle_angles="positive-lepton")
+    turned = voxelize_file(path, image)
+    anti = events.flavour < 0
+    columns = events.columns() | {
+        "cos_theta_mu": np.where(anti, -events.cos_theta_mu, events.cos_theta_mu),
+        "chi": np.where(anti, np.mod(np.pi - events.chi, 2 * np.pi), events.chi),
+    }
+    voxel, mean_q2, count = fill_image(Events.from_columns(columns), 8)
+    np.testing.assert_array_equal(turned.voxel, voxel)
+    np.testing.assert_array_equal(turned.count, count)
+    np.testing.assert_array_equal(turned.mean_q2, mean_q2)
+
+
+def test_one_flavour_of_two_is_selected(event_file):
+    path = event_file(of_both(2000, 800))
+    shard = voxelize_file(path, ImageSpecification(bins=8, events_per_image=800, flavour="B0bar"))
+    assert len(shard) == 1
+    assert shard.metadata.n_events_cut == {"other flavour": 1200}
+
+
+def test_a_mixture_that_is_not_half_of_each_is_refused_where_that_matters(event_file):
+    path = event_file(of_both(4000, 1500))
+    given = {"bins": 8, "events_per_image": 1000, "flavour": "both"}
+    voxelize_file(path, ImageSpecification(**given))
+    image = ImageSpecification(**given, antiparticle_angles="positive-lepton")
+    with pytest.raises(UserError, match=r"2500 of the images' 4000 events are B0, but .* half B0"):
+        voxelize_file(path, image)

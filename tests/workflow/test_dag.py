@@ -75,6 +75,41 @@ def test_paper_stays_below_two_thousand_jobs(folder):
     assert len(folder.planned("config/paper.yaml")) < 2000
 
 
+def test_the_proceedings_train_with_twelve_thousand_images_of_a_million_voxels(folder):
+    jobs = folder.planned("config/proceedings2023.yaml")
+    assert len(jobs) < 2000
+    assert "ingest_events" not in by_rule(jobs)
+    commands = {(job.rule, job.wildcards): " ".join(job.command) for job in jobs}
+    train = commands["train", "b100_n24000/resnet34"]
+    assert "--normalisation none" in train
+    assert "--dense-units 5000" in train
+    assert "--early-stopping-patience 50" in train
+    voxelize = [words for (rule, _), words in commands.items() if rule == "voxelize"]
+    learned = [words for words in voxelize if "/train/" in words or "/validation/" in words]
+    images = [int(words.split("--images ")[1].split()[0]) for words in learned]
+    assert (len(images), sum(images)) == (2 * 22, 22 * 540)
+    for words in voxelize:
+        assert "--bins 100 --events-per-image 24000" in words
+        assert "--flavour both --antiparticle-angles positive-lepton" in words
+        assert "--multiple-entries" not in words
+    events = [words for (rule, _), words in commands.items() if rule == "generate_events"]
+    assert all("--flavour both" in words for words in events)
+
+
+def test_the_preprint_cuts_its_learning_rate_whatever_the_loss(folder):
+    jobs = folder.planned("config/preprint2023.yaml")
+    (train,) = (" ".join(job.command) for job in jobs if job.rule == "train")
+    assert "--learning-rate-schedule step --reduce-factor 0.2 --reduce-patience 5" in train
+    assert "--minimum-learning-rate 0.0" in train
+    assert "--normalisation none" in train
+    (paper,) = (
+        " ".join(job.command)
+        for job in folder.planned("config/paper.yaml")
+        if job.rule == "train" and job.wildcards.endswith("/resnet34")
+    )
+    assert "--learning-rate-schedule" not in paper
+
+
 def test_one_value_on_the_command_line_changes_the_default(folder):
     jobs = folder.planned(config={"run": "other", "measure": []})
     assert by_rule(jobs)["generate_events"] == by_rule(folder.planned())["generate_events"]

@@ -35,7 +35,13 @@ def _several(values):
     values["keep_event_files"] = False
 
 
-@pytest.mark.parametrize("name", ["tiny", "several", "config/demo", "config/paper"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tiny", "several", "config/demo", "config/paper", "config/preprint2023",
+        "config/proceedings2023",
+    ],
+)  # fmt: skip
 def test_jobs_and_outputs_are_those_that_snakemake_plans(in_folder, name):
     if name == "several":
         in_folder.configure(_several)

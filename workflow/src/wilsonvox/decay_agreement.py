@@ -42,16 +42,16 @@ def antiparticle_warning(
 ) -> str | None:
     """What is to be said where imaginary parts of shifts have another sign in two conventions.
 
-    They have for B0 alone: the shifts of an anti-B0 are those given in both conventions.
+    They have for B0: the shifts of an anti-B0 are those given in both conventions.
 
     Args:
         found: ``equal`` or ``conjugate``, of the sample; None where it is not known.
         expected: of the estimator.
-        flavour: ``B0`` or ``B0bar``, of the images.
+        flavour: ``B0``, ``B0bar`` or ``both``, of the images.
         shifts: of the images, any shape; NaN where they are not known.
         coefficients: names of the estimated shifts.
     """
-    if found is None or expected is None or found == expected or flavour != "B0":
+    if found is None or expected is None or found == expected or flavour == "B0bar":
         return None
     estimated = any(name.endswith("_imaginary") for name in coefficients)
     if not estimated and not np.any(np.nan_to_num(shifts).imag):

@@ -21,7 +21,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import poisson, qmc
 
 from wilsonvox.errors import UserError
-from wilsonvox.events import FLAVOURS
 from wilsonvox.files import require_file
 from wilsonvox.points import PARAMETERS, shift_vector
 from wilsonvox.provenance.record import Record
@@ -29,6 +28,7 @@ from wilsonvox.recorded_json import save_recorded
 from wilsonvox.shards import ImageSpecification
 from wilsonvox.theory.angular import RATE_WEIGHTS, angular_functions
 from wilsonvox.theory.bound import angular_grid, fisher_information
+from wilsonvox.theory.image_distribution import image_distribution
 from wilsonvox.theory.integrals import (
     ALL_Q2,
     mass_quadrature,
@@ -153,6 +153,25 @@ def _ratio(numerator: Array, denominator: Array) -> Array:
     return np.divide(numerator**2, denominator, out=np.zeros_like(numerator), where=large)
 
 
+def _of_single(density: Array, derivative: Array, n_events: int) -> Array:
+    """Information of images in voxels, shape (n,), of which those with several events are empty.
+
+    With λ events expected in a voxel it holds one, of a known q², with the probability λ exp(−λ).
+
+    Args:
+        density: probability of one event by voxel and q² bin, shape (n, n_q2).
+        derivative: its derivative by the shift.
+        n_events: events in an image.
+    """
+    mean, mean_slope = n_events * density.sum(axis=1), n_events * derivative.sum(axis=1)
+    alone = np.exp(-mean)
+    of_q2 = n_events * density * alone[:, None]
+    of_q2_slope = n_events * alone[:, None] * (derivative - density * mean_slope[:, None])
+    empty = 1 - mean * alone
+    empty_slope = -alone * (1 - mean) * mean_slope
+    return np.asarray(_ratio(of_q2_slope, of_q2).sum(axis=1) + empty_slope**2 / empty)
+
+
 def _of_means(density: Array, derivative: Array, n_events: int) -> tuple[Array, Array]:
     """Information of images in voxels, shape (n,): with mean q² and count, and without the count.
 
@@ -214,9 +233,9 @@ def image_information(
     index = PARAMETERS.index(name)
     step = np.zeros(6, np.complex128)
     step[index % 6] = _STEP * (1 if index < 6 else 1j)
-    nodes, flavour = _Nodes.of(model, image, edges), FLAVOURS[image.flavour]
+    nodes, (flavour, factors) = _Nodes.of(model, image, edges), image_distribution(image)
     at, above, below = (
-        _marginal(model, shifts + change, nodes, flavour, N_Q2_BINS)
+        _marginal(model, shifts + change, nodes, flavour, N_Q2_BINS) * factors
         for change in (0 * step, step, -step)
     )
     derivative = (above - below) / (2 * _STEP)
@@ -227,8 +246,11 @@ def image_information(
         inside, inside_slope = part @ at.T, part @ derivative.T
         density, slope = (np.einsum("k,vkq->vq", weights, each) for each in (inside, inside_slope))
         within = np.einsum("k,vkq->", weights, _ratio(inside_slope, inside))
-        with_count, without = _of_means(density, slope, image.events_per_image)
         n_events = image.events_per_image
+        if image.multiple_entries == "removed":  # where all counts are one
+            with_count = without = _of_single(density, slope, n_events)
+        else:
+            with_count, without = _of_means(density, slope, n_events)
         kept += [
             within,
             _ratio(slope, density).sum(),
@@ -237,7 +259,9 @@ def image_information(
             (slope.sum(axis=1) ** 2 / density.sum(axis=1)).sum(),
         ]
     kept *= image.bins**3 / N_VOXELS
-    events = fisher_information(model, shifts, [name], low, high, image.vetoes_gev2, flavour)[0, 0]
+    events = fisher_information(
+        model, shifts, [name], low, high, image.vetoes_gev2, flavour, factors
+    )[0, 0]
     without_mass = _without_mass(at, derivative)
     # the voxels' own sampling error cancels in ratios to what is known of the same voxels
     return Information(np.array([events, without_mass, *(kept[1:] / kept[0] * without_mass)]))

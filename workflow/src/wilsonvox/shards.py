@@ -16,14 +16,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from wilsonvox.errors import UserError
 from wilsonvox.files import atomic_path, require_file
+from wilsonvox.optional_fields import OptionalFields
 from wilsonvox.provenance.formats import digest_arrays
 from wilsonvox.provenance.record import Record
 
 
-class ImageSpecification(BaseModel):
+class ImageSpecification(OptionalFields):
     """How events become images."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("antiparticle_angles", "multiple_entries")
 
     bins: int = Field(default=50, ge=2, le=400, description="equal-width bins in each angle")
     events_per_image: int = Field(default=24_000, ge=1, description="events in one image")
@@ -32,8 +34,17 @@ class ImageSpecification(BaseModel):
     vetoes_gev2: tuple[tuple[float, float], ...] = Field(
         default=(), description="q2 windows left out [GeV²]; on the command line 8:11,12.7:14"
     )
-    flavour: Literal["B0", "B0bar"] = Field(
-        default="B0", description="the one flavour that enters the images"
+    flavour: Literal["B0", "B0bar", "both"] = Field(
+        default="B0", description="flavour that enters the images; both: mixed in each image"
+    )
+    antiparticle_angles: Literal["conjugate", "positive-lepton"] = Field(
+        default="conjugate",
+        description="angles of an anti-B0: conjugate, of its negative lepton, so that both "
+        "flavours have one distribution; positive-lepton, of its positive one, as for a B0",
+    )
+    multiple_entries: Literal["averaged", "removed"] = Field(
+        default="averaged",
+        description="voxels with several events: averaged, their mean q2; removed, left empty",
     )
 
     @model_validator(mode="after")

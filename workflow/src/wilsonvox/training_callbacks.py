@@ -76,6 +76,24 @@ class CutAtPlateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
             super().on_epoch_end(epoch, logs)
 
 
+class CutInSteps(keras.callbacks.LearningRateScheduler):  # type: ignore[misc]
+    """Cuts the learning rate after every few epochs, whatever the loss; counted after the rise.
+
+    An epoch's rate is told by its number alone, so that a training can be taken up anywhere.
+
+    Args:
+        settings: of the training.
+    """
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        def rate(epoch: int, _before: float) -> float:
+            cuts = max(epoch - settings.warmup_epochs, 0) // settings.reduce_patience
+            least = min(settings.minimum_learning_rate, settings.learning_rate)
+            return max(settings.learning_rate * settings.reduce_factor**cuts, least)
+
+        super().__init__(rate)
+
+
 class StopWhenNotFinite(keras.callbacks.Callback):  # type: ignore[misc]
     """Ends a training whose loss is not a finite number any more, with one clear line."""
 
@@ -128,7 +146,7 @@ class KeepState(keras.callbacks.Callback):  # type: ignore[misc]
         begun: TrainingState | None,
         request: StopRequest,
         log: EpochLog,
-        plateau: keras.callbacks.ReduceLROnPlateau,
+        plateau: keras.callbacks.ReduceLROnPlateau | None,
         stopping: keras.callbacks.EarlyStopping,
     ) -> None:
         super().__init__()
@@ -147,7 +165,7 @@ class KeepState(keras.callbacks.Callback):  # type: ignore[misc]
         if self.begun is None:
             return
         progress = self.begun.progress
-        for name, value in progress.plateau:
+        for name, value in progress.plateau or ():
             setattr(self.plateau, name, value)
         for name, value in progress.stopping:
             setattr(self.stopping, name, value)
@@ -253,7 +271,9 @@ class KeepState(keras.callbacks.Callback):  # type: ignore[misc]
             stopping=Stopping(
                 **{name: getattr(self.stopping, name) for name in Stopping.model_fields}
             ),
-            plateau=Plateau(**{name: getattr(self.plateau, name) for name in Plateau.model_fields}),
+            plateau=None
+            if self.plateau is None
+            else Plateau(**{name: getattr(self.plateau, name) for name in Plateau.model_fields}),
         )
         return TrainingState(
             progress,
@@ -302,7 +322,7 @@ def make_callbacks(
         tensorboard: folder for TensorBoard, or None.
     """
     log = EpochLog(settings.max_epochs, batches, quiet=progress_bar)
-    plateau = CutAtPlateau(settings)
+    plateau = CutAtPlateau(settings) if settings.learning_rate_schedule == "plateau" else None
     stopping = keras.callbacks.EarlyStopping(
         monitor="val_loss",
         mode="min",
@@ -314,7 +334,7 @@ def make_callbacks(
         WarmUp(settings, batches),
         StopWhenNotFinite(batches),
         log,
-        plateau,
+        plateau or CutInSteps(settings),
         stopping,
     ]
     if tensorboard is not None:

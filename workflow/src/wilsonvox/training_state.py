@@ -63,7 +63,8 @@ class Progress(_Part):
     rows: tuple[dict[str, int | float], ...]
     """The history so far, as in `wilsonvox.training.HISTORY_COLUMNS`."""
     stopping: Stopping
-    plateau: Plateau
+    plateau: Plateau | None
+    """None where the learning rate is not cut at plateaus."""
 
 
 @dataclass(frozen=True)

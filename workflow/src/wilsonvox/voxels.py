@@ -1,5 +1,6 @@
 """Events into voxel images: mean q² in bins of the three angles."""
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,14 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wilsonvox.errors import UserError
-from wilsonvox.events import (
-    BRANCHES,
-    FLAVOURS,
-    EventMetadata,
-    Events,
-    iterate_events,
-    read_metadata,
-)
+from wilsonvox.events import BRANCHES, EventMetadata, Events, iterate_events, read_metadata
+from wilsonvox.flavours import is_of, with_image_angles
 from wilsonvox.points import COEFFICIENTS, shift_vector
 from wilsonvox.provenance.formats import ColumnDigest, read_record
 from wilsonvox.shards import ImageSpecification, Shard, ShardMetadata
@@ -41,7 +36,7 @@ def selection(events: Events, image: ImageSpecification) -> dict[str, NDArray[np
     finite = np.isfinite(q2)
     for name in ANGLES:
         finite &= np.isfinite(getattr(events, name))
-    other_flavour = finite & (events.flavour != FLAVOURS[image.flavour])
+    other_flavour = finite & ~is_of(events.flavour, image.flavour)
     outside = (q2 < image.q2_min_gev2) | (q2 > image.q2_max_gev2)
     vetoed = np.zeros(len(events), dtype=bool)
     for low, high in image.vetoes_gev2:
@@ -109,6 +104,20 @@ def fill_image(
     return occupied, mean_q2.astype(np.float32), count.astype(np.uint16)
 
 
+def make_image(
+    events: Events, image: ImageSpecification
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.uint16]]:
+    """One sparse image of all `events`, as `fill_image`, with the angles that `image` has.
+
+    Voxels with several events are left out where `image.multiple_entries` is ``removed``.
+    """
+    voxel, mean_q2, count = fill_image(with_image_angles(events, image), image.bins)
+    if image.multiple_entries == "averaged":
+        return voxel, mean_q2, count
+    single = count == 1
+    return voxel[single], mean_q2[single], count[single]
+
+
 def _windows(
     path: str | os.PathLike[str],
     image: ImageSpecification,
@@ -173,15 +182,18 @@ def voxelize_file(
     digest = ColumnDigest(BRANCHES)
     images: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
     ranges: list[tuple[int, int]] = []
+    n_b0 = 0
     for events, entries in _windows(path, image, n_images, numbers, digest):
-        images.append(fill_image(events, image.bins))
+        images.append(make_image(events, image))
         ranges.append(entries)
+        n_b0 += int(np.count_nonzero(events.flavour > 0))
 
     n_selected = numbers.pop("selected", 0)
     record = read_record(path)
     seed = None if record is None else record.seed
     identity = {"seed": seed, "events_digest": digest.hexdigest({})}
     _require_images(path, image, len(images), n_images, n_selected, numbers)
+    _require_mixture(path, image, n_b0, len(images) * size)
     lengths = [len(voxel) for voxel, _, _ in images]
     shifts = (
         np.full(len(COEFFICIENTS), np.nan, np.complex128)
@@ -222,6 +234,24 @@ def _require_images(
         + (f" ({reasons} left out)" if reasons else "")
         + f", but {wanted or 1} image(s) of {image.events_per_image} need {needed}; {advice}"
     )
+
+
+def _require_mixture(
+    path: str | os.PathLike[str], image: ImageSpecification, n_b0: int, n_events: int
+) -> None:
+    """Refuse mixed images that are not half of each flavour where the flavours' angles differ.
+
+    Raises:
+        UserError: the number of B0 is five standard deviations away from half of the events.
+    """
+    if image.flavour != "both" or image.antiparticle_angles == "conjugate":
+        return
+    if abs(2 * n_b0 - n_events) > 5 * math.sqrt(n_events):
+        raise UserError(
+            f"{Path(path)}: {n_b0} of the images' {n_events} events are B0, but images of both "
+            f"flavours with antiparticle_angles {image.antiparticle_angles} are half B0 and half "
+            "anti-B0; give events of both, or use images of one flavour"
+        )
 
 
 def _metadata(

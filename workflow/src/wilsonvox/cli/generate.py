@@ -99,10 +99,10 @@ def _point_shifts(point: str, given: tuple[str, ...]) -> dict[str, float | compl
 @decay_options
 @click.option(
     "--flavour",
-    type=click.Choice(["B0", "B0bar"]),
+    type=click.Choice(["B0", "B0bar", "both"]),
     default="B0",
     show_default=True,
-    help="Flavour of all decays.",
+    help="Flavour of the decays; both: each of either with probability ½.",
 )
 @click.option(
     "--four-momenta/--no-four-momenta",
@@ -170,6 +170,11 @@ def command(
     model = table.model
     if coefficients is not None:
         _refuse_other_decay(coefficients, model)
+    if flavour == "both" and model.antiparticle_shifts != "equal":
+        raise UserError(
+            "--flavour both: for --antiparticle-shifts equal only; with conjugate ones the "
+            "flavours' rates may differ, and with them how many there are of each"
+        )
     metadata = EventMetadata(
         origin="generated",
         point=point,
@@ -198,7 +203,7 @@ def command(
     record = make_record("generate_events", out, settings, inputs, seed=seed)
     stream = Stream(seed, point, split, int(campaign))
     chunks = generate(
-        table, shift_vector(shifts), events, stream, FLAVOURS[flavour], threads=threads
+        table, shift_vector(shifts), events, stream, FLAVOURS.get(flavour, 0), threads=threads
     )
     momenta = momenta_of_chunks(model, frame, stream) if four_momenta else None
     written = write_events(out, chunks, metadata, record, momenta)

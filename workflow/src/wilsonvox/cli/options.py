@@ -146,7 +146,10 @@ def model_from(model: type[Model], values: Mapping[str, Any]) -> Model:
 def option_words(model: BaseModel) -> list[str]:
     """Command-line words that give `model` back through `options_from`."""
     words: list[str] = []
+    written = model.model_dump()
     for name in type(model).model_fields:
+        if name not in written:  # left to its default (`wilsonvox.optional_fields`)
+            continue
         found = getattr(model, name)
         value = "" if found is None else _text(found)
         if value:

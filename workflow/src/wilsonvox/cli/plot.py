@@ -103,10 +103,10 @@ def topology(pdf: Path, png: Path) -> None:
 )
 @click.option(
     "--flavour",
-    type=click.Choice(["B0", "B0bar"]),
+    type=click.Choice(["B0", "B0bar", "both"]),
     default="B0",
     show_default=True,
-    help="The one flavour that is drawn.",
+    help="Flavour that is drawn; both: together, with the angles of their own decays.",
 )
 @_outputs
 def distributions(

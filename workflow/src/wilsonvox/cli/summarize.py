@@ -54,12 +54,12 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
         summary_csv,
     )
     from wilsonvox.errors import UserError
-    from wilsonvox.events import FLAVOURS
     from wilsonvox.files import atomic_path, require_file
     from wilsonvox.provenance import make_record
     from wilsonvox.tables import SUMMARY_COLUMNS, write_table
     from wilsonvox.theory import AngularCoefficients
     from wilsonvox.theory.bound import covariance_bound
+    from wilsonvox.theory.image_distribution import image_distribution
 
     require_file(coefficients, "angular coefficients (.npz)")
     frame, metadata = read_predictions(predictions)
@@ -85,7 +85,7 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
                 image.q2_min_gev2,
                 image.q2_max_gev2,
                 image.vetoes_gev2,
-                FLAVOURS[image.flavour],
+                *image_distribution(image),
             )
         return known[key]
 

@@ -37,7 +37,9 @@ class GenerationSettings(Settings):
     lepton: Literal["muon", "electron"] = Field(
         default="muon", description="the two leptons of the decay"
     )
-    flavour: Literal["B0", "B0bar"] = Field(default="B0", description="flavour of the decays")
+    flavour: Literal["B0", "B0bar", "both"] = Field(
+        default="B0", description="flavour of the decays; both: each of either, at random"
+    )
     antiparticle_shifts: Literal["equal", "conjugate"] = Field(
         default="equal",
         description="equal: both flavours decay with the same complex shifts, as in EvtGen; "
@@ -50,6 +52,15 @@ class GenerationSettings(Settings):
         default="rest",
         description="frame of the four-momenta: rest frame of the B0, or Belle II's laboratory",
     )
+
+    @model_validator(mode="after")
+    def _flavours_have_one_rate(self) -> "GenerationSettings":
+        if self.flavour == "both" and self.antiparticle_shifts != "equal":
+            raise ValueError(
+                "flavour: both is for antiparticle_shifts: equal; with conjugate ones the "
+                "flavours' rates may differ, and with them how many there are of each"
+            )
+        return self
 
     @model_validator(mode="after")
     def _frame_is_that_of_something(self) -> "GenerationSettings":
@@ -171,11 +182,19 @@ class RunConfiguration(Settings):
                 raise ValueError(f"scan.{name}.{error}") from error
 
     def _flavours_fit(self) -> None:
+        generated = self.generation.flavour
         for name, image in self.images.items():
-            if image.flavour != self.generation.flavour:
+            if generated not in (image.flavour, "both"):
                 raise ValueError(
                     f"images.{name}.flavour: {image.flavour}, but the events that are generated "
-                    f"are of generation.flavour: {self.generation.flavour}; set both alike"
+                    f"are of generation.flavour: {generated}; set both alike"
+                )
+            fits = [each for each in self.event_estimators().values() if name in each.images]
+            if fits and (image.flavour == "both" or image.antiparticle_angles != "conjugate"):
+                raise ValueError(
+                    f"images.{name}: is of flavour {image.flavour} with antiparticle_angles "
+                    f"{image.antiparticle_angles}; the {fits[0].architecture} reads events of one "
+                    "flavour with the angles of its own decay"
                 )
 
     def _shifts_vary(self, name: str, fitted: EventEstimatorSettings) -> None:
@@ -358,16 +377,23 @@ class RunConfiguration(Settings):
 
     def campaign_events(self, point: str, split: str, campaign: str) -> int:
         """Events to generate for a campaign, before cuts: enough for its largest images."""
-        largest = max(image.events_per_image for image in self.images.values())
-        n_images = self.campaign_images(point, split)[int(campaign)]
-        needed = n_images * largest
+        largest = max(map(self._events_of_image, self.images.values()))
+        needed = self.campaign_images(point, split)[int(campaign)] * largest
         # five standard deviations of the number cut away, for campaigns of few events
         spare = self.spare_events_fraction * needed
-        return needed + round(spare + 5 * math.sqrt(spare)) + 1
+        spare += 5 * math.sqrt(spare)
+        if any(image.flavour != self.generation.flavour for image in self.images.values()):
+            spare += 5 * math.sqrt(needed)  # and of the number of either flavour
+        return needed + round(spare) + 1
+
+    def _events_of_image(self, image: ImageSpecification) -> int:
+        """Events generated for one image: twice its own where it is of one flavour of two."""
+        return image.events_per_image * (1 if image.flavour == self.generation.flavour else 2)
 
     def images_in_campaign(self, image: str, point: str, split: str, campaign: str) -> int:
         """Images of specification `image` made of a campaign, at least one."""
-        largest = max(each.events_per_image for each in self.images.values())
+        largest = max(map(self._events_of_image, self.images.values()))
         events = self.campaign_images(point, split)[int(campaign)] * largest
         settings = self.images[image]
-        return max(1, round(events * settings.fraction_of_events) // settings.events_per_image)
+        own = self._events_of_image(settings)
+        return max(1, round(events * settings.fraction_of_events) // own)

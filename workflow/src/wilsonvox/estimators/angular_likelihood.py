@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from wilsonvox.errors import UserError
 from wilsonvox.estimators.prepared import Estimate, PreparedMetadata
 from wilsonvox.estimators.settings import AngularLikelihoodSettings
-from wilsonvox.events import FLAVOURS, Events
+from wilsonvox.events import Events
+from wilsonvox.flavours import fitted_flavour
 from wilsonvox.likelihood.density import require_flavour
 from wilsonvox.likelihood.fit import Fit, failed, minimise
 from wilsonvox.shards import ImageSpecification
@@ -182,7 +183,7 @@ def predictions(
     Raises:
         UserError: a bin of which the image selects nothing, or an unknown parameter.
     """
-    flavour, selected = FLAVOURS[image.flavour], selected_ranges(image)
+    flavour, selected = fitted_flavour(image), selected_ranges(image)
     require_phase_space(model, selected)
     end = float(model.q2_end(np.asarray(model.inputs.m_kpi_min_gev)))
     parts = [intersection(selected, low, high) for low, high in q2_bins_gev2]
@@ -261,7 +262,7 @@ def chi_squared(
     Raises:
         UserError: events of another flavour.
     """
-    require_flavour(events, FLAVOURS[image.flavour])
+    require_flavour(events, fitted_flavour(image))
     used, n_events, measured, inverse = [], [], [], []
     for index, (low, high) in enumerate(q2_bins_gev2):
         inside = events[(events.q2 >= low) & (events.q2 < high)]

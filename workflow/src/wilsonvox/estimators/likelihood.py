@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from wilsonvox.estimators.prepared import Estimate, PreparedMetadata
 from wilsonvox.estimators.settings import LikelihoodSettings
-from wilsonvox.events import FLAVOURS, Events
+from wilsonvox.events import Events
+from wilsonvox.flavours import fitted_flavour
 from wilsonvox.likelihood.density import event_polynomials, inside_phase_space, require_flavour
 from wilsonvox.likelihood.fit import Fit, failed, minimise
 from wilsonvox.shards import ImageSpecification
@@ -220,7 +221,7 @@ def normalisation(
     Raises:
         UserError: the image selects no phase space, or an unknown parameter.
     """
-    flavour, weights = FLAVOURS[image.flavour], RATE_WEIGHTS[:, None]
+    flavour, weights = fitted_flavour(image), RATE_WEIGHTS[:, None]
     inputs, ranges, everything = model.inputs, selected_ranges(image), [(0.0, np.inf)]
     require_phase_space(model, ranges)
     low, high = inputs.m_kpi_min_gev, inputs.m_kpi_max_gev
@@ -258,7 +259,7 @@ def negative_log_likelihood(
         UserError: events of another flavour or with a q² or m_Kπ that is not a finite number, or
             what `normalisation` refuses.
     """
-    require_flavour(events, FLAVOURS[image.flavour])
+    require_flavour(events, fitted_flavour(image))
     inputs = model.inputs
     _, m_kpi = inside_phase_space(model, events)
     low, high = inputs.m_kpi_min_gev, inputs.m_kpi_max_gev

@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from wilsonvox.optional_fields import OptionalFields
 from wilsonvox.points import PARAMETERS
 from wilsonvox.shards import Normalisation
 
@@ -93,19 +94,28 @@ class NetworkSettings(_Settings):
         return self
 
 
-class TrainingSettings(_Settings):
+class TrainingSettings(_Settings, OptionalFields):
     """How a network is trained. The defaults are the papers', as far as they state them."""
+
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("learning_rate_schedule",)
 
     batch_size: PositiveInt = Field(default=128, description="images in a batch")
     learning_rate: float = Field(default=0.01, gt=0, description="initial learning rate of SGD")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of SGD")
     loss: Literal["mae", "mse"] = Field(default="mae", description="loss function")
     max_epochs: PositiveInt = Field(default=1000, description="most epochs")
+    learning_rate_schedule: Literal["plateau", "step"] = Field(
+        default="plateau",
+        description="when the learning rate is cut: plateau, where the validation loss does not "
+        "get better; step, whatever the loss",
+    )
     reduce_factor: float = Field(
-        default=0.2, gt=0, lt=1, description="factor on the learning rate at a plateau"
+        default=0.2, gt=0, lt=1, description="factor on the learning rate at each cut"
     )
     reduce_patience: PositiveInt = Field(
-        default=5, description="epochs without a better validation loss before that"
+        default=5,
+        description="epochs without a better validation loss before a cut; of the schedule step "
+        "epochs between cuts",
     )
     minimum_learning_rate: float = Field(default=1e-6, ge=0, description="its lower limit")
     early_stopping_patience: PositiveInt = Field(

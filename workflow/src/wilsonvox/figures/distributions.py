@@ -11,9 +11,10 @@ from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
 from wilsonvox.errors import UserError
-from wilsonvox.events import FLAVOURS, Events, iterate_events, read_metadata
+from wilsonvox.events import Events, iterate_events, read_metadata
 from wilsonvox.figures.labels import VARIABLES, shifts_text
 from wilsonvox.figures.style import CURVES, DOUBLE_COLUMN, new_figure, styled
+from wilsonvox.flavours import is_of
 
 _ANGLES = {"cos_theta_mu": (-1.0, 1.0), "cos_theta_k": (-1.0, 1.0), "chi": (0.0, 2 * np.pi)}
 _MARKERS = "osD^vP"
@@ -55,9 +56,7 @@ def fill(
     n_events = 0
     for chunk in events:
         selected = chunk[
-            (chunk.flavour == FLAVOURS[flavour])
-            & (chunk.q2 > q2_range[0])
-            & (chunk.q2 < q2_range[1])
+            is_of(chunk.flavour, flavour) & (chunk.q2 > q2_range[0]) & (chunk.q2 < q2_range[1])
         ]
         n_events += len(selected)
         for name, column in selected.columns().items():

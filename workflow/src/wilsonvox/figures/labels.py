@@ -65,10 +65,17 @@ def image_text(image: ImageSpecification) -> str:
     """
     low = f"{image.q2_min_gev2:g} < " if image.q2_min_gev2 else ""
     veto = ", vetoes" if image.vetoes_gev2 else ""
-    anti = r", $\overline{B}{}^0$" if image.flavour == "B0bar" else ""
+    flavours = {
+        "B0": "",
+        "B0bar": r", $\overline{B}{}^0$",
+        "both": r", $B^0$ and $\overline{B}{}^0$",
+    }
+    angles = "" if image.antiparticle_angles == "conjugate" else r", angles of $\ell^+$"
+    removed = "" if image.multiple_entries == "averaged" else ", single entries"
     return (
         f"{image.bins}³ voxels, {image.events_per_image:,} events an image, "
-        f"{low}$q^2$ < {image.q2_max_gev2:g} GeV²{veto}{anti}"
+        f"{low}$q^2$ < {image.q2_max_gev2:g} GeV²{veto}"
+        f"{flavours[image.flavour]}{angles}{removed}"
     )
 
 

@@ -15,6 +15,8 @@ SINGLE_COLUMN = 3.4
 """Width of a figure in one column of a journal page [inch]."""
 DOUBLE_COLUMN = 7.0
 """Width of a figure across both columns [inch]."""
+NOTE_SIZE = 7
+"""Size of the note at the foot of a figure [pt]."""
 PNG_DPI = 200
 """Resolution of PNG files, and of what is rasterised inside PDF files [dots per inch]."""
 
@@ -79,20 +81,42 @@ def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
     return inner
 
 
+def _lines(figure: Figure, note: str) -> list[str]:
+    """A note in as few lines as fit between the edges of a figure, divided after commas."""
+
+    def fits(line: str) -> bool:
+        text = figure.text(0, 0, line, fontsize=NOTE_SIZE)
+        width = text.get_window_extent().width
+        text.remove()
+        return bool(width < 0.98 * figure.bbox.width)
+
+    lines = [note]
+    while not fits(lines[-1]) and ", " in lines[-1]:
+        parts = lines.pop().split(", ")
+        most = max((n for n in range(1, len(parts)) if fits(", ".join(parts[:n]) + ",")), default=1)
+        lines += [", ".join(parts[:most]) + ",", ", ".join(parts[most:])]
+    return lines
+
+
 def new_figure(width: float, height: float, note: str = "") -> Figure:
-    """An empty figure of `width` × `height` inches with room for one small line at its foot.
+    """An empty figure of `width` × `height` inches with room for a small note at its foot.
 
     Args:
         width: width [inch].
-        height: height [inch], the line included.
-        note: what was drawn (image specification, physics inputs); no line if empty.
+        height: height [inch], the note included.
+        note: what was drawn (image specification, physics inputs); none if empty. One line, or
+            several where it is longer than the figure is wide.
     """
     figure = Figure(figsize=(width, height), dpi=PNG_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     if note:
-        foot = 0.17 / height
+        lines = _lines(figure, note)
+        foot = 0.17 * len(lines) / height
         engine = figure.get_layout_engine()
         assert engine is not None
         engine.set(rect=(0.0, foot, 1.0, 1.0 - foot))  # type: ignore[call-arg]
-        figure.text(0.99, 0.04 / height, note, ha="right", va="bottom", fontsize=7, color=GREY)
+        figure.text(
+            0.99, 0.04 / height, "\n".join(lines), ha="right", va="bottom", fontsize=NOTE_SIZE,
+            color=GREY,
+        )  # fmt: skip
     return figure

@@ -61,10 +61,13 @@ def image_sentence(image: ImageSpecification) -> str:
     >>> image_sentence(ImageSpecification(vetoes_gev2=((8.0, 11.0),)))
     '50 bins in each angle, 24,000 events an image, q² from 0 to 20 GeV² without 8 to 11 GeV², B0'
     """
+    flavours = {"B0": "B0", "B0bar": "anti-B0", "both": "B0 and anti-B0"}
     vetoes = " and ".join(f"{low:g} to {high:g} GeV²" for low, high in image.vetoes_gev2)
     return (
         f"{image.bins} bins in each angle, {image.events_per_image:,} events an image, "
         f"q² from {image.q2_min_gev2:g} to {image.q2_max_gev2:g} GeV²"
         + (f" without {vetoes}" if vetoes else "")
-        + f", {'anti-B0' if image.flavour == 'B0bar' else 'B0'}"
+        + f", {flavours[image.flavour]}"
+        + ("" if image.antiparticle_angles == "conjugate" else ", angles of the positive lepton")
+        + ("" if image.multiple_entries == "averaged" else ", without voxels of several events")
     )

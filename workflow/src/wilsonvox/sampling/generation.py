@@ -24,6 +24,9 @@ CHUNK = 1 << 18
 _ANTIPARTICLE = 2
 """Purpose of the random bits of an anti-B0's decay variables."""
 
+_MIXTURE = 3
+"""Purpose of the random bits of events of both flavours."""
+
 _BLOCK = 1 << 13
 """Proposals that random words are drawn for at a time."""
 
@@ -85,6 +88,29 @@ def make_chunk(prepared: Prepared, size: int, bits: np.random.BitGenerator) -> E
     return Events(**columns)
 
 
+def mix_chunk(prepared: tuple[Prepared, Prepared], size: int, stream: Stream, chunk: int) -> Events:
+    """`size` events, each of either flavour with probability ½, in random order.
+
+    They are independent of those of one flavour alone; the first are the same for every `size`.
+
+    Args:
+        prepared: for B0 and for anti-B0.
+        size: number of events.
+        stream: keys the random numbers.
+        chunk: number of the chunk.
+
+    Raises:
+        RuntimeError: see `make_chunk`.
+    """
+    b0 = np.random.Generator(stream.bits(chunk, _MIXTURE)).random(size) < 0.5
+    columns = {name: np.empty(size, dtype) for name, dtype in BRANCHES.items()}
+    for number, (each, rows) in enumerate(zip(prepared, (b0, ~b0), strict=True), start=1):
+        part = make_chunk(each, int(rows.sum()), stream.bits(chunk, _MIXTURE, number))
+        for name, column in part.columns().items():
+            columns[name][rows] = column
+    return Events(**columns)
+
+
 def generate(
     table: AngularCoefficients,
     shifts: NDArray[np.complex128],
@@ -102,19 +128,21 @@ def generate(
         shifts: complex128, shape (6,), dimensionless.
         n_events: number of events.
         stream: keys the random numbers.
-        flavour: +1 for B0, −1 for anti-B0.
+        flavour: +1 for B0, −1 for anti-B0, 0 for both, each event with probability ½.
         threads: chunks that are made at the same time; the events are the same for any number.
 
     Raises:
         RuntimeError: the density exceeded its bound, so that events would be distorted.
     """
-    prepared = prepare(table, shifts, flavour)
+    prepared = tuple(prepare(table, shifts, each) for each in ((flavour,) if flavour else (1, -1)))
     # the flavours of one campaign are independent, too
     purpose = () if flavour > 0 else (_ANTIPARTICLE,)
     sizes = [min(CHUNK, n_events - start) for start in range(0, n_events, CHUNK)]
 
     def chunk(number: int) -> Events:
-        return make_chunk(prepared, sizes[number], stream.bits(number, *purpose))
+        if len(prepared) == 2:
+            return mix_chunk(prepared, sizes[number], stream, number)
+        return make_chunk(prepared[0], sizes[number], stream.bits(number, *purpose))
 
     if threads == 1:
         yield from map(chunk, range(len(sizes)))

@@ -77,6 +77,7 @@ def fisher_information(
     q2_max_gev2: float = 20.0,
     vetoes_gev2: Sequence[tuple[float, float]] = (),
     flavour: int = 1,
+    factors: Array | None = None,
 ) -> Array:
     """Fisher information of one selected event, I_ab = E[∂_a ln p ∂_b ln p], dimensionless.
 
@@ -93,6 +94,9 @@ def fisher_information(
         q2_max_gev2: upper cut on q² [GeV²].
         vetoes_gev2: q² windows left out [GeV²].
         flavour: +1 for B0, −1 for anti-B0.
+        factors: on the J_i, shape (11,), where events are not told as those of one flavour with
+            its own angles (`wilsonvox.theory.image_distribution`); None: 1. Those of the rate, in
+            `RATE_WEIGHTS`, have to be 1.
 
     Returns:
         float64, shape (k, k).
@@ -117,6 +121,8 @@ def fisher_information(
         if not len(q2):
             continue
         polynomials = model.polynomials(q2, m_kpi, names, shifts, flavour)
+        if factors is not None:
+            polynomials = polynomials * factors
         inside, slope, square = score_moments(polynomials, weights * mass_weight / rate, values)
         # the score of the density normalised at this m_Kπ is ∂I/I − ∂rate/rate
         zeroth += inside
@@ -136,6 +142,7 @@ def covariance_bound(
     q2_max_gev2: float = 20.0,
     vetoes_gev2: Sequence[tuple[float, float]] = (),
     flavour: int = 1,
+    factors: Array | None = None,
 ) -> Array:
     """Smallest covariance of unbiased estimates of `names` from `n_events` events, shape (k, k).
 
@@ -145,7 +152,7 @@ def covariance_bound(
         UserError: nothing is left of the q² range, or the parameters cannot be told apart.
     """
     information = fisher_information(
-        model, shift_vector(shifts), names, q2_min_gev2, q2_max_gev2, vetoes_gev2, flavour
+        model, shift_vector(shifts), names, q2_min_gev2, q2_max_gev2, vetoes_gev2, flavour, factors
     )
     scale = np.sqrt(np.diag(information))
     if np.any(scale == 0) or np.linalg.cond(information / np.outer(scale, scale)) > 1e12:
@@ -162,6 +169,7 @@ def cramer_rao_bound(
     q2_max_gev2: float = 20.0,
     vetoes_gev2: Sequence[tuple[float, float]] = (),
     flavour: int = 1,
+    factors: Array | None = None,
 ) -> dict[str, float]:
     """Smallest standard deviation of an unbiased estimate from `n_events` events, by parameter.
 
@@ -169,6 +177,6 @@ def cramer_rao_bound(
     the diagonal of `covariance_bound`.
     """
     covariance = covariance_bound(
-        model, shifts, names, n_events, q2_min_gev2, q2_max_gev2, vetoes_gev2, flavour
+        model, shifts, names, n_events, q2_min_gev2, q2_max_gev2, vetoes_gev2, flavour, factors
     )
     return dict(zip(names, map(float, np.sqrt(np.diag(covariance))), strict=True))
