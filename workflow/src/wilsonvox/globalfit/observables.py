@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self, get_args
@@ -12,7 +12,6 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from wilsonvox.config.base import did_you_mean
 from wilsonvox.errors import UserError
 from wilsonvox.files import require_file
 
@@ -138,7 +137,7 @@ class ObservableSet(_Part):
             if each.source not in self.sources:
                 raise ValueError(
                     f"measurements.{index}.source: {each.source!r} is not under sources"
-                    + did_you_mean(each.source, self.sources)
+                    + _did_you_mean(each.source, self.sources)
                 )
         seen: set[str] = set()
         for index, block in enumerate(self.correlations):
@@ -146,7 +145,7 @@ class ObservableSet(_Part):
                 if label not in labels:
                     raise ValueError(
                         f"correlations.{index}.measurements: {label} is not under measurements"
-                        + did_you_mean(label, labels)
+                        + _did_you_mean(label, labels)
                     )
                 if label in seen:
                     raise ValueError(f"correlations: {label} stands in two of them")
@@ -191,6 +190,13 @@ class ObservableSet(_Part):
             places = [self.labels.index(label) for label in block.measurements]
             matrix[np.ix_(places, places)] = block.matrix
         return matrix
+
+
+def _did_you_mean(word: str, known: Sequence[str] | Mapping[str, object]) -> str:
+    # inside: the configuration imports what imports this module
+    from wilsonvox.config.base import did_you_mean
+
+    return did_you_mean(word, known)
 
 
 def packaged_sets() -> list[str]:
@@ -240,5 +246,5 @@ def _first_problem(error: ValidationError, content: object) -> str:
         fields = {"measurements": Measurement, "sources": Source, "correlations": Correlation}
         model = fields.get(str(place[0]), ObservableSet) if len(place) > 1 else ObservableSet
         message = "there is no such field"
-        hint = did_you_mean(str(place[-1]), model.model_fields)
+        hint = _did_you_mean(str(place[-1]), model.model_fields)
     return f"{where}: {message}{hint}" if where else message + hint

@@ -2,8 +2,8 @@
 
 Every rate and every angular coefficient is quadratic in the Wilson coefficients, and the shifts
 are real, so that what is integrated over a bin is exactly c · φ(C9, C10) with the six functions φ
-of `shift_functions`. An observable is N/√(D₁ D₂): D₁ = D₂ is the denominator of a ratio, both differ
-for the P′ (arXiv:1303.5794, eqs. 28 to 31), and both are 1 for a branching ratio.
+of `shift_functions`. An observable is N/√(D₁ D₂): D₁ = D₂ is the denominator of a ratio, both
+differ for the P′ (arXiv:1303.5794), and both are 1 for a branching ratio.
 """
 
 import os

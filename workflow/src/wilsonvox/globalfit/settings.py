@@ -5,12 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from wilsonvox.estimators.settings import PositiveInt, RisingRange
-
-Hadronic = Literal["none", "independent", "shared"]
-"""Polynomials in q² that are added to predictions: none, one for each kind, one for all."""
-
-HALF_WIDTHS = (1e-2, 1e-4, 1e-5)
-"""Half-widths of the uniform draws of a0, a1 [GeV⁻²] and a2 [GeV⁻⁴]: those of the paper."""
+from wilsonvox.globalfit.hadronic import HALF_WIDTHS, Hadronic
 
 HalfWidths = Annotated[
     tuple[

@@ -27,7 +27,7 @@ SCALE_GEV = 4.8
 
 N_NODES = 16
 """Nodes in a bin, for the predictions."""
-N_NODES_OF_DRAWS = 4
+N_NODES_OF_DRAWS = 3
 """Nodes in a bin, for the theory's errors."""
 
 
