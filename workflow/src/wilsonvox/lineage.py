@@ -14,6 +14,8 @@ from functools import cached_property
 from typing import Any
 
 from wilsonvox.config import RunConfiguration, SampleRow
+from wilsonvox.config.global_fit import GlobalFitSettings
+from wilsonvox.globalfit.observables import load_observables
 from wilsonvox.points import is_sampled
 from wilsonvox.provenance.code import FOUR_MOMENTA, stage_digest
 
@@ -271,3 +273,41 @@ class Lineage:
             name: self.digest(stage, image=image, estimator=name, sample=sample)
             for name, stage in stages.items()
         }
+
+    # of a global fit: a set counts by its content, be it the package's or a user's file
+    @property
+    def _global_fit(self) -> GlobalFitSettings:
+        assert self.configuration.global_fit is not None
+        return self.configuration.global_fit
+
+    def _tabulate_observables(self, observables: str) -> Any:
+        settings = self._global_fit
+        content = load_observables(settings.observable_sets()[observables])
+        return [content.model_dump(mode="json"), settings.theory_draws, self.configuration.seed]
+
+    def _fit_coefficients(self, observables: str, version: str, hadronic: str) -> Any:
+        settings = self._global_fit
+        table = self.digest("tabulate_observables", observables=observables)
+        ranges = settings.half_widths if hadronic != "none" else None
+        return [version, hadronic, ranges, settings.levels, settings.points, table]
+
+    def _measure_for_global_fit(self) -> Any:
+        measurement = self._global_fit.measurement
+        return None if measurement is None else measurement.model_dump(mode="json")
+
+    def _plot_global_fit_observables(self, observables: str) -> Any:
+        settings = self._global_fit
+        shown = {"version": settings.versions[0], "hadronic": settings.hadronic[0]}
+        return self.digest("fit_coefficients", observables=observables, **shown)
+
+    def _plot_global_fit_contours(self, observables: str) -> Any:
+        settings = self._global_fit
+        fits = [
+            self.digest(
+                "fit_coefficients", observables=observables, version=version, hadronic=hadronic
+            )
+            for version in settings.versions
+            for hadronic in settings.hadronic
+        ]
+        measurement = settings.measurement
+        return [fits, None if measurement is None else self.digest("measure_for_global_fit")]

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from wilsonvox.config.base import did_you_mean
+from wilsonvox.config.global_fit import GlobalFitSettings, MeasuredShift
 from wilsonvox.config.points import PointGroup, SobolPoints
 from wilsonvox.config.run import FigureSettings, GenerationSettings, ImageSettings, RunConfiguration
 from wilsonvox.errors import UserError
@@ -27,6 +28,8 @@ _MODELS: dict[str, type[BaseModel]] = {
     "generation": GenerationSettings,
     "scan": ScanSettings,
     "parameters": SearchRange,
+    "global_fit": GlobalFitSettings,
+    "measurement": MeasuredShift,
 }
 
 

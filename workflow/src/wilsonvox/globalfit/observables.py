@@ -243,7 +243,8 @@ def _first_problem(error: ValidationError, content: object) -> str:
             where += f" ({entry['kind']} in {entry['q2_gev2']} GeV²)"
     hint = ""
     if first["type"] == "extra_forbidden":
-        fields = {"measurements": Measurement, "sources": Source, "correlations": Correlation}
+        fields: dict[str, type[BaseModel]] = {
+            "measurements": Measurement, "sources": Source, "correlations": Correlation}
         model = fields.get(str(place[0]), ObservableSet) if len(place) > 1 else ObservableSet
         message = "there is no such field"
         hint = _did_you_mean(str(place[-1]), model.model_fields)

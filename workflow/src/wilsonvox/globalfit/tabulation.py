@@ -199,7 +199,7 @@ def _coefficients(observables: ObservableSet) -> Array:
         values.append(_parts(observables, at_shifts, without, parameters))
     functions = shift_functions(*np.array(POINTS).T)
     solved = np.linalg.solve(functions, np.array(values).reshape(N_FUNCTIONS, -1))
-    return np.moveaxis(solved.reshape(N_FUNCTIONS, -1, 3), 0, -1)
+    return np.asarray(solved.reshape(N_FUNCTIONS, -1, 3).transpose(1, 2, 0), np.float64)
 
 
 def _draw_parameters(n_draws: int, seed: int) -> list[dict[str, float]]:
