@@ -1,5 +1,6 @@
 """Mixtures of two-dimensional Gaussians: density, draws, credible levels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,15 @@ class GaussianMixture:
         """The mixture of one measurement."""
         part = slice(index, index + 1)
         return GaussianMixture(self.weights[part], self.means[part], self.factors[part])
+
+    @classmethod
+    def mean_of(cls, mixtures: Sequence["GaussianMixture"]) -> "GaussianMixture":
+        """The mean density of several mixtures of the same measurements, itself a mixture."""
+        return cls(
+            np.concatenate([each.weights for each in mixtures], axis=1) / len(mixtures),
+            np.concatenate([each.means for each in mixtures], axis=1),
+            np.concatenate([each.factors for each in mixtures], axis=1),
+        )
 
     def moved(self, centre: Array, half: Array) -> "GaussianMixture":
         """The mixtures of centre + half · x, x being distributed as now.

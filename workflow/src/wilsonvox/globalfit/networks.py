@@ -13,9 +13,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from wilsonvox.globalfit.chi_squared import ChiSquared
 from wilsonvox.globalfit.mixtures import GaussianMixture
+from wilsonvox.globalfit.observables import BRANCHING_RATIO_UNIT, Kind
 from wilsonvox.globalfit.settings import InverseNetworkSettings, TrainingSetSettings
-from wilsonvox.globalfit.training_sets import FitProblem, TrainingSet, points_in_box
+from wilsonvox.globalfit.training_sets import (
+    TrainingSet,
+    input_scale,
+    points_in_box,
+    smeared,
+)
 
 Array = NDArray[np.float64]
 Batches = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -118,17 +125,26 @@ class Box:
         return self.centre + self.half * units
 
 
-class Samples:
-    """The paper's samples: exact predictions, as they are, with all coefficients as targets."""
+class ExactSamples:
+    """The paper's samples: exact predictions, with all coefficients as targets.
+
+    Inputs are as they are, branching ratios in a unit of their own.
+    """
 
     def __init__(
-        self, training_set: TrainingSet, fraction: float, seed: np.random.SeedSequence
+        self,
+        training_set: TrainingSet,
+        kinds: tuple[Kind, ...],
+        settings: InverseNetworkSettings,
+        seed: np.random.SeedSequence,
     ) -> None:
+        ratio = BRANCHING_RATIO_UNIT / settings.branching_ratio_unit
+        self._units = np.array([ratio if kind.startswith("BR") else 1.0 for kind in kinds])
         order_seed, self._seed = seed.spawn(2)
         order = np.random.default_rng(order_seed).permutation(len(training_set))
-        x = training_set.observables.astype(np.float32)[order]
+        x = self.inputs(training_set.observables)[order]
         y = training_set.coefficients.astype(np.float32)[order]
-        n = max(1, round(fraction * len(x)))
+        n = max(1, round(settings.validation_fraction * len(x)))
         self.validation: Batches = x[:n], y[:n]
         self._training: Batches = x[n:], y[n:]
 
@@ -140,13 +156,11 @@ class Samples:
             order = generator.permutation(len(x))
             yield x[order], y[order]
 
-    @staticmethod
-    def inputs(measured: Array) -> NDArray[np.float32]:
+    def inputs(self, measured: Array) -> NDArray[np.float32]:
         """What the network is given of measurements of shape (n, n_observables)."""
-        return measured.astype(np.float32)
+        return (measured * self._units).astype(np.float32)
 
-    @staticmethod
-    def answers(outputs: Array) -> Array:
+    def coefficients(self, outputs: Array) -> Array:
         """Coefficients of outputs."""
         return outputs
 
@@ -154,33 +168,31 @@ class Samples:
 class SmearedSamples:
     """Predictions at points all over the box, smeared anew in each epoch.
 
-    Inputs are in units of the errors about the mean prediction, targets in units of the box.
+    Inputs are in units of the errors about the predictions in the middle of the box, targets in
+    units of the box.
     """
 
     def __init__(
         self,
-        problem: FitProblem,
-        box: TrainingSetSettings,
+        chi_squared: ChiSquared,
+        training: TrainingSetSettings,
         settings: InverseNetworkSettings,
         seed: np.random.SeedSequence,
     ) -> None:
-        self.problem, self.box = problem, Box.of(box)
-        point_seed, validation_seed, smear_seed = seed.spawn(3)
-        shifts = points_in_box(box, settings.smeared_points, point_seed)
-        self._exact = problem.predictions(shifts[:, 0], shifts[:, 1])
+        self._chi_squared, self.box = chi_squared, Box.of(training)
+        self._centre = chi_squared.predictions(*self.box.centre)[0]
+        self._scale = input_scale(chi_squared)
+        point_seed, self._seed, validation_seed, draw_seed = seed.spawn(4)
+        shifts = points_in_box(training, settings.smeared_points, point_seed)
+        self._exact = chi_squared.predictions(shifts[:, 0], shifts[:, 1])
         self._targets = self.box.inside(shifts).astype(np.float32)
-        self._seed = smear_seed
-        # the same for all measurements to be answered, and not of the points of one start
-        centre = self.box.centre
-        self._centre = problem.predictions(centre[:1], centre[1:])[0]
         n = max(16, round(settings.validation_fraction * settings.smeared_points))
-        own = points_in_box(box, n, validation_seed)
-        smeared = problem.smeared(
-            problem.predictions(own[:, 0], own[:, 1]), np.random.default_rng(validation_seed)
-        )
+        shifts = points_in_box(training, n, validation_seed)
+        exact = chi_squared.predictions(shifts[:, 0], shifts[:, 1])
+        drawn = smeared(chi_squared, exact, np.random.default_rng(draw_seed))
         self.validation: Batches = (
-            self.inputs(smeared),
-            self.box.inside(own).astype(np.float32),
+            self.inputs(drawn),
+            self.box.inside(shifts).astype(np.float32),
         )
 
     def epochs(self) -> Iterator[Batches]:
@@ -188,16 +200,19 @@ class SmearedSamples:
         generator = np.random.default_rng(self._seed)
         while True:
             order = generator.permutation(len(self._exact))
-            smeared = self.problem.smeared(self._exact[order], generator)
-            yield self.inputs(smeared), self._targets[order]
+            drawn = smeared(self._chi_squared, self._exact[order], generator)
+            yield self.inputs(drawn), self._targets[order]
 
     def inputs(self, measured: Array) -> NDArray[np.float32]:
         """What the network is given of measurements of shape (n, n_observables)."""
-        return ((measured - self._centre) / self.problem.scale).astype(np.float32)
+        return ((measured - self._centre) / self._scale).astype(np.float32)
 
-    def answers(self, outputs: Array) -> Array:
-        """Shifts of outputs of a point."""
+    def coefficients(self, outputs: Array) -> Array:
+        """Shifts of outputs, float64 of shape (n, 2)."""
         return self.box.outside(outputs)
+
+
+Samples = ExactSamples | SmearedSamples
 
 
 @dataclass
@@ -213,7 +228,7 @@ class TrainedNetwork:
     """
 
     model: Any
-    samples: Samples | SmearedSamples
+    samples: Samples
     loss: list[float] = field(default_factory=list)
     validation_loss: list[float] = field(default_factory=list)
     best_epoch: int = 0
@@ -221,6 +236,16 @@ class TrainedNetwork:
     def outputs(self, measured: Array) -> Array:
         """Outputs for measurements, float64 of shape (n, n_outputs)."""
         return np.asarray(self.model(self.samples.inputs(measured)), dtype=np.float64)
+
+    def point(self, measured: Array) -> Array:
+        """Coefficients that a network with the output `point` predicts of measurements."""
+        return self.samples.coefficients(self.outputs(measured))
+
+    def mixture(self, measured: Array) -> GaussianMixture:
+        """Densities of (C9, C10) that one with the output `mixture` predicts."""
+        assert isinstance(self.samples, SmearedSamples)
+        box = self.samples.box
+        return unpack(self.outputs(measured)).moved(box.centre, box.half)
 
 
 def _compiled(model: Any, optimizer: Any, loss: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
@@ -253,22 +278,17 @@ class Trainer:
         self,
         n_inputs: int,
         n_outputs: int,
-        n_training: int,
         settings: InverseNetworkSettings,
     ) -> None:
         self._sizes = n_inputs, n_outputs
         self._settings = settings
         self._model = build_network(n_inputs, n_outputs, settings, 0)
-        rate: Any = settings.learning_rate
-        if settings.decay == "cosine":
-            steps = settings.max_epochs * math.ceil(n_training / settings.batch_size)
-            rate = keras.optimizers.schedules.CosineDecay(rate, steps)
-        self._optimizer = keras.optimizers.Adam(rate)
+        self._optimizer = keras.optimizers.Adam(settings.learning_rate)
         self._optimizer.build(self._model.trainable_variables)
         loss = mixture_loss if settings.output == "mixture" else mean_squared_error
         self._epoch, self._validate = _compiled(self._model, self._optimizer, loss)
 
-    def train(self, samples: Samples | SmearedSamples, seed: int) -> TrainedNetwork:
+    def train(self, samples: Samples, seed: int) -> TrainedNetwork:
         """Train from the weights of `seed`; stop early, with the weights of the best epoch."""
         settings = self._settings
         model = build_network(*self._sizes, settings, seed)
@@ -280,6 +300,10 @@ class Trainer:
         best = math.inf
         validation = [tf.constant(each) for each in samples.validation]
         for number, (x, y) in enumerate(samples.epochs(), start=1):
+            if settings.decay == "cosine":
+                done = (number - 1) / settings.max_epochs
+                rate = 0.5 * (1 + math.cos(math.pi * done)) * settings.learning_rate
+                self._optimizer.learning_rate = rate
             loss = self._epoch(tf.constant(x), tf.constant(y), tf.constant(settings.batch_size))
             found.loss.append(float(loss))
             found.validation_loss.append(float(self._validate(*validation)))

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wilsonvox.globalfit.chi_squared import ChiSquared
 from wilsonvox.globalfit.mixtures import GaussianMixture
 from wilsonvox.globalfit.settings import TrainingSetSettings
-from wilsonvox.globalfit.training_sets import FitProblem
 
 Array = NDArray[np.float64]
 
-LEVELS = (0.6827, 0.9545)
-"""Probabilities of one and two standard deviations of one parameter, as regions of two."""
+LEVELS = (0.68, 0.95)
+"""Probabilities of the regions."""
 
 GRID = 161
 """Points of a grid along each shift."""
@@ -93,16 +93,12 @@ def _grid(box: TrainingSetSettings) -> tuple[Array, Array, Array]:
     return c9, c10, points
 
 
-def exact_density(problem: FitProblem, box: TrainingSetSettings) -> tuple[GridDensity, Array]:
-    """exp(−χ²/2), normalised over the box: the posterior density of an even prior there.
-
-    Returns:
-        The density, and χ² on its grid, float64 of shape (n, n).
-    """
+def exact_density(chi_squared: ChiSquared, box: TrainingSetSettings) -> GridDensity:
+    """exp(−χ²/2), normalised over the box: the posterior density of an even prior there."""
     c9, c10, points = _grid(box)
-    chi_squared = problem.recomputed(points).reshape(GRID, GRID)
-    density = np.exp(-0.5 * (chi_squared - chi_squared.min()))
-    return GridDensity(c9, c10, density / density.sum()), chi_squared
+    values = chi_squared(points[:, 0], points[:, 1]).reshape(GRID, GRID)
+    density = np.exp(-0.5 * (values - values.min()))
+    return GridDensity(c9, c10, density / density.sum())
 
 
 def learned_density(mixture: GaussianMixture, box: TrainingSetSettings) -> GridDensity:

@@ -7,12 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from wilsonvox.estimators.settings import PositiveInt, RisingRange
 from wilsonvox.globalfit.hadronic import HALF_WIDTHS, Hadronic
 
-HalfWidths = Annotated[
-    tuple[
-        Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]
-    ],
-    Field(description="half-widths of the uniform draws of a0, a1 [GeV⁻²] and a2 [GeV⁻⁴]"),
-]
+HalfWidth = Annotated[float, Field(gt=0)]
 
 
 class _Settings(BaseModel):
@@ -35,7 +30,10 @@ class TrainingSetSettings(_Settings):
     hadronic_draws: PositiveInt = Field(
         default=1, description="draws of the polynomials' coefficients at each point of the grid"
     )
-    hadronic_half_widths: HalfWidths = HALF_WIDTHS
+    half_widths: tuple[HalfWidth, HalfWidth, HalfWidth] = Field(
+        default=HALF_WIDTHS,
+        description="half-widths of the uniform draws of a0, a1 [GeV⁻²] and a2 [GeV⁻⁴]",
+    )
 
 
 class InverseNetworkSettings(_Settings):
@@ -59,6 +57,11 @@ class InverseNetworkSettings(_Settings):
         default=False,
         description="learn from predictions smeared by the errors, at points drawn from the whole "
         "range and in units of the errors, instead of exact predictions on the grid",
+    )
+    branching_ratio_unit: Annotated[float, Field(gt=0)] = Field(
+        default=1e-7,
+        description="unit [GeV⁻²] of branching ratios in its inputs, where they are not in units "
+        "of the errors",
     )
     smeared_points: Annotated[int, Field(ge=16)] = Field(
         default=32768, description="points of an epoch of smeared predictions"

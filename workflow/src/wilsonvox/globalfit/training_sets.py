@@ -1,107 +1,68 @@
 """Predictions that machines learn from: on a grid of shifts, with hadronic polynomials, smeared."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wilsonvox.globalfit.chi_squared import ChiSquared, Version
+from wilsonvox.globalfit.hadronic import HadronicPolynomials
+from wilsonvox.globalfit.predictions import PredictionTable
 from wilsonvox.globalfit.settings import TrainingSetSettings
 
 Array = NDArray[np.float64]
 
 
-class Predictions(Protocol):
-    """Predicted observables, such as `wilsonvox.globalfit.predictions.PredictionTable`."""
-
-    def __call__(self, c9: Array, c10: Array) -> Array:
-        """float64 of shape (n, n_observables) for shifts of shape (n,)."""
-
-
-class ChiSquaredFunction(Protocol):
-    """χ² of shifts and hadronic coefficients, such as `wilsonvox.globalfit.ChiSquared`."""
-
-    def __call__(self, c9: Array, c10: Array, hadronic: Array | None = None) -> Array:
-        """float64 of shape (n,)."""
+def make_chi_squared(
+    table: PredictionTable, version: Version, settings: TrainingSetSettings
+) -> ChiSquared:
+    """χ² with the hadronic polynomials of a training set."""
+    polynomials = HadronicPolynomials.of(settings.hadronic, table.observables, settings.half_widths)
+    return ChiSquared(table, version, polynomials)
 
 
-@dataclass(frozen=True)
-class FitProblem:
-    """What machines are to answer: predictions, measurement and χ².
+def recomputed(chi_squared: ChiSquared, coefficients: Array) -> Array:
+    """χ² of coefficients, whatever a machine says of it.
 
-    Attributes:
-        predictions: observables by shifts.
-        chi_squared: χ² by shifts and hadronic coefficients.
-        design: derivative of observables by hadronic coefficients, float64 of shape
-            (n_observables, n_coefficients), n_coefficients 0 without any.
-        measured: measured values, float64 of shape (n_observables,).
-        errors: errors downwards and upwards, float64 of shape (2, n_observables).
-        covariance: of the χ², float64 of shape (n_observables, n_observables), where it has one;
-            None: uncorrelated with `errors`.
+    Args:
+        chi_squared: with their polynomials.
+        coefficients: (C9, C10, hadronic …), float64 of shape (n, 2 + n_coefficients).
+
+    Returns:
+        float64 of shape (n,).
     """
+    return chi_squared(coefficients[:, 0], coefficients[:, 1], coefficients[:, 2:])
 
-    predictions: Predictions
-    chi_squared: ChiSquaredFunction
-    design: Array
-    measured: Array
-    errors: Array
-    covariance: Array | None = None
 
-    @property
-    def n_observables(self) -> int:
-        """Observables."""
-        return len(self.measured)
+def smeared(chi_squared: ChiSquared, exact: Array, generator: np.random.Generator) -> Array:
+    """Measurements that predictions could give, whose likelihood is exp(−χ²/2).
 
-    @property
-    def n_hadronic(self) -> int:
-        """Hadronic coefficients."""
-        return int(self.design.shape[1])
+    Where a prediction lies above the measured value, the experimental χ² has the error upwards. As
+    a density of the measured value that is a normal distribution of two widths about the
+    prediction, σ₊ below and σ₋ above it, with the shares σ₊ and σ₋ of σ₊ + σ₋; its norm does not
+    depend on the prediction.
 
-    @property
-    def scale(self) -> Array:
-        """One symmetric error of each observable, float64 of shape (n_observables,)."""
-        if self.covariance is not None:
-            return np.sqrt(np.diag(self.covariance))
-        return np.asarray(self.errors.mean(axis=0))
+    Args:
+        chi_squared: whose errors count.
+        exact: predictions, float64 of shape (n, n_observables).
+        generator: of the draws.
 
-    def recomputed(self, coefficients: Array) -> Array:
-        """χ² of coefficients, whatever a machine says of it.
+    Returns:
+        float64 of the shape of `exact`.
+    """
+    normal = generator.standard_normal(exact.shape)
+    if chi_squared.covariance is not None:
+        return np.asarray(exact + normal @ np.linalg.cholesky(chi_squared.covariance).T)
+    up, down = chi_squared.errors_up, chi_squared.errors_down
+    below = generator.random(exact.shape) < up / (up + down)
+    return np.asarray(exact + np.where(below, -up, down) * np.abs(normal))
 
-        Args:
-            coefficients: (C9, C10, hadronic …), float64 of shape (n, 2 + n_hadronic).
 
-        Returns:
-            float64 of shape (n,).
-        """
-        hadronic = coefficients[:, 2:] if self.n_hadronic else None
-        return self.chi_squared(coefficients[:, 0], coefficients[:, 1], hadronic)
-
-    def observables(self, coefficients: Array) -> Array:
-        """Predicted observables with their hadronic polynomials, of shape (n, n_observables)."""
-        exact = self.predictions(coefficients[:, 0], coefficients[:, 1])
-        return exact + coefficients[:, 2:] @ self.design.T
-
-    def smeared(self, exact: Array, generator: np.random.Generator) -> Array:
-        """Measurements that predictions could give, whose likelihood is exp(−χ²/2).
-
-        Where a prediction lies above the measured value, χ² has the error upwards. As a density of
-        the measured value that is a normal distribution of two widths about the prediction, σ₊
-        below and σ₋ above it, with the shares σ₊ and σ₋ of σ₊ + σ₋; its norm does not depend on
-        the prediction.
-
-        Args:
-            exact: float64 of shape (n, n_observables).
-            generator: of the draws.
-
-        Returns:
-            float64 of the shape of `exact`.
-        """
-        normal = generator.standard_normal(exact.shape)
-        if self.covariance is not None:
-            return exact + normal @ np.linalg.cholesky(self.covariance).T
-        down, up = self.errors
-        below = generator.random(exact.shape) < up / (up + down)
-        return exact + np.where(below, -up, down) * np.abs(normal)
+def input_scale(chi_squared: ChiSquared) -> Array:
+    """One symmetric error of each observable, float64 of shape (n_observables,)."""
+    if chi_squared.covariance is not None:
+        return np.asarray(np.sqrt(np.diag(chi_squared.covariance)))
+    return (chi_squared.errors_up + chi_squared.errors_down) / 2
 
 
 @dataclass(frozen=True)
@@ -128,15 +89,15 @@ class TrainingSet:
 
 
 def make_training_set(
-    problem: FitProblem, settings: TrainingSetSettings, seed: np.random.SeedSequence
+    chi_squared: ChiSquared, settings: TrainingSetSettings, seed: np.random.SeedSequence
 ) -> TrainingSet:
     """Predictions on a regular grid of shifts, each with its draws of hadronic coefficients.
 
-    The minima that arXiv's paper names in its training sets, (−0.92, 0.10) of 50 × 50 values and
-    (−0.89, 0.11) of 10 × 10, are points of regular grids with both ends.
+    The minima that Partida and Masjuan name in their training sets, (−0.92, 0.10) of 50 × 50 values
+    and (−0.89, 0.11) of 10 × 10, are points of regular grids with both ends.
 
     Args:
-        problem: with as many hadronic coefficients as `settings` ask for.
+        chi_squared: of `make_chi_squared` with the same settings.
         settings: of the grid and the draws.
         seed: of the draws.
     """
@@ -147,14 +108,16 @@ def make_training_set(
         indexing="ij",
     )
     shifts = np.stack([c9.ravel(), c10.ravel()], axis=1)
-    draws = settings.hadronic_draws if problem.n_hadronic else 1
+    half_widths = chi_squared.polynomials.half_widths
+    draws = settings.hadronic_draws if len(half_widths) else 1
     shifts = np.repeat(shifts, draws, axis=0)
-    half_widths = np.tile(settings.hadronic_half_widths, problem.n_hadronic // 3)
     generator = np.random.default_rng(seed)
-    hadronic = generator.uniform(-1.0, 1.0, (len(shifts), problem.n_hadronic)) * half_widths
-    coefficients = np.concatenate([shifts, hadronic], axis=1)
+    hadronic = generator.uniform(-1.0, 1.0, (len(shifts), len(half_widths))) * half_widths
+    observables = chi_squared.predictions(shifts[:, 0], shifts[:, 1], hadronic)
     return TrainingSet(
-        problem.observables(coefficients), coefficients, problem.recomputed(coefficients)
+        observables,
+        np.concatenate([shifts, hadronic], axis=1),
+        chi_squared.of_predictions(observables),
     )
 
 
