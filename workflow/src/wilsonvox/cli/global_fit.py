@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from wilsonvox.cli.global_fit_learning import train_gan, train_network
 from wilsonvox.globalfit.chi_squared import VERSIONS, Version
 from wilsonvox.globalfit.hadronic import HADRONIC, HALF_WIDTHS, Hadronic
 
@@ -121,3 +122,7 @@ def fit(
         found.observables, version, hadronic, found.chi_squared, found.c9, found.c10,
         found.points[0].chi_squared,
     )  # fmt: skip
+
+
+command.add_command(train_network)
+command.add_command(train_gan)

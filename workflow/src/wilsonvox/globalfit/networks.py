@@ -158,7 +158,7 @@ class ExactSamples:
 
     def inputs(self, measured: Array) -> NDArray[np.float32]:
         """What the network is given of measurements of shape (n, n_observables)."""
-        return (measured * self._units).astype(np.float32)
+        return np.asarray(measured * self._units, dtype=np.float32)
 
     def coefficients(self, outputs: Array) -> Array:
         """Coefficients of outputs."""
@@ -205,7 +205,7 @@ class SmearedSamples:
 
     def inputs(self, measured: Array) -> NDArray[np.float32]:
         """What the network is given of measurements of shape (n, n_observables)."""
-        return ((measured - self._centre) / self._scale).astype(np.float32)
+        return np.asarray((measured - self._centre) / self._scale, dtype=np.float32)
 
     def coefficients(self, outputs: Array) -> Array:
         """Shifts of outputs, float64 of shape (n, 2)."""
@@ -251,7 +251,6 @@ class TrainedNetwork:
 def _compiled(model: Any, optimizer: Any, loss: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
     """Functions of an epoch and of a validation, compiled once for all starts."""
 
-    @tf.function(reduce_retracing=True)
     def epoch(x: Any, y: Any, batch_size: Any) -> Any:
         n = tf.shape(x)[0]
         total = tf.constant(0.0)
@@ -264,11 +263,10 @@ def _compiled(model: Any, optimizer: Any, loss: Callable[[Any, Any], Any]) -> tu
             total += value * tf.cast(tf.shape(inputs)[0], tf.float32)
         return total / tf.cast(n, tf.float32)
 
-    @tf.function(reduce_retracing=True)
     def validate(x: Any, y: Any) -> Any:
         return loss(y, model(x, training=False))
 
-    return epoch, validate
+    return tf.function(epoch, reduce_retracing=True), tf.function(validate, reduce_retracing=True)
 
 
 class Trainer:

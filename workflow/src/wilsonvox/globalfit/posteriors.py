@@ -40,10 +40,15 @@ class GridDensity:
     @property
     def mode(self) -> Array:
         """The most probable point, refined by a parabola, float64 of shape (2,)."""
-        i, j = np.unravel_index(int(np.argmax(self.probability)), self.probability.shape)
+        place = int(np.argmax(self.probability))
+        i, j = divmod(place, self.probability.shape[1])
         log = np.log(np.maximum(self.probability, 1e-300))
         found = []
-        for axis, index, line in ((self.c9, int(i), log[:, j]), (self.c10, int(j), log[i])):
+        ways: tuple[tuple[Array, int, Array], ...] = (
+            (self.c9, i, log[:, j]),
+            (self.c10, j, log[i]),
+        )
+        for axis, index, line in ways:
             shift = 0.0
             if 0 < index < len(axis) - 1:
                 before, here, after = line[index - 1 : index + 2]

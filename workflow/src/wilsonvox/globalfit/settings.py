@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from wilsonvox.estimators.settings import PositiveInt, RisingRange
+from wilsonvox.globalfit.chi_squared import Version
 from wilsonvox.globalfit.hadronic import HALF_WIDTHS, Hadronic
 
 HalfWidth = Annotated[float, Field(gt=0)]
@@ -116,3 +117,21 @@ class GanSettings(_Settings):
         default=10_000, description="samples drawn after the training"
     )
     starts: PositiveInt = Field(default=10, description="trainings from random weights")
+
+
+class NetworkMachine(_Settings):
+    """A network of a global fit, and what it learns from."""
+
+    version: Version = Field(
+        default="experimental", description="of the χ², whose errors smear predictions"
+    )
+    training_set: TrainingSetSettings = TrainingSetSettings()
+    network: InverseNetworkSettings = InverseNetworkSettings()
+
+
+class GanMachine(_Settings):
+    """A GAN of a global fit, and what it learns from."""
+
+    version: Version = Field(default="experimental", description="of the χ²")
+    training_set: TrainingSetSettings = TrainingSetSettings()
+    gan: GanSettings = GanSettings()

@@ -157,6 +157,14 @@ STAGES: Mapping[str, Stage] = {
     "plot_luminosity": _plot("luminosity", "summarize"),
     "tabulate_observables": Stage(("wilsonvox.globalfit.tabulation",)),
     "fit_coefficients": Stage(("wilsonvox.globalfit.fits",), after=("tabulate_observables",)),
+    # not wilsonvox.cli.global_fit_learning, which leads to both kinds of machines
+    "train_inverse_network": Stage(
+        ("wilsonvox.globalfit.network_answers", "wilsonvox.backend"),
+        after=("tabulate_observables",),
+    ),
+    "train_gan": Stage(
+        ("wilsonvox.globalfit.gan_answers", "wilsonvox.backend"), after=("tabulate_observables",)
+    ),
     # of a finished run, whose files are its inputs; the record is that of `measure`
     "measure_for_global_fit": Stage(("wilsonvox.measurement", "wilsonvox.estimators.storage")),
     "plot_global_fit_observables": _plot("global_fit_observables", "fit_coefficients"),
