@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from wilsonvox.cli.options import option_words
-from wilsonvox.config import measured_samples, parse_configuration
+from wilsonvox.config import check_global_fit, measured_samples, parse_configuration
 from wilsonvox.crates.contents import sources_digest
 from wilsonvox.errors import UserError
 from wilsonvox.lineage import Lineage
@@ -22,6 +22,7 @@ shell.prefix("set -euo pipefail; export PATH={BIN:q}:$PATH; ")
 try:
     CONFIG = parse_configuration(config, ", ".join(map(str, workflow.configfiles)))
     SAMPLES = measured_samples(CONFIG)
+    check_global_fit(CONFIG.global_fit)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -34,6 +35,7 @@ if changed:
 config.update(CONFIG.model_dump(mode="json"))
 
 RUN_FOLDER = f"results/{CONFIG.run}"
+FIGURE_SUFFIXES = ["pdf", "png"]
 
 
 def one_of(names):
@@ -339,9 +341,112 @@ def scan_files(wildcards):
     return [path for each in patterns for path in for_each_estimator(each, CONFIG.scan)]
 
 
+# ---------------------------------------------------------------- global fit
+GLOBAL_FIT = CONFIG.global_fit
+OBSERVABLE_SETS = GLOBAL_FIT.observable_sets() if GLOBAL_FIT else {}
+PREDICTION_TABLE = "<results>/global_fit/{observables}/predictions.npz"
+COEFFICIENT_FIT = "<results>/global_fit/{observables}/fits/{version}_{hadronic}.json"
+SHOWN_MEASUREMENT = "<results>/global_fit/measurement.json"
+
+
+def observables_file(wildcards):
+    """The user's file of a set; nothing for a set of the package."""
+    return GLOBAL_FIT.observable_file(wildcards.observables) or []
+
+
+def tabulate_words(wildcards):
+    name = OBSERVABLE_SETS[wildcards.observables]
+    return ["--observables", name, "--theory-draws", GLOBAL_FIT.theory_draws]
+
+
+def fit_words(wildcards):
+    words = [word for level in GLOBAL_FIT.levels for word in ("--level", level)]
+    words += [word for point in GLOBAL_FIT.points for word in ("--point", *point)]
+    if wildcards.hadronic != "none":
+        words += ["--half-widths", *GLOBAL_FIT.half_widths]
+    return words
+
+
+def coefficient_fits(wildcards):
+    """All fits of a set."""
+    return expand(
+        COEFFICIENT_FIT,
+        observables=wildcards.observables,
+        version=GLOBAL_FIT.versions,
+        hadronic=GLOBAL_FIT.hadronic,
+    )
+
+
+def shown_fit(wildcards):
+    """The fit whose predictions are drawn: the first that the configuration names."""
+    return expand(
+        COEFFICIENT_FIT,
+        observables=wildcards.observables,
+        version=GLOBAL_FIT.versions[0],
+        hadronic=GLOBAL_FIT.hadronic[0],
+    )
+
+
+def measured_events(wildcards):
+    return GLOBAL_FIT.measurement.events
+
+
+def estimator_files(wildcards):
+    """What `wilsonvox measure` reads of the run with the estimator."""
+    folder = Path(GLOBAL_FIT.measurement.run)
+    patterns = ("models/*/*/*.keras", "models/*/*/*.npz", "evaluation/**/*.parquet")
+    return sorted(path.as_posix() for each in patterns for path in folder.glob(each))
+
+
+def measured_words(wildcards):
+    measurement = GLOBAL_FIT.measurement
+    words = ["--run", measurement.run, "--flavour", measurement.flavour]
+    return words + (
+        ["--estimator", measurement.estimator] if measurement.estimator else []
+    )
+
+
+def shown_measurement(wildcards):
+    return SHOWN_MEASUREMENT if GLOBAL_FIT.measurement else []
+
+
+def machine_answers(wildcards):
+    """Answers of the learning machines of a set."""
+    return []
+
+
+def contour_words(wildcards, input):
+    words = [word for path in input.fits for word in ("--fit", path)]
+    words += [word for path in input.answers for word in ("--answers", path)]
+    return words + [
+        word for path in input.measurement for word in ("--measurement", path)
+    ]
+
+
+def global_fit_files(wildcards):
+    """Fits and figures of every set of observables."""
+    if not GLOBAL_FIT:
+        raise WorkflowError(
+            "global_fit: the configuration has no global fit; add `global_fit:` as in "
+            "config/global-fit.yaml"
+        )
+    fits = [COEFFICIENT_FIT]
+    figures = expand(
+        "<results>/figures/global_fit/{observables}/{name}.{suffix}",
+        name=["observables", "contours"],
+        suffix=FIGURE_SUFFIXES,
+        allow_missing=True,
+    )
+    return expand(
+        fits + figures,
+        observables=OBSERVABLE_SETS,
+        version=GLOBAL_FIT.versions,
+        hadronic=GLOBAL_FIT.hadronic,
+    )
+
+
 # ---------------------------------------------------------------- figures
 INFORMATION = "<results>/theory/{image}/information.json"
-FIGURE_SUFFIXES = ["pdf", "png"]
 TRAINING_FIGURES = ["network", "training"]
 ESTIMATOR_FIGURES = ["histograms", "linearity", "linearity_unscaled"]
 
@@ -450,6 +555,11 @@ def measurement_words(wildcards, input):
 
 
 def figure_files(wildcards):
+    if not CONFIG.has_images:
+        raise WorkflowError(
+            f"{CONFIG.run}: the configuration has a global fit alone; ask for it: "
+            "snakemake global_fit"
+        )
     run = expand(
         "<results>/figures/{name}.{suffix}",
         name=["topology", "distributions"]

@@ -2,11 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from wilsonvox.config.base import Settings
+from wilsonvox.errors import UserError
 from wilsonvox.globalfit.chi_squared import VERSIONS, Version
 from wilsonvox.globalfit.hadronic import HADRONIC, HALF_WIDTHS, Hadronic
 
@@ -22,6 +23,9 @@ class MeasuredShift(Settings):
         default=None, description="the estimator, where the folder has several"
     )
     events: str = Field(description="ROOT file with the decays")
+    flavour: Literal["auto", "B0", "B0bar"] = Field(
+        default="auto", description="their flavour, where the file does not tell"
+    )
 
 
 class GlobalFitSettings(Settings):
@@ -95,3 +99,28 @@ def _is_file(observables: str) -> bool:
 
 def _name(observables: str) -> str:
     return Path(observables).stem if _is_file(observables) else observables
+
+
+def check_global_fit(settings: GlobalFitSettings | None) -> None:
+    """Check that the files which a global fit names are there and can be read.
+
+    Raises:
+        UserError: a set of observables is missing or not valid, or the events or the estimator of
+            the measurement are missing.
+    """
+    if settings is None:
+        return
+    from wilsonvox.globalfit.observables import load_observables
+
+    for each in settings.observables:
+        load_observables(each)
+    shown = settings.measurement
+    if shown is None:
+        return
+    if not Path(shown.events).is_file():
+        raise UserError(f"global_fit.measurement.events: there is no file {shown.events}")
+    if not any(Path(shown.run).glob("models/*/*/*")):
+        raise UserError(
+            f"global_fit.measurement.run: there is no estimator in {shown.run} (models/*/*/); "
+            "finish that run first, or take resources/estimators/voxel-sum"
+        )

@@ -109,10 +109,10 @@ def _beside(axes: Axes, measurement: MeasuredC9 | None) -> None:
 def _beside_handles(measurement: MeasuredC9 | None) -> list[Line2D | Patch]:
     handles: list[Line2D | Patch] = [
         _mark("*", BLACK, "Partida and Masjuan, their predictions"),
-        _mark("+", BLACK, "minimum of the $\chi^2$"),
+        _mark("+", BLACK, r"minimum of the $\chi^2$"),
     ]
     if measurement is not None:
-        text = f"{measurement.estimator}, simulated sample with $\delta C_{{10}}$ = 0 (68 %)"
+        text = rf"{measurement.estimator}, simulated sample with $\delta C_{{10}}$ = 0 (68 %)"
         handles.append(Patch(color=GREY, alpha=0.35, linewidth=0, label=text))
     return handles
 

@@ -106,7 +106,8 @@ def draw(table: PredictionTable, fit: CoefficientFit) -> Figure:
     figure = new_figure(
         DOUBLE_COLUMN,
         0.55 + 1.75 * n_rows,
-        f"{fit.observables}, {fit.n_observables} observables; {fit.version} $\\chi^2${hadronic}; predictions of flavio",
+        f"{fit.observables}, {fit.n_observables} observables; {fit.version} $\\chi^2${hadronic}; "
+        "predictions of flavio",
     )
     for index, kind in enumerate(kinds):
         axes = figure.add_subplot(n_rows, COLUMNS, index + 1)
