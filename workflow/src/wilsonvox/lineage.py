@@ -291,6 +291,26 @@ class Lineage:
         ranges = settings.half_widths if hadronic != "none" else None
         return [version, hadronic, ranges, settings.levels, settings.points, table]
 
+    def _train_inverse_network(self, observables: str, machine: str) -> Any:
+        settings = self._global_fit.networks[machine].model_dump(mode="json")
+        table = self.digest("tabulate_observables", observables=observables)
+        return [machine, settings, self.configuration.seed, table]
+
+    def _train_gan(self, observables: str, machine: str) -> Any:
+        settings = self._global_fit.gans[machine].model_dump(mode="json")
+        table = self.digest("tabulate_observables", observables=observables)
+        return [machine, settings, self.configuration.seed, table]
+
+    def _machines(self, observables: str) -> list[str]:
+        settings = self._global_fit
+        if observables != settings.learned_set():
+            return []
+        own = {"observables": observables}
+        return [
+            *(self.digest("train_inverse_network", machine=m, **own) for m in settings.networks),
+            *(self.digest("train_gan", machine=m, **own) for m in settings.gans),
+        ]
+
     def _measure_for_global_fit(self) -> Any:
         measurement = self._global_fit.measurement
         return None if measurement is None else measurement.model_dump(mode="json")
@@ -309,5 +329,25 @@ class Lineage:
             for version in settings.versions
             for hadronic in settings.hadronic
         ]
-        measurement = settings.measurement
-        return [fits, None if measurement is None else self.digest("measure_for_global_fit")]
+        shown: list[Any] = [fits, self._machines(observables)]
+        if settings.measurement is not None:
+            shown.append(self.digest("measure_for_global_fit"))
+        return shown
+
+    def _plot_global_fit_training_sets(self, observables: str) -> Any:
+        return self._machines(observables)
+
+    def _plot_global_fit_network(self, observables: str, machine: str) -> Any:
+        return self.digest("train_inverse_network", observables=observables, machine=machine)
+
+    def _plot_global_fit_gan(self, observables: str, machine: str) -> Any:
+        return self.digest("train_gan", observables=observables, machine=machine)
+
+    def _plot_global_fit_images(self, observables: str, machine: str) -> Any:
+        return self.digest("train_gan", observables=observables, machine=machine)
+
+    def _plot_global_fit_posterior(self, observables: str, machine: str) -> Any:
+        version = self._global_fit.networks[machine].version
+        answers = self.digest("train_inverse_network", observables=observables, machine=machine)
+        fit = {"observables": observables, "version": version, "hadronic": "none"}
+        return [answers, self.digest("fit_coefficients", **fit)]

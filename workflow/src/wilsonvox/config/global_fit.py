@@ -4,14 +4,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from wilsonvox.config.base import Settings
 from wilsonvox.errors import UserError
 from wilsonvox.globalfit.chi_squared import VERSIONS, Version
 from wilsonvox.globalfit.hadronic import HADRONIC, HALF_WIDTHS, Hadronic
+from wilsonvox.globalfit.settings import GanMachine, NetworkMachine
 
 HalfWidth = Annotated[float, Field(gt=0)]
+MachineName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 Level = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -66,6 +68,13 @@ class GlobalFitSettings(Settings):
         default=None, description="a measurement of δC9 to show beside the fit; null: none"
     )
 
+    networks: dict[MachineName, NetworkMachine] = Field(
+        default={}, description="networks that learn the first of the sets, by name"
+    )
+    gans: dict[MachineName, GanMachine] = Field(
+        default={}, description="GANs that learn the first of the sets, by name"
+    )
+
     @model_validator(mode="after")
     def _differ(self) -> "GlobalFitSettings":
         for key in ("observables", "versions", "hadronic", "levels"):
@@ -82,6 +91,10 @@ class GlobalFitSettings(Settings):
                     "letters, digits and _ . + - only; rename it"
                 )
         return self
+
+    def learned_set(self) -> str:
+        """Name of the set that networks and GANs learn."""
+        return _name(self.observables[0])
 
     def observable_sets(self) -> dict[str, str]:
         """The sets as they are given, by the names that their results have."""

@@ -78,7 +78,8 @@ class GridDensity:
     def threshold(self, level: float) -> float:
         """Probability of a cell at the edge of the smallest region that holds `level`."""
         falling = np.sort(self.probability.ravel())[::-1]
-        return float(falling[min(np.searchsorted(np.cumsum(falling), level), falling.size - 1)])
+        index = int(np.searchsorted(np.cumsum(falling), level))
+        return float(falling[min(index, falling.size - 1)])
 
     def area(self, level: float) -> float:
         """Area of the smallest region that holds `level`."""

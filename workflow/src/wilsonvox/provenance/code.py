@@ -169,7 +169,20 @@ STAGES: Mapping[str, Stage] = {
     "measure_for_global_fit": Stage(("wilsonvox.measurement", "wilsonvox.estimators.storage")),
     "plot_global_fit_observables": _plot("global_fit_observables", "fit_coefficients"),
     "plot_global_fit_contours": _plot(
-        "global_fit_contours", "fit_coefficients", "measure_for_global_fit"
+        "global_fit_contours",
+        "fit_coefficients",
+        "measure_for_global_fit",
+        "train_inverse_network",
+        "train_gan",
+    ),
+    "plot_global_fit_training_sets": _plot(
+        "global_fit_training_sets", "train_inverse_network", "train_gan"
+    ),
+    "plot_global_fit_network": _plot("global_fit_network", "train_inverse_network"),
+    "plot_global_fit_gan": _plot("global_fit_gan", "train_gan"),
+    "plot_global_fit_images": _plot("global_fit_images", "train_gan"),
+    "plot_global_fit_posterior": _plot(
+        "global_fit_posterior", "train_inverse_network", "fit_coefficients"
     ),
     "plot_scan": _plot("scan", "collect_trials"),
     "plot_corner": _plot("corner", "measure", "measure_events"),
