@@ -349,6 +349,13 @@ COEFFICIENT_FIT = "<results>/global_fit/{observables}/fits/{version}_{hadronic}.
 SHOWN_MEASUREMENT = "<results>/global_fit/measurement.json"
 
 
+INVERSE_NETWORKS = GLOBAL_FIT.networks if GLOBAL_FIT else {}
+GANS = GLOBAL_FIT.gans if GLOBAL_FIT else {}
+NETWORK_ANSWERS = "<results>/global_fit/{observables}/networks/{machine}.json"
+GAN_ANSWERS = "<results>/global_fit/{observables}/gans/{machine}.json"
+LEARNING_FIGURE = "<results>/figures/global_fit/{observables}/{machine}"
+
+
 def observables_file(wildcards):
     """The user's file of a set; nothing for a set of the package."""
     return GLOBAL_FIT.observable_file(wildcards.observables) or []
@@ -412,7 +419,74 @@ def shown_measurement(wildcards):
 
 def machine_answers(wildcards):
     """Answers of the learning machines of a set."""
-    return []
+    if wildcards.observables != GLOBAL_FIT.learned_set():
+        return []
+    name = {"observables": wildcards.observables}
+    networks = expand(NETWORK_ANSWERS, machine=INVERSE_NETWORKS, **name)
+    return networks + expand(GAN_ANSWERS, machine=GANS, **name)
+
+
+def network_words(wildcards):
+    machine = INVERSE_NETWORKS[wildcards.machine]
+    words = ["--name", wildcards.machine, "--version", machine.version]
+    return words + option_words(machine.training_set) + option_words(machine.network)
+
+
+def gan_words(wildcards):
+    machine = GANS[wildcards.machine]
+    words = ["--name", wildcards.machine, "--version", machine.version]
+    return words + option_words(machine.training_set) + option_words(machine.gan)
+
+
+def learned_fit(wildcards):
+    """The fit with the χ² that a network's density is compared with."""
+    version = INVERSE_NETWORKS[wildcards.machine].version
+    return expand(
+        COEFFICIENT_FIT,
+        observables=wildcards.observables,
+        version=version,
+        hadronic="none",
+    )
+
+
+def answer_words(wildcards, input):
+    return [word for path in input for word in ("--answers", path)]
+
+
+MIXTURES = [
+    name
+    for name, machine in INVERSE_NETWORKS.items()
+    if machine.network.output == "mixture"
+]
+IMAGE_GANS = [
+    name for name, machine in GANS.items() if machine.gan.architecture != "dense"
+]
+
+
+def learning_files():
+    """Answers and figures of all learning machines."""
+    if not (INVERSE_NETWORKS or GANS):
+        return []
+    learned = GLOBAL_FIT.learned_set()
+    figures = [
+        (f"{LEARNING_FIGURE}/losses", INVERSE_NETWORKS),
+        (f"{LEARNING_FIGURE}/posterior", MIXTURES),
+        (f"{LEARNING_FIGURE}/training", GANS),
+        (f"{LEARNING_FIGURE}/images", IMAGE_GANS),
+    ]
+    patterns = [(f"{name}.{{suffix}}", machines) for name, machines in figures]
+    patterns += [(NETWORK_ANSWERS, INVERSE_NETWORKS), (GAN_ANSWERS, GANS)]
+    return expand(
+        "<results>/figures/global_fit/{observables}/training_sets.{suffix}",
+        observables=learned,
+        suffix=FIGURE_SUFFIXES,
+    ) + [
+        path
+        for pattern, machines in patterns
+        for path in expand(
+            pattern, observables=learned, machine=machines, suffix=FIGURE_SUFFIXES
+        )
+    ]
 
 
 def contour_words(wildcards, input):
@@ -437,11 +511,14 @@ def global_fit_files(wildcards):
         suffix=FIGURE_SUFFIXES,
         allow_missing=True,
     )
-    return expand(
-        fits + figures,
-        observables=OBSERVABLE_SETS,
-        version=GLOBAL_FIT.versions,
-        hadronic=GLOBAL_FIT.hadronic,
+    return (
+        expand(
+            fits + figures,
+            observables=OBSERVABLE_SETS,
+            version=GLOBAL_FIT.versions,
+            hadronic=GLOBAL_FIT.hadronic,
+        )
+        + learning_files()
     )
 
 

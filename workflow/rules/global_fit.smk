@@ -135,3 +135,225 @@ rule plot_global_fit_contours:
     shell:
         "wilsonvox plot global-fit-contours {params.words:q}"
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule train_inverse_network:
+    """Train a network from observables to C9 and C10, from several random weights."""
+    input:
+        PREDICTION_TABLE,
+    output:
+        ensure(NETWORK_ANSWERS, non_empty=True),
+    log:
+        "<logs>/train_inverse_network/{observables}/{machine}.log",
+    benchmark:
+        "<benchmarks>/train_inverse_network/{observables}/{machine}.tsv"
+    wildcard_constraints:
+        machine=one_of(INVERSE_NETWORKS),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        words=network_words,
+        seed=CONFIG.seed,
+        lineage=lineage("train_inverse_network"),
+    shell:
+        "wilsonvox global-fit train-network --table {input:q} {params.words:q}"
+        " --seed {params.seed} --threads {threads} --out {output:q} > {log:q} 2>&1"
+
+
+rule train_gan:
+    """Train a GAN of observables, C9 and C10, from several random weights, and sample from it."""
+    input:
+        PREDICTION_TABLE,
+    output:
+        ensure(GAN_ANSWERS, non_empty=True),
+    log:
+        "<logs>/train_gan/{observables}/{machine}.log",
+    benchmark:
+        "<benchmarks>/train_gan/{observables}/{machine}.tsv"
+    wildcard_constraints:
+        machine=one_of(GANS),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        words=gan_words,
+        seed=CONFIG.seed,
+        lineage=lineage("train_gan"),
+    shell:
+        "wilsonvox global-fit train-gan --table {input:q} {params.words:q}"
+        " --seed {params.seed} --threads {threads} --out {output:q} > {log:q} 2>&1"
+
+
+rule plot_global_fit_training_sets:
+    """Draw the distributions of χ² in what machines learned from."""
+    input:
+        machine_answers,
+    output:
+        pdf=ensure(
+            "<results>/figures/global_fit/{observables}/training_sets.pdf",
+            non_empty=True,
+        ),
+        png=report(
+            ensure(
+                "<results>/figures/global_fit/{observables}/training_sets.png",
+                non_empty=True,
+            ),
+            caption="../report/global_fit_training_sets.rst",
+            category="Global fit",
+            subcategory="{observables}",
+            labels={"figure": "training sets", "observables": "{observables}"},
+        ),
+    log:
+        "<logs>/plot_global_fit_training_sets/{observables}.log",
+    benchmark:
+        "<benchmarks>/plot_global_fit_training_sets/{observables}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        words=answer_words,
+        lineage=lineage("plot_global_fit_training_sets"),
+    shell:
+        "wilsonvox plot global-fit-training-sets {params.words:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule plot_global_fit_network:
+    """Draw the losses of a network from all its starts, and the answers."""
+    input:
+        NETWORK_ANSWERS,
+    output:
+        pdf=ensure(f"{LEARNING_FIGURE}/losses.pdf", non_empty=True),
+        png=report(
+            ensure(f"{LEARNING_FIGURE}/losses.png", non_empty=True),
+            caption="../report/global_fit_network.rst",
+            category="Global fit",
+            subcategory="{observables}",
+            labels={
+                "figure": "losses",
+                "observables": "{observables}",
+                "machine": "{machine}",
+            },
+        ),
+    log:
+        "<logs>/plot_global_fit_network/{observables}/{machine}.log",
+    benchmark:
+        "<benchmarks>/plot_global_fit_network/{observables}/{machine}.tsv"
+    wildcard_constraints:
+        machine=one_of(INVERSE_NETWORKS),
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        lineage=lineage("plot_global_fit_network"),
+    shell:
+        "wilsonvox plot global-fit-network --answers {input:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule plot_global_fit_posterior:
+    """Draw the density of C9 and C10 that networks predict, beside contours of the χ²."""
+    input:
+        answers=NETWORK_ANSWERS,
+        fit=learned_fit,
+    output:
+        pdf=ensure(f"{LEARNING_FIGURE}/posterior.pdf", non_empty=True),
+        png=report(
+            ensure(f"{LEARNING_FIGURE}/posterior.png", non_empty=True),
+            caption="../report/global_fit_posterior.rst",
+            category="Global fit",
+            subcategory="{observables}",
+            labels={
+                "figure": "posterior",
+                "observables": "{observables}",
+                "machine": "{machine}",
+            },
+        ),
+    log:
+        "<logs>/plot_global_fit_posterior/{observables}/{machine}.log",
+    benchmark:
+        "<benchmarks>/plot_global_fit_posterior/{observables}/{machine}.tsv"
+    wildcard_constraints:
+        machine=one_of(MIXTURES),
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        lineage=lineage("plot_global_fit_posterior"),
+    shell:
+        "wilsonvox plot global-fit-posterior --answers {input.answers:q} --fit {input.fit:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule plot_global_fit_gan:
+    """Draw losses, accuracy and samples of a GAN from all its starts."""
+    input:
+        GAN_ANSWERS,
+    output:
+        pdf=ensure(f"{LEARNING_FIGURE}/training.pdf", non_empty=True),
+        png=report(
+            ensure(f"{LEARNING_FIGURE}/training.png", non_empty=True),
+            caption="../report/global_fit_gan.rst",
+            category="Global fit",
+            subcategory="{observables}",
+            labels={
+                "figure": "training",
+                "observables": "{observables}",
+                "machine": "{machine}",
+            },
+        ),
+    log:
+        "<logs>/plot_global_fit_gan/{observables}/{machine}.log",
+    benchmark:
+        "<benchmarks>/plot_global_fit_gan/{observables}/{machine}.tsv"
+    wildcard_constraints:
+        machine=one_of(GANS),
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        lineage=lineage("plot_global_fit_gan"),
+    shell:
+        "wilsonvox plot global-fit-gan --answers {input:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
+rule plot_global_fit_images:
+    """Draw training samples and generated samples as images."""
+    input:
+        GAN_ANSWERS,
+    output:
+        pdf=ensure(f"{LEARNING_FIGURE}/images.pdf", non_empty=True),
+        png=report(
+            ensure(f"{LEARNING_FIGURE}/images.png", non_empty=True),
+            caption="../report/global_fit_images.rst",
+            category="Global fit",
+            subcategory="{observables}",
+            labels={
+                "figure": "images",
+                "observables": "{observables}",
+                "machine": "{machine}",
+            },
+        ),
+    log:
+        "<logs>/plot_global_fit_images/{observables}/{machine}.log",
+    benchmark:
+        "<benchmarks>/plot_global_fit_images/{observables}/{machine}.tsv"
+    wildcard_constraints:
+        machine=one_of(IMAGE_GANS),
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        lineage=lineage("plot_global_fit_images"),
+    shell:
+        "wilsonvox plot global-fit-images --answers {input:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"

@@ -73,5 +73,95 @@ def contours(
     )
 
 
-GLOBAL_FIT_FIGURES: tuple[click.Command, ...] = (observables, contours)
+_answers = click.option(
+    "--answers",
+    "answers_path",
+    required=True,
+    type=FILE,
+    help="Answers of a learning machine (.json).",
+)
+
+
+@click.command("global-fit-training-sets")
+@click.option(
+    "--answers",
+    "paths",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Answers of a learning machine (.json); give those of all.",
+)
+@outputs
+def training_sets(paths: tuple[Path, ...], pdf: Path, png: Path) -> None:
+    """Distributions of χ² in the training sets of learning machines."""
+    from wilsonvox.figures.global_fit_training_sets import draw, read
+
+    write("global_fit_training_sets", pdf, png, lambda: draw([read(path) for path in paths]), paths)
+
+
+@click.command("global-fit-network")
+@_answers
+@outputs
+def network(answers_path: Path, pdf: Path, png: Path) -> None:
+    """Losses of a network from all its starts, and their answers."""
+    from wilsonvox.figures.global_fit_network import draw
+    from wilsonvox.globalfit.learning_results import NetworkResult
+
+    write(
+        "global_fit_network",
+        pdf,
+        png,
+        lambda: draw(NetworkResult.load(answers_path)),
+        [answers_path],
+    )
+
+
+@click.command("global-fit-gan")
+@_answers
+@outputs
+def gan(answers_path: Path, pdf: Path, png: Path) -> None:
+    """Losses, discriminator's accuracy and samples of a GAN from all its starts."""
+    from wilsonvox.figures.global_fit_gan import draw
+    from wilsonvox.globalfit.learning_results import GanResult
+
+    write("global_fit_gan", pdf, png, lambda: draw(GanResult.load(answers_path)), [answers_path])
+
+
+@click.command("global-fit-images")
+@_answers
+@outputs
+def images(answers_path: Path, pdf: Path, png: Path) -> None:
+    """Training samples and generated ones of a convolutional GAN, as images."""
+    from wilsonvox.figures.global_fit_images import draw, read
+
+    write("global_fit_images", pdf, png, lambda: draw(read(answers_path)), [answers_path])
+
+
+@click.command("global-fit-posterior")
+@_answers
+@click.option("--fit", required=True, type=FILE, help="Fit with the same χ² (.json).")
+@outputs
+def posterior(answers_path: Path, fit: Path, pdf: Path, png: Path) -> None:
+    """Density of δC9 and δC10 that a mixture network predicts, beside contours of the χ²."""
+    from wilsonvox.figures.global_fit_posterior import draw, read
+    from wilsonvox.globalfit.fits import CoefficientFit
+
+    write(
+        "global_fit_posterior",
+        pdf,
+        png,
+        lambda: draw(read(answers_path), CoefficientFit.load(fit)),
+        [answers_path, fit],
+    )
+
+
+GLOBAL_FIT_FIGURES: tuple[click.Command, ...] = (
+    observables,
+    contours,
+    training_sets,
+    network,
+    gan,
+    images,
+    posterior,
+)
 """Every figure of a global fit; `wilsonvox plot` takes them up."""

@@ -84,6 +84,15 @@ class GlobalFitSettings(Settings):
             for each in values:
                 if values.count(each) > 1:
                     raise ValueError(f"{key}: {each} stands there twice")
+        for name, machine in self.networks.items():
+            if machine.network.output == "mixture" and not (
+                machine.version in self.versions and "none" in self.hadronic
+            ):
+                raise ValueError(
+                    f"networks.{name}: its density is drawn beside the fit with the χ² "
+                    f"{machine.version} and without hadronic polynomials; add {machine.version} "
+                    "to versions and none to hadronic"
+                )
         for each in self.observables:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", _name(each)):
                 raise ValueError(
