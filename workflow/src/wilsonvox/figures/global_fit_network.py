@@ -74,10 +74,10 @@ def _answers(axes: Axes, result: NetworkResult) -> None:
         handles.append(
             Line2D([], [], linestyle="", marker="+", color=BLUE, label=r"minimum of the $\chi^2$")
         )
-    best = result.training_set.best
-    if not result.settings.smeared:
+    else:
+        best = result.training_set.best
         axes.plot(best.c9, best.c10, "+", color=BLUE, markersize=8, zorder=4)
-        label = rf"training set: $\chi^2$ {best.chi_squared:.1f}"
+        label = rf"least $\chi^2$ on the grid: {best.chi_squared:.1f}"
         handles.append(Line2D([], [], linestyle="", marker="+", color=BLUE, label=label))
     axes.set_xlabel(r"$\delta C_9$")
     axes.set_ylabel(r"$\delta C_{10}$")
