@@ -76,7 +76,7 @@ def test_measured_values_are_those_that_flavio_has(name):
         central = found.get_central_all()[parameter] / unit
         assert each.value == pytest.approx(central, rel=0.015), each.label
         right, left = found.get_1d_errors_rightleft()[parameter]
-        # flavio has R_K* as a likelihood on a grid, and one error for both sides where errors correlate
+        # flavio has R_K* on a grid, and one error for both sides where errors correlate
         assert each.error_up == pytest.approx(right / unit, rel=0.13), each.label
         assert each.error_down == pytest.approx(left / unit, rel=0.13), each.label
         checked += 1

@@ -141,7 +141,8 @@ def _machines_panel(
     _contours(axes, fit, BLUE)
     handles: list[Line2D | Patch] = [Line2D([], [], color=BLUE, label="fit")]
     for index, machine in enumerate(answers):
-        colour, marker = MACHINES[index % len(MACHINES)], MARKERS[index % len(MARKERS)]
+        turn = index + index // len(MACHINES)
+        colour, marker = MACHINES[index % len(MACHINES)], MARKERS[turn % len(MARKERS)]
         c9 = np.array([each.c9 for each in machine.answers])
         c10 = np.array([each.c10 for each in machine.answers])
         inside = (
