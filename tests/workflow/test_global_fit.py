@@ -51,6 +51,11 @@ def test_every_version_and_polynomial_of_every_set_is_fitted(folder):
     assert all("--level 0.68 --level 0.95 --point -0.92 0.1" in text for text in words)
     ranges = {text.split("--hadronic ")[1].split()[0]: "--half-widths" in text for text in words}
     assert ranges == {"none": False, "independent": True, "shared": True}
+    figure = next(job for job in jobs if job.rule == "plot_global_fit_contours")
+    words = list(figure.command)
+    assert words.count("--fit") == 9
+    shown = words[words.index("--measurement") + 1]
+    assert shown == "results/global-fit/global_fit/measurement.json"
 
 
 def test_the_shipped_configuration_needs_its_learning_machines_too(folder):

@@ -414,7 +414,7 @@ def measured_words(wildcards):
 
 
 def shown_measurement(wildcards):
-    return SHOWN_MEASUREMENT if GLOBAL_FIT.measurement else []
+    return [SHOWN_MEASUREMENT] if GLOBAL_FIT.measurement else []
 
 
 def machine_answers(wildcards):
