@@ -93,8 +93,9 @@ def make_training_set(
 ) -> TrainingSet:
     """Predictions on a regular grid of shifts, each with its draws of hadronic coefficients.
 
-    The minima that Partida and Masjuan name in their training sets, (−0.92, 0.10) of 50 × 50 values
-    and (−0.89, 0.11) of 10 × 10, are points of regular grids with both ends.
+    The least χ² that Partida and Masjuan state of 10 × 10 values is at (−0.89, 0.11), a point of
+    the regular grid with both ends; that of 50 × 50, (−0.92, 0.10), is none, so that theirs may
+    have been drawn.
 
     Args:
         chi_squared: of `make_chi_squared` with the same settings.
