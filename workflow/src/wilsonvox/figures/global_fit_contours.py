@@ -183,7 +183,7 @@ def draw(
     Raises:
         UserError: fits or answers of several sets, or no fit without hadronic polynomials.
     """
-    names = {each.observables for each in [*fits, *answers]}
+    names = {each.observables for each in fits} | {each.observables for each in answers}
     if len(names) > 1:
         raise UserError(f"--fit: of several sets of observables ({', '.join(sorted(names))})")
     plain = [fit for fit in fits if fit.hadronic == "none"]
@@ -196,33 +196,42 @@ def draw(
         for name in HADRONIC
         if (fit := _first(fits, version=version, hadronic=name))
     ]
-    titles = ["Versions of the $\\chi^2$", "Hadronic polynomials"]
-    panels = 2 + bool(answers)
-    most = max(len(versions), len(hadronic), len(answers) + 1)
+    machines = {
+        title: chosen
+        for title, kind in (("Networks", "network"), ("GANs", "gan"))
+        if (chosen := [each for each in answers if each.kind == kind])
+    }
+    titles = ["Versions of the $\\chi^2$", "Hadronic polynomials", *machines]
+    columns = 2 if len(titles) == 4 else len(titles)
+    rows = len(titles) // columns
     figure = new_figure(
         DOUBLE_COLUMN,
-        3.0 + 0.16 * most,
+        0.45 + 3.05 * rows,
         f"{fits[0].observables}, {fits[0].n_observables} observables; predictions of flavio; "
         "lines: " + ", ".join(f"{100 * each.level:g} %" for each in plain[0].contours),
     )
-    axes_of = figure.subplots(1, panels, sharex=True, sharey=True)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    axes_of = panels.ravel()
     lists = [_fits_panel(axes_of[0], versions), _fits_panel(axes_of[1], hadronic)]
-    if answers:
-        titles.append("Learning machines")
-        lists.append(_machines_panel(axes_of[2], plain[0], answers))
+    lists += [
+        _machines_panel(axes, plain[0], chosen)
+        for axes, chosen in zip(axes_of[2:], machines.values(), strict=True)
+    ]
     for axes, title, handles in zip(axes_of, titles, lists, strict=True):
         _beside(axes, measurement)
-        axes.set_xlabel(r"$\delta C_9$")
         axes.set_title(title, loc="left")
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel(r"$\delta C_9$")
         axes.legend(
-            handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize=7,
-            handlelength=1.3,
+            handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.19), fontsize=7,
+            handlelength=1.3, ncols=2 if columns < 3 else 1, columnspacing=1.2,
         )  # fmt: skip
+    for axes in panels[:, 0]:
+        axes.set_ylabel(r"$\delta C_{10}$")
     figure.legend(
         handles=_beside_handles(measurement), loc="outside upper center", ncols=3,
         columnspacing=1.4,
     )  # fmt: skip
-    axes_of[0].set_ylabel(r"$\delta C_{10}$")
     axes_of[0].set_xlim(*C9_RANGE)
     axes_of[0].set_ylim(*C10_RANGE)
     return figure

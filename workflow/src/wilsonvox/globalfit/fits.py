@@ -21,7 +21,7 @@ LEVELS = (0.68, 0.95)
 """Confidence levels of the contours, of both shifts together."""
 
 START = (-1.0, 0.0)
-CONTOUR_POINTS = 32
+CONTOUR_POINTS = 48
 
 PAPER_MINIMUM = (-0.92, 0.10)
 """(δC9, δC10) of the least χ², 30.67, in the training set of Partida and Masjuan."""

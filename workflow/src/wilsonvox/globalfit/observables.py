@@ -244,7 +244,10 @@ def _first_problem(error: ValidationError, content: object) -> str:
     hint = ""
     if first["type"] == "extra_forbidden":
         fields: dict[str, type[BaseModel]] = {
-            "measurements": Measurement, "sources": Source, "correlations": Correlation}
+            "measurements": Measurement,
+            "sources": Source,
+            "correlations": Correlation,
+        }
         model = fields.get(str(place[0]), ObservableSet) if len(place) > 1 else ObservableSet
         message = "there is no such field"
         hint = _did_you_mean(str(place[-1]), model.model_fields)
