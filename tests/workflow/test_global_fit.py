@@ -86,7 +86,7 @@ def test_a_set_in_a_file_is_an_input(folder):
         ({"observables": ["lhcb-2015", "x/lhcb-2015.yaml"]}, "lhcb-2015 stands there twice"),
         (
             {"measurement": {"run": "results/none", "events": "config/samples.tsv"}},
-            "global_fit.measurement.run: there is no estimator in results/none",
+            "global_fit.measurement.run: there is no estimator in results/none that reads images",
         ),
         (
             {"measurement": {"run": "resources/estimators/voxel-sum", "events": "none.root"}},

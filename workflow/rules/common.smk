@@ -401,7 +401,7 @@ def measured_events(wildcards):
 def estimator_files(wildcards):
     """What `wilsonvox measure` reads of the run with the estimator."""
     folder = Path(GLOBAL_FIT.measurement.run)
-    patterns = ("models/*/*/*.keras", "models/*/*/*.npz", "evaluation/**/*.parquet")
+    patterns = ("models/*/*/*.keras", "evaluation/**/*.parquet")
     return sorted(path.as_posix() for each in patterns for path in folder.glob(each))
 
 

@@ -22,7 +22,8 @@ class MeasuredShift(Settings):
 
     run: str = Field(description="folder of the run with the estimator, or of a shipped one")
     estimator: str | None = Field(
-        default=None, description="the estimator, where the folder has several"
+        default=None,
+        description="the estimator, one that reads images, where the folder has several",
     )
     events: str = Field(description="ROOT file with the decays")
     flavour: Literal["auto", "B0", "B0bar"] = Field(
@@ -141,8 +142,9 @@ def check_global_fit(settings: GlobalFitSettings | None) -> None:
         return
     if not Path(shown.events).is_file():
         raise UserError(f"global_fit.measurement.events: there is no file {shown.events}")
-    if not any(Path(shown.run).glob("models/*/*/*")):
+    if not any(Path(shown.run).glob(f"models/*/{shown.estimator or '*'}/model.keras")):
         raise UserError(
-            f"global_fit.measurement.run: there is no estimator in {shown.run} (models/*/*/); "
-            "finish that run first, or take resources/estimators/voxel-sum"
+            f"global_fit.measurement.run: there is no estimator in {shown.run} that reads images "
+            f"(models/*/{shown.estimator or '*'}/model.keras); finish that run first, or take "
+            "resources/estimators/voxel-sum"
         )

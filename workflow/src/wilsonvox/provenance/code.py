@@ -166,7 +166,9 @@ STAGES: Mapping[str, Stage] = {
         ("wilsonvox.globalfit.gan_answers", "wilsonvox.backend"), after=("tabulate_observables",)
     ),
     # of a finished run, whose files are its inputs; the record is that of `measure`
-    "measure_for_global_fit": Stage(("wilsonvox.measurement", "wilsonvox.estimators.storage")),
+    "measure_for_global_fit": Stage(
+        ("wilsonvox.measurement", "wilsonvox.estimators.storage"), reads="images"
+    ),
     "plot_global_fit_observables": _plot("global_fit_observables", "fit_coefficients"),
     "plot_global_fit_contours": _plot(
         "global_fit_contours",
