@@ -47,7 +47,9 @@ def _histories(losses: Axes, accuracy: Axes, result: GanResult) -> None:
             Line2D([], [], color=RED, label="generator"),
             Line2D([], [], color=BLUE, label="discriminator"),
         ],
-        loc="best",
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        fontsize=7,
     )
     accuracy.axhline(0.5, color=GREY, linewidth=0.7, linestyle=":")
     accuracy.set_ylabel("Discriminator's accuracy")
