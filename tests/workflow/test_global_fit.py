@@ -1,4 +1,7 @@
-"""The target global_fit: its jobs, what an edit runs again, and how it stands apart."""
+"""The target global_fit: its jobs, what an edit runs again, and how it stands apart.
+
+A small run of all of it is in test_global_fit_learning.py.
+"""
 
 import copy
 import shutil
@@ -11,7 +14,6 @@ import yaml
 from wilsonvox.config import check_global_fit, parse_configuration
 from wilsonvox.errors import UserError
 from wilsonvox.lineage import Lineage
-from wilsonvox.provenance import read_record
 
 from .conftest import ROOT, Folder, by_rule
 
@@ -162,27 +164,3 @@ def digests(change: Callable[[Values], object] | None = None) -> dict[str, str]:
 def test_an_edit_runs_again_what_it_affects(change, expected):
     before, after = digests(), digests(change)
     assert {name for name in before if before[name] != after[name]} == expected
-
-
-@pytest.mark.slow
-def test_a_reduced_fit_runs_and_is_the_same_again(folder):
-    def reduce(values: Values) -> None:
-        values["global_fit"] |= {
-            "observables": ["lhcb-2015"], "versions": ["experimental"], "hadronic": ["none"],
-            "theory_draws": 100, "measurement": None,
-        }  # fmt: skip
-
-    name = write(folder, reduced(reduce))
-    words = ("--profile", ROOT / "profiles/local", "--cores", "1", "--configfile", name)
-    run = folder.snakemake("global_fit", *words)
-    assert run.returncode == 0, run.stdout + run.stderr
-    results = folder.path / "results/global-fit"
-    figure = results / "figures/global_fit/lhcb-2015/contours.png"
-    record = read_record(figure)
-    assert record is not None
-    assert record.rule == "plot_global_fit_contours"
-    # nothing is left to do, and nothing is said to be left over
-    assert folder.planned(name, targets=("global_fit",)) == []
-    table = results / "global_fit/lhcb-2015/predictions.npz"
-    fit = results / "global_fit/lhcb-2015/fits/experimental_none.json"
-    assert read_record(fit).inputs[0].content_digest == read_record(table).content_digest
