@@ -250,6 +250,8 @@ def test_dead_networks_are_told(table):
     quiet = InverseNetworkSettings(starts=2, max_epochs=1, learning_rate=1e-9, hidden_units=(64,))
     found = answers_of_network(table, "experimental", SMALL, quiet, 3, "quiet")
     assert not any(answer.is_constant for answer in found.answers)
+    # with weights as they were drawn, starts differ by these alone
+    assert abs(found.answers[0].c9 - found.answers[1].c9) > 1e-3
 
 
 def test_a_training_stops_after_its_patience(table):
@@ -293,6 +295,9 @@ def test_even_samples_cover_the_box():
         (lambda x: 0.02 * x + np.where(x[:, :1] > -1, [-0.3, 0.5], [-1.7, -0.5]), "mode collapse"),
         (lambda x: np.stack([x[:, 0], 0.5 * x[:, 0] + 0.3], axis=1), "mode collapse"),
         (lambda x: x + np.array([1.9, 0]), "mode collapse"),
+        # a strip of two rows of cells and a little; an even seventh, the rest far away
+        (lambda x: x * np.array([1.0, 0.21]), "mode collapse"),
+        (lambda x: np.where(np.arange(len(x))[:, None] % 7, x + 10.0, x), "mode collapse"),
         (lambda x: 0.5 * x - np.array([0.5, 0]), "partial mode collapse"),
     ],
 )
@@ -335,6 +340,32 @@ def test_gans_are_equal_in_two_runs_and_their_starts_differ(table, gan):
     first, second = gan.answers
     assert first.samples != second.samples
     assert first.generator_loss != second.generator_loss
+
+
+def test_each_epoch_of_a_gan_draws_latent_numbers_of_its_own():
+    prepare_backend(1)
+    import tensorflow as tf
+
+    from wilsonvox.globalfit.gans import GanTrainer
+
+    rows = np.random.default_rng(1).random((64, 6), np.float32)
+    trainer = GanTrainer(rows, None, TINY_GAN.model_copy(update={"batch_size": 32}))
+
+    def losses(order: list[int], epoch: int) -> list[float]:
+        trainer._restart(np.random.SeedSequence(1))
+        found = trainer._epoch(tf.constant(order, tf.int32), tf.constant(epoch, tf.int32))
+        return found.numpy().tolist()
+
+    batch = list(range(32))
+    assert losses(batch, 1) == losses(batch, 1) != losses(batch, 2)
+    # the same batch twice, whose second step has other latent numbers, too
+    twice = losses(batch * 2, 1)
+    trainer._restart(np.random.SeedSequence(1))
+    step = [
+        trainer._step(tf.gather(rows, batch), tf.zeros((32, 0)), tf.constant([1, 0])).numpy()
+        for _ in range(2)
+    ]
+    assert abs(twice[0] - np.mean(step, axis=0)[0]) > 1e-6
 
 
 def test_a_convolutional_gan_makes_images(table):
