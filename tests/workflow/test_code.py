@@ -24,6 +24,12 @@ AFTER_TRAINING = {"evaluate", "summarize", "measure", "plot_network", "plot_trai
                   "plot_histograms", "plot_linearity", "plot_linearity_unscaled",
                   "plot_sensitivity", "plot_luminosity", "plot_corner"}  # fmt: skip
 
+# of a global fit: a measurement that is there already may stand in a figure of it
+MEASURED_APART = {"measure_for_global_fit", "plot_global_fit_contours"}
+OF_GLOBAL_FITS = {stage for stage in PLOTS if stage.startswith("plot_global_fit")} | {
+    "tabulate_observables", "fit_coefficients", "train_inverse_network", "train_gan",
+} | MEASURED_APART  # fmt: skip
+
 LIKELIHOOD = ["likelihood"]
 OF_FITS = {"prepare_estimator", "evaluate_events", "measure_events"}
 AFTER_FITS = {"summarize", "plot_histograms", "plot_linearity", "plot_linearity_unscaled",
@@ -106,6 +112,7 @@ def test_voxels_rerun_all_that_comes_after_them(changed):
 def test_amplitudes_rerun_generated_events_but_not_external_ones(changed):
     stages = changed("theory/amplitudes.py", append=CODE)
     of_networks = set(STAGES) - OF_FITS - {"train_voxel_sum", "train_trial_voxel_sum"}
+    of_networks -= OF_GLOBAL_FITS
     assert of_networks - stages == {
         "ingest_events", "voxelize_sample", "plot_topology", "suggest_trials",
     }  # fmt: skip
@@ -165,8 +172,22 @@ def test_suggestions_rerun_scans_only(changed):
     assert changed("cli/scan.py", append=CODE) == set()
 
 
+def test_a_global_fit_reruns_what_its_code_is_behind(changed):
+    fitted = {
+        "fit_coefficients", "plot_global_fit_observables", "plot_global_fit_contours",
+        "plot_global_fit_posterior",
+    }  # fmt: skip
+    assert changed("globalfit/fits.py", append=CODE) == fitted
+    assert changed("globalfit/tabulation.py", append=CODE) == (
+        OF_GLOBAL_FITS - {"measure_for_global_fit"}
+    )
+    assert changed("globalfit/settings.py", append=CODE) == set()
+    # a set of measurements counts by its content, for those who read it
+    assert changed("globalfit/data/lhcb-2015.yaml", append="\n# a comment\n") == set()
+
+
 def test_ingestion_reruns_measurements_only(changed):
-    assert changed("kinematics.py", append=CODE) == {
+    assert changed("kinematics.py", append=CODE) == MEASURED_APART | {
         "ingest_events", "voxelize_sample", "measure", "plot_corner",
     }  # fmt: skip
     found = changed("kinematics.py", append=CODE, architectures=LIKELIHOOD)

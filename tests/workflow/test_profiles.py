@@ -19,6 +19,10 @@ from .conftest import ROOT, Folder
 OF_SCANS = {
     "suggest_trials", "train_trial", "train_trial_voxel_sum", "collect_trials", "plot_scan",
 }  # fmt: skip
+OF_GLOBAL_FITS = {
+    "tabulate_observables", "fit_coefficients", "measure_for_global_fit", "train_inverse_network",
+    "train_gan",
+}  # fmt: skip
 TABLE = yaml.safe_load((ROOT / "profiles/resources.yaml").read_text())
 
 
@@ -86,8 +90,9 @@ def test_slurm_as_it_is_typed_in_a_checkout(cluster_folder):
     asked = dry_run(cluster_folder, "slurm")
     site = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())["__variables__"]
     # the tiny configuration has neither voxel-sum nor several numbers of events or
-    # coefficients, and a scan is no part of a run
+    # coefficients, and neither a scan nor a global fit is part of a run
     absent = {"run_crate", "train_voxel_sum", "plot_luminosity", "plot_corner"} | OF_SCANS
+    absent |= OF_GLOBAL_FITS | {rule for rule in TABLE if rule.startswith("plot_global_fit")}
     assert set(asked) == set(TABLE) - absent
     for rule, found in asked.items():
         entry = TABLE[rule]

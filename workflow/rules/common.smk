@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from wilsonvox.cli.options import option_words
-from wilsonvox.config import measured_samples, parse_configuration
+from wilsonvox.config import check_global_fit, measured_samples, parse_configuration
 from wilsonvox.crates.contents import sources_digest
 from wilsonvox.errors import UserError
 from wilsonvox.lineage import Lineage
@@ -22,6 +22,7 @@ shell.prefix("set -euo pipefail; export PATH={BIN:q}:$PATH; ")
 try:
     CONFIG = parse_configuration(config, ", ".join(map(str, workflow.configfiles)))
     SAMPLES = measured_samples(CONFIG)
+    check_global_fit(CONFIG.global_fit)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -34,6 +35,7 @@ if changed:
 config.update(CONFIG.model_dump(mode="json"))
 
 RUN_FOLDER = f"results/{CONFIG.run}"
+FIGURE_SUFFIXES = ["pdf", "png"]
 
 
 def one_of(names):
@@ -339,9 +341,189 @@ def scan_files(wildcards):
     return [path for each in patterns for path in for_each_estimator(each, CONFIG.scan)]
 
 
+# ---------------------------------------------------------------- global fit
+GLOBAL_FIT = CONFIG.global_fit
+OBSERVABLE_SETS = GLOBAL_FIT.observable_sets() if GLOBAL_FIT else {}
+PREDICTION_TABLE = "<results>/global_fit/{observables}/predictions.npz"
+COEFFICIENT_FIT = "<results>/global_fit/{observables}/fits/{version}_{hadronic}.json"
+SHOWN_MEASUREMENT = "<results>/global_fit/measurement.json"
+
+
+INVERSE_NETWORKS = GLOBAL_FIT.networks if GLOBAL_FIT else {}
+GANS = GLOBAL_FIT.gans if GLOBAL_FIT else {}
+NETWORK_ANSWERS = "<results>/global_fit/{observables}/networks/{machine}.json"
+GAN_ANSWERS = "<results>/global_fit/{observables}/gans/{machine}.json"
+LEARNING_FIGURE = "<results>/figures/global_fit/{observables}/{machine}"
+
+
+def observables_file(wildcards):
+    """The user's file of a set; nothing for a set of the package."""
+    return GLOBAL_FIT.observable_file(wildcards.observables) or []
+
+
+def tabulate_words(wildcards):
+    name = OBSERVABLE_SETS[wildcards.observables]
+    return ["--observables", name, "--theory-draws", GLOBAL_FIT.theory_draws]
+
+
+def fit_words(wildcards):
+    words = [word for level in GLOBAL_FIT.levels for word in ("--level", level)]
+    words += [word for point in GLOBAL_FIT.points for word in ("--point", *point)]
+    if wildcards.hadronic != "none":
+        words += ["--half-widths", *GLOBAL_FIT.half_widths]
+    return words
+
+
+def coefficient_fits(wildcards):
+    """All fits of a set."""
+    return expand(
+        COEFFICIENT_FIT,
+        observables=wildcards.observables,
+        version=GLOBAL_FIT.versions,
+        hadronic=GLOBAL_FIT.hadronic,
+    )
+
+
+def shown_fit(wildcards):
+    """The fit whose predictions are drawn: the first that the configuration names."""
+    return expand(
+        COEFFICIENT_FIT,
+        observables=wildcards.observables,
+        version=GLOBAL_FIT.versions[0],
+        hadronic=GLOBAL_FIT.hadronic[0],
+    )
+
+
+def measured_events(wildcards):
+    return GLOBAL_FIT.measurement.events
+
+
+def estimator_files(wildcards):
+    """What `wilsonvox measure` reads of the run with the estimator."""
+    folder = Path(GLOBAL_FIT.measurement.run)
+    patterns = ("models/*/*/*.keras", "evaluation/**/*.parquet")
+    return sorted(path.as_posix() for each in patterns for path in folder.glob(each))
+
+
+def measured_words(wildcards):
+    measurement = GLOBAL_FIT.measurement
+    words = ["--run", measurement.run, "--flavour", measurement.flavour]
+    return words + (
+        ["--estimator", measurement.estimator] if measurement.estimator else []
+    )
+
+
+def shown_measurement(wildcards):
+    return [SHOWN_MEASUREMENT] if GLOBAL_FIT.measurement else []
+
+
+def machine_answers(wildcards):
+    """Answers of the learning machines of a set."""
+    if wildcards.observables != GLOBAL_FIT.learned_set():
+        return []
+    name = {"observables": wildcards.observables}
+    networks = expand(NETWORK_ANSWERS, machine=INVERSE_NETWORKS, **name)
+    return networks + expand(GAN_ANSWERS, machine=GANS, **name)
+
+
+def network_words(wildcards):
+    machine = INVERSE_NETWORKS[wildcards.machine]
+    words = ["--name", wildcards.machine, "--version", machine.version]
+    return words + option_words(machine.training_set) + option_words(machine.network)
+
+
+def gan_words(wildcards):
+    machine = GANS[wildcards.machine]
+    words = ["--name", wildcards.machine, "--version", machine.version]
+    return words + option_words(machine.training_set) + option_words(machine.gan)
+
+
+def learned_fit(wildcards):
+    """The fit with the χ² that a network's density is compared with."""
+    version = INVERSE_NETWORKS[wildcards.machine].version
+    return expand(
+        COEFFICIENT_FIT,
+        observables=wildcards.observables,
+        version=version,
+        hadronic="none",
+    )
+
+
+def answer_words(wildcards, input):
+    return [word for path in input for word in ("--answers", path)]
+
+
+MIXTURES = [
+    name
+    for name, machine in INVERSE_NETWORKS.items()
+    if machine.network.output == "mixture"
+]
+IMAGE_GANS = [
+    name for name, machine in GANS.items() if machine.gan.architecture != "dense"
+]
+
+
+def learning_files():
+    """Answers and figures of all learning machines."""
+    if not (INVERSE_NETWORKS or GANS):
+        return []
+    learned = GLOBAL_FIT.learned_set()
+    figures = [
+        (f"{LEARNING_FIGURE}/losses", INVERSE_NETWORKS),
+        (f"{LEARNING_FIGURE}/posterior", MIXTURES),
+        (f"{LEARNING_FIGURE}/training", GANS),
+        (f"{LEARNING_FIGURE}/images", IMAGE_GANS),
+    ]
+    patterns = [(f"{name}.{{suffix}}", machines) for name, machines in figures]
+    patterns += [(NETWORK_ANSWERS, INVERSE_NETWORKS), (GAN_ANSWERS, GANS)]
+    return expand(
+        "<results>/figures/global_fit/{observables}/training_sets.{suffix}",
+        observables=learned,
+        suffix=FIGURE_SUFFIXES,
+    ) + [
+        path
+        for pattern, machines in patterns
+        for path in expand(
+            pattern, observables=learned, machine=machines, suffix=FIGURE_SUFFIXES
+        )
+    ]
+
+
+def contour_words(wildcards, input):
+    words = [word for path in input.fits for word in ("--fit", path)]
+    words += [word for path in input.answers for word in ("--answers", path)]
+    return words + [
+        word for path in input.measurement for word in ("--measurement", path)
+    ]
+
+
+def global_fit_files(wildcards):
+    """Fits and figures of every set of observables."""
+    if not GLOBAL_FIT:
+        raise WorkflowError(
+            "global_fit: the configuration has no global fit; add `global_fit:` as in "
+            "config/global-fit.yaml"
+        )
+    fits = [COEFFICIENT_FIT]
+    figures = expand(
+        "<results>/figures/global_fit/{observables}/{name}.{suffix}",
+        name=["observables", "contours"],
+        suffix=FIGURE_SUFFIXES,
+        allow_missing=True,
+    )
+    return (
+        expand(
+            fits + figures,
+            observables=OBSERVABLE_SETS,
+            version=GLOBAL_FIT.versions,
+            hadronic=GLOBAL_FIT.hadronic,
+        )
+        + learning_files()
+    )
+
+
 # ---------------------------------------------------------------- figures
 INFORMATION = "<results>/theory/{image}/information.json"
-FIGURE_SUFFIXES = ["pdf", "png"]
 TRAINING_FIGURES = ["network", "training"]
 ESTIMATOR_FIGURES = ["histograms", "linearity", "linearity_unscaled"]
 
@@ -450,6 +632,11 @@ def measurement_words(wildcards, input):
 
 
 def figure_files(wildcards):
+    if not CONFIG.has_images:
+        raise WorkflowError(
+            f"{CONFIG.run}: the configuration has a global fit alone; ask for it: "
+            "snakemake global_fit"
+        )
     run = expand(
         "<results>/figures/{name}.{suffix}",
         name=["topology", "distributions"]

@@ -14,6 +14,8 @@ from functools import cached_property
 from typing import Any
 
 from wilsonvox.config import RunConfiguration, SampleRow
+from wilsonvox.config.global_fit import GlobalFitSettings
+from wilsonvox.globalfit.observables import load_observables
 from wilsonvox.points import is_sampled
 from wilsonvox.provenance.code import FOUR_MOMENTA, stage_digest
 
@@ -271,3 +273,81 @@ class Lineage:
             name: self.digest(stage, image=image, estimator=name, sample=sample)
             for name, stage in stages.items()
         }
+
+    # of a global fit: a set counts by its content, be it the package's or a user's file
+    @property
+    def _global_fit(self) -> GlobalFitSettings:
+        assert self.configuration.global_fit is not None
+        return self.configuration.global_fit
+
+    def _tabulate_observables(self, observables: str) -> Any:
+        settings = self._global_fit
+        content = load_observables(settings.observable_sets()[observables])
+        return [content.model_dump(mode="json"), settings.theory_draws, self.configuration.seed]
+
+    def _fit_coefficients(self, observables: str, version: str, hadronic: str) -> Any:
+        settings = self._global_fit
+        table = self.digest("tabulate_observables", observables=observables)
+        ranges = settings.half_widths if hadronic != "none" else None
+        return [version, hadronic, ranges, settings.levels, settings.points, table]
+
+    def _train_inverse_network(self, observables: str, machine: str) -> Any:
+        settings = self._global_fit.networks[machine].model_dump(mode="json")
+        table = self.digest("tabulate_observables", observables=observables)
+        return [machine, settings, self.configuration.seed, table]
+
+    def _train_gan(self, observables: str, machine: str) -> Any:
+        settings = self._global_fit.gans[machine].model_dump(mode="json")
+        table = self.digest("tabulate_observables", observables=observables)
+        return [machine, settings, self.configuration.seed, table]
+
+    def _machines(self, observables: str) -> list[str]:
+        settings = self._global_fit
+        if observables != settings.learned_set():
+            return []
+        own = {"observables": observables}
+        return [
+            *(self.digest("train_inverse_network", machine=m, **own) for m in settings.networks),
+            *(self.digest("train_gan", machine=m, **own) for m in settings.gans),
+        ]
+
+    def _measure_for_global_fit(self) -> Any:
+        measurement = self._global_fit.measurement
+        return None if measurement is None else measurement.model_dump(mode="json")
+
+    def _plot_global_fit_observables(self, observables: str) -> Any:
+        settings = self._global_fit
+        shown = {"version": settings.versions[0], "hadronic": settings.hadronic[0]}
+        return self.digest("fit_coefficients", observables=observables, **shown)
+
+    def _plot_global_fit_contours(self, observables: str) -> Any:
+        settings = self._global_fit
+        fits = [
+            self.digest(
+                "fit_coefficients", observables=observables, version=version, hadronic=hadronic
+            )
+            for version in settings.versions
+            for hadronic in settings.hadronic
+        ]
+        shown: list[Any] = [fits, self._machines(observables)]
+        if settings.measurement is not None:
+            shown.append(self.digest("measure_for_global_fit"))
+        return shown
+
+    def _plot_global_fit_training_sets(self, observables: str) -> Any:
+        return self._machines(observables)
+
+    def _plot_global_fit_network(self, observables: str, machine: str) -> Any:
+        return self.digest("train_inverse_network", observables=observables, machine=machine)
+
+    def _plot_global_fit_gan(self, observables: str, machine: str) -> Any:
+        return self.digest("train_gan", observables=observables, machine=machine)
+
+    def _plot_global_fit_images(self, observables: str, machine: str) -> Any:
+        return self.digest("train_gan", observables=observables, machine=machine)
+
+    def _plot_global_fit_posterior(self, observables: str, machine: str) -> Any:
+        version = self._global_fit.networks[machine].version
+        answers = self.digest("train_inverse_network", observables=observables, machine=machine)
+        fit = {"observables": observables, "version": version, "hadronic": "none"}
+        return [answers, self.digest("fit_coefficients", **fit)]

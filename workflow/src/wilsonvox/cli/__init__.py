@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": "predict the shifts of images",
     "summarize": "summarize ensembles of predictions",
     "information": "tell what voxel images keep of the events' information",
+    "global-fit": "fit δC9 and δC10 to binned observables",
     "measure": "measure δC9 of a ROOT file",
     "export": "copy an estimator out of a run, to measure with it elsewhere",
     "plot": "draw the figures of a run",

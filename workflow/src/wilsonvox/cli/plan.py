@@ -28,11 +28,17 @@ def command(configuration: str, json_file: str | None) -> None:
     The run is one from an empty folder. Starts nothing and changes nothing.
     """
     from wilsonvox.config import load_configuration, measured_samples
+    from wilsonvox.errors import UserError
     from wilsonvox.files import atomic_path
     from wilsonvox.planning import plan
     from wilsonvox.planning.report import lines
 
     values = load_configuration(configuration)
+    if not values.has_images:
+        raise UserError(
+            f"{configuration}: has a global fit alone, which no plan counts (the target "
+            "global_fit; docs/global_fit.md says what it takes)"
+        )
     result = plan(values, measured_samples(values))
     as_json = result.model_dump_json(indent=2)
     if json_file == "-":

@@ -1,26 +1,16 @@
 """`wilsonvox plot`: one subcommand a figure; each writes it as PDF and as PNG."""
 
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from wilsonvox.cli.plot_global_fit import GLOBAL_FIT_FIGURES
+from wilsonvox.cli.plot_outputs import FILE, outputs, write
 from wilsonvox.points import PARAMETERS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-FILE = click.Path(path_type=Path)
-
-
-def _outputs(function: Function) -> Function:
-    """Options for the two files that every figure is written to."""
-    function = click.option("--png", required=True, type=FILE, help="PNG file to write.")(function)
-    return click.option("--pdf", required=True, type=FILE, help="PDF file to write.")(function)
-
 
 _coefficient = click.option(
     "--coefficient",
@@ -41,38 +31,18 @@ _summaries = click.option(
 )
 
 
-def _write(
-    kind: str,
-    pdf: Path,
-    png: Path,
-    make: Callable[[], "Figure"],
-    inputs: Sequence[Path] = (),
-    settings: Mapping[str, Any] | None = None,
-) -> None:
-    from wilsonvox.figures.saving import check_names, save_figure
-    from wilsonvox.provenance import make_record
-
-    check_names(pdf, png)
-    figure = make()
-    # event files may be deleted once everything is made of them
-    record = make_record(
-        f"plot_{kind}", png, settings or {}, inputs, embed_inputs=kind == "distributions"
-    )
-    save_figure(figure, pdf, png, record)
-
-
 @click.group(no_args_is_help=False)
 def command() -> None:
     """Draw one figure, as PDF and as PNG, with its provenance record inside both."""
 
 
 @command.command()
-@_outputs
+@outputs
 def topology(pdf: Path, png: Path) -> None:
     """Decay planes and the angles θ_μ, θ_K and χ."""
     from wilsonvox.figures.topology import draw
 
-    _write("topology", pdf, png, draw)
+    write("topology", pdf, png, draw)
 
 
 @command.command()
@@ -108,7 +78,7 @@ def topology(pdf: Path, png: Path) -> None:
     show_default=True,
     help="Flavour that is drawn; both: together, with the angles of their own decays.",
 )
-@_outputs
+@outputs
 def distributions(
     events: tuple[Path, ...], q2_min: float, q2_max: float, flavour: str, pdf: Path, png: Path
 ) -> None:
@@ -126,7 +96,7 @@ def distributions(
         return draw(files, ", ".join(sorted(str(name) for name in inputs)))
 
     settings = {"q2_gev2": [q2_min, q2_max], "flavour": flavour}
-    _write("distributions", pdf, png, make, events, settings)
+    write("distributions", pdf, png, make, events, settings)
 
 
 @command.command()
@@ -145,7 +115,7 @@ def distributions(
     show_default=True,
     help="Which image of each shard, counted from 0.",
 )
-@_outputs
+@outputs
 def voxels(shards: tuple[Path, ...], image_index: int, pdf: Path, png: Path) -> None:
     """Voxel images in 3D, coloured by mean q²."""
     from wilsonvox.figures.labels import note_text
@@ -161,7 +131,7 @@ def voxels(shards: tuple[Path, ...], image_index: int, pdf: Path, png: Path) -> 
         notes = {note_text(shard.metadata.image, shard.metadata.physics_inputs) for shard in loaded}
         return draw(images, notes.pop() if len(notes) == 1 else "")
 
-    _write("voxels", pdf, png, make, shards, {"image_index": image_index})
+    write("voxels", pdf, png, make, shards, {"image_index": image_index})
 
 
 @command.command()
@@ -174,12 +144,12 @@ def voxels(shards: tuple[Path, ...], image_index: int, pdf: Path, png: Path) -> 
     help="Draw at most so many layers: the first blocks and the head.",
 )
 @click.option("--title", default="", help="Name of the network, written above it.")
-@_outputs
+@outputs
 def network(model: Path, max_layers: int, title: str, pdf: Path, png: Path) -> None:
     """Layers of a network, their shapes and skip connections."""
     from wilsonvox.figures.network import draw, read
 
-    _write(
+    write(
         "network",
         pdf,
         png,
@@ -195,12 +165,12 @@ def network(model: Path, max_layers: int, title: str, pdf: Path, png: Path) -> N
 @click.option(
     "--loss", type=click.Choice(["mae", "mse"]), help="Name of the loss function, for the axis."
 )
-@_outputs
+@outputs
 def training(history: Path, model: str, loss: str | None, pdf: Path, png: Path) -> None:
     """Loss, validation loss and learning rate of each epoch."""
     from wilsonvox.figures.training import draw, read_history
 
-    _write(
+    write(
         "training",
         pdf,
         png,
@@ -219,7 +189,7 @@ def training(history: Path, model: str, loss: str | None, pdf: Path, png: Path) 
     help="Predictions (.parquet) of one point; give it several times, one panel a point.",
 )
 @_coefficient
-@_outputs
+@outputs
 def histograms(predictions: tuple[Path, ...], coefficient: str, pdf: Path, png: Path) -> None:
     """Histograms of predictions, with mean, σ_L and σ_R."""
     from wilsonvox.figures.histograms import draw, read
@@ -229,7 +199,7 @@ def histograms(predictions: tuple[Path, ...], coefficient: str, pdf: Path, png: 
         ensembles, metadata = read(predictions, coefficient)
         return draw(ensembles, image_text(metadata.image), metadata.physics_inputs or "")
 
-    _write("histograms", pdf, png, make, predictions, {"coefficient": coefficient})
+    write("histograms", pdf, png, make, predictions, {"coefficient": coefficient})
 
 
 @command.command()
@@ -241,13 +211,13 @@ def histograms(predictions: tuple[Path, ...], coefficient: str, pdf: Path, png: 
     help="Error bars σ_L/√N and σ_R/√N, N the images of a point, or σ_L and σ_R.",
 )
 @_coefficient
-@_outputs
+@outputs
 def linearity(summary: Path, scaled: bool, coefficient: str, pdf: Path, png: Path) -> None:
     """Mean prediction against the true value, and the bias below."""
     from wilsonvox.figures.linearity import draw
     from wilsonvox.figures.summaries import read
 
-    _write(
+    write(
         "linearity" if scaled else "linearity_unscaled",
         pdf,
         png,
@@ -260,13 +230,13 @@ def linearity(summary: Path, scaled: bool, coefficient: str, pdf: Path, png: Pat
 @command.command()
 @_summaries
 @_coefficient
-@_outputs
+@outputs
 def sensitivity(summaries: tuple[Path, ...], coefficient: str, pdf: Path, png: Path) -> None:
     """σ of one image beside the Cramér-Rao bound."""
     from wilsonvox.figures.sensitivity import draw
     from wilsonvox.figures.summaries import read
 
-    _write(
+    write(
         "sensitivity",
         pdf,
         png,
@@ -287,7 +257,7 @@ def sensitivity(summaries: tuple[Path, ...], coefficient: str, pdf: Path, png: P
     help="Point to show, such as c9_-0.90; give it several times, one panel a point.",
 )
 @_coefficient
-@_outputs
+@outputs
 def luminosity(
     summaries: tuple[Path, ...], points: tuple[str, ...], coefficient: str, pdf: Path, png: Path
 ) -> None:
@@ -295,7 +265,7 @@ def luminosity(
     from wilsonvox.figures.luminosity import draw
     from wilsonvox.figures.summaries import read
 
-    _write(
+    write(
         "luminosity",
         pdf,
         png,
@@ -313,12 +283,12 @@ def luminosity(
     type=FILE,
     help="What 'wilsonvox information' wrote (.json).",
 )
-@_outputs
+@outputs
 def information(information_path: Path, pdf: Path, png: Path) -> None:
     """Least σ by what an image keeps of the events, in units of the Cramér–Rao bound."""
     from wilsonvox.figures.information import draw, read
 
-    _write("information", pdf, png, lambda: draw(read(information_path)), [information_path])
+    write("information", pdf, png, lambda: draw(read(information_path)), [information_path])
 
 
 @command.command()
@@ -329,12 +299,12 @@ def information(information_path: Path, pdf: Path, png: Path) -> None:
     type=FILE,
     help="What 'wilsonvox scan collect' wrote (.json).",
 )
-@_outputs
+@outputs
 def scan(scan_path: Path, pdf: Path, png: Path) -> None:
     """Errors of a scan's trials, one after the other and against each scanned setting."""
     from wilsonvox.figures.scan import draw, read
 
-    _write("scan", pdf, png, lambda: draw(read(scan_path)), [scan_path])
+    write("scan", pdf, png, lambda: draw(read(scan_path)), [scan_path])
 
 
 @command.command()
@@ -347,9 +317,13 @@ def scan(scan_path: Path, pdf: Path, png: Path) -> None:
     help="Measurement of a sample by one estimator (.json); give it several times to compare "
     "estimators.",
 )
-@_outputs
+@outputs
 def corner(measurements: tuple[Path, ...], pdf: Path, png: Path) -> None:
     """Shifts that were measured together, with 68 % and 95 % regions."""
     from wilsonvox.figures.corner import draw, read
 
-    _write("corner", pdf, png, lambda: draw([read(path) for path in measurements]), measurements)
+    write("corner", pdf, png, lambda: draw([read(path) for path in measurements]), measurements)
+
+
+for _figure in GLOBAL_FIT_FIGURES:
+    command.add_command(_figure)

@@ -4,11 +4,12 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from wilsonvox.config.base import did_you_mean
+from wilsonvox.config.global_fit import GlobalFitSettings
 from wilsonvox.config.points import PointGroup, SobolPoints
 from wilsonvox.config.run import FigureSettings, GenerationSettings, ImageSettings, RunConfiguration
 from wilsonvox.errors import UserError
@@ -42,6 +43,17 @@ def _of_other_architectures(key: str, architecture: str) -> str:
     return f"no key of architecture {architecture}, but of {' and '.join(others)}"
 
 
+def _section_of_global_fit(names: list[str]) -> type[BaseModel]:
+    """The model of a section, by the keys below `global_fit`; names of machines are passed over."""
+    found: type[BaseModel] = GlobalFitSettings
+    for name in names:
+        field = found.model_fields.get(name)
+        for each in () if field is None else (field.annotation, *get_args(field.annotation)):
+            if isinstance(each, type) and issubclass(each, BaseModel):
+                found = each
+    return found
+
+
 def _unknown_key(location: list[str], architecture: str | None) -> str:
     """What is said of a key that is not known, with the nearest that is.
 
@@ -51,7 +63,9 @@ def _unknown_key(location: list[str], architecture: str | None) -> str:
     """
     key = location[-1]
     parents = [part for part in location[:-1] if part in _MODELS]
-    if parents:
+    if location[0] == "global_fit":
+        known = list(_section_of_global_fit(location[1:-1]).model_fields)
+    elif parents:
         known = list(_MODELS[parents[-1]].model_fields)
     elif architecture is not None:
         known = list(ESTIMATOR_MODELS[architecture].model_fields)

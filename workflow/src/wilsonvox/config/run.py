@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal, TypeVar, get_args
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from wilsonvox.config.base import Name, PositiveInt, Settings, Split, did_you_mean
+from wilsonvox.config.global_fit import GlobalFitSettings
 from wilsonvox.config.points import PointGroup, ShownPoint, shown_label
 from wilsonvox.estimators.settings import (
     EstimatorSettings,
@@ -104,13 +105,22 @@ class FigureSettings(Settings):
 class RunConfiguration(Settings):
     """The configuration of one run."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["points", "images", "estimators"]},
+                {"required": ["global_fit"]},
+            ]
+        }
+    )
+
     run: Name = Field(description="name of the run: everything is written to results/{run}/")
     seed: int = Field(ge=0, description="the run's seed")
     physics_inputs: Literal["evtgen-btosllnpr", "flavio"] = Field(
         default="evtgen-btosllnpr", description="set of Standard-Model inputs"
     )
     generation: GenerationSettings = GenerationSettings()
-    points: list[PointGroup] = Field(min_length=1)
+    points: list[PointGroup] = Field(default=[], description="needed but for a global fit alone")
     images_per_campaign: dict[Split, PositiveInt] = Field(
         default={}, description="most images in one campaign (one seed, one file); default 200"
     )
@@ -122,8 +132,12 @@ class RunConfiguration(Settings):
         description="false: generated event files are deleted once they are voxelized and "
         "evaluated",
     )
-    images: dict[Name, ImageSettings] = Field(min_length=1)
-    estimators: dict[Name, EstimatorSettings] = Field(min_length=1)
+    images: dict[Name, ImageSettings] = Field(
+        default={}, description="needed but for a global fit alone"
+    )
+    estimators: dict[Name, EstimatorSettings] = Field(
+        default={}, description="needed but for a global fit alone"
+    )
     samples_table: str | None = Field(
         default="config/samples.tsv", description="table of external files, or null"
     )
@@ -134,9 +148,19 @@ class RunConfiguration(Settings):
     scan: dict[Name, ScanSettings] = Field(
         default={}, description="hyperparameter scans, by the estimator whose settings they scan"
     )
+    global_fit: GlobalFitSettings | None = Field(
+        default=None, description="a fit of δC9 and δC10 to binned observables"
+    )
 
     @model_validator(mode="after")
     def _names_fit(self) -> "RunConfiguration":
+        self._has_its_parts()
+        if self.has_images:
+            self._images_fit()
+        self._scans_fit()
+        return self
+
+    def _images_fit(self) -> None:
         for name, estimator in self.estimators.items():
             for image in estimator.images:
                 if image not in self.images:
@@ -165,8 +189,18 @@ class RunConfiguration(Settings):
                     f"figures.shown_points: {label} is no point with test images"
                     + did_you_mean(label, tested)
                 )
-        self._scans_fit()
-        return self
+
+    @property
+    def has_images(self) -> bool:
+        """Whether it has the parts that `all` is made of, beside or without a global fit."""
+        return bool(self.points)
+
+    def _has_its_parts(self) -> None:
+        """Refuse a run without points, images and estimators, unless it has a global fit alone."""
+        parts = ("points", "images", "estimators")
+        missing = [name for name in parts if not getattr(self, name)]
+        if missing and (self.global_fit is None or len(missing) < len(parts)):
+            raise ValueError(f"{missing[0]}: is missing")
 
     def _scans_fit(self) -> None:
         scannable = self.image_estimators()

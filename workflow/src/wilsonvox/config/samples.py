@@ -97,12 +97,14 @@ def load_samples(path: str | os.PathLike[str]) -> dict[str, SampleRow]:
 
 
 def measured_samples(configuration: RunConfiguration) -> dict[str, SampleRow]:
-    """The samples that a run measures, by name.
+    """The samples that a run measures, by name; none by a run that is a global fit alone.
 
     Raises:
         UserError: the table is not valid, lacks a sample that `measure` names, or names a file
             that does not exist.
     """
+    if not configuration.has_images:
+        return {}
     table = configuration.samples_table
     samples = {} if table is None else load_samples(table)
     names = list(samples) if configuration.measure is None else configuration.measure

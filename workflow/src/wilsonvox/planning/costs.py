@@ -191,6 +191,9 @@ class Plan(_Model):
     scan_trials: int = Field(
         default=0, description="trials of the target scan, which count nowhere else"
     )
+    has_global_fit: bool = Field(
+        default=False, description="whether there is a target global_fit, which counts nowhere"
+    )
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -405,4 +408,5 @@ def plan(
             scan.n_trials * len(configuration.estimators[name].images)
             for name, scan in configuration.scan.items()
         ),
+        has_global_fit=configuration.global_fit is not None,
     )

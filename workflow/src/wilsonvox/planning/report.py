@@ -248,6 +248,9 @@ def lines(plan: Plan) -> Iterator[str]:
             f"Not counted: the target scan. Its {plan.scan_trials} trials have sizes that are known"
         )
         yield "only when they are suggested; one of the estimator's own size costs as its training."
+    if plan.has_global_fit:
+        yield ""
+        yield "Not counted: the target global_fit (docs/global_fit.md says what it takes)."
     yield ""
     where = plan.measured_on
     yield f"Measured on {where.cores} cores of {where.processor} on {where.date}; on no other."

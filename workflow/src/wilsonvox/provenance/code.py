@@ -33,7 +33,9 @@ PACKAGE = "wilsonvox"
 NEVER_FOLLOWED = re.compile(r"wilsonvox\.(config|provenance)(\..*)?")
 """Modules that neither count nor lead to others."""
 
-NEVER_COUNTED = re.compile(r"wilsonvox\.(cli(\..*)?|estimators|estimators\.settings)")
+NEVER_COUNTED = re.compile(
+    r"wilsonvox\.(cli(\..*)?|estimators|estimators\.settings|globalfit\.settings)"
+)
 """Modules that lead to others only: the command line, the list of architectures, the settings.
 
 What they bring to a stage are its options, which are parameters of the rule in their own right.
@@ -153,6 +155,37 @@ STAGES: Mapping[str, Stage] = {
     "plot_linearity_unscaled": _plot("linearity", "summarize"),
     "plot_sensitivity": _plot("sensitivity", "summarize"),
     "plot_luminosity": _plot("luminosity", "summarize"),
+    "tabulate_observables": Stage(("wilsonvox.globalfit.tabulation",)),
+    "fit_coefficients": Stage(("wilsonvox.globalfit.fits",), after=("tabulate_observables",)),
+    # not wilsonvox.cli.global_fit_learning, which leads to both kinds of machines
+    "train_inverse_network": Stage(
+        ("wilsonvox.globalfit.network_answers", "wilsonvox.backend"),
+        after=("tabulate_observables",),
+    ),
+    "train_gan": Stage(
+        ("wilsonvox.globalfit.gan_answers", "wilsonvox.backend"), after=("tabulate_observables",)
+    ),
+    # of a finished run, whose files are its inputs; the record is that of `measure`
+    "measure_for_global_fit": Stage(
+        ("wilsonvox.measurement", "wilsonvox.estimators.storage"), reads="images"
+    ),
+    "plot_global_fit_observables": _plot("global_fit_observables", "fit_coefficients"),
+    "plot_global_fit_contours": _plot(
+        "global_fit_contours",
+        "fit_coefficients",
+        "measure_for_global_fit",
+        "train_inverse_network",
+        "train_gan",
+    ),
+    "plot_global_fit_training_sets": _plot(
+        "global_fit_training_sets", "train_inverse_network", "train_gan"
+    ),
+    "plot_global_fit_network": _plot("global_fit_network", "train_inverse_network"),
+    "plot_global_fit_gan": _plot("global_fit_gan", "train_gan"),
+    "plot_global_fit_images": _plot("global_fit_images", "train_gan"),
+    "plot_global_fit_posterior": _plot(
+        "global_fit_posterior", "train_inverse_network", "fit_coefficients"
+    ),
     "plot_scan": _plot("scan", "collect_trials"),
     "plot_corner": _plot("corner", "measure", "measure_events"),
 }

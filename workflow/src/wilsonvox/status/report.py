@@ -13,6 +13,9 @@ from wilsonvox.status.truth import Need, State
 SCAN_FIGURES = ("scan.pdf", "scan.png")
 """Names of the figures that the target `scan` makes, and the default one does not."""
 
+TARGETS_APART = ("scans", "training_state/scans", "global_fit", "figures/global_fit")
+"""Folders of a run that the targets `scan` and `global_fit` write, and the default one does not."""
+
 
 @dataclass(frozen=True)
 class Status:
@@ -46,21 +49,21 @@ class Status:
     def left_over(self) -> list[Path]:
         """Files of the run's folder that no job of this configuration makes.
 
-        Nothing is said of them where only some of its targets are looked at, or of a scan, which is
-        a target of its own.
+        Nothing is said of them where only some of its targets are looked at, or of a scan and a
+        global fit, which are targets of their own.
         """
         if self.targets:
             return []
         made = {Path(path) for state in self.states.values() for path in state.job.outputs}
         found = sorted(self.run.rglob("*")) if self.run.is_dir() else []
-        scans = (self.run / "scans", self.run / "training_state/scans")
+        apart = [self.run / name for name in TARGETS_APART]
         return [
             path
             for path in found
             if has_record_format(path)
             and path not in made
             and path.name not in SCAN_FIGURES
-            and not any(path.is_relative_to(each) for each in scans)
+            and not any(path.is_relative_to(each) for each in apart)
         ]
 
     def as_json(self) -> dict[str, Any]:

@@ -92,8 +92,17 @@ def _in_this_run(words: Iterable[str], before: str, now: str) -> list[str]:
     ]
 
 
+def _run_now(job: PlannedJob, record: Record) -> str:
+    """The run that a job's record speaks of, as it is called now.
+
+    A file may lie outside of it: a measurement by an estimator of another run.
+    """
+    outside = record.output.startswith("../")
+    return record.run if outside else run_folder(job.outputs[0]).as_posix()
+
+
 def _own_reasons(job: PlannedJob, record: Record) -> Iterator[str]:
-    run = run_folder(job.outputs[0]).as_posix()
+    run = _run_now(job, record)
     now = [portable_word(word) for word in job.command]
     yield from option_changes(_in_this_run(record.command, record.run, run), now)
     yield from other_code(record)
@@ -140,7 +149,7 @@ def damage(job: PlannedJob, cache: DigestCache) -> list[str]:
 
 def _digests_read(job: PlannedJob, record: Record) -> dict[str, str]:
     """Content digests that a job noted of its inputs, by path relative to the working folder."""
-    run = run_folder(job.outputs[0])
+    run = Path(_run_now(job, record))
     found = {}
     for each in record.inputs:
         # a file from outside the working folder is known by its name alone

@@ -1,0 +1,68 @@
+"""Distributions of χ² in the training sets of a global fit's learning machines."""
+
+import json
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from wilsonvox.errors import UserError
+from wilsonvox.figures.style import CURVES, SINGLE_COLUMN, new_figure, styled
+from wilsonvox.files import require_file
+from wilsonvox.globalfit.learning_results import GanResult, NetworkResult
+from wilsonvox.globalfit.settings import TrainingSetSettings
+
+HADRONIC = {
+    "none": "no polynomials",
+    "independent": "one polynomial a kind",
+    "shared": "one polynomial for all",
+}
+
+Result = GanResult | NetworkResult
+
+
+def read(path: str | os.PathLike[str]) -> Result:
+    """Read the answers of a learning machine of either kind.
+
+    Raises:
+        UserError: no such file, or another one.
+    """
+    found = require_file(path, "the answers of a learning machine (.json)")
+    try:
+        kind = json.loads(found.read_text(encoding="utf-8"))["kind"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{found}: not the answers of a learning machine; make it again") from error
+    return GanResult.load(path) if kind == "gan" else NetworkResult.load(path)
+
+
+@styled
+def draw(results: Sequence[Result]) -> Figure:
+    """Draw χ² of the samples of each training set, as a density; equal sets once.
+
+    Args:
+        results: of machines.
+    """
+    sets: dict[TrainingSetSettings, Result] = {}
+    for each in results:
+        smears = isinstance(each, NetworkResult) and each.settings.smeared
+        if not smears:
+            sets.setdefault(each.training_set.settings, each)
+    if not sets:
+        raise UserError("--answers: no machine that learns from a grid of predictions")
+    figure = new_figure(SINGLE_COLUMN, 2.7, f"{results[0].observables}, predictions of flavio")
+    axes = figure.add_subplot()
+    for (settings, result), colour in zip(sets.items(), CURVES, strict=False):
+        summary = result.training_set
+        edges = np.array(summary.chi_squared_edges)
+        density = np.array(summary.chi_squared_counts) / summary.n_samples / np.diff(edges)
+        axes.stairs(
+            density, edges, color=colour,
+            label=f"{HADRONIC[settings.hadronic]}: {summary.n_samples:,} samples, "
+            rf"least $\chi^2$ {summary.best.chi_squared:.2f}",
+        )  # fmt: skip
+    axes.set_xlabel(r"$\chi^2$ of a sample of the training set")
+    axes.set_ylabel("Density")
+    axes.set_xlim(left=0)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", fontsize=7)
+    return figure
