@@ -4,14 +4,22 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from toy_global_fit import toy_table
 
 from wilsonvox.cli import run
 from wilsonvox.errors import UserError
-from wilsonvox.figures import global_fit_contours, global_fit_observables
+from wilsonvox.figures import (
+    global_fit_best_sample,
+    global_fit_contours,
+    global_fit_observables,
+)
+from wilsonvox.figures.style import BLUE, GREEN
 from wilsonvox.globalfit.answers import Answers
 from wilsonvox.globalfit.fits import CoefficientFit, fit_coefficients
+from wilsonvox.globalfit.learning_results import Coefficients, GanResult, TrainingSetSummary
 from wilsonvox.globalfit.predictions import PredictionTable
+from wilsonvox.globalfit.settings import TrainingSetSettings
 from wilsonvox.provenance import make_record, read_record
 
 
@@ -47,6 +55,41 @@ def test_observables_have_a_panel_for_each_kind(table, fit):
     other = fit.model_copy(update={"fitted": fit.fitted[:-1], "observables": "mine"})
     with pytest.raises(UserError, match="of the set mine, the table of lhcb-2015; give a fit"):
         global_fit_observables.draw(table, other)
+
+
+def heights(axes, colour: str) -> list[float]:
+    """Where the lines of a colour lie."""
+    return [
+        float(segment[0, 1])
+        for collection in axes.collections
+        if to_hex(collection.get_color()[0]).upper() == colour
+        for segment in collection.get_segments()
+    ]
+
+
+def test_best_samples_are_predictions_of_their_coefficients(table):
+    """Of a GAN with shared polynomials: 0.01 + 0.002 q² − 0.0005 q⁴ are added to all."""
+    settings = TrainingSetSettings(hadronic="shared", half_widths=(0.1, 0.01, 0.001))
+    trained = Coefficients(c9=-0.9, c10=0.3, hadronic=[0.0, 0.0, 0.0], chi_squared=40.0)
+    worse = trained.model_copy(update={"chi_squared": 90.0})
+    best = Coefficients(c9=-1.2, c10=0.1, hadronic=[0.01, 0.002, -0.0005], chi_squared=38.25)
+    result = GanResult.model_construct(
+        name="gan", observables="lhcb-2015", version="experimental", hadronic="shared",
+        training_set=TrainingSetSummary.model_construct(settings=settings, best=trained),
+        answers=[worse, best, worse],
+    )  # fmt: skip
+    figure = global_fit_best_sample.draw(table, result)
+    place = table.observables.kinds.index("R_K")
+    axes = figure.axes[6]
+    assert heights(axes, GREEN) == pytest.approx([table(-0.9, 0.3)[0, place]])
+    q2 = 3.5
+    correction = 0.01 + 0.002 * q2 - 0.0005 * q2**2
+    assert heights(axes, BLUE) == pytest.approx([table(-1.2, 0.1)[0, place] + correction])
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert any("best generated sample of 3 starts" in each and "= 38.2" in each for each in texts)
+    other = result.model_copy(update={"observables": "mine"})
+    with pytest.raises(UserError, match="are to the set mine, the table is of lhcb-2015; give"):
+        global_fit_best_sample.draw(table, other)
 
 
 def test_contours_show_machines_by_kind_and_count_those_outside(fit):

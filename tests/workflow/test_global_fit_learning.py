@@ -67,6 +67,7 @@ def test_the_papers_machines_and_what_beats_them_are_trained(folder):
     assert rules["train_inverse_network"] == rules["plot_global_fit_network"] == 5
     assert rules["train_gan"] == rules["plot_global_fit_gan"] == 5
     assert rules["plot_global_fit_images"] == rules["plot_global_fit_posterior"] == 1
+    assert rules["plot_global_fit_best_sample"] == 10
     words = {
         job.wildcards.split("/")[-1]: " ".join(job.command)
         for job in jobs
@@ -107,6 +108,10 @@ def test_the_papers_machines_and_what_beats_them_are_trained(folder):
             "did you mean 'c9_range'",
         ),
         (lambda v: v["global_fit"]["gans"].update({"a/b": {}}), "a/b"),
+        (
+            lambda v: v["global_fit"]["gans"].update({"point": {}}),
+            r"gans\.point: a network has that name, too; rename one of them",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(change, message):
@@ -123,6 +128,8 @@ def digests(change: Callable[[Values], object] | None = None) -> dict[str, str]:
         "point": lineage.digest("train_inverse_network", **name, machine="point"),
         "density": lineage.digest("train_inverse_network", **name, machine="density"),
         "images": lineage.digest("train_gan", **name, machine="images"),
+        "best answer": lineage.digest("plot_global_fit_best_sample", **name, machine="point"),
+        "best sample": lineage.digest("plot_global_fit_best_sample", **name, machine="images"),
         "losses": lineage.digest("plot_global_fit_network", **name, machine="point"),
         "posterior": lineage.digest("plot_global_fit_posterior", **name, machine="density"),
         "history": lineage.digest("plot_global_fit_gan", **name, machine="images"),
@@ -140,11 +147,11 @@ ALL_MACHINES = set(digests()) - {"other contours"}
     ("change", "expected"),
     [
         (lambda v: v["global_fit"]["networks"]["point"]["network"].update(max_epochs=3),
-         {"point", "losses", "training_sets", "contours"}),
+         {"point", "best answer", "losses", "training_sets", "contours"}),
         (lambda v: v["global_fit"]["networks"]["density"]["network"].update(components=2),
          {"density", "posterior", "training_sets", "contours"}),
         (lambda v: v["global_fit"]["gans"]["images"]["training_set"].update(hadronic_draws=2),
-         {"images", "history", "pixels", "training_sets", "contours"}),
+         {"images", "best sample", "history", "pixels", "training_sets", "contours"}),
         (lambda v: v["global_fit"].update(levels=[0.9]),
          {"posterior", "contours", "other contours"}),
         (lambda v: v.update(seed=4), {*ALL_MACHINES, "other contours"}),
@@ -169,8 +176,8 @@ def test_small_machines_run_and_nothing_is_left_to_do(folder):
     gan = GanResult.load(answers / "gans/images.json")
     assert gan.images is not None
     for machine, figures in (
-        ("point", ["losses"]), ("density", ["losses", "posterior"]),
-        ("images", ["training", "images"]), (".", ["training_sets", "contours"]),
+        ("point", ["best_sample", "losses"]), ("density", ["losses", "posterior"]),
+        ("images", ["best_sample", "training", "images"]), (".", ["training_sets", "contours"]),
     ):  # fmt: skip
         for figure in figures:
             path = results / f"figures/global_fit/lhcb-2015/{machine}/{figure}.png"

@@ -426,6 +426,12 @@ def machine_answers(wildcards):
     return networks + expand(GAN_ANSWERS, machine=GANS, **name)
 
 
+def one_machine_answers(wildcards):
+    """Answers of one learning machine."""
+    is_network = wildcards.machine in INVERSE_NETWORKS
+    return expand(NETWORK_ANSWERS if is_network else GAN_ANSWERS, **wildcards)
+
+
 def network_words(wildcards):
     machine = INVERSE_NETWORKS[wildcards.machine]
     words = ["--name", wildcards.machine, "--version", machine.version]
@@ -469,6 +475,7 @@ def learning_files():
         return []
     learned = GLOBAL_FIT.learned_set()
     figures = [
+        (f"{LEARNING_FIGURE}/best_sample", {**INVERSE_NETWORKS, **GANS}),
         (f"{LEARNING_FIGURE}/losses", INVERSE_NETWORKS),
         (f"{LEARNING_FIGURE}/posterior", MIXTURES),
         (f"{LEARNING_FIGURE}/training", GANS),

@@ -222,6 +222,41 @@ rule plot_global_fit_training_sets:
         " --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
 
 
+rule plot_global_fit_best_sample:
+    """Draw the observables by bin: measured, and the best samples of a learning machine."""
+    input:
+        table=PREDICTION_TABLE,
+        answers=one_machine_answers,
+    output:
+        pdf=ensure(f"{LEARNING_FIGURE}/best_sample.pdf", non_empty=True),
+        png=report(
+            ensure(f"{LEARNING_FIGURE}/best_sample.png", non_empty=True),
+            caption="../report/global_fit_best_sample.rst",
+            category="Global fit",
+            subcategory="{observables}",
+            labels={
+                "figure": "best sample",
+                "observables": "{observables}",
+                "machine": "{machine}",
+            },
+        ),
+    log:
+        "<logs>/plot_global_fit_best_sample/{observables}/{machine}.log",
+    benchmark:
+        "<benchmarks>/plot_global_fit_best_sample/{observables}/{machine}.tsv"
+    wildcard_constraints:
+        machine=one_of({**INVERSE_NETWORKS, **GANS}),
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        lineage=lineage("plot_global_fit_best_sample"),
+    shell:
+        "wilsonvox plot global-fit-best-sample --table {input.table:q}"
+        " --answers {input.answers:q} --pdf {output.pdf:q} --png {output.png:q} > {log:q} 2>&1"
+
+
 rule plot_global_fit_network:
     """Draw the losses of a network from all its starts, and the answers."""
     input:

@@ -20,11 +20,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import poisson, qmc
 
-from wilsonvox.errors import UserError
-from wilsonvox.files import require_file
 from wilsonvox.points import PARAMETERS, shift_vector
 from wilsonvox.provenance.record import Record
-from wilsonvox.recorded_json import save_recorded
+from wilsonvox.recorded_json import load_recorded, save_recorded
 from wilsonvox.shards import ImageSpecification
 from wilsonvox.theory.angular import RATE_WEIGHTS, angular_functions
 from wilsonvox.theory.bound import angular_grid, fisher_information
@@ -308,13 +306,7 @@ class ImageInformation(BaseModel):
         Raises:
             UserError: no such file, or another kind of file.
         """
-        found = require_file(path, "the information of images (.json)")
-        try:
-            return cls.model_validate_json(found.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(
-                f"{found}: not what `wilsonvox information` writes; make it again"
-            ) from error
+        return load_recorded(cls, path, "the information of images (.json)")
 
 
 def compare_images(

@@ -337,6 +337,11 @@ class Lineage:
     def _plot_global_fit_training_sets(self, observables: str) -> Any:
         return self._machines(observables)
 
+    def _plot_global_fit_best_sample(self, observables: str, machine: str) -> Any:
+        is_network = machine in self._global_fit.networks
+        rule = "train_inverse_network" if is_network else "train_gan"
+        return self.digest(rule, observables=observables, machine=machine)
+
     def _plot_global_fit_network(self, observables: str, machine: str) -> Any:
         return self.digest("train_inverse_network", observables=observables, machine=machine)
 

@@ -1,12 +1,35 @@
 """Results as JSON, with their record under the key ``provenance``."""
 
 import os
+from typing import TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from wilsonvox.files import atomic_path
+from wilsonvox.errors import UserError
+from wilsonvox.files import atomic_path, require_file
 from wilsonvox.provenance.formats import digest_json
 from wilsonvox.provenance.record import Record
+
+Result = TypeVar("Result", bound=BaseModel)
+
+
+def load_recorded(model: type[Result], path: str | os.PathLike[str], what: str) -> Result:
+    """Read what `save_recorded` wrote.
+
+    Args:
+        model: of the content.
+        path: of the file.
+        what: in words, for the message.
+
+    Raises:
+        UserError: no such file, or another one.
+    """
+    found = require_file(path, what)
+    try:
+        return model.model_validate_json(found.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        line = " ".join(str(error).split())
+        raise UserError(f"{found}: not {what}; make it again ({line[:120]})") from error
 
 
 def save_recorded(result: BaseModel, path: str | os.PathLike[str], record: Record) -> None:

@@ -66,78 +66,62 @@ def _log(result: "NetworkResult | GanResult") -> None:
 
 def _train(
     rule: str,
+    settings: type[InverseNetworkSettings] | type[GanSettings],
+    answers: Callable[..., "NetworkResult | GanResult"],
+    *,
     table: Path,
     version: Version,
-    training: TrainingSetSettings,
-    machine: InverseNetworkSettings | GanSettings,
     name: str,
     seed: int,
     threads: int,
     out: Path,
-    answers: Callable[..., "NetworkResult | GanResult"],
+    **options: Any,
 ) -> None:
+    training = model_from(TrainingSetSettings, options)
+    machine = model_from(settings, options)
+    from wilsonvox.backend import prepare_backend
+
+    prepare_backend(threads)
     from wilsonvox.globalfit.predictions import PredictionTable
     from wilsonvox.provenance import make_record
     from wilsonvox.recorded_json import save_recorded
 
     result = answers(PredictionTable.load(table), version, training, machine, seed, name)
-    settings = {
+    recorded = {
         "name": name,
         "version": version,
         "training_set": training.model_dump(mode="json"),
         "machine": machine.model_dump(mode="json"),
         "threads": threads,
     }
-    save_recorded(result, out, make_record(rule, out, settings, [table], seed))
+    save_recorded(result, out, make_record(rule, out, recorded, [table], seed))
     _log(result)
 
 
 @click.command("train-network")
 @_machine_options
 @options_from(InverseNetworkSettings)
-def train_network(
-    table: Path,
-    version: Version,
-    name: str,
-    seed: int,
-    threads: int,
-    out: Path,
-    **options: Any,
-) -> None:
+def train_network(**options: Any) -> None:
     """Train a network from observables to C9 and C10, from several random weights."""
-    training = model_from(TrainingSetSettings, options)
-    machine = model_from(InverseNetworkSettings, options)
-    from wilsonvox.backend import prepare_backend
 
-    prepare_backend(threads)
-    from wilsonvox.globalfit.network_answers import answers_of_network
+    def answers(*arguments: Any) -> "NetworkResult":
+        # Keras is prepared before it is imported
+        from wilsonvox.globalfit.network_answers import answers_of_network
 
-    _train(
-        "train_inverse_network", table, version, training, machine, name, seed, threads, out,
-        answers_of_network,
-    )  # fmt: skip
+        return answers_of_network(*arguments)
+
+    _train("train_inverse_network", InverseNetworkSettings, answers, **options)
 
 
 @click.command("train-gan")
 @_machine_options
 @options_from(GanSettings)
-def train_gan(
-    table: Path,
-    version: Version,
-    name: str,
-    seed: int,
-    threads: int,
-    out: Path,
-    **options: Any,
-) -> None:
+def train_gan(**options: Any) -> None:
     """Train a GAN of observables, C9 and C10, from several random weights, and sample from it."""
-    training = model_from(TrainingSetSettings, options)
-    machine = model_from(GanSettings, options)
-    from wilsonvox.backend import prepare_backend
 
-    prepare_backend(threads)
-    from wilsonvox.globalfit.gan_answers import answers_of_gan
+    def answers(*arguments: Any) -> "GanResult":
+        from wilsonvox.globalfit.gan_answers import answers_of_gan
 
-    _train(
-        "train_gan", table, version, training, machine, name, seed, threads, out, answers_of_gan
-    )  # fmt: skip
+        return answers_of_gan(*arguments)
+
+    _train("train_gan", GanSettings, answers, **options)

@@ -99,6 +99,25 @@ def training_sets(paths: tuple[Path, ...], pdf: Path, png: Path) -> None:
     write("global_fit_training_sets", pdf, png, lambda: draw([read(path) for path in paths]), paths)
 
 
+@click.command("global-fit-best-sample")
+@click.option("--table", required=True, type=FILE, help="Table of predictions (.npz).")
+@_answers
+@outputs
+def best_sample(table: Path, answers_path: Path, pdf: Path, png: Path) -> None:
+    """Observables by bin of q2: measured, and the best samples of a learning machine."""
+    from wilsonvox.figures.global_fit_best_sample import draw
+    from wilsonvox.figures.global_fit_training_sets import read
+    from wilsonvox.globalfit.predictions import PredictionTable
+
+    write(
+        "global_fit_best_sample",
+        pdf,
+        png,
+        lambda: draw(PredictionTable.load(table), read(answers_path)),
+        [table, answers_path],
+    )
+
+
 @click.command("global-fit-network")
 @_answers
 @outputs
@@ -159,6 +178,7 @@ GLOBAL_FIT_FIGURES: tuple[click.Command, ...] = (
     observables,
     contours,
     training_sets,
+    best_sample,
     network,
     gan,
     images,

@@ -135,8 +135,8 @@ def suggest_trials(
     from wilsonvox.config import did_you_mean
     from wilsonvox.errors import UserError
     from wilsonvox.provenance import make_record
-    from wilsonvox.recorded_json import save_recorded
-    from wilsonvox.scan.files import Suggestion, Suggestions, TrialResult, load
+    from wilsonvox.recorded_json import load_recorded, save_recorded
+    from wilsonvox.scan.files import Suggestion, Suggestions, TrialResult
     from wilsonvox.scan.settings import ScanSettings
     from wilsonvox.scan.space import check_scan, decode, with_settings
     from wilsonvox.scan.study import round_seed, space_of, suggest
@@ -156,7 +156,7 @@ def suggest_trials(
     except ValueError as error:
         raise UserError(f"--parameter: {str(error).removeprefix('parameters.')}") from error
     sampler_seed = round_seed(seed, estimator, round_number)
-    told = [load(TrialResult, path, RESULT) for path in earlier]
+    told = [load_recorded(TrialResult, path, RESULT) for path in earlier]
     found = [
         Suggestion(
             trial=number,
@@ -253,10 +253,11 @@ def train_trial(
     A trial whose loss is not finite any more has no model; its result says so.
     """
     from wilsonvox.errors import UserError
-    from wilsonvox.scan.files import Suggestions, load
+    from wilsonvox.recorded_json import load_recorded
+    from wilsonvox.scan.files import Suggestions
     from wilsonvox.training_signals import LossNotFinite, TrainingStopped
 
-    found = load(Suggestions, suggestions, SUGGESTIONS)
+    found = load_recorded(Suggestions, suggestions, SUGGESTIONS)
     if found.estimator != estimator:
         raise UserError(f"--estimator: {suggestions} is of {found.estimator}, not of {estimator}")
     one = found.one(trial)
@@ -424,13 +425,13 @@ def collect_trials(
     """Compare all trials of a scan, and write them as a study of Optuna too."""
     from wilsonvox.files import atomic_path
     from wilsonvox.provenance import content_digest, make_record
-    from wilsonvox.recorded_json import save_recorded
+    from wilsonvox.recorded_json import load_recorded, save_recorded
     from wilsonvox.scan.collecting import collected, table
-    from wilsonvox.scan.files import Suggestions, TrialResult, load
+    from wilsonvox.scan.files import Suggestions, TrialResult
     from wilsonvox.scan.study import write_study
 
-    rounds = [load(Suggestions, path, SUGGESTIONS) for path in suggestion_paths]
-    scan = collected(rounds, [load(TrialResult, path, RESULT) for path in trial_paths])
+    rounds = [load_recorded(Suggestions, path, SUGGESTIONS) for path in suggestion_paths]
+    scan = collected(rounds, [load_recorded(TrialResult, path, RESULT) for path in trial_paths])
     with atomic_path(csv) as table_part, atomic_path(study) as study_part:
         table_part.write_text(table(scan), encoding="utf-8")
         write_study(study_part, scan.estimator, scan.space, scan.trials)

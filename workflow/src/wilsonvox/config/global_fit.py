@@ -85,6 +85,10 @@ class GlobalFitSettings(Settings):
             for each in values:
                 if values.count(each) > 1:
                     raise ValueError(f"{key}: {each} stands there twice")
+        for name in self.networks:
+            # the figures of both are in a folder of that name
+            if name in self.gans:
+                raise ValueError(f"gans.{name}: a network has that name, too; rename one of them")
         for name, machine in self.networks.items():
             if machine.network.output == "mixture" and not (
                 machine.version in self.versions and "none" in self.hadronic

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from wilsonvox.errors import UserError
 from wilsonvox.figures.labels import note_text
 from wilsonvox.figures.style import BLACK, DOUBLE_COLUMN, GREY, RED, new_figure, styled
-from wilsonvox.scan.files import Scan, load
+from wilsonvox.recorded_json import load_recorded
+from wilsonvox.scan.files import Scan
 
 COLUMNS = 3
 """Panels of settings beside each other."""
@@ -30,7 +31,7 @@ def read(path: str | os.PathLike[str]) -> Scan:
     Raises:
         UserError: no such file, another one, or no trial in it has an objective.
     """
-    scan = load(Scan, path, "all trials of a scan (.json)")
+    scan = load_recorded(Scan, path, "all trials of a scan (.json)")
     if scan.best is None:
         raise UserError(f"{path}: no trial ended with a finite loss: nothing to draw")
     return scan

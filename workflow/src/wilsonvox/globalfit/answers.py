@@ -5,9 +5,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from wilsonvox.errors import UserError
-from wilsonvox.files import require_file
 from wilsonvox.globalfit.hadronic import Hadronic
+from wilsonvox.recorded_json import load_recorded
 
 
 class Answer(BaseModel):
@@ -41,11 +40,4 @@ class Answers(BaseModel):
         Raises:
             UserError: no such file, or another kind of file.
         """
-        found = require_file(path, "the answers of a learning machine (.json)")
-        try:
-            return cls.model_validate_json(found.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(
-                f"{found}: not what `wilsonvox global-fit` writes of a learning machine; make it "
-                "again"
-            ) from error
+        return load_recorded(cls, path, "the answers of a learning machine (.json)")

@@ -9,13 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import chi2
 
 from wilsonvox.errors import UserError
-from wilsonvox.files import require_file
 from wilsonvox.globalfit.chi_squared import ChiSquared, Version
 from wilsonvox.globalfit.hadronic import Hadronic, HadronicPolynomials
 from wilsonvox.globalfit.predictions import PredictionTable
 from wilsonvox.globalfit.profiling import profiled, profiled_coefficients
 from wilsonvox.provenance.record import Record
-from wilsonvox.recorded_json import save_recorded
+from wilsonvox.recorded_json import load_recorded, save_recorded
 
 LEVELS = (0.68, 0.95)
 """Confidence levels of the contours, of both shifts together."""
@@ -101,13 +100,7 @@ class CoefficientFit(_Result):
         Raises:
             UserError: no such file, or another kind of file.
         """
-        found = require_file(path, "a fit of (C9, C10) (.json)")
-        try:
-            return cls.model_validate_json(found.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(
-                f"{found}: not what `wilsonvox global-fit fit` writes; make it again"
-            ) from error
+        return load_recorded(cls, path, "a fit of (C9, C10) (.json)")
 
 
 def fit_coefficients(

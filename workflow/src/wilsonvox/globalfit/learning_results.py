@@ -1,14 +1,12 @@
 """What the learning machines of a global fit write: an answer for each start, and what they did."""
 
 import os
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from wilsonvox.errors import UserError
-from wilsonvox.files import require_file
 from wilsonvox.globalfit.chi_squared import Version
 from wilsonvox.globalfit.hadronic import Hadronic
 from wilsonvox.globalfit.mode_collapse import Coverage
@@ -19,9 +17,9 @@ from wilsonvox.globalfit.settings import (
 )
 from wilsonvox.globalfit.training_sets import TrainingSet
 from wilsonvox.provenance.record import Record
+from wilsonvox.recorded_json import load_recorded
 
 Array = NDArray[np.float64]
-Result = TypeVar("Result", bound="_MachineResult")
 
 
 class _Content(BaseModel):
@@ -191,15 +189,7 @@ class _MachineResult(_Content):
         Raises:
             UserError: no such file, or another one.
         """
-        found = require_file(path, "the answers of a learning machine (.json)")
-        try:
-            return cls.model_validate_json(found.read_text(encoding="utf-8"))
-        except (ValidationError, UnicodeDecodeError) as error:
-            line = " ".join(str(error).split())
-            raise UserError(
-                f"{found}: not the answers of this kind of learning machine; make it again "
-                f"({line[:120]})"
-            ) from error
+        return load_recorded(cls, path, "the answers of this kind of learning machine (.json)")
 
 
 class NetworkResult(_MachineResult):

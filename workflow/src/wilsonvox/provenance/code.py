@@ -180,6 +180,9 @@ STAGES: Mapping[str, Stage] = {
     "plot_global_fit_training_sets": _plot(
         "global_fit_training_sets", "train_inverse_network", "train_gan"
     ),
+    "plot_global_fit_best_sample": _plot(
+        "global_fit_best_sample", "train_inverse_network", "train_gan"
+    ),
     "plot_global_fit_network": _plot("global_fit_network", "train_inverse_network"),
     "plot_global_fit_gan": _plot("global_fit_gan", "train_gan"),
     "plot_global_fit_images": _plot("global_fit_images", "train_gan"),

@@ -1,18 +1,14 @@
 """What the jobs of a scan hand to each other: JSON files with their records inside."""
 
-import os
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from wilsonvox.errors import UserError
-from wilsonvox.files import require_file
 from wilsonvox.provenance import Record
 from wilsonvox.shards import ImageSpecification
 
 Value = bool | int | float | str
-Result = TypeVar("Result", bound=BaseModel)
 
 
 class _Content(BaseModel):
@@ -84,22 +80,3 @@ class Scan(_Content):
     )
     trials: list[TrialResult] = Field(description="in the order of their numbers")
     provenance: Record | None = None
-
-
-def load(model: type[Result], path: str | os.PathLike[str], what: str) -> Result:
-    """Read one of these files.
-
-    Args:
-        model: which of them.
-        path: of the file.
-        what: in words, for the message.
-
-    Raises:
-        UserError: no such file, or another one.
-    """
-    found = require_file(path, what)
-    try:
-        return model.model_validate_json(Path(found).read_text())
-    except (ValidationError, UnicodeDecodeError) as error:
-        line = " ".join(str(error).split())
-        raise UserError(f"{found}: not {what}; make it again ({line[:120]})") from error
