@@ -101,6 +101,14 @@ def test_contours_show_machines_by_kind_and_count_those_outside(fit):
     assert titles[2:] == ["Networks", "GANs"]
     texts = [text.get_text() for text in figure.axes[2].get_legend().get_texts()]
     assert texts == ["fit", "net (1 of 3 outside)"]
+    generated = [(-1.0, 0.2, 50.0), (-1.5, 0.4, 60.0)]
+    sampled = answers("sampled", "gan", [-0.7, -0.8])
+    sampled = sampled.model_copy(
+        update={"answers": [a.model_copy(update={"samples": generated}) for a in sampled.answers]}
+    )
+    panel = global_fit_contours.draw([fit], [sampled]).axes[2]
+    (dots,) = (each for each in panel.lines if each.get_marker() == ".")
+    assert dots.get_xydata().tolist() == [[-1.0, 0.2], [-1.5, 0.4]] * 2
     line = next(each for each in figure.axes[0].lines if len(each.get_xdata()) > 10)
     assert np.array_equal(line.get_xdata()[:-1], fit.contours[0].c9)
     assert len(global_fit_contours.draw([fit]).axes) == 2

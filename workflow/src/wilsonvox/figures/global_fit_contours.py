@@ -53,6 +53,9 @@ MACHINES = (GREEN, PURPLE, ORANGE, SKY_BLUE, RED, BLACK)
 MARKERS = ("o", "s", "^", "D", "v", "P")
 _STYLES = ("-", "--", ":", "-.")
 
+SHOWN_SAMPLES = 60
+"""Generated samples of each start of a GAN that are shown."""
+
 C9_RANGE = (-2.15, 0.25)
 C10_RANGE = (-1.15, 1.25)
 
@@ -145,6 +148,13 @@ def _machines_panel(
         colour, marker = MACHINES[index % len(MACHINES)], MARKERS[turn % len(MARKERS)]
         c9 = np.array([each.c9 for each in machine.answers])
         c10 = np.array([each.c10 for each in machine.answers])
+        generated = [each for answer in machine.answers for each in answer.samples[:SHOWN_SAMPLES]]
+        if generated:
+            samples_c9, samples_c10, _ = np.transpose(generated)
+            axes.plot(
+                samples_c9, samples_c10, ".", color=colour, markersize=2, alpha=0.25,
+                markeredgewidth=0, zorder=1, rasterized=True,
+            )  # fmt: skip
         inside = (
             (c9 > C9_RANGE[0]) & (c9 < C9_RANGE[1]) & (c10 > C10_RANGE[0]) & (c10 < C10_RANGE[1])
         )
@@ -172,8 +182,8 @@ def draw(
 ) -> Figure:
     """Draw versions of the χ², hadronic polynomials, and answers of machines, a panel each.
 
-    Full lines hold 68 % and broken ones 95 % of both shifts together; crosses are minima. The
-    second and third panel are of the version of the first fit.
+    Full lines hold 68 % and broken ones 95 % of both shifts together; crosses are minima. All
+    panels but the first are of the version of the first fit. Small dots are generated samples.
 
     Args:
         fits: of one set, with at least one without hadronic polynomials.

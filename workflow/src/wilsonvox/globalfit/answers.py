@@ -20,6 +20,9 @@ class Answer(BaseModel):
     chi_squared: float = Field(
         description="recomputed from the answer's coefficients, never what a machine says of it"
     )
+    samples: list[tuple[float, float, float]] = Field(
+        default=[], description="of a GAN: δC9, δC10 and χ² of some that it generated"
+    )
 
 
 class Answers(BaseModel):
