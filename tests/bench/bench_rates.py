@@ -227,7 +227,7 @@ MODELS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "train": (
         ("job", "element_passes", "multiply_accumulates", "parameters", "epochs",
          "parameter_epochs"),
-        ("job", "voxels", "batch_elements", "parameters"),
+        ("job", "shard_voxels", "batch_elements", "parameters"),
         ("job", "parameters"),
     ),
     "train_voxel_sum": (
@@ -544,14 +544,14 @@ def rates_of(measurements: Mapping[str, Any]) -> dict[str, Any]:
         known = {
             "seconds": {name: passes[name] for name in PASSES if name in passes}
             | {name: fits[name] for name in TERMS if name in fits},
-            "memory_bytes": {"voxels": VOXEL_BYTES},
+            "memory_bytes": {"voxels": VOXEL_BYTES, "shard_voxels": VOXEL_BYTES},
         }
         rules[rule] = {
             cost: fit(
                 of_rule,
                 cost,
                 names,
-                # images that are held as they are in the files
+                # images, or a shard of them, that are held as they are in the files
                 {name: rate for name, rate in known.get(cost, {}).items() if name in names}
                 if rule in ("train", "evaluate", "measure", "measure_events")
                 else None,

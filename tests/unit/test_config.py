@@ -14,7 +14,10 @@ from wilsonvox.points import parse_point
 
 ROOT = Path(__file__).parents[2]
 # by name, because users keep their own beside them
-NAMES = ("demo", "laptop", "paper", "preprint2023", "proceedings2023", "scan", "three-coefficients")
+NAMES = (
+    "demo", "laptop", "laptop-resnets", "paper", "preprint2023", "proceedings2023", "scan",
+    "three-coefficients",
+)  # fmt: skip
 CONFIGURATIONS = [ROOT / "config" / f"{name}.yaml" for name in NAMES]
 
 MINIMAL = {

@@ -58,7 +58,7 @@ class TestShipped:
 
     def test_it_is_small_and_carries_its_records(self, shipped):
         files = [path for path in shipped.rglob("*") if path.is_file()]
-        assert sum(path.stat().st_size for path in files) < 2_000_000
+        assert sum(path.stat().st_size for path in files) < 1_000_000
         for path in files:
             if path.suffix in {".keras", ".parquet"}:
                 record = read_record(path)
@@ -67,5 +67,16 @@ class TestShipped:
                 assert not any(word.startswith("/") for word in record.command)
 
 
-def test_there_is_one():
-    assert SHIPPED
+def test_sigma_falls_with_the_number_of_events_as_the_bound_does():
+    """σ·√N of images of 2,400 and of 24,000 events, at each value."""
+    scaled = {}
+    for shipped in SHIPPED:
+        summary = summary_of(shipped)
+        inside = summary[summary["true"].between(-2.0, 1.1)].sort_values("true")
+        ratio, error = inside["sigma_over_bound"], 1 / np.sqrt(2 * inside["n_images"])
+        scaled[shipped.name] = ratio.to_numpy(), (ratio * error).to_numpy()
+    (many, many_error), (few, few_error) = scaled["voxel-sum"], scaled["voxel-sum-2400"]
+    # the bound of one image is that of an event over √N
+    assert abs(many.mean() / few.mean() - 1) < 0.02
+    difference = (many - few) / np.hypot(many_error, few_error)
+    assert np.abs(difference).max() < 4

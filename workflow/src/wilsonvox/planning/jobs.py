@@ -318,6 +318,15 @@ class _Planner:
                 self.size(specification, settings),
             )
 
+    def largest_campaign(self, image: str) -> int:
+        """Images in the largest shard that a training reads."""
+        return max(
+            self.configuration.images_in_campaign(image, point, split, campaign)
+            for split in ("train", "validation")
+            for point in self.configuration.labels(split)
+            for campaign in self.configuration.campaigns(point, split)
+        )
+
     def train(self) -> Iterator[Job]:
         for each in self.trainings():
             images = each.images + each.validation_images
@@ -329,7 +338,7 @@ class _Planner:
                 (each.image, each.estimator),
                 (f"{folder}/{TRAINED_FILE}", f"{folder}/history.csv"),
                 images=images,
-                voxels=images * occupied_voxels(specification),
+                shard_voxels=self.largest_campaign(each.image) * occupied_voxels(specification),
                 element_passes=each.epochs * each.passes * network.elements,
                 multiply_accumulates=each.epochs * each.passes * network.multiply_accumulates,
                 epochs=each.epochs,
@@ -344,12 +353,6 @@ class _Planner:
         ):
             n_images = self.n_images(image, "train")
             validated = self.n_images(image, "validation")
-            largest = max(
-                self.configuration.images_in_campaign(image, point, split, campaign)
-                for split in ("train", "validation")
-                for point in self.configuration.labels(split)
-                for campaign in self.configuration.campaigns(point, split)
-            )
             network = self.size(specification, settings)
             yield self._job(
                 "train_voxel_sum",
@@ -357,7 +360,7 @@ class _Planner:
                 (f"models/{image}/{estimator}/{TRAINED_FILE}",),
                 images=n_images + validated,
                 voxels=n_images * occupied_voxels(specification),
-                shard_voxels=largest * occupied_voxels(specification),
+                shard_voxels=self.largest_campaign(image) * occupied_voxels(specification),
                 voxel_elements=(n_images + validated) * network.elements,
                 batch_elements=IMAGES_AT_A_TIME * network.elements,
                 parameters=network.parameters,
