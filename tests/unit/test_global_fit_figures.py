@@ -86,7 +86,7 @@ def test_best_samples_are_predictions_of_their_coefficients(table):
     correction = 0.01 + 0.002 * q2 - 0.0005 * q2**2
     assert heights(axes, BLUE) == pytest.approx([table(-1.2, 0.1)[0, place] + correction])
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert any("best generated sample of 3 starts" in each and "= 38.2" in each for each in texts)
+    assert any("best generated of 3 starts" in each and "= 38.2" in each for each in texts)
     other = result.model_copy(update={"observables": "mine"})
     with pytest.raises(UserError, match="are to the set mine, the table is of lhcb-2015; give"):
         global_fit_best_sample.draw(table, other)

@@ -47,7 +47,7 @@ def draw(table: PredictionTable, result: Result) -> Figure:
         )
 
     best = min(result.answers, key=lambda each: each.chi_squared)
-    answer = "best generated sample" if result.kind == "gan" else "best answer"
+    answer = "best generated" if result.kind == "gan" else "best answer"
     starts = len(result.answers)
     shown = [
         prediction(result.training_set.best, "best of the training set", GREEN, "-"),

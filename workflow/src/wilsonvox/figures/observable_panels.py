@@ -110,7 +110,9 @@ def _range(kind: Kind, ends: list[float]) -> tuple[float, float]:
 
 def point_label(c9: float, c10: float) -> str:
     """Shifts (δC9, δC10) for a legend."""
-    return r"$(\delta C_9, \delta C_{10})$ = " + f"({c9:.2f}, {c10:.2f})".replace("-", "−")
+    # + 0.0: no minus before 0.00
+    shown = f"({round(c9, 2) + 0.0:.2f}, {round(c10, 2) + 0.0:.2f})"
+    return r"$(\delta C_9, \delta C_{10})$ = " + shown.replace("-", "−")
 
 
 def draw_panels(
