@@ -143,6 +143,8 @@ def _machines_panel(
 ) -> list[Line2D | Patch]:
     _contours(axes, fit, BLUE)
     handles: list[Line2D | Patch] = [Line2D([], [], color=BLUE, label="fit")]
+    if any(answer.samples for machine in answers for answer in machine.answers):
+        handles.append(_mark(".", GREY, "generated samples"))
     for index, machine in enumerate(answers):
         turn = index + index // len(MACHINES)
         colour, marker = MACHINES[index % len(MACHINES)], MARKERS[turn % len(MARKERS)]
