@@ -203,6 +203,10 @@ def test_a_global_fit_reruns_what_its_code_is_behind(changed):
         ("globalfit/gans.py", OF_GANS),
         ("globalfit/mode_collapse.py", OF_GANS),
         ("globalfit/training_sets.py", OF_NETWORKS | OF_GANS),
+        (
+            "globalfit/chi_squared.py",
+            OF_GLOBAL_FITS - {"tabulate_observables", "measure_for_global_fit"},
+        ),
         ("globalfit/answers.py", {"plot_global_fit_contours"}),
         ("figures/global_fit_training_sets.py", {"plot_global_fit_training_sets"}),
     ],
