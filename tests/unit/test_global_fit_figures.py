@@ -12,14 +12,35 @@ from wilsonvox.errors import UserError
 from wilsonvox.figures import (
     global_fit_best_sample,
     global_fit_contours,
+    global_fit_gan,
+    global_fit_images,
+    global_fit_network,
     global_fit_observables,
+    global_fit_posterior,
+    global_fit_training_sets,
 )
-from wilsonvox.figures.style import BLUE, GREEN
+from wilsonvox.figures.style import BLUE, GREEN, RED
 from wilsonvox.globalfit.answers import Answers
 from wilsonvox.globalfit.fits import CoefficientFit, fit_coefficients
-from wilsonvox.globalfit.learning_results import Coefficients, GanResult, TrainingSetSummary
+from wilsonvox.globalfit.learning_results import (
+    Coefficients,
+    Coverage,
+    EnsemblePosterior,
+    GanAnswer,
+    GanResult,
+    Images,
+    NetworkAnswer,
+    NetworkResult,
+    Region,
+    Spread,
+    TrainingSetSummary,
+)
 from wilsonvox.globalfit.predictions import PredictionTable
-from wilsonvox.globalfit.settings import TrainingSetSettings
+from wilsonvox.globalfit.settings import (
+    GanSettings,
+    InverseNetworkSettings,
+    TrainingSetSettings,
+)
 from wilsonvox.provenance import make_record, read_record
 
 
@@ -118,6 +139,154 @@ def test_contours_show_machines_by_kind_and_count_those_outside(fit):
     other = fit.model_copy(update={"observables": "lhcb-2022"})
     with pytest.raises(UserError, match=r"several sets of observables \(lhcb-2015, lhcb-2022\)"):
         global_fit_contours.draw([fit, other])
+
+
+def summary(**settings) -> TrainingSetSummary:
+    """Of a training set of 100 samples."""
+    return TrainingSetSummary(
+        settings=TrainingSetSettings(**settings),
+        n_samples=100,
+        best=Coefficients(c9=-0.9, c10=0.2, chi_squared=38.5),
+        chi_squared_edges=[38.5, 60.0, 100.0, 300.0],
+        chi_squared_counts=[20, 50, 30],
+    )
+
+
+def of_machine(answers: list, **more) -> dict:
+    """What results of both kinds hold."""
+    return {
+        "name": "mine", "observables": "lhcb-2015", "version": "experimental", "hadronic": "none",
+        "training_set": summary(), "spread": Spread.of(answers), "answers": answers,
+    } | more  # fmt: skip
+
+
+def network_result(**more) -> NetworkResult:
+    """Two starts of a network, the second one dead."""
+    answers = [
+        NetworkAnswer(
+            c9=c9, c10=c10, chi_squared=chi_squared, start=start, loss=[0.9, 0.5, 0.2 + start],
+            validation_loss=[0.8, 0.6, 0.3 + start], best_epoch=3, is_constant=start == 1,
+        )
+        for start, (c9, c10, chi_squared) in enumerate([(-1.2, 0.4, 40.0), (-0.6, -0.2, 64.0)])
+    ]  # fmt: skip
+    words = {"settings": InverseNetworkSettings(), "posterior": None} | more
+    return NetworkResult.model_construct(**of_machine(answers, **words))
+
+
+def gan_result(**more) -> GanResult:
+    """Two starts of a GAN, the second one collapsed."""
+    answers = [
+        GanAnswer.model_construct(
+            c9=-1.1, c10=0.3, chi_squared=40.0 + start, start=start,
+            generator_loss=[0.7, 0.9 + start], discriminator_loss=[0.69, 0.5 + start],
+            discriminator_accuracy=[0.5, 0.75 + 0.1 * start],
+            coverage=Coverage.model_construct(verdict=verdict),
+            samples=[(-1.0, 0.1 + start, 50.0), (-0.5, 0.2 + start, 60.0)],
+        )
+        for start, verdict in enumerate(["partial mode collapse", "mode collapse"])
+    ]  # fmt: skip
+    words = {"settings": GanSettings(), "images": None} | more
+    return GanResult.model_construct(**of_machine(answers, **words))
+
+
+def lines(axes, colour: str, marker: str = "None") -> list[list[list[float]]]:
+    """Points of the lines of a colour and marker, in the order in which they were drawn."""
+    return [
+        line.get_xydata().tolist()
+        for line in axes.lines
+        if line.get_color() == colour and line.get_marker() == marker
+    ]
+
+
+def test_losses_and_answers_of_a_network_are_those_of_its_starts():
+    result = network_result()
+    figure = global_fit_network.draw(result)
+    left, right = figure.axes
+    for colour, name in ((BLUE, "loss"), (RED, "validation_loss")):
+        epochs = [list(enumerate(getattr(each, name), start=1)) for each in result.answers]
+        assert lines(left, colour) == [[list(point) for point in each] for each in epochs]
+    drawn = [line for line in right.lines if line.get_marker() == "o"]
+    assert [line.get_xydata().tolist() for line in drawn] == [[[-1.2, 0.4]], [[-0.6, -0.2]]]
+    # a dead network's answer is empty
+    assert [line.get_markerfacecolor() for line in drawn] == [RED, "none"]
+    (mean,) = right.containers
+    assert mean[0].get_xydata() == pytest.approx(np.array([[-0.9, 0.1]]))
+    (across,), (along,) = (bar.get_segments() for bar in mean[2])
+    assert np.ptp(across[:, 0]) == pytest.approx(2 * 0.6 / np.sqrt(2))
+    assert np.ptp(along[:, 1]) == pytest.approx(2 * 0.6 / np.sqrt(2))
+    assert lines(right, BLUE, "+") == [[[-0.9, 0.2]]]
+    assert "2 starts: $\\chi^2$ 40.00 to 64.00, median 52.00" in figure.get_suptitle()
+
+
+def test_histories_of_a_gan_are_those_of_its_starts():
+    figure = global_fit_gan.draw(gan_result())
+    losses, accuracy, samples = figure.axes
+    assert lines(losses, RED, "o") == [[[1, 0.7], [2, 0.9]], [[1, 0.7], [2, 1.9]]]
+    assert lines(losses, BLUE, "o") == [[[1, 0.69], [2, 0.5]], [[1, 0.69], [2, 1.5]]]
+    assert lines(accuracy, BLUE, "o") == [[[1, 0.5], [2, 0.75]], [[1, 0.5], [2, 0.85]]]
+    assert lines(samples, GREEN, ".") == [[[-1.0, 0.1], [-0.5, 0.2]], [[-1.0, 1.1], [-0.5, 1.2]]]
+    assert "1 × mode collapse, 1 × partial mode collapse" in figure.get_suptitle()
+
+
+def test_a_posterior_is_drawn_with_its_regions_and_the_fits_contours(fit):
+    edges = [[(-1.0, 0.0), (-0.5, 0.5), (-1.0, 0.0)], [(-2.0, 0.1), (-1.9, 0.2), (-2.0, 0.1)]]
+    regions = [
+        Region.model_construct(level=level, area_ratio=ratio, lines=[edge])
+        for level, ratio, edge in zip((0.68, 0.95), (1.04, 1.5), edges, strict=True)
+    ]
+    posterior = EnsemblePosterior.model_construct(regions=regions, distance_in_errors=0.07)
+    result = network_result(posterior=posterior)
+    figure = global_fit_posterior.draw(result, fit)
+    (axes,) = figure.axes
+    assert lines(axes, RED) == [[list(point) for point in edge] for edge in edges]
+    assert lines(axes, RED, "o") == [[[-1.2, 0.4]], [[-0.6, -0.2]]]
+    found = lines(axes, BLUE)
+    assert len(found) == len(fit.contours) == 2
+    for points, contour in zip(found, fit.contours, strict=True):
+        assert points[:-1] == [list(point) for point in zip(contour.c9, contour.c10, strict=True)]
+        assert points[-1] == points[0]
+    assert lines(axes, BLUE, "+") == [[[fit.c9, fit.c10]]]
+    title = figure.legends[0].get_title().get_text()
+    assert title == "mine: modes 0.07 errors apart, 68 % area × 1.04"
+    other = fit.model_copy(update={"version": "correlated"})
+    with pytest.raises(UserError, match="its version is correlated, that of the network experi"):
+        global_fit_posterior.draw(result, other)
+
+
+def test_training_sets_are_drawn_once_each_as_densities():
+    smeared = network_result(
+        training_set=summary(values_per_coefficient=7),
+        settings=InverseNetworkSettings(smeared=True),
+    )
+    shared = gan_result(training_set=summary(hadronic="shared"))
+    figure = global_fit_training_sets.draw([network_result(), smeared, gan_result(), shared])
+    (axes,) = figure.axes
+    # the GAN learned what the network did, and what is smeared has no samples
+    assert len(axes.patches) == 2
+    for patch in axes.patches:
+        density = patch.get_data()
+        assert density.edges.tolist() == [38.5, 60.0, 100.0, 300.0]
+        widths = np.diff(density.edges)
+        assert density.values * widths == pytest.approx([0.2, 0.5, 0.3])
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == [
+        f"{words}: 100 samples, least $\\chi^2$ 38.50"
+        for words in ("no polynomials", "one polynomial for all")
+    ]
+    with pytest.raises(UserError, match="no machine that learns from a grid"):
+        global_fit_training_sets.draw([smeared])
+
+
+def test_images_are_those_of_the_training_set_above_and_generated_ones_below():
+    training, generated = np.random.default_rng(1).uniform(-0.2, 1.2, (2, 8, 8, 8))
+    images = Images(training=training.tolist(), generated=generated.tolist())
+    figure = global_fit_images.draw(gan_result(images=images))
+    drawn = [axes.images[0] for axes in figure.axes if axes.images]
+    assert np.array_equal([image.get_array() for image in drawn], [*training, *generated])
+    # the scale is that of the training set
+    assert {image.get_clim() for image in drawn} == {(0.0, 1.0)}
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert (titles[0], titles[8]) == ("training set", "generated")
 
 
 def test_the_commands_record_what_they_drew(fit, tmp_path, capsys):

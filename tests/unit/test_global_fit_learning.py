@@ -1,13 +1,16 @@
 """Learning machines of a global fit, on made-up predictions: training sets, networks, GANs."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from toy_global_fit import toy_table
 
 from wilsonvox.backend import prepare_backend
 from wilsonvox.cli import run
+from wilsonvox.config import parse_configuration
 from wilsonvox.errors import UserError
 from wilsonvox.globalfit.answers import Answers
 from wilsonvox.globalfit.chi_squared import VERSIONS, ChiSquared
@@ -30,6 +33,7 @@ from wilsonvox.globalfit.training_sets import (
 )
 from wilsonvox.provenance import content_digest, make_record, read_record
 
+ROOT = Path(__file__).parents[2]
 BOX = TrainingSetSettings()
 SMALL = TrainingSetSettings(values_per_coefficient=16)
 SHARED = TrainingSetSettings(values_per_coefficient=5, hadronic="shared", hadronic_draws=20)
@@ -263,6 +267,46 @@ def test_a_training_stops_after_its_patience(table):
     assert answer.validation_loss[answer.best_epoch - 1] == min(answer.validation_loss)
 
 
+def shipped(kind: str, name: str):
+    """A machine of the shipped configuration."""
+    values = yaml.safe_load((ROOT / "config/global-fit.yaml").read_text())
+    return getattr(parse_configuration(values).global_fit, kind)[name]
+
+
+def layers(model) -> list[tuple]:
+    """Type, neurons or filters, and activation of each layer that has any, dropout's rate."""
+    found = []
+    for layer in model.layers:
+        values = layer.get_config()
+        size = values.get("units", values.get("filters", values.get("rate")))
+        if size is not None:
+            found.append((type(layer).__name__, size, values.get("activation")))
+        elif type(layer).__name__ == "LeakyReLU":
+            found.append(("LeakyReLU", None, None))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "n_outputs", "n_parameters"),
+    [
+        ("network-1", 2, 37 * 2 + 2 + 2 * 2 + 2),
+        ("network-2", 26, 37 * 2 + 2 + 2 * 26 + 26),
+        ("network-2-shared", 5, 37 * 2 + 2 + 2 * 5 + 5),
+    ],
+)
+def test_networks_have_the_papers_layers(table, name, n_outputs, n_parameters):
+    """Of 37 inputs, 2 neurons with ReLU, and as many outputs as there are coefficients."""
+    prepare_backend(1)
+    from wilsonvox.globalfit.networks import build_network
+
+    machine = shipped("networks", name)
+    chi_squared = make_chi_squared(table, machine.version, machine.training_set)
+    assert 2 + len(chi_squared.polynomials.names) == n_outputs
+    model = build_network(table.n_observables, n_outputs, machine.network, 1)
+    assert layers(model) == [("Dense", 2, "relu"), ("Dense", n_outputs, "linear")]
+    assert model.count_params() == n_parameters
+
+
 def test_starts_differ_and_runs_are_equal(table, smeared_network):
     again = answers_of_network(table, "experimental", SMALL, SMEARED, 1, "smeared")
     assert again == smeared_network
@@ -327,11 +371,59 @@ def test_gans_scale_to_what_a_relu_can_reach(chi_squared):
     assert not shown.reshape(256, 64)[:, 40:].any()
 
 
+def built(name: str, n_numbers: int):
+    """Generator and discriminator of a machine of the shipped configuration."""
+    prepare_backend(1)
+    from wilsonvox.globalfit.gans import build_discriminator, build_generator
+
+    settings = shipped("gans", name).gan
+    return [build(n_numbers, 0, settings, 1) for build in (build_generator, build_discriminator)]
+
+
 def test_gans_have_the_papers_layers(gan):
     """Of 60, 500, 500, 784 and 40, and of 40, 500, 500 and 1 neurons."""
-    generator = 60 * 500 + 500 + 500 * 500 + 500 + 500 * 784 + 784 + 784 * 40 + 40
-    discriminator = 40 * 500 + 500 + 500 * 500 + 500 + 500 + 1
-    assert gan.n_parameters == (generator, discriminator)
+    generator, discriminator = built("gan-1", 40)
+    widths = (500, 500, 784, 40)
+    # its output, too, is a ReLU's
+    assert layers(generator) == [("Dense", width, "relu") for width in widths]
+    assert layers(discriminator) == [
+        ("Dense", 500, "relu"), ("Dense", 500, "relu"), ("Dropout", 0.5, None),
+        ("Dense", 1, "linear"),
+    ]  # fmt: skip
+    assert generator.input_shape == (None, 60)
+    assert discriminator.input_shape == (None, 40)
+    n_parameters = (
+        60 * 500 + 500 + 500 * 500 + 500 + 500 * 784 + 784 + 784 * 40 + 40,
+        40 * 500 + 500 + 500 * 500 + 500 + 500 + 1,
+    )
+    assert (generator.count_params(), discriminator.count_params()) == n_parameters
+    assert gan.n_parameters == n_parameters
+
+
+def test_the_convolutional_gan_has_the_papers_layers():
+    """Dense 64, filters of 128, 64 and 1; filters of 8 and 64, LeakyReLU and dropout of 0.5."""
+    generator, discriminator = built("gan-4", 63)
+    assert layers(generator) == [
+        ("Dense", 64, "relu"), ("Conv2D", 128, "relu"), ("Conv2D", 64, "relu"),
+        ("Conv2D", 1, "linear"),
+    ]  # fmt: skip
+    assert layers(discriminator) == [
+        ("Conv2D", 8, "linear"), ("LeakyReLU", None, None), ("Dropout", 0.5, None),
+        ("Conv2D", 64, "linear"), ("LeakyReLU", None, None), ("Dropout", 0.5, None),
+        ("Dense", 1, "linear"),
+    ]  # fmt: skip
+    images = [
+        layer.output.shape[1:] for layer in (*generator.layers, *discriminator.layers)
+        if hasattr(layer, "filters")
+    ]  # fmt: skip
+    # a stride of 2 halves an image's edge
+    assert images == [(8, 8, 128), (8, 8, 64), (8, 8, 1), (4, 4, 8), (2, 2, 64)]
+    assert (generator.input_shape, generator.output_shape) == ((None, 60), (None, 63))
+    # 3 × 3 pixels a filter
+    assert generator.count_params() == (
+        60 * 64 + 64 + 9 * 128 + 128 + 9 * 128 * 64 + 64 + 9 * 64 + 1
+    )
+    assert discriminator.count_params() == 9 * 8 + 8 + 9 * 8 * 64 + 64 + 2 * 2 * 64 + 1
 
 
 def test_gans_are_equal_in_two_runs_and_their_starts_differ(table, gan):

@@ -30,6 +30,15 @@ OF_GLOBAL_FITS = {stage for stage in PLOTS if stage.startswith("plot_global_fit"
     "tabulate_observables", "fit_coefficients", "train_inverse_network", "train_gan",
 } | MEASURED_APART  # fmt: skip
 
+# what shows the answers of all machines, and what shows those of one kind
+OF_MACHINES = {
+    "plot_global_fit_training_sets", "plot_global_fit_best_sample", "plot_global_fit_contours",
+}  # fmt: skip
+OF_NETWORKS = OF_MACHINES | {
+    "train_inverse_network", "plot_global_fit_network", "plot_global_fit_posterior",
+}  # fmt: skip
+OF_GANS = OF_MACHINES | {"train_gan", "plot_global_fit_gan", "plot_global_fit_images"}
+
 LIKELIHOOD = ["likelihood"]
 OF_FITS = {"prepare_estimator", "evaluate_events", "measure_events"}
 AFTER_FITS = {"summarize", "plot_histograms", "plot_linearity", "plot_linearity_unscaled",
@@ -184,6 +193,26 @@ def test_a_global_fit_reruns_what_its_code_is_behind(changed):
     assert changed("globalfit/settings.py", append=CODE) == set()
     # a set of measurements counts by its content, for those who read it
     assert changed("globalfit/data/lhcb-2015.yaml", append="\n# a comment\n") == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("globalfit/networks.py", OF_NETWORKS),
+        ("globalfit/posteriors.py", OF_NETWORKS),
+        ("globalfit/gans.py", OF_GANS),
+        ("globalfit/mode_collapse.py", OF_GANS),
+        ("globalfit/training_sets.py", OF_NETWORKS | OF_GANS),
+        (
+            "globalfit/chi_squared.py",
+            OF_GLOBAL_FITS - {"tabulate_observables", "measure_for_global_fit"},
+        ),
+        ("globalfit/answers.py", {"plot_global_fit_contours"}),
+        ("figures/global_fit_training_sets.py", {"plot_global_fit_training_sets"}),
+    ],
+)
+def test_a_learning_machine_is_no_code_behind_fits_and_other_machines(changed, module, expected):
+    assert changed(module, append=CODE) == expected
 
 
 def test_ingestion_reruns_measurements_only(changed):

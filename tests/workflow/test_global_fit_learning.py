@@ -152,6 +152,7 @@ ALL_MACHINES = set(digests()) - {"other contours"}
          {"density", "posterior", "training_sets", "contours"}),
         (lambda v: v["global_fit"]["gans"]["images"]["training_set"].update(hadronic_draws=2),
          {"images", "best sample", "history", "pixels", "training_sets", "contours"}),
+        (lambda v: v["global_fit"]["gans"].update(more={}), {"training_sets", "contours"}),
         (lambda v: v["global_fit"].update(levels=[0.9]),
          {"posterior", "contours", "other contours"}),
         (lambda v: v.update(seed=4), {*ALL_MACHINES, "other contours"}),

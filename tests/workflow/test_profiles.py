@@ -19,11 +19,12 @@ from .conftest import ROOT, Folder
 OF_SCANS = {
     "suggest_trials", "train_trial", "train_trial_voxel_sum", "collect_trials", "plot_scan",
 }  # fmt: skip
+TABLE = yaml.safe_load((ROOT / "profiles/resources.yaml").read_text())
 OF_GLOBAL_FITS = {
     "tabulate_observables", "fit_coefficients", "measure_for_global_fit", "train_inverse_network",
     "train_gan",
-}  # fmt: skip
-TABLE = yaml.safe_load((ROOT / "profiles/resources.yaml").read_text())
+} | {rule for rule in TABLE if rule.startswith("plot_global_fit")}  # fmt: skip
+SITE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())["__variables__"]
 
 
 @pytest.fixture
@@ -34,11 +35,17 @@ def cluster_folder(folder: Folder) -> Folder:
     return folder
 
 
-def dry_run(folder: Folder, profile: str | Path, **environment: str) -> dict[str, dict[str, str]]:
+def dry_run(
+    folder: Folder,
+    profile: str | Path,
+    *targets: str,
+    configuration: str = "tiny.yaml",
+    **environment: str,
+) -> dict[str, dict[str, str]]:
     """What each rule asks for, of a dry-run in `folder` as it is typed there."""
     run = subprocess.run(
-        [Path(sys.executable).with_name("snakemake"), "--profile", profile, "-n",
-         "--configfile", "tiny.yaml"],
+        [Path(sys.executable).with_name("snakemake"), *targets, "--profile", profile, "-n",
+         "--configfile", configuration],
         cwd=folder.path,
         capture_output=True,
         text=True,
@@ -50,7 +57,7 @@ def dry_run(folder: Folder, profile: str | Path, **environment: str) -> dict[str
     return {
         rule: dict(word.split("=", 1) for word in text.split(", ") if "=" in word)
         for rule, text in jobs
-        if rule != "default"  # nothing but its inputs
+        if rule not in ("default", *targets)  # nothing but their inputs
     }
 
 
@@ -86,24 +93,36 @@ def test_every_rule_that_runs_on_a_cluster_is_in_the_table(folder):
     assert set(TABLE) == rules
 
 
+def check_slurm(asked: dict[str, dict[str, str]]) -> None:
+    """Check that jobs ask for what the table says, in the partitions of the site's block."""
+    for rule, found in asked.items():
+        entry = TABLE[rule]
+        assert found["mem_mb"] == str(entry["mem_mb"]), rule
+        assert found["runtime"] == str(entry["runtime"]), rule
+        kind = "GPU" if entry.get("gpu") else "CPU"
+        assert found.get("slurm_partition", "") == SITE[f"{kind}_PARTITION"], rule
+        assert found.get("gres") == (SITE["GPU_GRES"] if entry.get("gpu") else None), rule
+
+
 def test_slurm_as_it_is_typed_in_a_checkout(cluster_folder):
     asked = dry_run(cluster_folder, "slurm")
-    site = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())["__variables__"]
     # the tiny configuration has neither voxel-sum nor several numbers of events or
     # coefficients, and neither a scan nor a global fit is part of a run
     absent = {"run_crate", "train_voxel_sum", "plot_luminosity", "plot_corner"} | OF_SCANS
-    absent |= OF_GLOBAL_FITS | {rule for rule in TABLE if rule.startswith("plot_global_fit")}
-    assert set(asked) == set(TABLE) - absent
-    for rule, found in asked.items():
-        entry = TABLE[rule]
-        assert found["mem_mb"] == str(entry["mem_mb"])
-        kind = "GPU" if entry.get("gpu") else "CPU"
-        assert found.get("slurm_partition", "") == site[f"{kind}_PARTITION"]
-        assert found.get("gres") == (site["GPU_GRES"] if entry.get("gpu") else None)
+    assert set(asked) == set(TABLE) - absent - OF_GLOBAL_FITS
+    check_slurm(asked)
     assert "--signal=TERM@120" in asked["train"]["slurm_extra"]
     # the checkout's own name for it is in git
     assert (ROOT / "slurm").is_symlink()
     assert (ROOT / "slurm").readlink() == Path("profiles/slurm")
+
+
+def test_slurm_plans_a_global_fit(cluster_folder):
+    asked = dry_run(cluster_folder, "slurm", "global_fit", configuration="config/global-fit.yaml")
+    assert set(asked) == OF_GLOBAL_FITS
+    check_slurm(asked)
+    # networks of so few neurons gain nothing on a GPU
+    assert {rule for rule, found in asked.items() if "gres" in found} == {"measure_for_global_fit"}
 
 
 @pytest.mark.slow

@@ -94,9 +94,16 @@ _answers = click.option(
 @outputs
 def training_sets(paths: tuple[Path, ...], pdf: Path, png: Path) -> None:
     """Distributions of χ² in the training sets of learning machines."""
-    from wilsonvox.figures.global_fit_training_sets import draw, read
+    from wilsonvox.figures.global_fit_training_sets import draw
+    from wilsonvox.globalfit.learning_results import load_machine
 
-    write("global_fit_training_sets", pdf, png, lambda: draw([read(path) for path in paths]), paths)
+    write(
+        "global_fit_training_sets",
+        pdf,
+        png,
+        lambda: draw([load_machine(path) for path in paths]),
+        paths,
+    )
 
 
 @click.command("global-fit-best-sample")
@@ -106,14 +113,14 @@ def training_sets(paths: tuple[Path, ...], pdf: Path, png: Path) -> None:
 def best_sample(table: Path, answers_path: Path, pdf: Path, png: Path) -> None:
     """Observables by bin of q2: measured, and the best samples of a learning machine."""
     from wilsonvox.figures.global_fit_best_sample import draw
-    from wilsonvox.figures.global_fit_training_sets import read
+    from wilsonvox.globalfit.learning_results import load_machine
     from wilsonvox.globalfit.predictions import PredictionTable
 
     write(
         "global_fit_best_sample",
         pdf,
         png,
-        lambda: draw(PredictionTable.load(table), read(answers_path)),
+        lambda: draw(PredictionTable.load(table), load_machine(answers_path)),
         [table, answers_path],
     )
 

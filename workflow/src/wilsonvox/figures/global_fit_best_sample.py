@@ -6,16 +6,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from wilsonvox.errors import UserError
-from wilsonvox.figures.global_fit_training_sets import Result
 from wilsonvox.figures.observable_panels import Prediction, draw_panels, point_label
 from wilsonvox.figures.style import BLUE, GREEN, styled
-from wilsonvox.globalfit.learning_results import Coefficients
+from wilsonvox.globalfit.learning_results import Coefficients, MachineResult
 from wilsonvox.globalfit.predictions import PredictionTable
 from wilsonvox.globalfit.training_sets import make_chi_squared
 
 
 @styled
-def draw(table: PredictionTable, result: Result) -> Figure:
+def draw(table: PredictionTable, result: MachineResult) -> Figure:
     """Draw predictions at the machine's best answer and at its best training sample.
 
     Best is what has the least χ²; predictions are made again from the coefficients, hadronic ones

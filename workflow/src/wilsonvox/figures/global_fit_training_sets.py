@@ -1,7 +1,5 @@
 """Distributions of χ² in the training sets of a global fit's learning machines."""
 
-import json
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,8 +7,7 @@ from matplotlib.figure import Figure
 
 from wilsonvox.errors import UserError
 from wilsonvox.figures.style import CURVES, SINGLE_COLUMN, new_figure, styled
-from wilsonvox.files import require_file
-from wilsonvox.globalfit.learning_results import GanResult, NetworkResult
+from wilsonvox.globalfit.learning_results import MachineResult, NetworkResult
 from wilsonvox.globalfit.settings import TrainingSetSettings
 
 HADRONIC = {
@@ -19,31 +16,15 @@ HADRONIC = {
     "shared": "one polynomial for all",
 }
 
-Result = GanResult | NetworkResult
-
-
-def read(path: str | os.PathLike[str]) -> Result:
-    """Read the answers of a learning machine of either kind.
-
-    Raises:
-        UserError: no such file, or another one.
-    """
-    found = require_file(path, "the answers of a learning machine (.json)")
-    try:
-        kind = json.loads(found.read_text(encoding="utf-8"))["kind"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{found}: not the answers of a learning machine; make it again") from error
-    return GanResult.load(path) if kind == "gan" else NetworkResult.load(path)
-
 
 @styled
-def draw(results: Sequence[Result]) -> Figure:
+def draw(results: Sequence[MachineResult]) -> Figure:
     """Draw χ² of the samples of each training set, as a density; equal sets once.
 
     Args:
         results: of machines.
     """
-    sets: dict[TrainingSetSettings, Result] = {}
+    sets: dict[TrainingSetSettings, MachineResult] = {}
     for each in results:
         smears = isinstance(each, NetworkResult) and each.settings.smeared
         if not smears:

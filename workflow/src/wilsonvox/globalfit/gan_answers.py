@@ -26,7 +26,6 @@ from wilsonvox.globalfit.learning_results import (
     TrainingSetSummary,
 )
 from wilsonvox.globalfit.mode_collapse import coverage
-from wilsonvox.globalfit.network_answers import seed_of
 from wilsonvox.globalfit.predictions import PredictionTable
 from wilsonvox.globalfit.settings import GanSettings, TrainingSetSettings
 from wilsonvox.globalfit.training_sets import (
@@ -34,6 +33,7 @@ from wilsonvox.globalfit.training_sets import (
     make_chi_squared,
     make_training_set,
     recomputed,
+    seed_of,
 )
 
 Array = NDArray[np.float64]

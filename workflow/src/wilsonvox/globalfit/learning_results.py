@@ -1,5 +1,6 @@
 """What the learning machines of a global fit write: an answer for each start, and what they did."""
 
+import json
 import os
 from typing import Literal, Self
 
@@ -7,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from wilsonvox.errors import UserError
+from wilsonvox.files import require_file
 from wilsonvox.globalfit.chi_squared import Version
 from wilsonvox.globalfit.hadronic import Hadronic
-from wilsonvox.globalfit.mode_collapse import Coverage
 from wilsonvox.globalfit.settings import (
     GanSettings,
     InverseNetworkSettings,
@@ -59,6 +61,26 @@ class NetworkAnswer(Coefficients):
     overlap: float | None = Field(
         default=None, description="∫ min(p, q) of a mixture's density and the exact one"
     )
+
+
+Verdict = Literal["covers the training set", "partial mode collapse", "mode collapse"]
+
+
+class Coverage(_Content):
+    """How samples lie in the box of (C9, C10), beside the training set."""
+
+    outside: float = Field(description="share of the samples outside the box")
+    covered_cells: float = Field(
+        description="share of the training set's cells that have a tenth of their even share"
+    )
+    effective_modes: float = Field(
+        description="exp of the entropy over cells, relative to the training set's"
+    )
+    least_variance_ratio: float = Field(
+        description="variance relative to the training set's in the direction where it is least"
+    )
+    verdict: Verdict
+    words: str = Field(description="the same in one sentence")
 
 
 class GanAnswer(Coefficients):
@@ -210,3 +232,20 @@ class GanResult(_MachineResult):
     n_parameters: tuple[int, int] = Field(description="weights of generator and discriminator")
     answers: list[GanAnswer]
     images: Images | None = None
+
+
+MachineResult = GanResult | NetworkResult
+
+
+def load_machine(path: str | os.PathLike[str]) -> MachineResult:
+    """Read the answers of a learning machine of either kind.
+
+    Raises:
+        UserError: no such file, or another one.
+    """
+    found = require_file(path, "the answers of a learning machine (.json)")
+    try:
+        kind = json.loads(found.read_text(encoding="utf-8"))["kind"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{found}: not the answers of a learning machine; make it again") from error
+    return GanResult.load(path) if kind == "gan" else NetworkResult.load(path)

@@ -1,11 +1,9 @@
 """Whether samples of a GAN cover the box of (C9, C10) as the training set does."""
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
+from wilsonvox.globalfit.learning_results import Coverage, Verdict
 from wilsonvox.globalfit.settings import TrainingSetSettings
 
 Array = NDArray[np.float64]
@@ -23,27 +21,6 @@ COLLAPSED = 0.2
 LEAST_VARIANCE = 0.05
 """Variance, relative to the training set's in the direction where it is least, with the same
 meaning."""
-
-Verdict = Literal["covers the training set", "partial mode collapse", "mode collapse"]
-
-
-class Coverage(BaseModel):
-    """How samples lie in the box of (C9, C10), beside the training set."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    outside: float = Field(description="share of the samples outside the box")
-    covered_cells: float = Field(
-        description="share of the training set's cells that have a tenth of their even share"
-    )
-    effective_modes: float = Field(
-        description="exp of the entropy over cells, relative to the training set's"
-    )
-    least_variance_ratio: float = Field(
-        description="variance relative to the training set's in the direction where it is least"
-    )
-    verdict: Verdict
-    words: str = Field(description="the same in one sentence")
 
 
 def _cells(shifts: Array, box: TrainingSetSettings) -> tuple[Array, float]:

@@ -42,6 +42,7 @@ from wilsonvox.globalfit.training_sets import (
     make_chi_squared,
     make_training_set,
     recomputed,
+    seed_of,
     smeared,
 )
 
@@ -54,11 +55,6 @@ N_SIMULATED = 2000
 
 CONSTANT = 1e-3
 """Greatest range of answers to the training samples of a network that has not learned."""
-
-
-def seed_of(seed: int, name: str, *keys: int) -> np.random.SeedSequence:
-    """Seeds of a machine, keyed on the run's seed and its name."""
-    return np.random.SeedSequence([seed, *name.encode(), *keys])
 
 
 class NetworkStarts:

@@ -13,6 +13,11 @@ from wilsonvox.globalfit.settings import TrainingSetSettings
 Array = NDArray[np.float64]
 
 
+def seed_of(seed: int, name: str, *keys: int) -> np.random.SeedSequence:
+    """Seeds of a machine, keyed on the run's seed and its name."""
+    return np.random.SeedSequence([seed, *name.encode(), *keys])
+
+
 def make_chi_squared(
     table: PredictionTable, version: Version, settings: TrainingSetSettings
 ) -> ChiSquared:
