@@ -32,7 +32,7 @@ endif
 .venv/setup.stamp: $(LOCK) pyproject.toml envs/setup.sh
 	@LOCK='$(LOCK)' PYTHON='$(PYTHON)' sh envs/setup.sh
 
-demo: run report  ## from events to figures and a measured δC9 (config/demo.yaml)
+demo: report  ## from events to figures and a measured δC9 (config/demo.yaml)
 	@$(BIN)/wilsonvox show --run results/$(RUN)
 
 run: setup  ## run the workflow with CONFIG, without report and table
@@ -40,7 +40,8 @@ run: setup  ## run the workflow with CONFIG, without report and table
 
 # made again only when a figure, table, file of times or the configuration is newer, or what the
 # report is made with
-report: run  ## write results/RUN/report.html
+report: setup  ## run what the report tells of, and write results/RUN/report.html
+	$(SNAKEMAKE) -- reported
 	@if [ ! -e '$(REPORT)' ] || [ -n "$$(find 'results/$(RUN)' '$(CONFIG)' workflow/report \
 	    workflow/rules/report.smk workflow/src/wilsonvox/report_* workflow/src/wilsonvox/runtimes.py \
 	    -type f ! -name '*.log' ! -name '*.root' ! -name '*.zip' ! -name configuration.yaml \

@@ -15,8 +15,11 @@ from crate_validation import ACCEPTED, findings, metadata_findings
 from wilsonvox.cli import run as run_command
 from wilsonvox.config import load_configuration, load_samples, parse_configuration
 from wilsonvox.crates import contents
-from wilsonvox.crates.jobs import read_history
-from wilsonvox.provenance import read_record
+from wilsonvox.crates.entities import RunEntities
+from wilsonvox.crates.jobs import Job, RunFile, RunHistory, read_history
+from wilsonvox.crates.tools import tool_id
+from wilsonvox.errors import UserError
+from wilsonvox.provenance import make_record, read_record
 from wilsonvox.provenance.record import seal_of
 
 OUT = Path("small.crate.zip")
@@ -345,3 +348,55 @@ def test_configuration_is_written_as_yaml(tmp_path, monkeypatch, capsys):
     assert run_command(["configuration", "--configuration", "{", "--out", "other.yaml"]) == 1
     assert "not JSON" in capsys.readouterr().err
     assert not Path("other.yaml").exists()
+
+
+FITTED = {
+    "run": "fitted",
+    "seed": 1,
+    "global_fit": {"observables": ["lhcb-2015"], "gans": {"gan": {}}},
+}
+
+
+def test_a_global_fit_alone_is_all_that_is_packed(tmp_path):
+    configuration = parse_configuration(FITTED)
+    fit = configuration.global_fit
+    for name in fit.result_files():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = contents.result_files(tmp_path, configuration, [])
+    assert sorted(path for paths in found.values() for path in paths) == sorted(fit.result_files())
+    assert len(found["fits"]) == 9
+    assert found["answers"] == ["global_fit/lhcb-2015/gans/gan.json"]
+    # the default table of samples is none of its inputs
+    assert "samples_table: config/samples.tsv" in contents.configuration_text(configuration)
+    assert contents.SAMPLES not in contents.readme_text(configuration, [], report=False)
+    (tmp_path / "figures/global_fit/lhcb-2015/contours.png").unlink()
+    with pytest.raises(UserError, match="is not finished: there is no figures/global_fit/lhcb"):
+        contents.result_files(tmp_path, configuration, [])
+
+
+def test_beside_images_a_global_fit_is_packed_once_all_of_it_is_there(run):
+    configuration = parse_configuration(CONFIGURATION | {"global_fit": FITTED["global_fit"]})
+    before = contents.result_files(run, parse_configuration(CONFIGURATION), ["mine"])
+    assert contents.result_files(run, configuration, ["mine"]) == before
+    files = configuration.global_fit.result_files()
+    for name in files:
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).touch()
+    found = contents.result_files(run, configuration, ["mine"])
+    assert set(files) < {path for paths in found.values() for path in paths}
+    (run / files[0]).unlink()
+    assert contents.result_files(run, configuration, ["mine"]) == before
+
+
+def test_tables_of_predictions_are_packed_and_commands_of_groups_are_tools_of_their_own(tmp_path):
+    for name, packed in (("predictions.npz", True), ("000.npz", False)):
+        (tmp_path / name).touch()
+        assert contents.is_packed(RunFile(name, "", tmp_path / name), 1) is packed
+    command = ["wilsonvox", "global-fit", "fit", "--table", "F.npz"]
+    record = make_record("fit_coefficients", "fit.json", {}, command=command)
+    assert tool_id(record) == "#wilsonvox-global-fit-fit"
+    history = RunHistory((Job(record, (), ()),), {})
+    source = "workflow/src/wilsonvox/cli/global_fit.py"
+    (tool, *_) = RunEntities(history, "results/x", frozenset(), frozenset([source])).tools({})
+    assert tool["url"] == {"@id": source}

@@ -538,6 +538,22 @@ def test_a_measurement_made_elsewhere_can_be_audited(measure, tmp_path, monkeypa
     assert all(node.exists for node in found)
 
 
+def test_a_measurement_in_another_run_belongs_to_that_run(measure, tmp_path, monkeypatch):
+    """So does a global fit's, whose crate has it as its own and the estimator as another's."""
+    monkeypatch.chdir(tmp_path)
+    measure([-0.9, -1.0])
+    output = "results/mine/global_fit/measurement.json"
+    words = ["--run", "run", "--estimator", "resnet-small", "--shard", "s.npz", "--json", output]
+    assert run(["measure", *words]) == 0
+    record = read_record(tmp_path / output)
+    assert (record.run, record.output) == ("results/mine", "global_fit/measurement.json")
+    names = {each.path for each in record.inputs}
+    assert "../../run/models/b2/resnet-small/model.keras" in names
+    nodes = LineageGraph().add(tmp_path / output).inputs
+    assert len(nodes) == len(names) > 2
+    assert all(node.exists for node in nodes)
+
+
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "resources").rglob("*.root")))
 def test_every_shipped_file_has_a_record_that_can_be_read_or_none(path):
     record = read_record(path)

@@ -6,11 +6,29 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+from toy_global_fit import toy_table
 
 from wilsonvox.cli import run
-from wilsonvox.config import load_configuration
+from wilsonvox.config import load_configuration, parse_configuration
+from wilsonvox.globalfit.fits import fit_coefficients
+from wilsonvox.globalfit.learning_results import (
+    Coefficients,
+    GanAnswer,
+    GanResult,
+    NetworkAnswer,
+    NetworkResult,
+    Spread,
+    TrainingSetSummary,
+)
+from wilsonvox.globalfit.mode_collapse import Coverage
+from wilsonvox.globalfit.settings import (
+    GanSettings,
+    InverseNetworkSettings,
+    TrainingSetSettings,
+)
 from wilsonvox.provenance import make_record
-from wilsonvox.report_pages import PAGES, SUMMARY_TABLE, write_pages
+from wilsonvox.recorded_json import save_recorded
+from wilsonvox.report_pages import SUMMARY_TABLE, write_pages
 from wilsonvox.shards import ImageSpecification
 from wilsonvox.tables import SUMMARY_COLUMNS, TableMetadata, write_table
 
@@ -105,7 +123,7 @@ def test_every_column_of_the_summary_is_shown_and_explained():
 
 
 def test_pages_load_nothing_from_elsewhere(pages):
-    assert set(pages) == set(PAGES)
+    assert set(pages) == {"configuration", "summary", "measurements", "runtimes"}
     for page in pages.values():
         assert page.addresses == []
 
@@ -252,3 +270,118 @@ def test_an_estimator_that_is_not_trained_has_no_trained_points(folder, configur
     assert sum(line[0] == "tiny" for line in found) == 3
     points = [line for line in found if len(line) == len(SUMMARY_COLUMNS) and line[0] != "point"]
     assert [line[3] for line in points] == ["–", "–", "yes", "no"]
+
+
+FITTED = {
+    "run": "fitted",
+    "seed": 1,
+    "global_fit": {
+        "versions": ["experimental"],
+        "hadronic": ["none", "shared"],
+        "networks": {"net": {}},
+        "gans": {"gan": {}},
+    },
+}
+
+
+def save_fits(folder):
+    """Two fits, and what a network of three starts and a GAN of one answer."""
+    fit = fit_coefficients(toy_table(), "experimental").model_copy(
+        update={"c9": -0.81234, "c10": 0.2, "chi_squared": 38.256, "p_value": 2.3e-5,
+                "n_observables": 37, "n_parameters": 2}
+    )  # fmt: skip
+    fit = fit.model_copy(
+        update={
+            "minos": {"c9": fit.minos["c9"].model_copy(update={"down": -0.14, "up": 0.15})}
+            | {"c10": fit.minos["c10"].model_copy(update={"down": -0.1, "up": 0.1})},
+            "points": [fit.points[0].model_copy(update={"chi_squared": 159.44})],
+        }
+    )
+    about = {"observables": "lhcb-2015", "version": "experimental", "hadronic": "none"}
+    training_set = TrainingSetSummary(
+        settings=TrainingSetSettings(), n_samples=1, chi_squared_edges=[], chi_squared_counts=[],
+        best=Coefficients(c9=0, c10=0, chi_squared=1),
+    )  # fmt: skip
+    answers = [
+        NetworkAnswer(c9=c9, c10=0.1, chi_squared=chi, start=0, loss=[], validation_loss=[],
+                      best_epoch=1, is_constant=False)
+        for c9, chi in ((-0.8, 41.0), (-0.9, 40.0), (-1.0, 55.5))
+    ]  # fmt: skip
+    network = NetworkResult(
+        name="net", **about, hadronic_names=[], training_set=training_set,
+        spread=Spread.of(answers), settings=InverseNetworkSettings(), n_parameters=1,
+        answers=answers,
+    )  # fmt: skip
+    generated = [
+        GanAnswer(
+            c9=-0.5, c10=-0.25, chi_squared=60.0, start=0, generator_loss=[],
+            discriminator_loss=[], discriminator_accuracy=[], median_chi_squared=90,
+            said_chi_squared=1, said_chi_squared_recomputed=1, inconsistency=1, samples=[],
+            coverage=Coverage(outside=0, covered_cells=0, effective_modes=0,
+                              least_variance_ratio=0, verdict="mode collapse", words=""),
+        )
+    ]  # fmt: skip
+    gan = GanResult(
+        name="gan", **about, hadronic_names=[], training_set=training_set,
+        spread=Spread.of(generated), settings=GanSettings(), n_parameters=(1, 1),
+        answers=generated,
+    )  # fmt: skip
+    here = folder / "global_fit/lhcb-2015"
+    shared = fit.model_copy(update={"hadronic": "shared", "p_value": 0.3})
+    for result, name, rule in (
+        (fit, "fits/experimental_none", "fit_coefficients"),
+        (shared, "fits/experimental_shared", "fit_coefficients"),
+        (network, "networks/net", "train_inverse_network"),
+        (gan, "gans/gan", "train_gan"),
+    ):
+        path = here / f"{name}.json"
+        save_recorded(result, path, make_record(rule, path, {}))
+
+
+def test_a_global_fit_alone_has_its_fits_and_answers(tmp_path):
+    save_fits(tmp_path / "fitted")
+    paths = write_pages(tmp_path / "fitted", parse_configuration(FITTED), tmp_path / "pages")
+    pages = {path.stem: Page(path.read_text()) for path in paths}
+    assert list(pages) == ["configuration", "global_fit", "runtimes"]
+    rows = pages["global_fit"].rows
+    shifts = ["−0.812 +0.150 −0.140", "+0.200 +0.100 −0.100"]
+    fit = ["lhcb-2015", "experimental"]
+    assert [*fit, "none", "159.4", "38.26", "35", "2.3e−05", *shifts] in rows
+    assert [*fit, "shared", "159.4", "38.26", "35", "0.300", *shifts] in rows
+    assert ["net", "network", *fit, "none", "3", "−0.900 ± 0.100", "+0.100 ± 0.000", "40.00",
+            "41.00", "55.50"] in rows  # fmt: skip
+    # one start has no spread
+    assert ["gan", "GAN", *fit, "none", "1", "−0.500", "−0.250", "60.00", "60.00", "60.00"] in rows
+    assert pages["global_fit"].addresses == []
+    text = pages["configuration"].text
+    assert "Samples" not in text  # it reads none of its table
+    (code,) = [row for row in pages["configuration"].rows if row[0] == "lhcb-2015"]
+    assert len(code) == 4
+
+
+def test_a_missing_fit_is_named(tmp_path, capsys):
+    save_fits(tmp_path / "fitted")
+    (tmp_path / "fitted/global_fit/lhcb-2015/fits/experimental_shared.json").unlink()
+    words = ["--run", str(tmp_path / "fitted"), "--out", str(tmp_path / "pages")]
+    assert run(["report", *words, "--configuration", json.dumps(FITTED)]) == 1
+    assert "experimental_shared.json: does not exist" in capsys.readouterr().err
+
+
+def test_beside_images_a_global_fit_is_told_of_once_all_of_it_is_there(
+    folder, configuration, tmp_path
+):
+    fit = parse_configuration(FITTED).global_fit
+    both = configuration.model_copy(update={"global_fit": fit})
+    save_fits(folder)
+
+    def page():
+        paths = {path.stem: path for path in write_pages(folder, both, tmp_path / "pages")}
+        assert list(paths) == ["configuration", "summary", "measurements", "global_fit", "runtimes"]
+        return Page(paths["global_fit"].read_text())
+
+    assert "has not run to its end yet; `snakemake global_fit` runs it" in page().text
+    assert page().rows == []
+    for name in fit.figure_files():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    assert any(row[0] == "net" for row in page().rows)

@@ -96,8 +96,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     return folder
 
 
-def make_report(folder: Folder) -> subprocess.CompletedProcess[str]:
-    """`make report` of the tiny configuration in `folder`, with the environment of the tests."""
+def make_report(
+    folder: Folder, configuration: str = "tiny.yaml"
+) -> subprocess.CompletedProcess[str]:
+    """`make report` of a configuration in `folder`, with the environment of the tests."""
     for name in ("Snakefile", "workflow", "profiles"):
         link = folder.path / name
         if not link.exists():
@@ -105,7 +107,7 @@ def make_report(folder: Folder) -> subprocess.CompletedProcess[str]:
     # the environment is there: `--old-file` leaves the target that makes it alone
     return subprocess.run(
         ["make", "--makefile", ROOT / "Makefile", "--old-file", "setup", "report",
-         "CONFIG=tiny.yaml", f"BIN={Path(sys.executable).parent}"],
+         f"CONFIG={configuration}", f"BIN={Path(sys.executable).parent}"],
         cwd=folder.path,
         capture_output=True,
         text=True,

@@ -4,13 +4,17 @@ A small run of all of it is in test_global_fit_learning.py.
 """
 
 import copy
+import re
 import shutil
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from wilsonvox.cli import run
 from wilsonvox.config import check_global_fit, parse_configuration
 from wilsonvox.errors import UserError
 from wilsonvox.lineage import Lineage
@@ -107,17 +111,17 @@ def test_what_is_wrong_is_told_in_one_line(monkeypatch, change, message):
 
 def test_what_is_wrong_is_told_before_anything_runs(folder):
     name = write(folder, reduced(lambda v: v["global_fit"].update(observables=["lhcb-2016"])))
-    run = folder.snakemake("-n", "global_fit", "--configfile", name)
-    assert run.returncode == 1
-    assert "lhcb-2016: there is no such set of observables" in run.stdout + run.stderr
-    assert "Traceback" not in run.stdout + run.stderr
+    ended = folder.snakemake("-n", "global_fit", "--configfile", name)
+    assert ended.returncode == 1
+    assert "lhcb-2016: there is no such set of observables" in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
 
 
 def test_the_default_target_says_which_one_to_ask_for(folder):
-    run = folder.snakemake("-n", "--configfile", write(folder, reduced()))
-    assert run.returncode == 1
+    ended = folder.snakemake("-n", "--configfile", write(folder, reduced()))
+    assert ended.returncode == 1
     assert "the configuration has a global fit alone; ask for it: snakemake global_fit" in (
-        run.stdout + run.stderr
+        ended.stdout + ended.stderr
     )
 
 
@@ -127,6 +131,81 @@ def test_a_global_fit_adds_nothing_to_a_run(folder):
     assert by_rule(folder.planned("tiny.yaml")) == before
     jobs = by_rule(folder.planned("tiny.yaml", targets=("global_fit",)))
     assert jobs["fit_coefficients"] == 18
+
+
+def fit_results(configuration: Values) -> set[str]:
+    """What the fit of a configuration makes."""
+    parsed = parse_configuration(configuration)
+    assert parsed.global_fit is not None
+    return {f"results/{parsed.run}/{path}" for path in parsed.global_fit.result_files()}
+
+
+def with_fit(values: Values) -> None:
+    """Let the tiny configuration have a global fit as well."""
+    values.update(global_fit=reduced()["global_fit"])
+
+
+def test_every_rule_of_a_fit_makes_results_that_are_reported_and_packed(folder):
+    """The shipped configuration has a machine of each kind."""
+    jobs = folder.planned("config/global-fit.yaml", targets=("global_fit",))
+    text = (ROOT / "workflow/rules/global_fit.smk").read_text()
+    assert set(by_rule(jobs)) == set(re.findall(r"^rule (\w+):", text, re.MULTILINE))
+    made = {path for job in jobs for path in job.outputs if job.rule != "tabulate_observables"}
+    assert fit_results(SHIPPED) == made
+
+
+def test_a_global_fit_alone_is_reported_and_packed(folder):
+    name = write(folder, reduced())
+    fit = by_rule(folder.planned(name, targets=("global_fit",)))
+    assert by_rule(folder.planned(name, targets=("reported",))) == fit
+    jobs = folder.planned(name, targets=("run_crate",))
+    packing = ("report_pages", "write_configuration", "write_report", "run_crate")
+    assert by_rule(jobs) == fit + Counter(packing)
+    by_name = {job.rule: job for job in jobs}
+    results = fit_results(reduced())
+    for rule in ("report_pages", "write_report", "run_crate"):
+        assert results <= set(by_name[rule].inputs)
+    pages = {Path(path).stem for path in by_name["report_pages"].outputs}
+    assert pages == {"configuration", "global_fit", "runtimes"}
+    assert "config/samples.tsv" not in by_name["run_crate"].inputs
+
+
+def test_beside_images_report_and_crate_have_the_fit_once_it_is_there(folder):
+    everything = by_rule(folder.planned("tiny.yaml"))
+    folder.configure(with_fit)
+    results = fit_results(yaml.safe_load((folder.path / "tiny.yaml").read_text()))
+    assert by_rule(folder.planned("tiny.yaml", targets=("reported",))) == everything
+
+    def inputs_of_packing() -> list[set[str]]:
+        jobs = folder.planned("tiny.yaml", targets=("run_crate",))
+        # nothing of the fit runs
+        assert set(by_rule(jobs)) - set(everything) == {
+            "report_pages", "write_configuration", "write_report", "run_crate",
+        }  # fmt: skip
+        (pages,) = (job for job in jobs if job.rule == "report_pages")
+        assert {Path(path).stem for path in pages.outputs} == {
+            "configuration", "summary", "measurements", "global_fit", "runtimes",
+        }  # fmt: skip
+        return [set(job.inputs) for job in jobs if job.rule in ("report_pages", "run_crate")]
+
+    assert all(not results & inputs for inputs in inputs_of_packing())
+    for path in sorted(results, reverse=True):  # figures last: none is older than its fits
+        (folder.path / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder.path / path).write_text("made")
+    assert all(results < inputs for inputs in inputs_of_packing())
+    (folder.path / min(results)).unlink()
+    assert all(not results & inputs for inputs in inputs_of_packing())
+
+
+def test_the_status_of_a_fit_counts_its_jobs(folder, monkeypatch, capsys):
+    for name in ("Snakefile", "workflow", "profiles"):
+        (folder.path / name).symlink_to(ROOT / name)
+    name = write(folder, reduced())
+    monkeypatch.chdir(folder.path)
+    assert run(["status", "--configfile", name, "--target", "global_fit"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "results/global-fit: 25 of 25 jobs have to run:"
+    assert lines[-1].endswith(f" global_fit --profile profiles/local --configfile {name}")
 
 
 def digests(change: Callable[[Values], object] | None = None) -> dict[str, str]:

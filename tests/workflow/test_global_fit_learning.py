@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.unit.crate_validation import ACCEPTED, findings
 from wilsonvox.config import parse_configuration
 from wilsonvox.errors import UserError
 from wilsonvox.globalfit.learning_results import GanResult, NetworkResult
 from wilsonvox.lineage import Lineage
 from wilsonvox.provenance import read_record
 
-from .conftest import ROOT, Folder, by_rule
+from .conftest import ROOT, Folder, by_rule, make_report
 
 SHIPPED = yaml.safe_load((ROOT / "config/global-fit.yaml").read_text())
 SMALL = {
@@ -165,8 +166,9 @@ def test_an_edit_runs_again_what_it_affects(change, expected):
 
 
 @pytest.mark.slow
-def test_small_machines_run_and_nothing_is_left_to_do(folder):
-    name = write(folder, small(lambda v: v["global_fit"].update(observables=["lhcb-2015"])))
+def test_small_machines_run_and_are_reported_and_nothing_is_left_to_do(folder, tmp_path):
+    shown = {"measurement": SHIPPED["global_fit"]["measurement"], "observables": ["lhcb-2015"]}
+    name = write(folder, small(lambda v: v["global_fit"].update(shown)))
     words = ("--profile", ROOT / "profiles/local", "--cores", "1", "--configfile", name)
     run = folder.snakemake("global_fit", *words)
     assert run.returncode == 0, run.stdout + run.stderr
@@ -189,3 +191,13 @@ def test_small_machines_run_and_nothing_is_left_to_do(folder):
     fit = results / "global_fit/lhcb-2015/fits/experimental_none.json"
     for path in (fit, answers / "gans/images.json"):
         assert read_record(path).inputs[0].content_digest == read_record(table).content_digest
+    made = make_report(folder, name)
+    assert made.returncode == 0, made.stdout + made.stderr
+    html = (results / "report.html").read_text()
+    for path in [*results.glob("figures/**/*.png"), *results.glob("report/*.html")]:
+        assert f'"name": "{path.name}"' in html
+    assert len(list(results.glob("report/*.html"))) == 3
+    packed = folder.snakemake(*words, "--", "run_crate")
+    assert packed.returncode == 0, packed.stdout + packed.stderr
+    found = findings(results / "global-fit.crate.zip", tmp_path / "cache")
+    assert set(found) <= ACCEPTED

@@ -469,33 +469,6 @@ IMAGE_GANS = [
 ]
 
 
-def learning_files():
-    """Answers and figures of all learning machines."""
-    if not (INVERSE_NETWORKS or GANS):
-        return []
-    learned = GLOBAL_FIT.learned_set()
-    figures = [
-        (f"{LEARNING_FIGURE}/best_sample", {**INVERSE_NETWORKS, **GANS}),
-        (f"{LEARNING_FIGURE}/losses", INVERSE_NETWORKS),
-        (f"{LEARNING_FIGURE}/posterior", MIXTURES),
-        (f"{LEARNING_FIGURE}/training", GANS),
-        (f"{LEARNING_FIGURE}/images", IMAGE_GANS),
-    ]
-    patterns = [(f"{name}.{{suffix}}", machines) for name, machines in figures]
-    patterns += [(NETWORK_ANSWERS, INVERSE_NETWORKS), (GAN_ANSWERS, GANS)]
-    return expand(
-        "<results>/figures/global_fit/{observables}/training_sets.{suffix}",
-        observables=learned,
-        suffix=FIGURE_SUFFIXES,
-    ) + [
-        path
-        for pattern, machines in patterns
-        for path in expand(
-            pattern, observables=learned, machine=machines, suffix=FIGURE_SUFFIXES
-        )
-    ]
-
-
 def contour_words(wildcards, input):
     words = [word for path in input.fits for word in ("--fit", path)]
     words += [word for path in input.answers for word in ("--answers", path)]
@@ -505,28 +478,13 @@ def contour_words(wildcards, input):
 
 
 def global_fit_files(wildcards):
-    """Fits and figures of every set of observables."""
+    """Fits and figures of every set of observables, and what learns the first."""
     if not GLOBAL_FIT:
         raise WorkflowError(
             "global_fit: the configuration has no global fit; add `global_fit:` as in "
             "config/global-fit.yaml"
         )
-    fits = [COEFFICIENT_FIT]
-    figures = expand(
-        "<results>/figures/global_fit/{observables}/{name}.{suffix}",
-        name=["observables", "contours"],
-        suffix=FIGURE_SUFFIXES,
-        allow_missing=True,
-    )
-    return (
-        expand(
-            fits + figures,
-            observables=OBSERVABLE_SETS,
-            version=GLOBAL_FIT.versions,
-            hadronic=GLOBAL_FIT.hadronic,
-        )
-        + learning_files()
-    )
+    return [f"<results>/{path}" for path in GLOBAL_FIT.result_files()]
 
 
 # ---------------------------------------------------------------- figures
@@ -677,6 +635,46 @@ def figure_files(wildcards):
 
 
 # ---------------------------------------------------------------- report
+def reported_files(wildcards):
+    """What report and crate tell of: figures, summaries and measurements, or a global fit alone.
+
+    Of a run with both, the global fit once its own target has made it: like a scan it is run on
+    request alone.
+    """
+    files = []
+    if CONFIG.has_images:
+        files += figure_files(wildcards) + summary_files(wildcards)
+        files += measurement_files(wildcards)
+    if CONFIG.tells_of_global_fit(Path(RUN_FOLDER)):
+        files += global_fit_files(wildcards)
+    return files
+
+
+def report_page(name, category, table):
+    """A page of the report, with its caption."""
+    return report(
+        ensure(f"<results>/report/{name}.html", non_empty=True),
+        caption=f"../report/{name}.rst",
+        category=category,
+        labels={"table": table},
+    )
+
+
+def result_pages():
+    """The pages of the results that the configuration asks for."""
+    pages = {}
+    if CONFIG.has_images:
+        pages["summary"] = report_page("summary", "Summary", "estimators, every point")
+        pages["measurements"] = report_page(
+            "measurements", "Summary", "measured samples"
+        )
+    if GLOBAL_FIT:
+        pages["global_fit"] = report_page(
+            "global_fit", "Summary", "global fit, and what learned it"
+        )
+    return pages
+
+
 def configuration_json(wildcards):
     """The values that the configuration names, without the defaults, in one line."""
     return CONFIG.model_dump_json(exclude_unset=True)
@@ -699,7 +697,7 @@ CRATE = f"<results>/{CONFIG.run}.crate.zip"
 
 
 def samples_table(wildcards):
-    return [CONFIG.samples_table] if CONFIG.samples_table else []
+    return [CONFIG.samples_table] if CONFIG.reads_samples else []
 
 
 def packed_code(wildcards):

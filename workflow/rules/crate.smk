@@ -21,7 +21,7 @@ rule write_report:
     """Write the report of a run that is going on, which this very run keeps locked."""
     input:
         rules.report_pages.output,
-        figure_files,
+        reported_files,
         configuration=rules.write_configuration.output,
         stylesheet=stylesheet,
     output:
@@ -45,9 +45,7 @@ rule write_report:
 rule run_crate:
     """Pack the run into an RO-Crate: results, configuration, report, code and records."""
     input:
-        figure_files,
-        summary_files,
-        measurement_files,
+        reported_files,
         model_files,
         samples_table,
         configuration=rules.write_configuration.output,

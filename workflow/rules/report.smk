@@ -1,38 +1,17 @@
 rule report_pages:
-    """Write the report's tables: configuration, summaries, measured samples, runtimes.
+    """Write the report's tables: configuration, summaries, measured samples, fits, runtimes.
 
     Not among the targets of `all`: the runtimes differ from run to run. `make report` runs it
     anew and puts the pages, with all figures, into results/RUN/report.html.
     """
     input:
-        figure_files,
-        summary_files,
-        measurement_files,
+        reported_files,
     output:
-        configuration=report(
-            ensure("<results>/report/configuration.html", non_empty=True),
-            caption="../report/configuration.rst",
-            category="Configuration",
-            labels={"table": "all values, and samples"},
+        **result_pages(),
+        configuration=report_page(
+            "configuration", "Configuration", "all values, and samples"
         ),
-        summary=report(
-            ensure("<results>/report/summary.html", non_empty=True),
-            caption="../report/summary.rst",
-            category="Summary",
-            labels={"table": "estimators, every point"},
-        ),
-        measurements=report(
-            ensure("<results>/report/measurements.html", non_empty=True),
-            caption="../report/measurements.rst",
-            category="Summary",
-            labels={"table": "measured samples"},
-        ),
-        runtimes=report(
-            ensure("<results>/report/runtimes.html", non_empty=True),
-            caption="../report/runtimes.rst",
-            category="Runtimes",
-            labels={"table": "time and memory by rule"},
-        ),
+        runtimes=report_page("runtimes", "Runtimes", "time and memory by rule"),
     log:
         "<logs>/report_pages.log",
     benchmark:

@@ -133,6 +133,7 @@ def command(
     """
     from wilsonvox.measurement import measure_sample
     from wilsonvox.provenance import make_record
+    from wilsonvox.provenance.record import run_folder as run_folder_of
     from wilsonvox.runs import find_estimator
 
     files = find_estimator(run_folder, estimator, image)
@@ -143,7 +144,11 @@ def command(
         settings = {"estimator": files.estimator, "image": files.image} | kind
         if events:
             settings |= {"tree": tree or "", "layout": layout, "flavour": flavour}
-        record = make_record(rule, json_path, settings, [*used, *given], run=run_folder)
+        # a file in another run's folder is that run's; one that lies in none names its inputs by
+        # the run that they belong to
+        home = run_folder_of(json_path)
+        folder = run_folder if home == Path() else home
+        record = make_record(rule, json_path, settings, [*used, *given], run=folder)
         result.save(json_path, record)
     for line in report_lines(result):
         click.echo(line)

@@ -6,7 +6,7 @@ import click
 
 
 @click.command(
-    help="Write configuration, summaries, measurements and runtimes of a run as HTML pages. "
+    help="Write configuration, summaries, measurements, fits and runtimes of a run as HTML pages. "
     "`make report` puts them, with all figures, on one page."
 )
 @click.option(

@@ -39,7 +39,10 @@ _SOURCES = (
 """Patterns of the files that run the workflow again, relative to the checkout."""
 
 _BULKY = (".root", ".npz")
-"""Events, images and arrays: described by digest, not packed, but for prepared estimators."""
+"""Events, images and arrays: described by digest, not packed, but for `_SMALL`."""
+
+_SMALL = (PREPARED_FILE, "predictions.npz")
+"""Names of arrays that are packed: prepared estimators, tables of predicted observables."""
 
 
 def result_files(
@@ -52,8 +55,8 @@ def result_files(
     """
     if not run.is_dir():
         raise UserError(f"{run}: no such run; expected a folder such as results/demo")
-    found: dict[str, list[str]] = {"models": [], "summaries": [], "measurements": []}
-    folders = ["figures"]
+    found: dict[str, list[str]] = {"models": [], "summaries": [], "measurements": [], "figures": []}
+    folders = ["figures"] if configuration.has_images else []
     names = list(samples)
     for image in configuration.images:
         estimators = configuration.estimators_for(image)
@@ -66,10 +69,15 @@ def result_files(
             found["summaries"].append(f"evaluation/{here}/summary.parquet")
             found["measurements"] += [f"measurements/{here}/{name}.json" for name in names]
             folders.append(f"figures/{here}")
+    fit = configuration.global_fit
+    if fit is not None and configuration.tells_of_global_fit(run):
+        found["fits"] = fit.fit_files()
+        found["answers"] = fit.network_files() + fit.gan_files()
+        found["measurements"] += fit.measurement_files()
+        found["figures"] += fit.figure_files()
     for path in (path for paths in found.values() for path in paths):
         if not (run / path).is_file():
             raise UserError(f"{run} is not finished: there is no {path}; run the workflow first")
-    found["figures"] = []
     for folder in folders:
         figures = [path for path in (run / folder).glob("*.*") if path.suffix in (".pdf", ".png")]
         if not figures:
@@ -82,7 +90,7 @@ def is_packed(file: RunFile, largest_bytes: int) -> bool:
     """Whether a file of the run goes into the crate, or is described by its digest only."""
     if file.source is None:
         return False
-    if file.source.suffix in _BULKY and file.source.name != PREPARED_FILE:
+    if file.source.suffix in _BULKY and file.source.name not in _SMALL:
         return False
     return file.source.stat().st_size <= largest_bytes
 
@@ -159,12 +167,12 @@ def sources_digest() -> str:
 def configuration_text(configuration: RunConfiguration) -> str:
     """The validated configuration as YAML, every default spelt out, for `--configfile`.
 
-    The table of samples is the one in the crate.
+    The table of samples, where one is read, is the one in the crate.
     """
     import yaml
 
     values = configuration.model_dump(mode="json")
-    if configuration.samples_table is not None:
+    if configuration.reads_samples:
         values["samples_table"] = SAMPLES
     text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     return text
@@ -182,6 +190,13 @@ def samples_text(samples: Mapping[str, SampleRow]) -> str:
     return table.getvalue()
 
 
+def subject(configuration: RunConfiguration) -> str:
+    """What the run is about, in a few words."""
+    if configuration.has_images:
+        return "From B0 → K*0 μ+ μ− decays to a measured Wilson-coefficient shift"
+    return "The shifts δC9 and δC10 of Wilson coefficients, fitted to binned observables"
+
+
 def readme_text(configuration: RunConfiguration, external: Iterable[RunFile], report: bool) -> str:
     """What is in the crate and how to run it again.
 
@@ -191,15 +206,18 @@ def readme_text(configuration: RunConfiguration, external: Iterable[RunFile], re
         report: whether the run's report is in the crate.
     """
     run = configuration.run
+    values = (
+        f"`{CONFIGURATION}`, `{SAMPLES}`" if configuration.reads_samples else f"`{CONFIGURATION}`"
+    )
     lines = [
         f"# Run {run} of wilsonvox",
         "",
-        "From B0 → K*0 μ+ μ− decays to a measured Wilson-coefficient shift: an RO-Crate of the",
+        f"{subject(configuration)}: an RO-Crate of the",
         "profile Provenance Run Crate 0.5.",
         "",
-        f"- `results/{run}/`: figures, tables, measurements and estimators of the run",
+        f"- `results/{run}/`: figures, tables, measurements and estimators of the run, or its fits",
         *([f"- `{REPORT}`: figures, captions, settings and runtimes on one page"] * report),
-        f"- `{CONFIGURATION}`, `{SAMPLES}`: every value that the run was made with",
+        f"- {values}: every value that the run was made with",
         f"- `{RECORDS}`: of every file of the run, packed or not, how it was made",
         "- `workflow/`, `envs/` and the rest: the code and its locked environment",
         "- `ro-crate-metadata.json`: files, jobs, parameters and packages for machines; events and",
@@ -208,9 +226,21 @@ def readme_text(configuration: RunConfiguration, external: Iterable[RunFile], re
         "## To run it again",
         "",
     ]
-    needed = [f"- `{posixpath.basename(each.path)}`, SHA-256 `{each.digest}`" for each in external]
+    needed = []
+    for each in external:
+        path = posixpath.normpath(f"results/{run}/{each.path}") if "/" in each.path else each.path
+        kind = "SHA-256" if each.of_bytes else "SHA-256 of its content"
+        needed.append(f"- `{path}`, {kind} `{each.digest}`")
     if needed:
-        lines += [f"Put these files where `{SAMPLES}` expects them:", "", *needed, "", "Then:", ""]
+        expecting = SAMPLES if configuration.reads_samples else CONFIGURATION
+        lines += [
+            f"Put these files where `{expecting}` expects them:",
+            "",
+            *needed,
+            "",
+            "Then:",
+            "",
+        ]
     return "\n".join(
         [
             *lines,

@@ -189,7 +189,8 @@ class RunEntities:
             for each in values.values():
                 by_parameter.setdefault(each.parameter, []).append(each)
             reads, writes = (self._parameters_of(jobs, side) for side in ("input", "output"))
-            source = f"workflow/src/wilsonvox/cli/{record.command[1]}.py"
+            module = record.command[1].replace("-", "_")
+            source = f"workflow/src/wilsonvox/cli/{module}.py"
             entity = {
                 "@id": identifier,
                 "@type": "SoftwareApplication",

@@ -187,8 +187,8 @@ def make_crate(
     crate.metadata.extra_contexts.append(_TERMS)
     crate.name = f"Run {configuration.run} of wilsonvox"
     crate.description = (
-        "Figures, tables, measurements, trained models, code and the record of every job of a run "
-        "from B0 → K*0 μ+ μ− decays to a measured Wilson-coefficient shift"
+        f"{contents.subject(configuration)}: figures, tables, measurements, trained models, fits, "
+        "code and the record of every job of a run"
     )
     crate.license = {"@id": _LICENCE}
     # of the last result: the crate itself has no time, so that it is the same when packed again
@@ -240,7 +240,7 @@ def make_crate(
         description="How each file of the run was made: its record, by its path in the run",
     )
     inputs = [contents.CONFIGURATION]
-    if configuration.samples_table is not None:
+    if configuration.reads_samples:
         _add_text(
             crate,
             contents.SAMPLES,

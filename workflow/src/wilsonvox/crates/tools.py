@@ -20,10 +20,10 @@ _TYPES = {bool: "Boolean", int: "Integer", float: "Float", str: "Text"}
 def tool_name(record: Record) -> str:
     """The command that a job ran, without its options.
 
-    A subcommand, for figures with the kind of figure: ``wilsonvox plot linearity``.
+    A subcommand, of a group with the command in it: ``wilsonvox plot linearity``.
     """
     words = [word for word in record.command[:3] if not word.startswith("-")]
-    return " ".join(words if words[1:2] == ["plot"] else words[:2])
+    return " ".join(words if words[1:2] in (["plot"], ["global-fit"]) else words[:2])
 
 
 def tool_id(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""The tables of a run's report as HTML pages: configuration, summaries, measurements, runtimes.
+"""The tables of a run's report as HTML pages: configuration, results and runtimes.
 
 Each page stands alone: no script, and no font, style or image from elsewhere. Snakemake embeds it
 in the report (`make report`). All shifts and sigmas are dimensionless.
@@ -11,19 +11,20 @@ from wilsonvox.config import RunConfiguration
 from wilsonvox.errors import UserError
 from wilsonvox.files import atomic_path
 from wilsonvox.report_pages.configuration import configuration_page
+from wilsonvox.report_pages.global_fit import global_fit_page
 from wilsonvox.report_pages.results import SUMMARY_TABLE, measurements_page, summary_page
 from wilsonvox.report_pages.times import runtimes_page
 
-__all__ = ["PAGES", "SUMMARY_TABLE", "write_pages"]
-
-PAGES = ("configuration", "summary", "measurements", "runtimes")
-"""Names of the pages; each is written to `{name}.html`."""
+__all__ = ["SUMMARY_TABLE", "write_pages"]
 
 
 def write_pages(
     run: str | os.PathLike[str], configuration: RunConfiguration, out: str | os.PathLike[str]
 ) -> list[Path]:
-    """Write the pages of the run in folder `run` to folder `out`; see `PAGES`.
+    """Write the pages of the run in folder `run` to folder `out`, each to `{name}.html`.
+
+    Those of the configuration and the runtimes, of summaries and measured samples where there are
+    images, and of the global fit where there is one.
 
     Raises:
         UserError: no such run, a file of it cannot be read, or `out` cannot be written.
@@ -31,16 +32,17 @@ def write_pages(
     folder = Path(run)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such run; expected a folder such as results/demo")
-    texts = {
-        "configuration": configuration_page(folder, configuration),
-        "summary": summary_page(folder),
-        "measurements": measurements_page(folder),
-        "runtimes": runtimes_page(folder),
-    }
+    texts = {"configuration": configuration_page(folder, configuration)}
+    if configuration.has_images:
+        texts["summary"] = summary_page(folder)
+        texts["measurements"] = measurements_page(folder)
+    if configuration.global_fit is not None:
+        texts["global_fit"] = global_fit_page(folder, configuration)
+    texts["runtimes"] = runtimes_page(folder)
     paths = []
-    for name in PAGES:
+    for name, text in texts.items():
         path = Path(out) / f"{name}.html"
         with atomic_path(path) as temporary:
-            temporary.write_text(texts[name], encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
         paths.append(path)
     return paths

@@ -7,7 +7,10 @@ from typing import Any
 
 from wilsonvox.config import RunConfiguration, measured_samples
 from wilsonvox.errors import UserError
+from wilsonvox.globalfit.fits import CoefficientFit
 from wilsonvox.report_pages.page import Column, Row, Section, page
+
+_TREE: dict[bool | None, str] = {True: "changed since that commit", False: "as committed"}
 
 
 def _leaves(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -49,19 +52,40 @@ def _code_rows(run: Path) -> list[Row]:
             dirty = record.get("git_dirty")
         except Exception as error:
             raise UserError(f"{path}: has no record; delete it and run again") from error
-        tree = {True: "changed since that commit", False: "as committed"}.get(dirty, "not known")
         rows.append(
             (path.parent.name, path.parent.parent.name, version or "not known",
-             commit or "not known", tree)
+             commit or "not known", _TREE.get(dirty, "not known"))
         )  # fmt: skip
     return rows
+
+
+def _fit_code_rows(run: Path, configuration: RunConfiguration) -> list[Row]:
+    """Version and commit of the code behind the fits of each set, each once."""
+    settings = configuration.global_fit
+    if settings is None or not configuration.tells_of_global_fit(run):
+        return []
+    rows: dict[Row, None] = {}
+    for path in settings.fit_files():
+        record = CoefficientFit.load(run / path).provenance
+        if record is None:
+            raise UserError(f"{run / path}: has no record; delete it and run again")
+        # global_fit/{set}/fits/…
+        rows[
+            (
+                Path(path).parts[1],
+                record.packages.get("wilsonvox") or "not known",
+                record.git_commit or "not known",
+                _TREE.get(record.git_dirty, "not known"),
+            )
+        ] = None
+    return list(rows)
 
 
 def configuration_page(run: Path, configuration: RunConfiguration) -> str:
     """Every value that the run used, those left to their defaults, its samples and its code.
 
     Raises:
-        UserError: the table of samples or a summary cannot be read.
+        UserError: the table of samples, a summary or a fit cannot be read.
     """
     used = configuration.model_dump(mode="json")
     given = dict(_leaves(configuration.model_dump(mode="json", exclude_unset=True)))
@@ -71,21 +95,27 @@ def configuration_page(run: Path, configuration: RunConfiguration) -> str:
         if path not in given
     ]
     samples = measured_samples(configuration).values()
-    return page(
-        f"Configuration of run {configuration.run}",
-        [
-            Section(
-                paragraph="All values that this run used, also those that its configuration file "
-                "left to their defaults. Saved as a YAML file they make the same run again. "
-                "config/README.md tells what each key is, with units.",
-                text=_yaml(used),
-            ),
-            Section(
-                heading="Values left to their defaults",
-                paragraph="" if defaults else "None: the configuration names every value.",
-                columns=[Column("key", left=True), Column("value", left=True)],
-                rows=defaults,
-            ),
+    sections = [
+        Section(
+            paragraph="All values that this run used, also those that its configuration file "
+            "left to their defaults. Saved as a YAML file they make the same run again. "
+            "config/README.md tells what each key is, with units.",
+            text=_yaml(used),
+        ),
+        Section(
+            heading="Values left to their defaults",
+            paragraph="" if defaults else "None: the configuration names every value.",
+            columns=[Column("key", left=True), Column("value", left=True)],
+            rows=defaults,
+        ),
+    ]
+    code = [
+        Column("version", left=True),
+        Column("git commit", left=True),
+        Column("code and workflow", left=True),
+    ]
+    if configuration.has_images:
+        sections += [
             Section(
                 heading="Samples",
                 paragraph=f"Rows of {configuration.samples_table} that were measured."
@@ -108,14 +138,18 @@ def configuration_page(run: Path, configuration: RunConfiguration) -> str:
             Section(
                 heading="Code",
                 paragraph="The version of wilsonvox that summarized each estimator.",
-                columns=[
-                    Column("estimator", left=True),
-                    Column("images", left=True),
-                    Column("version", left=True),
-                    Column("git commit", left=True),
-                    Column("code and workflow", left=True),
-                ],
+                columns=[Column("estimator", left=True), Column("images", left=True), *code],
                 rows=_code_rows(run),
             ),
-        ],
-    )  # fmt: skip
+        ]  # fmt: skip
+    fitted = _fit_code_rows(run, configuration)
+    if fitted:
+        sections.append(
+            Section(
+                heading="Code of the global fit",
+                paragraph="The version of wilsonvox that fitted each set of observables.",
+                columns=[Column("set", left=True), *code],
+                rows=fitted,
+            )
+        )
+    return page(f"Configuration of run {configuration.run}", sections)
