@@ -3,16 +3,20 @@
 import shutil
 import zipfile
 from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from jinja2 import Template
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from pypdf import PdfReader
 
 from wilsonvox.cli import run
+from wilsonvox.config import load_configuration
 from wilsonvox.errors import UserError
 from wilsonvox.events import EventMetadata, Events, write_events
 from wilsonvox.figures import (
@@ -260,6 +264,10 @@ def _figures(model_path):
     yield "histograms", histograms.draw(ensembles, *about)
     yield "linearity", linearity.draw(summary, scaled=True)
     yield "linearity on one side", linearity.draw(one_side, scaled=False)
+    gaussians = Summary("c9", _summary().sort_values("true"), _table_metadata())
+    gaussians.frame.loc[[0, 3], ["gauss_mean", "gauss_sigma"]] = np.nan
+    yield "linearity of Gaussians", linearity.draw(gaussians, True, "gaussian")
+    yield "linearity of Gaussians on one side", linearity.draw(one_side, False, "gaussian")
     yield "sensitivity", sensitivity.draw([summary, summary])
     few = Summary("c9", _summary(1.4 * FEWER**0.5), _table_metadata(image=FEW_EVENTS))
     yield "luminosity", luminosity.draw([summary, few], BOTH)
@@ -532,6 +540,78 @@ def test_linearity_draws_means_with_their_errors(inputs, scaled):
     diagonal = negative.get_lines()[0]
     assert diagonal.get_slope() == 1
     assert diagonal.get_xy1() == (0, 0)
+
+
+def _fitted():
+    """A summary whose Gaussians are not where the means are."""
+    frame = _summary().sort_values("true").reset_index(drop=True)
+    frame["gauss_mean"] = frame["mean"] + 0.02 + 0.01 * frame["true"]
+    frame["gauss_sigma"] = 0.7 * frame["sigma"]
+    return frame
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_linearity_draws_fitted_gaussians_where_asked(scaled):
+    frame = _fitted()
+    figure = linearity.draw(summaries.Summary("c9", frame, _table_metadata()), scaled, "gaussian")
+    _, everything, _, bias = figure.axes
+    for marker, seen in (("o", True), ("x", False)):
+        rows = frame[frame["seen_in_training"] == seen]
+        points, _, (bars,) = _marked(everything, marker)[0].lines
+        assert points.get_ydata() == pytest.approx(rows["gauss_mean"])
+        ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+        error = rows["gauss_sigma"] / (20 if scaled else 1)
+        assert ends[:, 0] == pytest.approx(rows["gauss_mean"] - error)
+        assert ends[:, 1] == pytest.approx(rows["gauss_mean"] + error)
+        below = _marked(bias, marker)[0].lines[0].get_ydata()
+        assert below == pytest.approx(rows["gauss_mean"] - rows["true"])
+    assert figure.axes[0].get_ylabel().startswith("Fitted mean of")
+    assert figure.axes[2].get_ylabel() == "fitted mean\n− true"
+    title = figure.legends[0].get_title().get_text()
+    assert r"\sigma_\mathrm{fit}" in title
+    assert ("sqrt" in title) == scaled
+    assert "without a fit" not in title
+
+
+def test_points_without_a_fitted_gaussian_are_left_out_and_counted():
+    frame = _fitted()
+    frame.loc[1, ["gauss_mean", "gauss_sigma"]] = np.nan
+    figure = linearity.draw(summaries.Summary("c9", frame, _table_metadata()), True, "gaussian")
+    drawn = [x for each in figure.axes[1].containers for x in each.lines[0].get_xdata()]
+    assert sorted(drawn) == sorted(frame["true"].drop(1))
+    assert "1 point without a fit" in figure.legends[0].get_title().get_text()
+    frame[["gauss_mean", "gauss_sigma"]] = np.nan
+    with pytest.raises(
+        UserError, match=r"no ensemble of c9 has a fitted .* set figures.linearity: mean"
+    ):
+        linearity.draw(summaries.Summary("c9", frame, _table_metadata()), True, "gaussian")
+
+
+@pytest.mark.usefixtures("here")
+def test_the_command_records_what_it_drew_of_the_ensembles():
+    words = ["plot", "linearity", *KINDS["linearity"], "--pdf", "a.pdf", "--png", "a.png"]
+    assert run([*words, "--ensembles", "gaussian"]) == 0
+    assert read_record("a.png").settings["ensembles"] == "gaussian"
+    pixels = content_digest("a.png")
+    assert run(words) == 0
+    assert read_record("a.png").settings["ensembles"] == "mean"
+    assert content_digest("a.png") != pixels
+
+
+@pytest.mark.parametrize("name", ["linearity", "linearity_unscaled"])
+def test_captions_say_what_of_the_ensembles_is_drawn(name):
+    template = (Path(__file__).parents[2] / f"workflow/report/{name}.rst").read_text()
+    configuration = load_configuration("config/proceedings2023.yaml").model_dump(mode="json")
+    wildcards = SimpleNamespace(image="b100_n24000", estimator="resnet34")
+    texts = {}
+    for shown in ("mean", "gaussian"):
+        configuration["figures"]["linearity"] = shown
+        given = SimpleNamespace(config=configuration, wildcards=wildcards)
+        texts[shown] = " ".join(Template(template).render(snakemake=given).split())
+    assert "Mean of a Gaussian fitted" in texts["gaussian"]
+    assert ":sub:`L`" not in texts["gaussian"]
+    assert "Gaussian" not in texts["mean"]
+    assert ":sub:`L`" in texts["mean"]
 
 
 def test_linearity_of_one_side_is_one_panel():

@@ -75,6 +75,8 @@ def test_equal_configurations_have_equal_digests():
         (lambda values: values["images"]["b8_n300"].update(bins=9), AFTER_TRAINING | {"voxelize"}),
         (lambda values: values["figures"].update(distributions_q2_gev2=[1.1, 6.0]),
          {"plot_distributions"}),
+        (lambda values: values["figures"].update(linearity="gaussian"), {"plot_linearity"}),
+        (lambda values: values["figures"].update(linearity="mean"), set()),
     ],
 )  # fmt: skip
 def test_a_setting_changes_what_comes_after_it(change, stages):

@@ -94,6 +94,9 @@ def test_the_proceedings_train_with_twelve_thousand_images_of_a_million_voxels(f
         assert "--multiple-entries" not in words
     events = [words for (rule, _), words in commands.items() if rule == "generate_events"]
     assert all("--flavour both" in words for words in events)
+    drawn = [words for (rule, _), words in commands.items() if "--ensembles gaussian" in words]
+    assert len(drawn) == 2 * 2
+    assert all(words.startswith("wilsonvox plot linearity ") for words in drawn)
 
 
 def test_the_preprint_cuts_its_learning_rate_whatever_the_loss(folder):

@@ -227,6 +227,12 @@ WITHOUT_TRAINED_POINT = {
     job for job in TRAINING if "c9_-1.00" not in job[1]
 } | FIT_SUMMARY  # its own evaluations are no jobs any more
 
+LINEARITIES = {
+    (rule, place)
+    for rule in ("plot_linearity", "plot_linearity_unscaled")
+    for place in (ESTIMATOR, FIT)
+}
+
 CONFIGURATION: dict[str, tuple[Callable[[dict[str, Any]], object], Jobs]] = {
     "nothing": (lambda _: None, set()),
     "`bins`": (lambda values: values["images"][IMAGE].update(bins=7), OF_IMAGES),
@@ -270,6 +276,10 @@ CONFIGURATION: dict[str, tuple[Callable[[dict[str, Any]], object], Jobs]] = {
     "one more fit": (one_more_fit, of_other_estimator(FITTING)),
     "the run's seed": (lambda values: values.update(seed=8), OF_EVENTS),
     "a renamed run (`run:`)": (lambda values: values.update(run="renamed"), EVERYTHING),
+    "what the linearity shows": (
+        lambda values: values["figures"].update(linearity="gaussian"),
+        LINEARITIES,
+    ),
     "range of the distributions": (
         lambda values: values["figures"].update(distributions_q2_gev2=[1.1, 6.0]),
         {("plot_distributions", "")},
@@ -305,11 +315,7 @@ SOURCE: dict[str, tuple[dict[str, str], Jobs]] = {
     ),
     "code of one figure": (
         {"path": "figures/linearity.py", "append": NEW_CODE},
-        {
-            (rule, place)
-            for rule in ("plot_linearity", "plot_linearity_unscaled")
-            for place in (ESTIMATOR, FIT)
-        },
+        LINEARITIES,
     ),
     "code in `voxels`": ({"path": "voxels.py", "append": NEW_CODE}, OF_IMAGES),
     "code in the amplitudes": (

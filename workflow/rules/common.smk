@@ -522,6 +522,13 @@ def drawn_words(wildcards):
     return coefficient_words(CONFIG.drawn_coefficient([wildcards.estimator]))
 
 
+def linearity_words(wildcards):
+    """The shift that is drawn, and of what each ensemble is shown, if not the default."""
+    shown = CONFIG.figures.linearity
+    words = [] if shown == "mean" else ["--ensembles", shown]
+    return drawn_words(wildcards) + words
+
+
 def compared_words(wildcards):
     names = CONFIG.estimators_for(wildcards.image)
     return coefficient_words(CONFIG.drawn_coefficient(names))

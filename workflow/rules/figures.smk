@@ -248,7 +248,7 @@ rule plot_linearity:
         mem_mb=1500,
         runtime=10,
     params:
-        drawn=drawn_words,
+        drawn=linearity_words,
         lineage=lineage("plot_linearity"),
     shell:
         "wilsonvox plot linearity --summary {input.summary:q} --scaled {params.drawn:q}"
@@ -287,7 +287,7 @@ rule plot_linearity_unscaled:
         mem_mb=1500,
         runtime=10,
     params:
-        drawn=drawn_words,
+        drawn=linearity_words,
         lineage=lineage("plot_linearity_unscaled"),
     shell:
         "wilsonvox plot linearity --summary {input.summary:q} --unscaled {params.drawn:q}"

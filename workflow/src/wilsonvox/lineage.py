@@ -244,7 +244,10 @@ class Lineage:
         return inputs if name == "c9" else [inputs, name]
 
     def _plot_linearity(self, image: str, estimator: str) -> Any:
-        return self._drawn(self.digest("summarize", image=image, estimator=estimator), [estimator])
+        summary = self.digest("summarize", image=image, estimator=estimator)
+        drawn = self._drawn(summary, [estimator])
+        shown = self.configuration.figures.linearity
+        return drawn if shown == "mean" else [drawn, shown]
 
     def _plot_linearity_unscaled(self, image: str, estimator: str) -> Any:
         return self._plot_linearity(image, estimator)

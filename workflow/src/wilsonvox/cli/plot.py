@@ -1,7 +1,7 @@
 """`wilsonvox plot`: one subcommand a figure; each writes it as PDF and as PNG."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -208,11 +208,26 @@ def histograms(predictions: tuple[Path, ...], coefficient: str, pdf: Path, png: 
     "--scaled/--unscaled",
     default=True,
     show_default=True,
-    help="Error bars σ_L/√N and σ_R/√N, N the images of a point, or σ_L and σ_R.",
+    help="Error bars σ/√N, N the images of a point, or σ of one image.",
+)
+@click.option(
+    "--ensembles",
+    type=click.Choice(["mean", "gaussian"]),
+    default="mean",
+    show_default=True,
+    help="What is drawn of a point's images: mean with σ_L and σ_R, or mean and σ of a Gaussian "
+    "fitted to them.",
 )
 @_coefficient
 @outputs
-def linearity(summary: Path, scaled: bool, coefficient: str, pdf: Path, png: Path) -> None:
+def linearity(
+    summary: Path,
+    scaled: bool,
+    ensembles: Literal["mean", "gaussian"],
+    coefficient: str,
+    pdf: Path,
+    png: Path,
+) -> None:
     """Mean prediction against the true value, and the bias below."""
     from wilsonvox.figures.linearity import draw
     from wilsonvox.figures.summaries import read
@@ -221,9 +236,9 @@ def linearity(summary: Path, scaled: bool, coefficient: str, pdf: Path, png: Pat
         "linearity" if scaled else "linearity_unscaled",
         pdf,
         png,
-        lambda: draw(read(summary, coefficient), scaled),
+        lambda: draw(read(summary, coefficient), scaled, ensembles),
         [summary],
-        {"scaled": scaled, "coefficient": coefficient},
+        {"scaled": scaled, "ensembles": ensembles, "coefficient": coefficient},
     )
 
 

@@ -101,6 +101,11 @@ class FigureSettings(Settings):
     distributions_q2_gev2: tuple[float, float] = Field(
         default=(1.0, 6.0), description="q2 range of the distributions [GeV²]"
     )
+    linearity: Literal["mean", "gaussian"] = Field(
+        default="mean",
+        description="what the linearity shows of each ensemble: its mean with σ_L and σ_R, or mean "
+        "and σ of a Gaussian fitted to it",
+    )
 
 
 class RunConfiguration(Settings):

@@ -1,4 +1,10 @@
-"""Linearity: mean predicted shift against the true one, with the bias below."""
+"""Linearity: mean predicted shift against the true one, with the bias below.
+
+The mean is that of an ensemble of images, or that of a Gaussian fitted to it.
+"""
+
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -6,20 +12,32 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from wilsonvox.errors import UserError
 from wilsonvox.figures.labels import note_text, shift_symbol
 from wilsonvox.figures.style import DOUBLE_COLUMN, GREY, SINGLE_COLUMN, new_figure, styled
 from wilsonvox.figures.summaries import INTERPOLATED, TRAINED, Summary, padded
 
+Ensembles = Literal["mean", "gaussian"]
+"""What is drawn of each ensemble: mean with σ_L and σ_R, or mean and σ of a fitted Gaussian."""
 
-def error_bars(summary: Summary, scaled: bool) -> NDArray[np.float64]:
-    """Lengths of the error bars below (σ_L) and above (σ_R) the mean, shape (2, n_points).
+_COLUMNS: dict[Ensembles, tuple[str, str, str]] = {
+    "mean": ("mean", "sigma_left", "sigma_right"),
+    "gaussian": ("gauss_mean", "gauss_sigma", "gauss_sigma"),
+}
+
+
+def error_bars(
+    summary: Summary, scaled: bool, ensembles: Ensembles = "mean"
+) -> NDArray[np.float64]:
+    """Lengths of the error bars below and above the mean, shape (2, n_points).
 
     Args:
         summary: the points.
         scaled: divide by √N, N the number of images: the error of the mean instead of that of
             one image.
+        ensembles: σ_L below and σ_R above, or the fitted Gaussian's σ on both sides.
     """
-    bars = np.stack([summary.column("sigma_left"), summary.column("sigma_right")])
+    bars = np.stack([summary.column(name) for name in _COLUMNS[ensembles][1:]])
     # of very skewed ensembles the mean can lie outside the 16 % and 84 % points
     bars = np.clip(bars, 0.0, None)
     return bars / np.sqrt(summary.column("n_images")) if scaled else bars
@@ -42,7 +60,7 @@ def _points(
 
 
 @styled
-def draw(summary: Summary, scaled: bool) -> Figure:
+def draw(summary: Summary, scaled: bool, ensembles: Ensembles = "mean") -> Figure:
     """Draw δC ≤ 0 alone, as in the papers, and beside it the whole range; bias strips below.
 
     One panel where all points lie on one side of zero. Black circles: values seen in training;
@@ -51,12 +69,27 @@ def draw(summary: Summary, scaled: bool) -> Figure:
 
     Args:
         summary: the points.
-        scaled: error bars σ_L/√N and σ_R/√N instead of σ_L and σ_R.
+        scaled: error bars σ/√N, of the mean, instead of σ, of one image.
+        ensembles: mean with σ_L and σ_R of each ensemble, or mean and σ of the fitted Gaussian.
+            Points without a fit are left out and counted.
+
+    Raises:
+        UserError: no ensemble has a fit.
     """
-    true, mean, bias = (summary.column(name) for name in ("true", "mean", "bias"))
+    fitted = np.isfinite(summary.column(_COLUMNS[ensembles][0]))
+    if not fitted.any():
+        raise UserError(
+            f"estimator {summary.metadata.estimator}: no ensemble of {summary.coefficient} has a "
+            "fitted Gaussian, which needs ten images that differ; set figures.linearity: mean, or "
+            "make more test images"
+        )
+    n_left_out = int((~fitted).sum())
+    summary = replace(summary, frame=summary.frame[fitted])
+    true, mean = summary.column("true"), summary.column(_COLUMNS[ensembles][0])
+    bias = summary.column("bias") if ensembles == "mean" else mean - true
     everything = np.ones(len(true), dtype=bool)
     metadata = summary.metadata
-    bars = error_bars(summary, scaled)
+    bars = error_bars(summary, scaled, ensembles)
     seen = summary.seen if metadata.trained else everything
     negative = true <= 0
     mixed = negative.any() and not negative.all()
@@ -89,15 +122,19 @@ def draw(summary: Summary, scaled: bool) -> Figure:
         for axis in (above.xaxis, above.yaxis):
             axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         above.set_title(rf"${symbol} \leq 0$" if column == 0 and mixed else "all values")
-    panels[0, 0].set_ylabel(f"Mean predicted ${symbol}$")
-    panels[1, 0].set_ylabel("mean − true")
+    name = "Mean" if ensembles == "mean" else "Fitted mean of"
+    panels[0, 0].set_ylabel(f"{name} predicted ${symbol}$")
+    panels[1, 0].set_ylabel("mean − true" if ensembles == "mean" else "fitted mean\n− true")
     handles = {
         label: handle
         for panel in panels[0]
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
-    kind = r"$\sigma_{L,R}/\sqrt{N}$" if scaled else r"$\sigma_{L,R}$ of one image"
+    sigma = r"\sigma_{L,R}" if ensembles == "mean" else r"\sigma_\mathrm{fit}"
+    kind = rf"${sigma}/\sqrt{{N}}$" if scaled else rf"${sigma}$ of one image"
     title = [f"{metadata.estimator}, error bars {kind}"]
+    if n_left_out:
+        title.append(f"{n_left_out} {'point' if n_left_out == 1 else 'points'} without a fit")
     if metadata.physics_inputs and not mixed:  # a wider figure has it at its foot
         title.insert(0, metadata.physics_inputs)
     figure.legend(
