@@ -236,6 +236,21 @@ def test_files_that_are_no_configuration(tmp_path):
         load_configuration(broken)
 
 
+def test_residual_networks_of_the_laptop_see_the_test_images_of_its_voxel_sum():
+    """Events and images follow from seed, points, numbers and campaigns."""
+    laptop, networks = (
+        load_configuration(ROOT / "config" / f"{name}.yaml")
+        for name in ("laptop", "laptop-resnets")
+    )
+    for split in ("test", "interpolation"):
+        assert sorted(laptop.labels(split)) == sorted(networks.labels(split))
+        for label in laptop.labels(split):
+            assert laptop.campaigns(label, split) == networks.campaigns(label, split)
+    assert laptop.seed == networks.seed
+    assert laptop.images["b50_n24000"] == networks.images["b50_n24000"]
+    assert laptop.spare_events_fraction == networks.spare_events_fraction
+
+
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.stem)
 def test_shipped_configurations_are_valid_and_named_after_their_run(path):
     assert load_configuration(path).run == path.stem

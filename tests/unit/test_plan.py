@@ -106,6 +106,23 @@ def test_memory_of_each_rule_of_the_demonstration(demo, rule):
     assert agrees(cost.memory_bytes.value, COST["rules"][rule]["memory_bytes"])
 
 
+def test_memory_of_a_training_counts_its_largest_shard():
+    """More campaigns are no more memory, larger ones are."""
+
+    def memory(images: int, in_campaign: int) -> float:
+        values = load_configuration(DEMO).model_dump(exclude_unset=True)
+        for group in values["points"]:
+            group["n_images"] = dict.fromkeys(("train", "validation", "test"), images)
+        values["images_per_campaign"] = {"train": in_campaign, "validation": 10}
+        found = plan(parse_configuration(values), {})
+        return next(rule.memory_bytes.value for rule in found.rules if rule.rule == "train")
+
+    assert memory(3000, 100) == memory(300, 100)
+    voxels = occupied_voxels(ImageSpecification(bins=50, events_per_image=24_000))
+    # index, mean q2 and count: ten bytes a voxel
+    assert memory(3000, 1000) - memory(3000, 100) == pytest.approx(900 * voxels * 10)
+
+
 def test_the_largest_job_of_the_demonstration(demo):
     largest = max(COST["rules"], key=lambda rule: COST["rules"][rule]["memory_bytes"])
     assert demo.largest_memory.rule == largest
