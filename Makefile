@@ -43,7 +43,7 @@ run: setup  ## run the workflow with CONFIG, without report and table
 report: setup  ## run what the report tells of, and write results/RUN/report.html
 	$(SNAKEMAKE) -- reported
 	@if [ ! -e '$(REPORT)' ] || [ -n "$$(find 'results/$(RUN)' '$(CONFIG)' workflow/report \
-	    workflow/rules/report.smk workflow/src/wilsonvox/report_* workflow/src/wilsonvox/runtimes.py \
+	    workflow/rules/report.smk workflow/src/wilsonvox/report \
 	    -type f ! -name '*.log' ! -name '*.root' ! -name '*.zip' ! -name configuration.yaml \
 	    ! -name 'write_*.tsv' ! -name run_crate.tsv -newer '$(REPORT)' -print | head -n 1)" ]; then \
 	  $(SNAKEMAKE) --force report_pages && \

@@ -7,8 +7,9 @@ import numpy as np
 from decays import record, write_decays
 from measuring import Row, Way, race
 
-from wilsonvox.shards import ImageSpecification, Normalisation, Shard
-from wilsonvox.voxels import voxelize_file
+from wilsonvox.voxels.binning import voxelize_file
+from wilsonvox.voxels.shards import Shard
+from wilsonvox.voxels.specification import ImageSpecification, Normalisation
 
 N_IMAGES, IMAGE, BINS = 50, 24_000, 50
 

@@ -9,8 +9,8 @@ import yaml
 from decays import write_decays
 from measuring import Row, Way, race
 
-from wilsonvox.shards import ImageSpecification, Normalisation
-from wilsonvox.voxels import voxelize_file
+from wilsonvox.voxels.binning import voxelize_file
+from wilsonvox.voxels.specification import ImageSpecification, Normalisation
 
 ROOT = Path(__file__).parents[2]
 BATCH, N_BATCHES, BINS = 32, 6, 50
@@ -18,13 +18,13 @@ BATCH, N_BATCHES, BINS = 32, 6, 50
 
 def run() -> list[Row]:
     """All rows of this module."""
-    from wilsonvox.backend import prepare_backend
+    from wilsonvox.estimators.networks.backend import prepare_backend
 
     prepare_backend(1)
     import keras
 
-    from wilsonvox.batches import ImageBatches
-    from wilsonvox.estimators.resnet import build
+    from wilsonvox.estimators.networks.image_batches import ImageBatches
+    from wilsonvox.estimators.networks.resnet import build
     from wilsonvox.estimators.settings import NetworkSettings
 
     keras.utils.set_random_seed(1)

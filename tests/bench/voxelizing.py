@@ -11,9 +11,9 @@ from decays import decays, write_decays
 from measuring import Row, Way, process, race
 from scipy.stats import binned_statistic_dd
 
-from wilsonvox.events import Events
-from wilsonvox.shards import ImageSpecification
-from wilsonvox.voxels import ANGLES, fill_image, voxelize_file
+from wilsonvox.events.event_file import Events
+from wilsonvox.voxels.binning import ANGLES, fill_image, voxelize_file
+from wilsonvox.voxels.specification import ImageSpecification
 
 BINS, IMAGE, N_IMAGES = 50, 24_000, 60
 SLOW = 3

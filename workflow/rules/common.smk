@@ -5,15 +5,17 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from wilsonvox.cli.options import option_words
-from wilsonvox.config import check_global_fit, measured_samples, parse_configuration
-from wilsonvox.crates.contents import sources_digest
-from wilsonvox.errors import UserError
-from wilsonvox.lineage import Lineage
-from wilsonvox.points import SPLITS, is_sampled, point_label
+from wilsonvox.config.option_words import option_words
+from wilsonvox.config.global_fit import check_global_fit
+from wilsonvox.config.samples import measured_samples
+from wilsonvox.config.reading import parse_configuration
+from wilsonvox.workflow.crates.contents import sources_digest
+from wilsonvox.core.errors import UserError
+from wilsonvox.workflow.job_digest import Lineage
+from wilsonvox.theory.points import SPLITS, is_sampled, point_label
 from wilsonvox.provenance.code import all_imports
 from wilsonvox.provenance.environment import checkout, environment_problem
-from wilsonvox.provenance.started import note_or_compare
+from wilsonvox.workflow.started import note_or_compare
 
 # `wilsonvox` is the one beside this Snakemake, also where .venv/bin is not in PATH
 BIN = str(Path(sys.executable).parent)

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from wilsonvox.config.base import Settings
-from wilsonvox.errors import UserError
-from wilsonvox.globalfit.chi_squared import VERSIONS, Version
-from wilsonvox.globalfit.hadronic import HADRONIC, HALF_WIDTHS, Hadronic
-from wilsonvox.globalfit.settings import GanMachine, NetworkMachine
+from wilsonvox.core.errors import UserError
+from wilsonvox.core.models import Settings
+from wilsonvox.global_fit.chi_squared import VERSIONS, Version
+from wilsonvox.global_fit.hadronic import HADRONIC, HALF_WIDTHS, Hadronic
+from wilsonvox.global_fit.learning.settings import GanMachine, NetworkMachine
 
 HalfWidth = Annotated[float, Field(gt=0)]
 MachineName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
@@ -187,7 +187,7 @@ def check_global_fit(settings: GlobalFitSettings | None) -> None:
     """
     if settings is None:
         return
-    from wilsonvox.globalfit.observables import load_observables
+    from wilsonvox.global_fit.observables import load_observables
 
     for each in settings.observables:
         load_observables(each)

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, WithJsonSchema, field_validator, model_validator
 
-from wilsonvox.config.base import PositiveInt, Settings, Split
-from wilsonvox.errors import UserError
+from wilsonvox.config.base import PositiveInt, Split
+from wilsonvox.core.errors import UserError
+from wilsonvox.core.models import Settings
 from wilsonvox.estimators.settings import RisingRange
-from wilsonvox.points import is_sampled, parse_point, parse_shift, point_label
-from wilsonvox.sampled_points import MOST_POINTS, sampled_label, sobol_points
+from wilsonvox.theory.points import is_sampled, parse_point, parse_shift, point_label
+from wilsonvox.theory.sobol import MOST_POINTS, sampled_label, sobol_points
 
 
 def _shifts(value: Any) -> float | str | list[float | str]:

@@ -8,9 +8,11 @@ from typing import Literal, TypeVar, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
-from wilsonvox.config.base import Name, PositiveInt, Settings, Split, did_you_mean
+from wilsonvox.config.base import Name, PositiveInt, Split
 from wilsonvox.config.global_fit import GlobalFitSettings
 from wilsonvox.config.points import PointGroup, ShownPoint, shown_label
+from wilsonvox.core.models import Settings
+from wilsonvox.core.suggestions import did_you_mean
 from wilsonvox.estimators.settings import (
     EstimatorSettings,
     EventEstimatorSettings,
@@ -18,7 +20,7 @@ from wilsonvox.estimators.settings import (
     NetworkEstimator,
     VoxelSumEstimator,
 )
-from wilsonvox.points import (
+from wilsonvox.theory.points import (
     COEFFICIENTS,
     PARAMETERS,
     is_sampled,
@@ -26,9 +28,9 @@ from wilsonvox.points import (
     point_label,
     shift_vector,
 )
-from wilsonvox.scan.settings import ScanSettings
-from wilsonvox.scan.space import check_scan, with_settings
-from wilsonvox.shards import ImageSpecification
+from wilsonvox.training.scan.settings import ScanSettings
+from wilsonvox.training.scan.space import check_scan, with_settings
+from wilsonvox.voxels.specification import ImageSpecification
 
 Kind = TypeVar("Kind")
 

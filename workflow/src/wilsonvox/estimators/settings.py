@@ -13,9 +13,9 @@ from pydantic import (
     model_validator,
 )
 
-from wilsonvox.optional_fields import OptionalFields
-from wilsonvox.points import PARAMETERS
-from wilsonvox.shards import Normalisation
+from wilsonvox.core.models import OptionalFields
+from wilsonvox.theory.points import PARAMETERS
+from wilsonvox.voxels.specification import Normalisation
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Range = tuple[float, float]

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import NDArray
 
-from wilsonvox.errors import UserError
+from wilsonvox.core.errors import UserError
 from wilsonvox.figures.labels import VARIABLES, shifts_text
 from wilsonvox.figures.style import DOUBLE_COLUMN, new_figure, styled
-from wilsonvox.points import COEFFICIENTS
-from wilsonvox.shards import Normalisation, Shard
+from wilsonvox.theory.points import COEFFICIENTS
+from wilsonvox.voxels.shards import Shard
+from wilsonvox.voxels.specification import Normalisation
 
 _VIEW = {"elev": 22.0, "azim": -58.0}
 # corners of the three faces of a unit cube that a viewer at _VIEW can see: x = 1, y = 0, z = 1

@@ -1,5 +1,0 @@
-"""Unweighted events of the model, by accept–reject from a table of cells (docs/generation.md)."""
-
-from wilsonvox.sampling.generation import CHUNK, Stream, generate, make_chunk, prepare
-
-__all__ = ["CHUNK", "Stream", "generate", "make_chunk", "prepare"]
