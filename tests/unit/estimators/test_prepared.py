@@ -40,8 +40,8 @@ MODEL = DecayModel(load_inputs(INPUTS), "electron", "conjugate")
 
 @pytest.fixture(autouse=True)
 def _stand_in(monkeypatch):
-    for name in ("likelihood", "angular_likelihood"):
-        monkeypatch.setitem(sys.modules, f"wilsonvox.estimators.{name}", toy_fit)
+    for name in ("unbinned", "angular"):
+        monkeypatch.setitem(sys.modules, f"wilsonvox.estimators.fits.{name}", toy_fit)
 
 
 def metadata(architecture="likelihood", settings=None, coefficients=("c9",), **decay):
@@ -116,7 +116,7 @@ def test_a_prepared_estimator_comes_back_as_it_was(tmp_path, architecture, setti
     assert found.estimator.scale.tolist() == [settings.parameter_range[1]] * 2
     record = read_record(path)
     assert record.content_digest == content_digest(path)
-    assert record.architectures == (architecture,)
+    assert architectures_of(record) == (architecture,)
     again = write_prepared(tmp_path / "again.npz", **given)
     assert content_digest(again) == record.content_digest
 
@@ -267,7 +267,7 @@ def test_evaluation_writes_the_table_of_the_networks(tmp_path, monkeypatch, caps
     assert frame["error"].tolist() == np.concatenate([each[1] for each in parts])[:, 0].tolist()
     record = read_record("p.parquet")
     assert record.rule == "evaluate_events"
-    assert record.architectures == ("likelihood",)
+    assert architectures_of(record) == ("likelihood",)
     assert [Path(each.path).name for each in record.inputs] == [
         "estimator.npz", "000.npz", "001.npz", "000.root", "001.root",
     ]  # fmt: skip

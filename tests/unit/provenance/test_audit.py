@@ -16,6 +16,7 @@ from wilsonvox.provenance.audit import Verdict
 from wilsonvox.provenance.digest_cache import DigestCache
 from wilsonvox.records import digests, embedded
 from wilsonvox.records.digests import content_digest
+from wilsonvox.records.record import canonical_json, seal_of
 
 N_FILES = 5  # two event files, two shards, one model
 
@@ -126,7 +127,7 @@ def test_changed_content(verdicts):
 def resealed(text):
     """A record whose forger knew of the seal."""
     content = json.loads(text)
-    return record.canonical_json(content | {"seal": record.seal_of(content)})
+    return canonical_json(content | {"seal": seal_of(content)})
 
 
 def test_an_edited_record_of_a_file_that_nobody_read(audit):
@@ -210,7 +211,7 @@ def test_other_code(verdicts, monkeypatch):
     model = write_run("results/a")
     monkeypatch.setattr(
         "wilsonvox.provenance.audit.own_digest",
-        lambda rule, names: "other" if rule == "voxelize" else record.own_digest(rule, names),
+        lambda rule, names: "other" if rule == "voxelize" else recording.own_digest(rule, names),
     )
     assert verdicts(model) == dict.fromkeys(
         ("voxels/000.npz", "voxels/001.npz"), "made by other code"

@@ -113,7 +113,8 @@ def git(folder, *words):
 def test_code_of_two_commits_names_the_file(compare, folder, monkeypatch):
     checkout = folder / "checkout"
     source = checkout / "workflow/src/wilsonvox"
-    source.mkdir(parents=True)
+    for room in ("voxels", "training"):
+        (source / room).mkdir(parents=True)
     git(checkout, "init", "-q")
     files, commits = [], []
     for name in ("a", "b"):
@@ -128,7 +129,7 @@ def test_code_of_two_commits_names_the_file(compare, folder, monkeypatch):
     monkeypatch.setattr(comparison, "checkout", lambda: checkout)
     _, _, causes = compare(*files)
     short = " → ".join(commit[:7] for commit in commits)
-    assert causes == [f"code     {short}: voxels.py  (voxelize: x.npz)"]
+    assert causes == [f"code     {short}: voxels/binning.py  (voxelize: x.npz)"]
     monkeypatch.setattr(comparison, "checkout", lambda: folder)
     _, _, causes = compare(*files)
     assert causes == [

@@ -116,7 +116,7 @@ def _code(first: Record, second: Record) -> str:
         unknown = all(commits) and commits[0] != commits[1]
         return f"{short} (this checkout does not have both)" if unknown else short
     files = files or changed_files(*commits, [whole]) or []
-    return f"{short}: {', '.join(Path(f).name for f in files)}" if files else short
+    return f"{short}: {', '.join(f.removeprefix(f'{whole}/') for f in files)}" if files else short
 
 
 _MODULE_ENDS = (".py", "/__init__.py")

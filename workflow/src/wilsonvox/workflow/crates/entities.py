@@ -190,7 +190,10 @@ class RunEntities:
                 by_parameter.setdefault(each.parameter, []).append(each)
             reads, writes = (self._parameters_of(jobs, side) for side in ("input", "output"))
             module = record.command[1].replace("-", "_")
-            source = f"workflow/src/wilsonvox/cli/{module}.py"
+            place = f"workflow/src/wilsonvox/cli/{module}"
+            sources = [
+                path for path in (f"{place}.py", f"{place}/__init__.py") if path in self.sources
+            ]
             entity = {
                 "@id": identifier,
                 "@type": "SoftwareApplication",
@@ -203,7 +206,7 @@ class RunEntities:
                     entity,
                     input=[*reads, *sorted(by_parameter)],
                     output=writes,
-                    url=[source] if source in self.sources else [],
+                    url=sources,
                     softwareRequirements=sorted(
                         {each for job in jobs for each in packages_of(job.record)}
                     ),
