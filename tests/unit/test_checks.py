@@ -1,0 +1,58 @@
+"""Agreement of the lists that continuous integration repeats."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TARGETS = subprocess.run(
+    ["bash", ".ci/run", "--list"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout.split()
+
+
+def read_yaml(path: str) -> dict:
+    return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+
+
+def test_the_workflow_has_one_job_per_target():
+    jobs = read_yaml(".github/workflows/ci.yml")["jobs"]
+    made = []
+    for job in jobs.values():
+        *_, last = job["steps"]
+        assert last["run"] == 'bash .ci/run "$TARGET"'
+        target = last["env"]["TARGET"]
+        is_matrix = target == "${{ matrix.target }}"
+        made += job["strategy"]["matrix"]["target"] if is_matrix else [target]
+    assert sorted(made) == sorted(TARGETS)
+
+
+def test_the_workflow_tests_every_supported_python():
+    job = read_yaml(".github/workflows/ci.yml")["jobs"]["test"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    supported = re.findall(r":: (3\.\d+)", "\n".join(project["classifiers"]))
+    assert job["strategy"]["matrix"]["python"] == supported
+    assert job["steps"][-1]["env"]["PYTHON"] == "python${{ matrix.python }}"
+
+
+def test_actions_are_pinned_by_commit():
+    text = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+    used = re.findall(r"uses: (.*)", text)
+    assert used
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each) for each in used)
+
+
+def test_targets_are_those_of_the_makefile_and_the_tests_come_last():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert set(TARGETS) <= set(re.findall(r"(?m)^([a-z-]+):", text))
+    assert TARGETS[-1] == "test"
+
+
+def test_an_unknown_target_is_refused():
+    command = ["bash", ".ci/run", "lint", "tests"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(".ci/run: no target tests; name some of: lint")
+    assert not done.stdout
