@@ -1,10 +1,11 @@
-"""Agreement of the lists that continuous integration repeats."""
+"""Agreement of the lists and versions that continuous integration and pre-commit repeat."""
 
 import re
 import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -56,3 +57,30 @@ def test_an_unknown_target_is_refused():
     assert done.returncode == 2
     assert done.stderr.startswith(".ci/run: no target tests; name some of: lint")
     assert not done.stdout
+
+
+def hooks() -> list[dict]:
+    (local,) = read_yaml(".pre-commit-config.yaml")["repos"]
+    return local["hooks"]
+
+
+@pytest.mark.parametrize("hook", hooks(), ids=lambda hook: hook["id"])
+def test_hooks_have_the_locked_versions(hook):
+    lock = (ROOT / "envs/requirements.lock").read_text(encoding="utf-8")
+    locked = set(re.findall(r"(?m)^(\S+==\S+)", lock))
+    if hook["language"] == "python":
+        assert hook["additional_dependencies"]
+        assert set(hook["additional_dependencies"]) <= locked
+    else:
+        assert hook["stages"] == ["manual"]
+
+
+def test_hooks_run_the_commands_of_make_lint():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"(?m)^lint:.*\n((?:\t.*\n)+)", text)
+    lint = {line.strip() for line in recipe.replace("$(BIN)/", "").splitlines()}
+    entries = {
+        hook["entry"].removeprefix(".venv/bin/").removesuffix(" --force-exclude")
+        for hook in hooks()
+    }
+    assert entries <= lint
