@@ -84,3 +84,12 @@ def test_hooks_run_the_commands_of_make_lint():
         for hook in hooks()
     }
     assert entries <= lint
+
+
+def test_the_version_is_the_same_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = read_yaml("CITATION.cff")
+    assert citation["version"] == project["version"]
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    released = re.findall(r"(?m)^## \[(\d.*?)\] - (\d{4}-\d\d-\d\d)$", changelog)
+    assert released[0] == (project["version"], str(citation["date-released"]))
