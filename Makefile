@@ -73,10 +73,11 @@ test-slurm: setup  ## run the workflow on a real Slurm on this machine (Debian, 
 bench: setup  ## rates of every stage beside peers (LARGE=1: 50 million events, too)
 	@$(BIN)/python tests/bench/bench_stages.py $(if $(LARGE),--large)
 
-lint: setup  ## ruff, mypy, snakefmt and snakemake --lint
+lint: setup  ## ruff, mypy, import-linter, snakefmt and snakemake --lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/python tests/lint_snakemake.py
 

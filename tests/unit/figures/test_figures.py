@@ -14,17 +14,25 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from pypdf import PdfReader
+from tests.helpers.toy_figures import (
+    FEW_EVENTS,
+    FEWER,
+    HISTORY,
+    IMAGE,
+    POINTS,
+    TRAINED,
+    toy_events,
+    toy_metadata,
+    toy_predictions,
+    toy_shard,
+    toy_summary,
+)
 
 from wilsonvox.cli import run
 from wilsonvox.config.reading import load_configuration
 from wilsonvox.core.errors import UserError
-from wilsonvox.ensembles.tables import (
-    PREDICTION_COLUMNS,
-    SUMMARY_COLUMNS,
-    TableMetadata,
-    write_table,
-)
-from wilsonvox.events.event_file import EventMetadata, Events, write_events
+from wilsonvox.ensembles.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, write_table
+from wilsonvox.events.event_file import EventMetadata, write_events
 from wilsonvox.figures import (
     distributions,
     histograms,
@@ -43,119 +51,12 @@ from wilsonvox.figures.summaries import Summary
 from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.digests import content_digest
 from wilsonvox.records.embedded import read_record
-from wilsonvox.theory.points import point_label, shift_vector
-from wilsonvox.voxels.shards import Shard, ShardMetadata
+from wilsonvox.theory.points import point_label
 from wilsonvox.voxels.specification import ImageSpecification
-
-POINTS = (0.0, -2.0)
-IMAGE = ImageSpecification(bins=6, events_per_image=100)
-FEWER = 4
-FEW_EVENTS = IMAGE.model_copy(update={"events_per_image": 100 // FEWER})
-TRAINED = [-2.0, -1.0, 0.0, 0.5]
-BETWEEN = [-1.5, 0.25]
 
 
 def _record():
     return make_record("generate_events", "out.file", {}, command=[])
-
-
-def _events(c9, n=4000, flavour=1):
-    rng = np.random.default_rng([7, round(-c9 * 10), n])
-    return Events.from_columns(
-        {
-            "q2": rng.uniform(0.1, 19, n),
-            "cos_theta_mu": np.clip(rng.normal(c9 / 8, 0.5, n), -1, 1),
-            "cos_theta_k": rng.uniform(-1, 1, n),
-            "chi": rng.uniform(0, 2 * np.pi, n),
-            "m_kpi": rng.normal(0.89, 0.02, n),
-            "flavour": np.full(n, flavour),
-        }
-    )
-
-
-def _shard(c9, sample=None):
-    rng = np.random.default_rng([8, round(-c9 * 10)])
-    occupied = [np.sort(rng.choice(IMAGE.bins**3, size, replace=False)) for size in (60, 75)]
-    voxel = np.concatenate(occupied).astype(np.int32)
-    shifts = np.tile(shift_vector({"c9": c9}), (2, 1))
-    return Shard(
-        metadata=ShardMetadata(
-            image=IMAGE,
-            origin="generated" if sample is None else "ingested",
-            point=point_label({"c9": c9}) if sample is None else None,
-            sample=sample,
-            physics_inputs="toy" if sample is None else None,
-            n_events_in_file=200,
-            n_events_cut={},
-            n_events_used=200,
-            n_events_left_over=0,
-        ),
-        voxel=voxel,
-        mean_q2=rng.uniform(0, 20, len(voxel)).astype(np.float32),
-        count=np.ones(len(voxel), dtype=np.uint16),
-        offsets=np.array([0, 60, 135]),
-        shifts=shifts if sample is None else np.full_like(shifts, np.nan),
-        n_events=np.array([100, 100]),
-        source_range=np.array([[0, 100], [100, 200]]),
-    )
-
-
-def _table_metadata(estimator="resnet", image=IMAGE):
-    return TableMetadata(estimator=estimator, image=image, physics_inputs="toy")
-
-
-def _predictions(c9, n=150):
-    rng = np.random.default_rng([9, round(-c9 * 10)])
-    return pd.DataFrame(
-        {
-            "point": point_label({"c9": c9}),
-            "split": "test",
-            "campaign": "000",
-            "image_index": np.arange(n),
-            "coefficient": "c9",
-            "true": c9,
-            "predicted": rng.normal(c9 + 0.03, 0.1, n),
-            "error": np.nan,
-        }
-    )
-
-
-def _summary(factor=1.5, values=(*TRAINED, *BETWEEN)):
-    true = np.array(values)
-    bound = 0.05 + 0.01 * true
-    slope = np.full(len(true), 0.9)
-    sigma = bound * factor * slope
-    return pd.DataFrame(
-        {
-            "point": [point_label({"c9": value}) for value in values],
-            "coefficient": "c9",
-            "true": true,
-            "seen_in_training": [value in TRAINED for value in values],
-            "n_images": 400,
-            "mean": 0.9 * true - 0.05,
-            "bias": -0.1 * true - 0.05,
-            "sigma_left": 1.1 * sigma,
-            "sigma_right": 0.9 * sigma,
-            "sigma": sigma,
-            "response_slope": slope,
-            "bound": bound,
-            "sigma_over_bound": sigma / slope / bound,
-            "gauss_mean": 0.9 * true - 0.05,
-            "gauss_sigma": sigma,
-            "coverage_68": 0.68,
-            "coverage_95": 0.95,
-        }
-    )
-
-
-HISTORY = pd.DataFrame(
-    {
-        "epoch": np.arange(1.0, 13.0),
-        "loss": np.geomspace(0.6, 0.05, 12),
-        "val_loss": [0.7, 0.5, 0.4, 0.35, 0.3, 0.2, 0.21, 0.15, 0.12, 0.11, 0.13, 0.14],
-        "learning_rate": [0.01] * 6 + [0.002] * 6,
-    }
-)
 
 
 @pytest.fixture(scope="module")
@@ -180,28 +81,28 @@ def inputs(tmp_path_factory, model):
         metadata = EventMetadata(
             origin="generated", point=point, shifts={"c9": c9}, physics_inputs="toy"
         )
-        write_events(folder / f"{point}.root", [_events(c9)], metadata, _record())
-        _shard(c9).save(folder / f"{point}.npz", _record())
+        write_events(folder / f"{point}.root", [toy_events(c9)], metadata, _record())
+        toy_shard(c9).save(folder / f"{point}.npz", _record())
         write_table(
             folder / f"{point}.parquet",
-            _predictions(c9),
+            toy_predictions(c9),
             PREDICTION_COLUMNS,
-            _table_metadata(),
+            toy_metadata(),
             _record(),
         )
     for name, factor in (("resnet", 1.5), ("fit", 1.1)):
         write_table(
             folder / f"summary_{name}.parquet",
-            _summary(factor),
+            toy_summary(factor),
             SUMMARY_COLUMNS,
-            _table_metadata(name),
+            toy_metadata(name),
             _record(),
         )
     write_table(
         folder / "summary_few_events.parquet",
-        _summary(1.5 * FEWER**0.5),
+        toy_summary(1.5 * FEWER**0.5),
         SUMMARY_COLUMNS,
-        _table_metadata(image=FEW_EVENTS),
+        toy_metadata(image=FEW_EVENTS),
         _record(),
     )
     HISTORY.to_csv(folder / "history.csv", index=False)
@@ -256,12 +157,12 @@ def test_both_files_hold_their_record_and_equal_runs_give_equal_bytes(kind, here
 
 
 def _figures(model_path):
-    summary = summaries.Summary("c9", _summary().sort_values("true"), _table_metadata())
-    one_side = summaries.Summary("c9", _summary(values=TRAINED[:3]), _table_metadata())
+    summary = summaries.Summary("c9", toy_summary().sort_values("true"), toy_metadata())
+    one_side = summaries.Summary("c9", toy_summary(values=TRAINED[:3]), toy_metadata())
     note = labels.note_text(ImageSpecification(), "evtgen-btosllnpr")
-    ensembles = histograms.make_ensembles(pd.concat([_predictions(c9) for c9 in POINTS]))
-    images = [voxels.take_image(_shard(c9), 0, "x") for c9 in POINTS]
-    filled = [distributions.fill([_events(c9)], "x", (1, 6)) for c9 in POINTS]
+    ensembles = histograms.make_ensembles(pd.concat([toy_predictions(c9) for c9 in POINTS]))
+    images = [voxels.take_image(toy_shard(c9), 0, "x") for c9 in POINTS]
+    filled = [distributions.fill([toy_events(c9)], "x", (1, 6)) for c9 in POINTS]
     yield "topology", topology.draw()
     yield "distributions", distributions.draw(filled, "evtgen-btosllnpr")
     yield "voxels", voxels.draw(images, note)
@@ -272,12 +173,12 @@ def _figures(model_path):
     yield "histograms", histograms.draw(ensembles, *about)
     yield "linearity", linearity.draw(summary, scaled=True)
     yield "linearity on one side", linearity.draw(one_side, scaled=False)
-    gaussians = Summary("c9", _summary().sort_values("true"), _table_metadata())
+    gaussians = Summary("c9", toy_summary().sort_values("true"), toy_metadata())
     gaussians.frame.loc[[0, 3], ["gauss_mean", "gauss_sigma"]] = np.nan
     yield "linearity of Gaussians", linearity.draw(gaussians, True, "gaussian")
     yield "linearity of Gaussians on one side", linearity.draw(one_side, False, "gaussian")
     yield "sensitivity", sensitivity.draw([summary, summary])
-    few = Summary("c9", _summary(1.4 * FEWER**0.5), _table_metadata(image=FEW_EVENTS))
+    few = Summary("c9", toy_summary(1.4 * FEWER**0.5), toy_metadata(image=FEW_EVENTS))
     yield "luminosity", luminosity.draw([summary, few], BOTH)
 
 
@@ -323,8 +224,8 @@ def test_topology_draws_the_angles_as_events_define_them():
 
 
 def test_distributions_are_densities_of_the_selected_events():
-    events = _events(-2.0)
-    other = _events(-2.0, 500, flavour=-1)
+    events = toy_events(-2.0)
+    other = toy_events(-2.0, 500, flavour=-1)
     filled = distributions.fill([events[:1500], events[1500:], other], "x", (1.0, 6.0))
     selected = events[(events.q2 > 1) & (events.q2 < 6)]
     assert filled.n_events == len(selected)
@@ -356,7 +257,7 @@ def test_distributions_name_the_points_of_the_files(here):
 
 
 def test_every_occupied_voxel_is_a_cube_of_its_colour():
-    shard, viridis = _shard(-2.0), colormaps["viridis"]
+    shard, viridis = toy_shard(-2.0), colormaps["viridis"]
     image = voxels.take_image(shard, 1, "x")
     assert image.label == r"$\delta C_{9} = -2.0$"
     flat = (image.position[:, 0] * 6 + image.position[:, 1]) * 6 + image.position[:, 2]
@@ -383,8 +284,8 @@ def test_every_occupied_voxel_is_a_cube_of_its_colour():
 
 
 def test_images_of_unknown_truth_are_named_by_their_sample():
-    assert voxels.take_image(_shard(0.0, sample="belle"), 0, "x").label == "belle"
-    assert voxels.take_image(_shard(0.0), 0, "x").label == r"$\delta C_{9} = 0.0$ (SM)"
+    assert voxels.take_image(toy_shard(0.0, sample="belle"), 0, "x").label == "belle"
+    assert voxels.take_image(toy_shard(0.0), 0, "x").label == r"$\delta C_{9} = 0.0$ (SM)"
 
 
 # network
@@ -508,7 +409,7 @@ def test_histograms_share_one_axis_and_show_the_summary_numbers(inputs):
 
 
 def test_too_few_predictions_have_no_gaussian():
-    few = histograms.make_ensembles(_predictions(0.0, 4))
+    few = histograms.make_ensembles(toy_predictions(0.0, 4))
     (panel,) = histograms.draw(few).axes
     assert "fit" not in panel.texts[0].get_text()
 
@@ -552,7 +453,7 @@ def test_linearity_draws_means_with_their_errors(inputs, scaled):
 
 def _fitted():
     """A summary whose Gaussians are not where the means are."""
-    frame = _summary().sort_values("true").reset_index(drop=True)
+    frame = toy_summary().sort_values("true").reset_index(drop=True)
     frame["gauss_mean"] = frame["mean"] + 0.02 + 0.01 * frame["true"]
     frame["gauss_sigma"] = 0.7 * frame["sigma"]
     return frame
@@ -561,7 +462,7 @@ def _fitted():
 @pytest.mark.parametrize("scaled", [True, False])
 def test_linearity_draws_fitted_gaussians_where_asked(scaled):
     frame = _fitted()
-    figure = linearity.draw(summaries.Summary("c9", frame, _table_metadata()), scaled, "gaussian")
+    figure = linearity.draw(summaries.Summary("c9", frame, toy_metadata()), scaled, "gaussian")
     _, everything, _, bias = figure.axes
     for marker, seen in (("o", True), ("x", False)):
         rows = frame[frame["seen_in_training"] == seen]
@@ -584,7 +485,7 @@ def test_linearity_draws_fitted_gaussians_where_asked(scaled):
 def test_points_without_a_fitted_gaussian_are_left_out_and_counted():
     frame = _fitted()
     frame.loc[1, ["gauss_mean", "gauss_sigma"]] = np.nan
-    figure = linearity.draw(summaries.Summary("c9", frame, _table_metadata()), True, "gaussian")
+    figure = linearity.draw(summaries.Summary("c9", frame, toy_metadata()), True, "gaussian")
     drawn = [x for each in figure.axes[1].containers for x in each.lines[0].get_xdata()]
     assert sorted(drawn) == sorted(frame["true"].drop(1))
     assert "1 point without a fit" in figure.legends[0].get_title().get_text()
@@ -592,7 +493,7 @@ def test_points_without_a_fitted_gaussian_are_left_out_and_counted():
     with pytest.raises(
         UserError, match=r"no ensemble of c9 has a fitted .* set figures.linearity: mean"
     ):
-        linearity.draw(summaries.Summary("c9", frame, _table_metadata()), True, "gaussian")
+        linearity.draw(summaries.Summary("c9", frame, toy_metadata()), True, "gaussian")
 
 
 @pytest.mark.usefixtures("here")
@@ -623,8 +524,8 @@ def test_captions_say_what_of_the_ensembles_is_drawn(name):
 
 
 def test_linearity_of_one_side_is_one_panel():
-    frame = _summary(values=TRAINED[:3])
-    figure = linearity.draw(summaries.Summary("c9", frame, _table_metadata()), scaled=True)
+    frame = toy_summary(values=TRAINED[:3])
+    figure = linearity.draw(summaries.Summary("c9", frame, toy_metadata()), scaled=True)
     assert len(figure.axes) == 2
 
 
@@ -661,7 +562,7 @@ def test_sensitivity_names_several_estimators(inputs):
     # a colour and a marker each, filled and open
     assert len({colour for _, colour, _ in looks}) == len({marker for marker, *_ in looks}) == 2
     assert len(looks) == 4
-    other = summaries.Summary("c9", read[1].frame, _table_metadata("fit", ImageSpecification()))
+    other = summaries.Summary("c9", read[1].frame, toy_metadata("fit", ImageSpecification()))
     lines = sensitivity.draw([read[0], other]).axes[0].get_lines()
     assert sum(line.get_label() == "Cramér–Rao bound" for line in lines) == 2
 
@@ -685,9 +586,9 @@ def test_an_estimator_that_is_not_trained_has_one_kind_of_points(inputs):
 
 
 def test_luminosity_is_flat_where_sigma_falls_with_the_root_of_the_events():
-    few = Summary("c9", _summary(1.5 * FEWER**0.5), _table_metadata(image=FEW_EVENTS))
+    few = Summary("c9", toy_summary(1.5 * FEWER**0.5), toy_metadata(image=FEW_EVENTS))
     few.frame["bound"] *= FEWER**0.5
-    figure = luminosity.draw([few, Summary("c9", _summary(), _table_metadata())], BOTH)
+    figure = luminosity.draw([few, Summary("c9", toy_summary(), toy_metadata())], BOTH)
     drawn = [each[0].get_xydata()[0] for each in figure.axes[0].containers]
     assert [x for x, _ in drawn] == [IMAGE.events_per_image / FEWER, IMAGE.events_per_image]
     bound = 0.05 * IMAGE.events_per_image**0.5
@@ -696,8 +597,8 @@ def test_luminosity_is_flat_where_sigma_falls_with_the_root_of_the_events():
 
 
 def test_luminosity_compares_images_that_differ_in_nothing_else():
-    other = _table_metadata(image=FEW_EVENTS.model_copy(update={"bins": 9}))
-    summaries = [Summary("c9", _summary(), each) for each in (_table_metadata(), other)]
+    other = toy_metadata(image=FEW_EVENTS.model_copy(update={"bins": 9}))
+    summaries = [Summary("c9", toy_summary(), each) for each in (toy_metadata(), other)]
     with pytest.raises(UserError, match="differ in events_per_image alone"):
         luminosity.draw(summaries, BOTH)
 
@@ -711,14 +612,14 @@ def test_every_figure_of_results_names_its_physics_inputs(inputs):
 
 
 def test_sensitivity_leaves_out_what_measures_nothing():
-    frame = _summary().sort_values("true").reset_index(drop=True)
+    frame = toy_summary().sort_values("true").reset_index(drop=True)
     frame.loc[0, ["response_slope", "sigma_over_bound"]] = [-0.1, np.nan]
     frame.loc[1, ["response_slope", "sigma_over_bound"]] = [1e-4, 1e4]
-    above, below = sensitivity.draw([summaries.Summary("c9", frame, _table_metadata())]).axes
+    above, below = sensitivity.draw([summaries.Summary("c9", frame, toy_metadata())]).axes
     assert sum(len(c.lines[0].get_xdata()) for c in above.containers) == 5
     assert above.get_yscale() == below.get_yscale() == "log"
     frame[["response_slope", "bound", "sigma_over_bound"]] = np.nan
-    above, below = sensitivity.draw([summaries.Summary("c9", frame, _table_metadata())]).axes
+    above, below = sensitivity.draw([summaries.Summary("c9", frame, toy_metadata())]).axes
     assert not above.containers
     assert [text.get_text() for text in below.texts] == ["no ratio known"]
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -507,7 +508,7 @@ def test_replay_lines(capsys, folder, monkeypatch):
     differed = "the code differed from that commit, which alone does not tell it"
     assert lines[1:] == [
         f"# needs the external file resources/mine.dat, SHA-256 {content_digest(path)}",
-        "# code: no commit is known, wilsonvox 0.1.0",
+        f"# code: no commit is known, wilsonvox {version('wilsonvox')}",
         "wilsonvox ingest_events --out results/a/samples/mine.npz",
         f"# code: git checkout {'b' * 40} && make setup; {differed}",
         "wilsonvox voxelize --out 'results/a/voxels/a b.npz'",
