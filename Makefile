@@ -77,7 +77,7 @@ lint: setup  ## ruff, mypy, import-linter, snakefmt and snakemake --lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/python tests/lint_snakemake.py
 

@@ -166,7 +166,7 @@ def test_networks_and_fits_are_no_code_behind_each_other(changed):
     found = changed("estimators/fits/prepared.py", append=CODE, architectures=LIKELIHOOD)
     assert found == OF_FITS | AFTER_FITS
     for path in (
-        "estimators/networks/model_file.py",
+        "estimators/model_file.py",
         "estimators/networks/resnet.py",
         "training/loop.py",
         "estimators/networks/image_batches.py",

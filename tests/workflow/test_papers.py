@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from wilsonvox.ensembles.tables import SUMMARY_COLUMNS, read_table
-from wilsonvox.estimators.networks.model_file import load_estimator
+from wilsonvox.estimators.model_file import load_estimator
 from wilsonvox.events.event_file import read_metadata
 from wilsonvox.voxels.shards import Shard
 

@@ -13,7 +13,7 @@ from wilsonvox.core.errors import UserError
 from wilsonvox.ensembles.tables import PREDICTION_COLUMNS, read_table
 from wilsonvox.estimators.evaluation import check_labels, check_one_point, evaluate
 from wilsonvox.estimators.metadata import EstimatorMetadata
-from wilsonvox.estimators.networks.model_file import save_estimator
+from wilsonvox.estimators.model_file import save_estimator
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.embedded import read_record

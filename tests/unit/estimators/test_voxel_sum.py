@@ -11,7 +11,7 @@ from tests.helpers.toy_shards import save, toy_shard
 from wilsonvox.cli import run
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.polynomials import polynomial_terms
-from wilsonvox.estimators.networks.model_file import load_estimator, read_estimator_metadata
+from wilsonvox.estimators.model_file import load_estimator, read_estimator_metadata
 from wilsonvox.estimators.settings import VoxelSumSettings
 from wilsonvox.estimators.voxel_sum.fitting import (
     chosen_anchors,

@@ -116,9 +116,7 @@ def predicts(monkeypatch):
             def predict(self, shard):
                 return np.resize(np.asarray(values, dtype=float), (len(shard), 1))
 
-        monkeypatch.setattr(
-            "wilsonvox.estimators.networks.model_file.load_estimator", lambda _path: Fake()
-        )
+        monkeypatch.setattr("wilsonvox.estimators.model_file.load_estimator", lambda _path: Fake())
 
     return set_predictions
 

@@ -14,7 +14,7 @@ from tests.helpers.toy_shards import save, toy_shard
 from wilsonvox.cli import run
 from wilsonvox.config.reading import parse_configuration
 from wilsonvox.core.errors import UserError
-from wilsonvox.estimators.networks.model_file import load_estimator
+from wilsonvox.estimators.model_file import load_estimator
 from wilsonvox.estimators.settings import NetworkEstimator, VoxelSumEstimator
 from wilsonvox.figures import scan as figure
 from wilsonvox.records.digests import content_digest

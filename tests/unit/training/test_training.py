@@ -19,13 +19,13 @@ from wilsonvox.cli.options import model_from, options_from
 from wilsonvox.config.option_words import option_words
 from wilsonvox.config.points import PointGroup
 from wilsonvox.core.errors import UserError
-from wilsonvox.estimators.networks.backend import prepare_backend
-from wilsonvox.estimators.networks.model_file import (
+from wilsonvox.estimators.model_file import (
     METADATA_ENTRY,
     load_estimator,
     read_estimator_metadata,
     save_estimator,
 )
+from wilsonvox.estimators.networks.backend import prepare_backend
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.digests import content_digest
@@ -284,7 +284,7 @@ def test_file_tells_what_it_is_and_predicts_the_same(model_file, trained):
 def test_metadata_is_read_without_tensorflow(model_file):
     code = (
         "import sys\n"
-        "from wilsonvox.estimators.networks.model_file import read_estimator_metadata as read\n"
+        "from wilsonvox.estimators.model_file import read_estimator_metadata as read\n"
         f"print(read({str(model_file)!r}).estimator, 'tensorflow' in sys.modules)"
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

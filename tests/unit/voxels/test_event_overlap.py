@@ -9,8 +9,8 @@ from tests.helpers.toy_shards import IMAGE, save, toy_shard
 from wilsonvox.cli import run
 from wilsonvox.config.option_words import option_words
 from wilsonvox.core.errors import UserError
+from wilsonvox.estimators.model_file import read_estimator_metadata
 from wilsonvox.estimators.networks.backend import prepare_backend
-from wilsonvox.estimators.networks.model_file import read_estimator_metadata
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.events.event_file import EventMetadata, Events, write_events
 from wilsonvox.provenance.recording import make_record

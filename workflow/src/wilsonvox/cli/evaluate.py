@@ -149,7 +149,7 @@ def _predicted(
 ) -> "tuple[EstimatorMetadata, pd.DataFrame]":
     """What a trained network says of the images."""
     from wilsonvox.estimators.evaluation import check_unseen, evaluate
-    from wilsonvox.estimators.networks.model_file import load_estimator, read_estimator_metadata
+    from wilsonvox.estimators.model_file import load_estimator, read_estimator_metadata
 
     metadata = read_estimator_metadata(model)
     check_unseen(metadata, model, shards)

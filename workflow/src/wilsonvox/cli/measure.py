@@ -180,7 +180,7 @@ def _opened(files: "EstimatorFiles") -> "tuple[str, dict[str, str], OpenedEstima
         opened = OpenedEstimator(files, prepared.metadata, lambda: fit)
         return "measure_events", settings, opened
 
-    from wilsonvox.estimators.networks.model_file import load_estimator, read_estimator_metadata
+    from wilsonvox.estimators.model_file import load_estimator, read_estimator_metadata
 
     def load() -> "Predict":
         network = load_estimator(files.model)

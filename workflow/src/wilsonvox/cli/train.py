@@ -140,7 +140,7 @@ def train_and_save(
         TrainingStopped: a signal asked for it.
         UserError: see `wilsonvox.training.loop.train`.
     """
-    from wilsonvox.estimators.networks.model_file import save_estimator
+    from wilsonvox.estimators.model_file import save_estimator
     from wilsonvox.provenance.code import stage_digest
     from wilsonvox.provenance.recording import make_record
     from wilsonvox.training.checkpoint import remove_state

@@ -76,7 +76,7 @@ def fit_and_save(
     Raises:
         UserError: see `wilsonvox.estimators.voxel_sum.fitting.fit_voxel_sum`.
     """
-    from wilsonvox.estimators.networks.model_file import save_estimator
+    from wilsonvox.estimators.model_file import save_estimator
     from wilsonvox.estimators.voxel_sum.fitting import describe, fit_voxel_sum
     from wilsonvox.provenance.recording import make_record
 

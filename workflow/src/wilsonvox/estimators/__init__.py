@@ -2,7 +2,7 @@
 
 Each architecture is a module of its own, imported by name only when it is built, so that a new
 one is no part of the code behind the others. A network reads images and is trained or fitted
-(`wilsonvox.estimators.networks.model_file`); a fit reads the images' events and is prepared
+(`wilsonvox.estimators.model_file`); a fit reads the images' events and is prepared
 (`wilsonvox.estimators.fits.prepared`).
 """
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     # neither kind of estimator is code behind the other's predictions
     from wilsonvox.estimators.fits.prepared import PreparedEstimator
     from wilsonvox.estimators.metadata import EstimatorMetadata
-    from wilsonvox.estimators.networks.model_file import Estimator
+    from wilsonvox.estimators.model_file import Estimator
 
 logger = logging.getLogger(__name__)
 

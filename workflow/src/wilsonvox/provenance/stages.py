@@ -88,7 +88,7 @@ STAGES: Mapping[str, Stage] = {
     "evaluate": Stage(
         (
             "wilsonvox.estimators.evaluation",
-            "wilsonvox.estimators.networks.model_file",
+            "wilsonvox.estimators.model_file",
             "wilsonvox.ensembles.tables",
         ),
         after=("train", "train_voxel_sum", "voxelize"),
@@ -108,7 +108,7 @@ STAGES: Mapping[str, Stage] = {
         ("wilsonvox.cli.summarize",), after=("evaluate", "evaluate_events", "angular_coefficients")
     ),
     "measure": Stage(
-        ("wilsonvox.measurement.sample", "wilsonvox.estimators.networks.model_file"),
+        ("wilsonvox.measurement.sample", "wilsonvox.estimators.model_file"),
         after=("summarize", "voxelize_sample"),
         reads="images",
     ),
@@ -143,7 +143,7 @@ STAGES: Mapping[str, Stage] = {
     ),
     # of a finished run, whose files are its inputs; the record is that of `measure`
     "measure_for_global_fit": Stage(
-        ("wilsonvox.measurement.sample", "wilsonvox.estimators.networks.model_file"), reads="images"
+        ("wilsonvox.measurement.sample", "wilsonvox.estimators.model_file"), reads="images"
     ),
     "plot_global_fit_observables": _plot("global_fit.observables", "fit_coefficients"),
     "plot_global_fit_contours": _plot(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wilsonvox.estimators.networks.model_file import load_estimator
+from wilsonvox.estimators.model_file import load_estimator
 from wilsonvox.voxels.labelled_shards import labels
 from wilsonvox.voxels.shards import Shard
 

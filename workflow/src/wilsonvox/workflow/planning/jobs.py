@@ -54,7 +54,7 @@ EVALUATED = ("test", "interpolation")
 
 PREDICTION_BATCH = 32
 """Images that are dense at a time in a prediction; as in
-`wilsonvox.estimators.networks.model_file`."""
+`wilsonvox.estimators.model_file`."""
 
 COMPARED_BINS = (25, 50, 100)
 """Bins with which `wilsonvox information` compares those of an image."""
