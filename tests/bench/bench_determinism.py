@@ -35,7 +35,7 @@ def train_once(deterministic: bool) -> None:
     from wilsonvox.estimators.networks.resnet import build
     from wilsonvox.estimators.settings import NetworkSettings
     from wilsonvox.voxels.shards import Shard, ShardMetadata
-    from wilsonvox.voxels.specification import ImageSpecification, Normalisation
+    from wilsonvox.voxels.specification import ImageSpecification, VoxelScaling
 
     rng = np.random.default_rng(1)
     voxels = [np.sort(rng.choice(BINS**3, OCCUPIED, replace=False)) for _ in range(N_IMAGES)]
@@ -57,7 +57,7 @@ def train_once(deterministic: bool) -> None:
         source_range=np.zeros((N_IMAGES, 2), np.int64),
     )
     labels = rng.uniform(-2, 1, (N_IMAGES, 1))
-    batches = ImageBatches([shard], Normalisation(), 16, labels, seed=1, drop_remainder=True)
+    batches = ImageBatches([shard], VoxelScaling(), 16, labels, seed=1, drop_remainder=True)
     keras.utils.set_random_seed(1)
     # the parts of the papers' network, dropout too, in less of each
     sizes = NetworkSettings(

@@ -22,7 +22,7 @@ from machine import machine
 from wilsonvox.voxels.binning import voxelize_file
 from wilsonvox.voxels.lazy_shards import open_shard
 from wilsonvox.voxels.shards import Shard
-from wilsonvox.voxels.specification import ImageSpecification, Normalisation
+from wilsonvox.voxels.specification import ImageSpecification, VoxelScaling
 
 IMAGES_PER_SHARD, BATCH = 50, 128
 
@@ -92,7 +92,7 @@ def main() -> None:
         def batches(from_shards: list[Shard], sparse: bool) -> Any:
             return ImageBatches(
                 from_shards,
-                Normalisation(),
+                VoxelScaling(),
                 BATCH,
                 truth,
                 seed=1,

@@ -13,7 +13,7 @@ from tests.helpers.toy_shards import toy_network, toy_shard
 from wilsonvox.estimators.networks.backend import prepare_backend
 from wilsonvox.estimators.settings import TrainingSettings
 from wilsonvox.training import loop as training
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 POINTS = (-1.0, 0.0, 1.0)
 
@@ -43,7 +43,7 @@ def main():
             training=TrainingSettings(
                 batch_size=4, learning_rate=0.15, max_epochs=3, jit_compile=jit_compile
             ),
-            normalisation=Normalisation(),
+            normalisation=VoxelScaling(),
             seed=2,
             threads=1,
         ).model.get_weights()

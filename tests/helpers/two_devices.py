@@ -18,7 +18,7 @@ from wilsonvox.estimators.networks.backend import prepare_backend
 from wilsonvox.estimators.settings import TrainingSettings
 from wilsonvox.training.loop import train
 from wilsonvox.training.signals import TrainingStopped
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 TWO = ("CPU:0", "CPU:1")
 NETWORK = toy_network(dropout=0.0)
@@ -37,7 +37,7 @@ def run(max_epochs, devices=None, state=None, dropout=0.0, train_shards=TRAIN, *
         architecture="resnet",
         network=NETWORK.model_copy(update={"dropout": dropout}),
         training=TRAINING.model_copy(update=changes),
-        normalisation=Normalisation(),
+        normalisation=VoxelScaling(),
         seed=9,
         threads=1,
         state=state,

@@ -14,7 +14,7 @@ from wilsonvox.estimators.fits.minimisation import intervals, minimise
 from wilsonvox.estimators.fits.prepared import PreparedMetadata
 from wilsonvox.estimators.fits.unbinned import (
     LikelihoodEstimator,
-    Normalisation,
+    NormalisationIntegrals,
     estimator,
     fit_events,
     negative_log_likelihood,
@@ -406,7 +406,7 @@ def test_events_far_beyond_phase_space_are_told(model, sample, caplog):
 def test_no_events_and_no_minimum_are_no_estimate(model, sample):
     integrals = normalisation(model, ImageSpecification(), ("c9",))
     empty = LikelihoodEstimator(model, ImageSpecification(), ("c9",), (-5.0, 5.0), integrals)
-    assert isinstance(integrals, Normalisation)
+    assert isinstance(integrals, NormalisationIntegrals)
     assert np.isnan(empty.estimate(sample[:0]).values).all()
     # the minimum at −0.9 is outside
     found = fit_events(model, sample, ImageSpecification(), limits=(0.5, 3.0))

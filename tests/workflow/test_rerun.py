@@ -26,7 +26,7 @@ from wilsonvox.provenance.lineage_graph import LineageGraph
 from wilsonvox.records.embedded import read_record
 from wilsonvox.workflow.status.engine import DEFAULT_CHECKSUM_SIZE, checksum_size, planned_jobs
 from wilsonvox.workflow.status.report import Status, lines
-from wilsonvox.workflow.status.staleness import Need, judge_jobs
+from wilsonvox.workflow.status.staleness import Need, classify_jobs
 
 from .conftest import ROOT, Folder
 
@@ -124,7 +124,7 @@ def make_plan(folder: Folder, checksum_bytes: int = PROFILE, name: str = "tiny.y
     try:
         configuration = Path(name)
         jobs = planned_jobs(ROOT / "Snakefile", [configuration], checksum_bytes=checksum_bytes)
-        states = judge_jobs(jobs, DigestCache(None))
+        states = classify_jobs(jobs, DigestCache(None))
         run = Path(jobs[0].outputs[0]).parents[1]
         words = ["snakemake", "--profile", str(ROOT / "profiles/local"), "--configfile", name]
         status = Status(states, Path(*run.parts[:2]), tuple(words))

@@ -517,11 +517,11 @@ def shown_words():
 
 
 def information_words(wildcards):
-    return shown_words() + coefficient_words(CONFIG.shown_coefficient())
+    return shown_words() + coefficient_words(CONFIG.displayed_coefficient())
 
 
 def drawn_words(wildcards):
-    return coefficient_words(CONFIG.drawn_coefficient([wildcards.estimator]))
+    return coefficient_words(CONFIG.plotted_coefficient([wildcards.estimator]))
 
 
 def linearity_words(wildcards):
@@ -533,7 +533,7 @@ def linearity_words(wildcards):
 
 def compared_words(wildcards):
     names = CONFIG.estimators_for(wildcards.image)
-    return coefficient_words(CONFIG.drawn_coefficient(names))
+    return coefficient_words(CONFIG.plotted_coefficient(names))
 
 
 def distribution_words(wildcards):
@@ -589,7 +589,7 @@ def luminosity_summaries(wildcards):
 
 def luminosity_words(wildcards):
     names = [estimator for _, estimator in LUMINOSITY_SCAN]
-    return shown_words() + coefficient_words(CONFIG.drawn_coefficient(names))
+    return shown_words() + coefficient_words(CONFIG.plotted_coefficient(names))
 
 
 def joint_measurements(wildcards):
@@ -654,7 +654,7 @@ def reported_files(wildcards):
     if CONFIG.has_images:
         files += figure_files(wildcards) + summary_files(wildcards)
         files += measurement_files(wildcards)
-    if CONFIG.tells_of_global_fit(Path(RUN_FOLDER)):
+    if CONFIG.includes_global_fit(Path(RUN_FOLDER)):
         files += global_fit_files(wildcards)
     return files
 

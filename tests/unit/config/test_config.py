@@ -547,8 +547,8 @@ def test_a_scan_of_another_coefficient_shows_its_ends_unless_told_otherwise():
     fit = {"architecture": "likelihood", "images": list(MINIMAL["images"]), "coefficients": ["c10"]}
     found = configured(points=C10, estimators={"fit": fit})
     assert found.shown_labels() == ["c10_+0.00", "c10_-1.00"]
-    assert found.shown_coefficient() == "c10"
-    assert found.drawn_coefficient(["fit"]) == "c10"
+    assert found.displayed_coefficient() == "c10"
+    assert found.plotted_coefficient(["fit"]) == "c10"
     for given in ["c10_-0.50", {"c10": 0}], [{"c10": -0.5}, "c10_+0.00"]:
         found = configured(points=C10, estimators={"fit": fit}, figures={"shown_points": given})
         assert found.shown_labels() == ["c10_-0.50", "c10_+0.00"]
@@ -564,7 +564,7 @@ def test_an_imaginary_part_is_shown_where_the_points_differ_in_it_alone():
            "coefficients": ["c9_imaginary"]}  # fmt: skip
     found = configured(points=points, estimators={"fit": fit})
     assert found.shown_labels() == ["c9_+0.00+0.50i", "c9_+0.00-0.50i"]
-    assert found.shown_coefficient() == found.drawn_coefficient(["fit"]) == "c9_imaginary"
+    assert found.displayed_coefficient() == found.plotted_coefficient(["fit"]) == "c9_imaginary"
 
 
 @pytest.mark.parametrize("given", [["c10_-1", 0.0], [{"c11": 0.0}, 0.0], [True, 0.0], [{}, 0.0]])

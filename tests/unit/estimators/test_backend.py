@@ -8,7 +8,7 @@ from tests.helpers.toy_shards import toy_shard
 from wilsonvox.estimators.networks.backend import prepare_backend
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.training.loop import train
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_training_asks_for_what_its_settings_say(monkeypatch, wanted):
             architecture="resnet",
             network=NetworkSettings(),
             training=TrainingSettings(deterministic_on_gpu=wanted),
-            normalisation=Normalisation(),
+            normalisation=VoxelScaling(),
             seed=1,
             threads=3,
         )

@@ -17,7 +17,7 @@ from wilsonvox.estimators.model_file import save_estimator
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.embedded import read_record
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 SMALL = NetworkSettings(stem_filters=2, stem_kernel=3, filters=(2,), blocks=(1,), dense_units=3)
 
@@ -101,7 +101,7 @@ def model(tmp_path_factory):
         estimator="toy",
         architecture="resnet",
         image=IMAGE,
-        normalisation=Normalisation(),
+        normalisation=VoxelScaling(),
         coefficients=("c9",),
         network=SMALL,
         training=TrainingSettings(),

@@ -10,7 +10,7 @@ from wilsonvox.estimators.networks.backend import prepare_backend
 from wilsonvox.estimators.networks.gpus import check_gpus, describe_device, log_devices, named_gpus
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.training.loop import train
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -127,6 +127,6 @@ def test_a_training_without_its_gpu_does_not_begin(machine):
             architecture="resnet",
             network=NetworkSettings(),
             training=TrainingSettings(),
-            normalisation=Normalisation(),
+            normalisation=VoxelScaling(),
             seed=1,
         )

@@ -21,7 +21,7 @@ from wilsonvox.estimators.voxel_sum.fitting import (
 )
 from wilsonvox.estimators.voxel_sum.head import Head, fit_head
 from wilsonvox.estimators.voxel_sum.voxel_density import (
-    Moments,
+    DualMoments,
     Q2Histogram,
     Q2Moments,
     VoxelDensity,
@@ -87,7 +87,7 @@ def test_moments_are_those_of_each_voxel_alone(generator):
     voxel = generator.integers(0, bins**3, n)
     q2 = np.exp(generator.uniform(-1.5, 3.0, n)).astype(np.float32)
     weight = generator.integers(1, 4, n)
-    moments = Moments(knots, dual)
+    moments = DualMoments(knots, dual)
     for part in (slice(0, 200), slice(200, n)):
         moments.add(voxel[part], q2[part], weight[part], chunk=64)
     expected = np.zeros((4, 11))

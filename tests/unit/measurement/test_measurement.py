@@ -23,7 +23,7 @@ from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.embedded import read_record
 from wilsonvox.theory.points import point_label, shift_vector
 from wilsonvox.voxels.shards import Shard, ShardMetadata
-from wilsonvox.voxels.specification import ImageSpecification, Normalisation
+from wilsonvox.voxels.specification import ImageSpecification, VoxelScaling
 
 IMAGE = ImageSpecification(bins=2, events_per_image=100)
 INPUTS = "evtgen-btosllnpr"
@@ -41,7 +41,7 @@ def write_model(folder: Path, image=IMAGE, weights=b"weights", coefficients=("c9
         estimator=folder.name,
         architecture="resnet",
         image=image,
-        normalisation=Normalisation(),
+        normalisation=VoxelScaling(),
         coefficients=coefficients,
         network=NetworkSettings(),
         training=TrainingSettings(),

@@ -28,7 +28,7 @@ from wilsonvox.training.checkpoint import (
     training_key,
 )
 from wilsonvox.training.loop import train
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 NETWORK = toy_network(dropout=0.3)
 # with this seed: 15 epochs, the tenth the best; cuts of the learning rate before 4, 6, 13 and 15
@@ -45,7 +45,7 @@ SETTINGS = {
     "architecture": "resnet",
     "network": NETWORK,
     "training": TRAINING,
-    "normalisation": Normalisation(),
+    "normalisation": VoxelScaling(),
 }
 POINTS = (-1.0, 0.0, 1.0)
 TRAIN = {f"train{c9}.npz": toy_shard(c9) for c9 in POINTS}
@@ -229,7 +229,7 @@ def _other_image():
         ("validation images", {"validation_shards": dict(list(VALIDATION.items())[:2])}),
         ("network", {"network": NETWORK.model_copy(update={"dropout": 0.31})}),
         ("training settings", {"training": TRAINING.model_copy(update={"momentum": 0.8})}),
-        ("normalisation", {"normalisation": Normalisation(scale_gev2=19.0)}),
+        ("normalisation", {"normalisation": VoxelScaling(scale_gev2=19.0)}),
         ("seed", {"seed": 3}),
         ("threads", {"threads": 1}),
         ("number of devices", {"replicas": 2}),
@@ -421,7 +421,7 @@ def _process(folder, before=""):
             if not (folder / name).exists():
                 save(shard, folder / name)
             words += [option, name]
-    for settings in (NETWORK, TRAINING, Normalisation()):
+    for settings in (NETWORK, TRAINING, VoxelScaling()):
         words += option_words(settings)
     words += ["--estimator", "toy", "--seed", str(SEED), "--threads", "1"]
     words += ["--state", "state/toy.npz", "--history", "history.csv", "--out", "model.keras"]

@@ -15,7 +15,7 @@ from wilsonvox.cli import run
 from wilsonvox.config.reading import parse_configuration
 from wilsonvox.core.errors import UserError
 from wilsonvox.estimators.model_file import load_estimator
-from wilsonvox.estimators.settings import NetworkEstimator, VoxelSumEstimator
+from wilsonvox.estimators.settings import NetworkEstimatorConfig, VoxelSumEstimatorConfig
 from wilsonvox.figures import scan as figure
 from wilsonvox.records.digests import content_digest
 from wilsonvox.records.embedded import read_record
@@ -28,7 +28,7 @@ from wilsonvox.voxels.specification import ImageSpecification
 from wilsonvox.workflow.job_digest import Lineage
 
 TINY = yaml.safe_load((Path(__file__).parents[2] / "workflow/tiny.yaml").read_text())
-NETWORK = NetworkEstimator(images=("b8_n300",))
+NETWORK = NetworkEstimatorConfig(images=("b8_n300",))
 RATE = {"low": 0.001, "high": 0.1, "log": True}
 PARAMETERS = {
     "training.learning_rate": RATE,
@@ -123,7 +123,7 @@ def test_settings_of_both_kinds_of_networks_have_names():
         *names
     }
     assert not {"images", "architecture"} & {*names}
-    voxel_sum = VoxelSumEstimator(architecture="voxel-sum", images=("a",))
+    voxel_sum = VoxelSumEstimatorConfig(architecture="voxel-sum", images=("a",))
     assert setting_names(voxel_sum) == [
         "q2_knots", "density_degree", "use_counts", "head_degree", "bias_weight",
     ]  # fmt: skip

@@ -21,7 +21,7 @@ from wilsonvox.estimators.settings import TrainingSettings
 from wilsonvox.records.digests import content_digest
 from wilsonvox.training.loop import train
 from wilsonvox.training.signals import STOP_SIGNALS, StopRequest, TrainingStopped, listening
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 NETWORK = toy_network(dropout=0.3)
 # with this seed: 6 epochs, the fourth the best; cuts of the learning rate before 3 and 6
@@ -91,7 +91,7 @@ def _train(state=None, **changes):
         architecture="resnet",
         network=NETWORK,
         training=TRAINING.model_copy(update=changes),
-        normalisation=Normalisation(),
+        normalisation=VoxelScaling(),
         seed=SEED,
         state=state,
     )
@@ -315,7 +315,7 @@ def _words(folder):
             if not (folder / name).exists():
                 save(shard, folder / name)
             words += [option, name]
-    for settings in (NETWORK, TRAINING, Normalisation()):
+    for settings in (NETWORK, TRAINING, VoxelScaling()):
         words += option_words(settings)
     words += ["--estimator", "toy", "--seed", str(SEED), "--threads", "1"]
     return [*words, "--state", "state/toy.npz", "--history", "history.csv", "--out", "model.keras"]

@@ -31,7 +31,7 @@ from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.digests import content_digest
 from wilsonvox.records.embedded import read_record
 from wilsonvox.training.loop import check_shards, describe, labels, train, varying_coefficients
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 NETWORK = toy_network(dropout=0.1)
 TRAINING = TrainingSettings(batch_size=4, learning_rate=0.02, max_epochs=3)
@@ -39,7 +39,7 @@ SETTINGS = {
     "architecture": "resnet",
     "network": NETWORK,
     "training": TRAINING,
-    "normalisation": Normalisation(),
+    "normalisation": VoxelScaling(),
 }
 POINTS = (-1.0, 0.0, 1.0)
 
@@ -77,7 +77,7 @@ def model_file(trained, tmp_path_factory):
 def _batches(shards, **options):
     from wilsonvox.estimators.networks.image_batches import ImageBatches
 
-    options = {"normalisation": Normalisation(), "batch_size": 4} | options
+    options = {"normalisation": VoxelScaling(), "batch_size": 4} | options
     return ImageBatches(shards, **options)
 
 
@@ -87,7 +87,7 @@ def test_batches_hold_the_dense_images_of_their_numbers_and_their_labels():
     truth = np.arange(7.0)[:, None]
     batches = _batches(shards, labels=truth)
     images = batches.images(numbers)
-    every = np.concatenate([s.dense(np.arange(len(s)), Normalisation()) for s in shards])
+    every = np.concatenate([s.dense(np.arange(len(s)), VoxelScaling()) for s in shards])
     np.testing.assert_array_equal(images, every[numbers])
     assert images.shape == (4, 8, 8, 8, 1)
     assert images.dtype == np.float32
@@ -99,7 +99,7 @@ def test_batches_hold_the_dense_images_of_their_numbers_and_their_labels():
 
 def test_min_max_is_over_each_shard_not_over_a_batch():
     shards = [toy_shard(-1.0, 2), toy_shard(1.0, 2)]
-    batches = _batches(shards, normalisation=Normalisation(method="min-max"))
+    batches = _batches(shards, normalisation=VoxelScaling(method="min-max"))
     images = batches.images(np.array([0, 3]))
     for shard, number, image in ((shards[0], 0, images[0]), (shards[1], 1, images[1])):
         low, high = shard.mean_q2.min(), shard.mean_q2.max()
@@ -366,7 +366,7 @@ def test_failed_write_leaves_no_file(model_file, trained, tmp_path):
 
 # ---------------------------------------------------------------- command line
 def test_options_give_the_settings_back():
-    models = (NETWORK, TRAINING, Normalisation(method="min-max", scale_gev2=19.0))
+    models = (NETWORK, TRAINING, VoxelScaling(method="min-max", scale_gev2=19.0))
     names = [name for model in models for name in option_words(model)[::2]]
     assert len(set(names)) == len(names)
     assert {"--normalisation", "--normalisation-scale-gev2"} < set(names)
@@ -375,7 +375,7 @@ def test_options_give_the_settings_back():
     @click.command()
     @options_from(NetworkSettings)
     @options_from(TrainingSettings)
-    @options_from(Normalisation)
+    @options_from(VoxelScaling)
     def command(**options):
         parsed.update(options)
 
@@ -386,7 +386,7 @@ def test_options_give_the_settings_back():
 
 def test_errors_of_settings_name_the_option():
     with pytest.raises(UserError, match=r"--normalisation-scale-gev2: .*greater than 0"):
-        model_from(Normalisation, {"normalisation_scale_gev2": "-1"})
+        model_from(VoxelScaling, {"normalisation_scale_gev2": "-1"})
     with pytest.raises(UserError, match=r"^options: filters and blocks need one number"):
         model_from(NetworkSettings, {"filters": "4,8", "blocks": "1"})
     assert model_from(PointGroup.__base__, {}) is not None
@@ -400,7 +400,7 @@ def files(tmp_path_factory):
         for name, shard in shards.items():
             save(shard, folder / name)
             words += [option, name]
-    for settings in (NETWORK, TRAINING, Normalisation()):
+    for settings in (NETWORK, TRAINING, VoxelScaling()):
         words += option_words(settings)
     return folder, words
 

@@ -12,7 +12,7 @@ from tests.helpers.toy_shards import toy_shard
 from wilsonvox.core.errors import UserError
 from wilsonvox.estimators.networks.backend import prepare_backend
 from wilsonvox.training.replicas import Replicas
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 ROOT = Path(__file__).parents[3]
 
@@ -70,7 +70,7 @@ def _batches(n_images, batch_size, **options):
 
     truth = np.arange(float(n_images))[:, None]
     shards = [toy_shard(0.0, n_images)]
-    return ImageBatches(shards, Normalisation(), batch_size, truth, **options)
+    return ImageBatches(shards, VoxelScaling(), batch_size, truth, **options)
 
 
 @pytest.mark.parametrize(("n_images", "batch_size"), [(11, 4), (9, 4), (8, 4), (3, 8), (7, 6)])

@@ -20,7 +20,7 @@ from wilsonvox.estimators.settings import TrainingSettings
 from wilsonvox.training.loop import optimizer_of, train
 from wilsonvox.training.replicas import Replicas
 from wilsonvox.training.signals import TrainingStopped
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 NETWORK = toy_network(dropout=0.0)
 TRAINING = TrainingSettings(batch_size=4, learning_rate=0.02, max_epochs=3)
@@ -42,7 +42,7 @@ def _train(network=NETWORK, train_shards=TRAIN, state=None, tensorboard=None, **
         architecture="resnet",
         network=network,
         training=TRAINING.model_copy(update=changes),
-        normalisation=Normalisation(),
+        normalisation=VoxelScaling(),
         seed=9,
         state=state,
         tensorboard=tensorboard,

@@ -12,7 +12,7 @@ from wilsonvox.records.digests import content_digest
 from wilsonvox.records.embedded import read_record
 from wilsonvox.voxels.binning import ANGLES, bin_edges, fill_image, selection, voxelize_file
 from wilsonvox.voxels.shards import Shard
-from wilsonvox.voxels.specification import ImageSpecification, Normalisation
+from wilsonvox.voxels.specification import ImageSpecification, VoxelScaling
 
 
 def make_events(n_events, seed=0, q2_high=19.0):
@@ -230,7 +230,7 @@ def test_command_writes_a_shard_that_reads_back(event_file, tmp_path):
 def test_dense_images(event_file):
     path = event_file(make_events(4000))
     shard = voxelize_file(path, ImageSpecification(bins=5, events_per_image=1000))
-    images = shard.dense(np.array([2, 0]), Normalisation())
+    images = shard.dense(np.array([2, 0]), VoxelScaling())
     assert images.shape == (2, 5, 5, 5, 1)
     assert images.dtype == np.float32
     for row, index in ((0, 2), (1, 0)):
@@ -238,11 +238,11 @@ def test_dense_images(event_file):
         flat = images[row].reshape(-1)
         np.testing.assert_array_equal(flat[shard.voxel[own]], shard.mean_q2[own] / np.float32(20))
         assert np.count_nonzero(flat) == len(shard.voxel[own])
-    raw = shard.dense(np.array([0]), Normalisation(method="none"))
+    raw = shard.dense(np.array([0]), VoxelScaling(method="none"))
     np.testing.assert_allclose(raw[0], images[1] * 20, rtol=1e-6)
-    scaled = shard.normalised(Normalisation(method="min-max"))
+    scaled = shard.normalised(VoxelScaling(method="min-max"))
     assert (scaled.min(), scaled.max()) == (0, 1)
-    wide = shard.normalised(Normalisation(scale_gev2=10))
+    wide = shard.normalised(VoxelScaling(scale_gev2=10))
     np.testing.assert_allclose(wide, shard.mean_q2 / 10)
 
 

@@ -17,7 +17,7 @@ from wilsonvox.provenance.recording import make_record
 from wilsonvox.theory.points import point_label
 from wilsonvox.training.loop import check_shards
 from wilsonvox.voxels.binning import voxelize_file
-from wilsonvox.voxels.event_overlap import SourceEvents, UsedEvents, check_no_shared_events
+from wilsonvox.voxels.event_overlap import EventRanges, EventRegistry, check_no_shared_events
 from wilsonvox.voxels.shards import Shard
 
 DIGEST = "0123456789abcdef" * 4
@@ -43,13 +43,13 @@ def _part(shard, images):
 # ---------------------------------------------------------------- which events
 def test_events_of_a_shard_are_its_stream_its_file_and_its_entries():
     shard = toy_shard(0.5, 6, campaign="002", seed=7, events_digest=DIGEST)
-    found = SourceEvents.of(shard)
+    found = EventRanges.of(shard)
     assert found.stream == "7/c9_+0.50/train/002"
     assert found.file_digest == DIGEST
     assert found.entries == ((0, 600),)
-    assert SourceEvents.of(_part(shard, [4, 0, 1])).entries == ((0, 200), (400, 500))
-    assert SourceEvents.of(toy_shard(0.5, 0)).entries == ()
-    assert SourceEvents.of(toy_shard(0.5, point=None, sample="data")).stream is None
+    assert EventRanges.of(_part(shard, [4, 0, 1])).entries == ((0, 200), (400, 500))
+    assert EventRanges.of(toy_shard(0.5, 0)).entries == ()
+    assert EventRanges.of(toy_shard(0.5, point=None, sample="data")).stream is None
 
 
 def test_cut_events_between_images_make_no_gap():
@@ -57,7 +57,7 @@ def test_cut_events_between_images_make_no_gap():
     # q2 cuts: images spread over more entries than they have events, with cut ones between them
     shard.source_range[:] = [[3, 130], [131, 240], [339, 450], [550, 700]]
     # 99 entries hold no image of 100 events, 100 may
-    assert SourceEvents.of(shard).entries == ((3, 450), (550, 700))
+    assert EventRanges.of(shard).entries == ((3, 450), (550, 700))
 
 
 @pytest.mark.parametrize(
@@ -74,23 +74,23 @@ def test_cut_events_between_images_make_no_gap():
     ],
 )
 def test_entries_meet_where_a_plain_loop_says_so(mine, theirs, meet):
-    one, two = (SourceEvents(file_digest=DIGEST, entries=each) for each in (mine, theirs))
+    one, two = (EventRanges(file_digest=DIGEST, entries=each) for each in (mine, theirs))
     entries = [{i for low, high in each for i in range(low, high)} for each in (mine, theirs)]
     assert bool(entries[0] & entries[1]) == meet
     assert bool(one.shared(two)) == bool(two.shared(one)) == meet
 
 
 def test_the_file_counts_more_than_its_labels():
-    one = SourceEvents(stream="1/a/train/000", file_digest=DIGEST, entries=((0, 9),))
+    one = EventRanges(stream="1/a/train/000", file_digest=DIGEST, entries=((0, 9),))
     renamed = one.model_copy(update={"stream": "1/a/test/000"})
     longer = one.model_copy(update={"file_digest": OTHER})
     unrelated = renamed.model_copy(update={"file_digest": "e" * 64})
     assert one.shared(renamed) == "the same event file (content 0123456789ab…)"
     assert one.shared(longer) == "random stream 1/a/train/000"
     assert one.shared(unrelated) == ""
-    unknown = SourceEvents(entries=((0, 9),))
+    unknown = EventRanges(entries=((0, 9),))
     assert unknown.shared(unknown) == ""
-    used = UsedEvents([("one", one), ("unrelated", unrelated)])
+    used = EventRegistry([("one", one), ("unrelated", unrelated)])
     assert used.find(renamed) == ("one", one.shared(renamed))
     assert used.find(longer) == ("one", one.shared(longer))
     assert used.find(unknown) is None
@@ -230,7 +230,7 @@ def evaluate(folder, monkeypatch, capsys):
 def test_a_model_remembers_the_events_that_it_has_seen(folder):
     metadata = read_estimator_metadata(folder / "model.keras")
     shards = {name: Shard.load(folder / f"{name}.npz") for name in ("train0", "train1", "val")}
-    expected = {name: SourceEvents.of(shard) for name, shard in shards.items()}
+    expected = {name: EventRanges.of(shard) for name, shard in shards.items()}
     assert metadata.training_events == (expected["train0"], expected["train1"])
     assert metadata.validation_events == (expected["val"],)
     assert expected["val"].stream == "7/c9_+0.00/validation/000"

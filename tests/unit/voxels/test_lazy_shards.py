@@ -18,14 +18,14 @@ from wilsonvox.training.loop import train
 from wilsonvox.voxels.labelled_shards import check_voxels
 from wilsonvox.voxels.lazy_shards import StoredArray, open_shard, stored_arrays
 from wilsonvox.voxels.shards import Shard
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 POINTS = (-1.0, 0.0, 1.0)
 SETTINGS = {
     "architecture": "resnet",
     "network": toy_network(dropout=0.1),
     "training": TrainingSettings(batch_size=4, learning_rate=0.02, max_epochs=2),
-    "normalisation": Normalisation(method="min-max"),
+    "normalisation": VoxelScaling(method="min-max"),
 }
 
 
@@ -44,7 +44,7 @@ def path(tmp_path):
 @pytest.mark.parametrize("method", ["fixed", "min-max", "none"])
 def test_a_stored_shard_has_the_images_of_the_loaded_one(path, method):
     stored, loaded = open_shard(path), Shard.load(path)
-    normalisation = Normalisation(method=method)
+    normalisation = VoxelScaling(method=method)
     assert isinstance(stored.voxel, StoredArray)
     assert stored.metadata == loaded.metadata
     for index in (6, 0, 3):
@@ -69,7 +69,7 @@ def test_an_image_is_all_that_is_read(path, monkeypatch):
 
     shard = open_shard(path)
     monkeypatch.setattr(os, "preadv", spy)
-    shard.occupied(2, Normalisation())
+    shard.occupied(2, VoxelScaling())
     n_voxels = int(shard.offsets[3] - shard.offsets[2])
     assert sizes == [4 * n_voxels, 4 * n_voxels]
 
@@ -86,8 +86,8 @@ def test_many_threads_read_more_files_than_are_open_at_a_time(tmp_path, monkeypa
     def same(number):
         which, index = number % 3, number % 5
         pairs = zip(
-            stored[which].occupied(index, Normalisation()),
-            loaded[which].occupied(index, Normalisation()),
+            stored[which].occupied(index, VoxelScaling()),
+            loaded[which].occupied(index, VoxelScaling()),
             strict=True,
         )
         return all(np.array_equal(*pair) for pair in pairs)
@@ -104,7 +104,7 @@ def test_an_image_without_voxels(tmp_path):
     arrays = {name: getattr(shard, name)[:half] for name in ("voxel", "mean_q2", "count")}
     empty = type(shard)(**(vars(shard) | arrays | {"offsets": np.array([0, half, half])}))
     save(empty, tmp_path / "s.npz")
-    voxel, value = open_shard(tmp_path / "s.npz").occupied(1, Normalisation())
+    voxel, value = open_shard(tmp_path / "s.npz").occupied(1, VoxelScaling())
     assert (len(voxel), len(value)) == (0, 0)
 
 
@@ -157,7 +157,7 @@ def test_a_file_that_changes_in_use_is_one_line(path, what):
     message = {"gone": "cannot be read any more: No such file"}.get(what, "was changed while it")
     stored_shards._open_file.cache_clear()
     with pytest.raises(UserError, match=rf"shard\.npz: {message}"):
-        shard.occupied(6, Normalisation())
+        shard.occupied(6, VoxelScaling())
 
 
 def test_not_finite_voxels_are_refused_with_their_image(tmp_path):
@@ -200,7 +200,7 @@ def test_sparse_batches_become_the_dense_ones(files, most_images):
     shards = list(_shards(files[0], open_shard).values())
     truth = np.arange(18.0)[:, None]
     sparse, dense = (
-        ImageBatches(shards, Normalisation(), 5, truth, seed=1, sparse=each)
+        ImageBatches(shards, VoxelScaling(), 5, truth, seed=1, sparse=each)
         for each in (True, False)
     )
     for (images, labels), expected in zip(sparse.dataset(), dense, strict=True):
@@ -273,7 +273,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
                     save(type(shard)(**(vars(shard) | {"metadata": about})), file)
                     words += [f"--{split}", str(file)]
         training = TrainingSettings(batch_size=16, learning_rate=0.01, max_epochs=1)
-        settings = (toy_network(0.0), training, Normalisation())
+        settings = (toy_network(0.0), training, VoxelScaling())
         words += [word for each in settings for word in option_words(each)]
         words += ["--estimator", "toy", "--seed", "1", "--threads", "1"]
         words += ["--history", str(tmp_path / "h.csv"), "--out", str(tmp_path / "m.keras")]

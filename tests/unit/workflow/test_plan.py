@@ -14,7 +14,7 @@ from wilsonvox.config.reading import load_configuration, parse_configuration
 from wilsonvox.config.samples import measured_samples
 from wilsonvox.core.errors import UserError
 from wilsonvox.voxels.specification import ImageSpecification
-from wilsonvox.workflow.planning.costs import Estimate, Plan, plan, total
+from wilsonvox.workflow.planning.costs import CostEstimate, Plan, plan, total
 from wilsonvox.workflow.planning.jobs import Job, occupied_voxels, planned, trainings
 from wilsonvox.workflow.planning.rates import RATES_FILE, Rate, Rates, load_rates
 from wilsonvox.workflow.planning.report import duration, lines, size, sure
@@ -329,15 +329,15 @@ def test_a_rule_without_rates_is_named():
 
 
 def test_a_sum_is_as_sure_as_what_is_in_it():
-    parts = [Estimate(value=10, factor=2), Estimate(value=90, factor=1)]
+    parts = [CostEstimate(value=10, factor=2), CostEstimate(value=90, factor=1)]
     assert total(parts).value == 100
     assert total(parts).factor == pytest.approx(1.1)
-    assert total([]) == Estimate(value=0, factor=1)
+    assert total([]) == CostEstimate(value=0, factor=1)
 
 
 def test_a_figure_cannot_be_surer_than_exact():
     with pytest.raises(ValidationError):
-        Estimate(value=1, factor=0.5)
+        CostEstimate(value=1, factor=0.5)
 
 
 # ---------------------------------------------------------------- rates

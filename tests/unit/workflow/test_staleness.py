@@ -10,7 +10,7 @@ from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.json_files import save_recorded
 from wilsonvox.records.record import Record
 from wilsonvox.workflow.status.engine import PlannedJob
-from wilsonvox.workflow.status.staleness import Need, judge_jobs
+from wilsonvox.workflow.status.staleness import Need, classify_jobs
 
 OUT = "results/fit/global_fit/measurement.json"
 SUMMARY = "shipped/voxel-sum/evaluation/summary.json"
@@ -41,7 +41,7 @@ def job(tmp_path, monkeypatch) -> PlannedJob:
 
 
 def need(job: PlannedJob) -> tuple[Need, tuple[str, ...]]:
-    (state,) = judge_jobs([job], DigestCache(None)).values()
+    (state,) = classify_jobs([job], DigestCache(None)).values()
     return state.need, state.reasons
 
 

@@ -12,13 +12,13 @@ from wilsonvox.cli.shards import training_options
 from wilsonvox.estimators import ARCHITECTURES, SUM_ARCHITECTURES
 from wilsonvox.estimators.settings import (
     ImageEstimatorSettings,
-    NetworkEstimator,
+    NetworkEstimatorConfig,
     NetworkSettings,
     TrainingSettings,
-    VoxelSumEstimator,
+    VoxelSumEstimatorConfig,
     VoxelSumSettings,
 )
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 if TYPE_CHECKING:
     from wilsonvox.estimators.metadata import EstimatorMetadata
@@ -42,12 +42,12 @@ def _estimator(architecture: str, options: dict[str, Any]) -> ImageEstimatorSett
     images = ("images",)
     if architecture == "voxel-sum":
         own = model_from(VoxelSumSettings, options)
-        return VoxelSumEstimator(architecture="voxel-sum", images=images, **own.model_dump())
-    return NetworkEstimator(
+        return VoxelSumEstimatorConfig(architecture="voxel-sum", images=images, **own.model_dump())
+    return NetworkEstimatorConfig(
         images=images,
         network=model_from(NetworkSettings, options),
         training=model_from(TrainingSettings, options),
-        normalisation=model_from(Normalisation, options),
+        normalisation=model_from(VoxelScaling, options),
     )
 
 
@@ -116,7 +116,7 @@ def _parsed_range(name: str, text: str) -> "SearchRange":
 )
 @options_from(NetworkSettings)
 @options_from(TrainingSettings)
-@options_from(Normalisation)
+@options_from(VoxelScaling)
 @options_from(VoxelSumSettings)
 @click.option("--out", required=True, metavar="FILE.json", help="The round's suggestions.")
 def suggest_trials(
@@ -316,7 +316,7 @@ def _train_network(
 ) -> "EstimatorMetadata":
     from wilsonvox.cli.train import train_and_save
 
-    whole = NetworkEstimator.model_validate(one.settings | {"images": ["images"]})
+    whole = NetworkEstimatorConfig.model_validate(one.settings | {"images": ["images"]})
     names = ("architecture", "network", "training", "normalisation")
     return train_and_save(
         train_paths,
@@ -338,7 +338,7 @@ def _fit_voxel_sum(
 ) -> "EstimatorMetadata":
     from wilsonvox.cli.train_voxel_sum import fit_and_save
 
-    whole = VoxelSumEstimator.model_validate(one.settings | {"images": ["images"]})
+    whole = VoxelSumEstimatorConfig.model_validate(one.settings | {"images": ["images"]})
     return fit_and_save(
         train_paths,
         validation_paths,

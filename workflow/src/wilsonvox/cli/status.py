@@ -83,7 +83,7 @@ def command(
     from wilsonvox.records.record import run_folder
     from wilsonvox.workflow.status.engine import checksum_size, planned_jobs
     from wilsonvox.workflow.status.report import Status, lines
-    from wilsonvox.workflow.status.staleness import judge_jobs
+    from wilsonvox.workflow.status.staleness import classify_jobs
 
     snakefile = Path("Snakefile")
     if not snakefile.is_file():
@@ -91,7 +91,7 @@ def command(
     given = _given(values)
     jobs = planned_jobs(snakefile, configfiles, given, checksum_size(profile), targets)
     cache = DigestCache(default_cache_file(), full)
-    states = judge_jobs(jobs, cache)
+    states = classify_jobs(jobs, cache)
     cache.save()
     words = ["--profile", str(profile)]
     words += ["--configfile", *map(str, configfiles)] if configfiles else []

@@ -14,7 +14,7 @@ from wilsonvox.cli.shards import open_shards, training_options
 from wilsonvox.core.files import atomic_path
 from wilsonvox.estimators import ARCHITECTURES
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 if TYPE_CHECKING:
     from wilsonvox.estimators.metadata import EstimatorMetadata
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 )
 @options_from(NetworkSettings)
 @options_from(TrainingSettings)
-@options_from(Normalisation)
+@options_from(VoxelScaling)
 @click.option(
     "--history", required=True, metavar="FILE.csv", help="Losses and learning rate by epoch."
 )
@@ -85,7 +85,7 @@ def command(
         "architecture": architecture,
         "network": model_from(NetworkSettings, options),
         "training": model_from(TrainingSettings, options),
-        "normalisation": model_from(Normalisation, options),
+        "normalisation": model_from(VoxelScaling, options),
     }
     try:
         train_and_save(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from wilsonvox.core.errors import UserError
-from wilsonvox.core.models import Settings
+from wilsonvox.core.models import StrictModel
 from wilsonvox.global_fit.chi_squared import VERSIONS, Version
 from wilsonvox.global_fit.hadronic import HADRONIC, HALF_WIDTHS, Hadronic
 from wilsonvox.global_fit.learning.settings import GanMachine, NetworkMachine
@@ -20,7 +20,7 @@ _FIGURES = ("observables", "contours")  # of every set
 _SUFFIXES = ("pdf", "png")
 
 
-class MeasuredShift(Settings):
+class MeasuredShift(StrictModel):
     """A measurement of δC9 by an estimator, which the figures show beside the fit."""
 
     run: str = Field(description="folder of the run with the estimator, or of a shipped one")
@@ -34,7 +34,7 @@ class MeasuredShift(Settings):
     )
 
 
-class GlobalFitSettings(Settings):
+class GlobalFitSettings(StrictModel):
     """A fit of δC9 and δC10 to binned observables."""
 
     observables: list[str] = Field(

@@ -15,7 +15,7 @@ from wilsonvox.core.errors import UserError
 from wilsonvox.core.suggestions import did_you_mean
 from wilsonvox.estimators.settings import ESTIMATOR_MODELS, NetworkSettings, TrainingSettings
 from wilsonvox.training.scan.settings import ScanSettings, SearchRange
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 _MODELS: dict[str, type[BaseModel]] = {
     "points": PointGroup,
@@ -23,7 +23,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "images": ImageSettings,
     "network": NetworkSettings,
     "training": TrainingSettings,
-    "normalisation": Normalisation,
+    "normalisation": VoxelScaling,
     "figures": FigureSettings,
     "generation": GenerationSettings,
     "scan": ScanSettings,

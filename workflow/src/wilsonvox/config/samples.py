@@ -10,12 +10,12 @@ from wilsonvox.config.base import Name
 from wilsonvox.config.reading import explain
 from wilsonvox.config.run import RunConfiguration
 from wilsonvox.core.errors import UserError
-from wilsonvox.core.models import Settings
+from wilsonvox.core.models import StrictModel
 from wilsonvox.core.suggestions import did_you_mean
 from wilsonvox.theory.points import parse_point
 
 
-class SampleRow(Settings):
+class SampleRow(StrictModel):
     """One row of samples.tsv: an external file, or several."""
 
     sample: Name = Field(description="name of the sample")

@@ -23,7 +23,7 @@ class OptionalFields(BaseModel):
         return written
 
 
-class Settings(BaseModel):
-    """Settings that know no other keys than theirs, and do not change."""
+class StrictModel(BaseModel):
+    """Immutable model that refuses unknown fields: base of settings, records and results."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

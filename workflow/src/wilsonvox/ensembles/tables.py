@@ -5,10 +5,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import atomic_path, require_file
+from wilsonvox.core.models import StrictModel
 from wilsonvox.records.digests import digest_table
 from wilsonvox.records.record import Record
 from wilsonvox.voxels.specification import ImageSpecification
@@ -47,10 +48,8 @@ SUMMARY_COLUMNS: dict[str, str] = {
 """Columns of a summary, one row a point and coefficient; shifts and sigmas are dimensionless."""
 
 
-class PointCovariance(BaseModel):
+class PointCovariance(StrictModel):
     """Joint covariance of one point's estimates, beside the least that is possible."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     point: str
     covariance: tuple[tuple[float, ...], ...] = Field(
@@ -62,19 +61,15 @@ class PointCovariance(BaseModel):
     )
 
 
-class JointCovariances(BaseModel):
+class JointCovariances(StrictModel):
     """What a summary says of several coefficients together."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     coefficients: tuple[str, ...] = Field(description="order of rows and columns")
     points: tuple[PointCovariance, ...]
 
 
-class TableMetadata(BaseModel):
+class TableMetadata(StrictModel):
     """What a table says about the estimator that made its predictions."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     estimator: str = Field(description="name of the estimator in the configuration")
     image: ImageSpecification

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.theory.points import parameter_values
-from wilsonvox.voxels.event_overlap import SourceEvents, UsedEvents, check_no_shared_events
+from wilsonvox.voxels.event_overlap import EventRanges, EventRegistry, check_no_shared_events
 from wilsonvox.voxels.shards import Shard
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def check_unseen(
             events.
     """
     check_no_shared_events(shards.items())
-    seen = UsedEvents(
+    seen = EventRegistry(
         (role, events)
         for role, used in (
             ("trained", metadata.training_events),
@@ -106,7 +106,7 @@ def check_unseen(
     )
     for source, shard in shards.items():
         split = shard.metadata.split
-        found = seen.find(SourceEvents.of(shard)) if split in ("test", "interpolation") else None
+        found = seen.find(EventRanges.of(shard)) if split in ("test", "interpolation") else None
         if found:
             role, what = found
             raise UserError(

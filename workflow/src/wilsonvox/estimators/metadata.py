@@ -2,22 +2,21 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from wilsonvox.core.models import StrictModel
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings, VoxelSumSettings
-from wilsonvox.voxels.event_overlap import SourceEvents
-from wilsonvox.voxels.specification import ImageSpecification, Normalisation
+from wilsonvox.voxels.event_overlap import EventRanges
+from wilsonvox.voxels.specification import ImageSpecification, VoxelScaling
 
 
-class EstimatorMetadata(BaseModel):
+class EstimatorMetadata(StrictModel):
     """What a trained estimator says about itself."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     estimator: str = Field(description="its name in the configuration")
     architecture: str = Field(description="family of the network")
     image: ImageSpecification = Field(description="the only images that it understands")
-    normalisation: Normalisation = Field(description="of mean q2, before the network")
+    normalisation: VoxelScaling = Field(description="of mean q2, before the network")
     coefficients: tuple[str, ...] = Field(description="what its outputs are, in their order")
     network: NetworkSettings | VoxelSumSettings = Field(description="its sizes")
     training: TrainingSettings | None = Field(
@@ -32,10 +31,10 @@ class EstimatorMetadata(BaseModel):
         description="whether a B0 of the training has the shifts or their conjugates",
     )
     training_points: dict[str, int] = Field(description="training images by point")
-    training_events: tuple[SourceEvents, ...] = Field(
+    training_events: tuple[EventRanges, ...] = Field(
         default=(), description="events of the training images, shard by shard"
     )
-    validation_events: tuple[SourceEvents, ...] = Field(
+    validation_events: tuple[EventRanges, ...] = Field(
         default=(), description="events of the validation images, shard by shard"
     )
     n_parameters: int = Field(description="weights, moving averages included")

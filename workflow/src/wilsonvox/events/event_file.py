@@ -15,10 +15,11 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import atomic_path, require_file, require_whole_root
+from wilsonvox.core.models import StrictModel
 from wilsonvox.records.digests import ColumnDigest
 from wilsonvox.records.record import Record
 from wilsonvox.theory.kinematics import MOMENTUM_BRANCHES
@@ -79,10 +80,8 @@ class Events:
         )
 
 
-class EventMetadata(BaseModel):
+class EventMetadata(StrictModel):
     """What an event file says about itself."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     origin: Literal["generated", "ingested"]
     point: str | None = Field(default=None, description="point label, such as c9_-0.90")

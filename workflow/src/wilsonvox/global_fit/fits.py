@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.stats import chi2
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.core.models import StrictModel
 from wilsonvox.global_fit.chi_squared import ChiSquared, Version
 from wilsonvox.global_fit.hadronic import Hadronic, HadronicPolynomials
 from wilsonvox.global_fit.predictions import PredictionTable
@@ -26,11 +27,7 @@ PAPER_MINIMUM = (-0.92, 0.10)
 """(δC9, δC10) of the least χ², 30.67, in the training set of Partida and Masjuan."""
 
 
-class _Result(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ChiSquaredAt(_Result):
+class ChiSquaredAt(StrictModel):
     """χ² at one point of the (δC9, δC10) plane, hadronic coefficients profiled."""
 
     c9: float
@@ -38,14 +35,14 @@ class ChiSquaredAt(_Result):
     chi_squared: float
 
 
-class MinosError(_Result):
+class MinosError(StrictModel):
     """Interval of one shift at Δχ² = 1, the other shift free (68 %)."""
 
     down: float = Field(description="negative")
     up: float
 
 
-class Contour(_Result):
+class Contour(StrictModel):
     """Points (δC9, δC10) of a closed contour."""
 
     level: float = Field(description="confidence level of both shifts together")
@@ -54,7 +51,7 @@ class Contour(_Result):
     c10: list[float]
 
 
-class FittedObservable(_Result):
+class FittedObservable(StrictModel):
     """One observable at the minimum."""
 
     label: str = Field(description="kind and bin [GeV²]")
@@ -64,7 +61,7 @@ class FittedObservable(_Result):
     pull_without_shifts: float = Field(description="the same at (0, 0)")
 
 
-class CoefficientFit(_Result):
+class CoefficientFit(StrictModel):
     """What `wilsonvox global-fit fit` writes."""
 
     observables: str = Field(description="name of the set")

@@ -10,10 +10,11 @@ from typing import Literal, Self, get_args
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import require_file
+from wilsonvox.core.models import StrictModel
 
 Array = NDArray[np.float64]
 
@@ -37,11 +38,7 @@ _FLAVIO_NAMES: dict[Kind, str] = {
 """flavio's names of the observables of each kind, as patterns."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Source(_Part):
+class Source(StrictModel):
     """Where a measurement was published."""
 
     experiment: str
@@ -52,7 +49,7 @@ class Source(_Part):
     )
 
 
-class Measurement(_Part):
+class MeasuredObservable(StrictModel):
     """One observable in one bin of q², as it was measured."""
 
     name: str = Field(description="the observable's name in flavio")
@@ -100,7 +97,7 @@ class Measurement(_Part):
         return float(np.sqrt(sum(down**2 for _, down in self.errors.values())))
 
 
-class Correlation(_Part):
+class Correlation(StrictModel):
     """Correlations of the total errors of some measurements."""
 
     measurements: list[str] = Field(min_length=2, description="labels, such as P5p[4,6]")
@@ -119,14 +116,14 @@ class Correlation(_Part):
         return self
 
 
-class ObservableSet(_Part):
+class ObservableSet(StrictModel):
     """Measured observables that are fitted together."""
 
     name: str = Field(pattern=r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
     description: str
     sources: dict[str, Source]
-    measurements: list[Measurement] = Field(min_length=3)
-    correlations: list[Correlation] = []
+    measurements: list[MeasuredObservable] = Field(min_length=3)
+    correlations: list[Correlation] = Field(default=[])
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -244,7 +241,7 @@ def _first_problem(error: ValidationError, content: object) -> str:
     hint = ""
     if first["type"] == "extra_forbidden":
         fields: dict[str, type[BaseModel]] = {
-            "measurements": Measurement,
+            "measurements": MeasuredObservable,
             "sources": Source,
             "correlations": Correlation,
         }

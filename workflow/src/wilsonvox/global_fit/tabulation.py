@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wilsonvox.global_fit.observables import BRANCHING_RATIO_UNIT, Measurement, ObservableSet
+from wilsonvox.global_fit.observables import BRANCHING_RATIO_UNIT, MeasuredObservable, ObservableSet
 from wilsonvox.global_fit.predictions import N_FUNCTIONS, PredictionTable, shift_functions
 
 Array = NDArray[np.float64]
@@ -44,7 +44,7 @@ class _Channel:
         return "*" in self.meson
 
 
-def _channel(measurement: Measurement, lepton: str) -> _Channel:
+def _channel(measurement: MeasuredObservable, lepton: str) -> _Channel:
     charge = re.search(r"B(0|\+)->", measurement.name)
     sign = charge[1] if charge else "0"
     return _Channel(f"B{sign}", ("K*" if "K*" in measurement.name else "K") + sign, lepton)

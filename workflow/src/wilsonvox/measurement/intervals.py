@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from wilsonvox.core.models import StrictModel
 from wilsonvox.ensembles.calibration import LEVELS, Calibration
 from wilsonvox.ensembles.joint_calibration import JointCalibration
 
@@ -20,10 +21,8 @@ SPREAD_P_VALUE = 0.001
 """A spread of single-image predictions less probable than this is warned of."""
 
 
-class CoefficientMeasurement(BaseModel):
+class CoefficientMeasurement(StrictModel):
     """One measured shift; null stands for what the calibrated range does not hold."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     value: float | None = Field(description="δC of the sample (dimensionless)")
     interval_68: Ends = Field(description="central 68 % confidence interval; null: open end")
@@ -42,10 +41,8 @@ class CoefficientMeasurement(BaseModel):
     )
 
 
-class JointMeasurement(BaseModel):
+class JointMeasurement(StrictModel):
     """Errors of several measured shifts together."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     coefficients: tuple[str, ...] = Field(description="order of rows and columns")
     covariance: tuple[tuple[float, ...], ...] = Field(

@@ -16,10 +16,11 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import require_file
+from wilsonvox.core.models import StrictModel
 from wilsonvox.ensembles.calibration import Calibration
 from wilsonvox.ensembles.joint_calibration import JointCalibration
 from wilsonvox.events.event_file import FLAVOURS, TREE, iterate_events, read_metadata
@@ -87,10 +88,8 @@ LEFT_OVER = "fill no whole image"
 """Reason of selected events that are not used because they are fewer than one image."""
 
 
-class Measurement(BaseModel):
+class Measurement(StrictModel):
     """What `wilsonvox measure` writes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     coefficients: dict[str, CoefficientMeasurement]
     joint: JointMeasurement | None = Field(

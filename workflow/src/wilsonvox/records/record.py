@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from wilsonvox.core.models import StrictModel
 
 
 def canonical_json(content: Mapping[str, Any]) -> str:
@@ -25,10 +27,8 @@ VERSION = 1
 """Of the record's fields. Records of before there was a version have 0, and no seal."""
 
 
-class InputRecord(BaseModel):
+class InputRecord(StrictModel):
     """One file that a stage read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str = Field(
         description="relative to the run's folder; of a file outside the folder that the command "
@@ -43,10 +43,8 @@ class InputRecord(BaseModel):
     )
 
 
-class Record(BaseModel):
+class Record(StrictModel):
     """How a file was made. Holds no host, user, absolute path or clock time."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: int = Field(default=0, description="of the record's fields")
     rule: str = Field(description="stage of the pipeline that wrote the file")

@@ -63,7 +63,7 @@ def _code_rows(run: Path) -> list[Row]:
 def _fit_code_rows(run: Path, configuration: RunConfiguration) -> list[Row]:
     """Version and commit of the code behind the fits of each set, each once."""
     settings = configuration.global_fit
-    if settings is None or not configuration.tells_of_global_fit(run):
+    if settings is None or not configuration.includes_global_fit(run):
         return []
     rows: dict[Row, None] = {}
     for path in settings.fit_files():

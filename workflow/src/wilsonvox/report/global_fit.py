@@ -87,7 +87,7 @@ def global_fit_page(run: Path, configuration: RunConfiguration) -> str:
         UserError: a fit or an answer is missing or cannot be read.
     """
     settings = configuration.global_fit
-    if settings is None or not configuration.tells_of_global_fit(run):
+    if settings is None or not configuration.includes_global_fit(run):
         missing = Section(
             paragraph="The global fit of this configuration has not run to its end yet; "
             "`snakemake global_fit` runs it, and the next report has it."

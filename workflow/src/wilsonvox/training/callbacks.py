@@ -18,7 +18,7 @@ from wilsonvox.training.replicas import of_each_replica
 from wilsonvox.training.signals import LossNotFinite, StopRequest, TrainingStopped
 
 
-class OrderOfEpoch(keras.callbacks.Callback):  # type: ignore[misc]
+class SetEpoch(keras.callbacks.Callback):  # type: ignore[misc]
     """Tells the training batches which epoch begins, since their order is keyed on it."""
 
     def __init__(self, batches: ImageBatches) -> None:
@@ -52,7 +52,7 @@ class WarmUp(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.optimizer.learning_rate = part * self.learning_rate
 
 
-class CutAtPlateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
+class ReduceLROnPlateauAfterWarmup(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
     """Cuts the learning rate at a plateau of the validation loss, which it watches after the rise.
 
     Args:
@@ -76,7 +76,7 @@ class CutAtPlateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
             super().on_epoch_end(epoch, logs)
 
 
-class CutInSteps(keras.callbacks.LearningRateScheduler):  # type: ignore[misc]
+class StepDecay(keras.callbacks.LearningRateScheduler):  # type: ignore[misc]
     """Cuts the learning rate after every few epochs, whatever the loss; counted after the rise.
 
     An epoch's rate is told by its number alone, so that a training can be taken up anywhere.
@@ -127,7 +127,7 @@ class StopWhenNotFinite(keras.callbacks.Callback):  # type: ignore[misc]
             )
 
 
-class KeepState(keras.callbacks.Callback):  # type: ignore[misc]
+class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes the state of the training after every epoch, and restores it before the first one.
 
     When a signal asks the training to stop, it ends after the batch in work, with the state of
@@ -253,7 +253,9 @@ class KeepState(keras.callbacks.Callback):  # type: ignore[misc]
     def _stopped(self, batches_done: int) -> TrainingStopped:
         number = self.request.received
         assert number is not None
-        line = f"stopped by {number.name} {place(self._epoch, batches_done, self.batches)}"
+        line = (
+            f"stopped by {number.name} {format_position(self._epoch, batches_done, self.batches)}"
+        )
         if self._epoch or batches_done:
             line += f": the same command goes on from there; state in {self.file.path}"
         return TrainingStopped(line, number)
@@ -288,7 +290,7 @@ def _values(variables: Any) -> tuple[Any, ...]:
     return tuple(keras.ops.convert_to_numpy(variable) for variable in variables)
 
 
-def place(epoch: int, batches_done: int, batches: ImageBatches) -> str:
+def format_position(epoch: int, batches_done: int, batches: ImageBatches) -> str:
     """A place in a training in words.
 
     Args:
@@ -316,13 +318,17 @@ def make_callbacks(
         settings: of the training.
         batches: the training images.
         progress_bar: whether one is shown, so that the log stays quiet.
-        file: where to keep the state, or None; if there is one, `KeepState` is the last callback.
+        file: where to keep the state, or None; if given, `SaveCheckpoint` is the last callback.
         begun: the state to go on from, or None.
         request: whether a signal asks the training to stop.
         tensorboard: folder for TensorBoard, or None.
     """
     log = EpochLog(settings.max_epochs, batches, quiet=progress_bar)
-    plateau = CutAtPlateau(settings) if settings.learning_rate_schedule == "plateau" else None
+    plateau = (
+        ReduceLROnPlateauAfterWarmup(settings)
+        if settings.learning_rate_schedule == "plateau"
+        else None
+    )
     stopping = keras.callbacks.EarlyStopping(
         monitor="val_loss",
         mode="min",
@@ -330,15 +336,15 @@ def make_callbacks(
         restore_best_weights=True,
     )
     callbacks = [
-        OrderOfEpoch(batches),
+        SetEpoch(batches),
         WarmUp(settings, batches),
         StopWhenNotFinite(batches),
         log,
-        plateau or CutInSteps(settings),
+        plateau or StepDecay(settings),
         stopping,
     ]
     if tensorboard is not None:
         callbacks.append(TensorBoardLog(tensorboard, log))
     if file is not None:
-        callbacks.append(KeepState(file, begun, request, log, plateau, stopping))
+        callbacks.append(SaveCheckpoint(file, begun, request, log, plateau, stopping))
     return callbacks, log

@@ -16,25 +16,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import atomic_path, unfinished_files
+from wilsonvox.core.models import StrictModel
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.records.digests import digest_arrays
 from wilsonvox.voxels.shards import Shard
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 logger = logging.getLogger(__name__)
 
 Arrays = tuple[NDArray[Any], ...]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Stopping(_Part):
+class Stopping(StrictModel):
     """Where early stopping stands; names as in keras.callbacks.EarlyStopping."""
 
     wait: int
@@ -43,7 +39,7 @@ class Stopping(_Part):
     stopped_epoch: int
 
 
-class Plateau(_Part):
+class Plateau(StrictModel):
     """Where the cuts of the learning rate stand; as in keras.callbacks.ReduceLROnPlateau."""
 
     wait: int
@@ -51,7 +47,7 @@ class Plateau(_Part):
     best: float | None
 
 
-class Progress(_Part):
+class Progress(StrictModel):
     """All of a state that is not an array."""
 
     next_epoch: int
@@ -105,7 +101,7 @@ def training_key(
     architecture: str,
     network: NetworkSettings,
     training: TrainingSettings,
-    normalisation: Normalisation,
+    normalisation: VoxelScaling,
     seed: int,
     threads: int,
     replicas: int,

@@ -13,7 +13,7 @@ import keras
 
 from wilsonvox.estimators.networks.image_batches import ImageBatches
 from wilsonvox.estimators.settings import TrainingSettings
-from wilsonvox.training.callbacks import make_callbacks, place
+from wilsonvox.training.callbacks import format_position, make_callbacks
 from wilsonvox.training.checkpoint import StateFile, TrainingState
 from wilsonvox.training.signals import StopRequest, listening
 
@@ -30,7 +30,7 @@ def _take_up(file: StateFile, batches: ImageBatches, max_epochs: int) -> Trainin
     if begun.progress.stop_training or done >= max_epochs:
         logger.info("training had ended after epoch %d: its best weights from %s", done, file.path)
     elif begun.progress.batches_done:
-        where = place(done, begun.progress.batches_done, batches)
+        where = format_position(done, begun.progress.batches_done, batches)
         logger.info("resuming %s, of at most %d epochs, from %s", where, max_epochs, file.path)
     else:
         logger.info("resuming at epoch %d of at most %d from %s", done + 1, max_epochs, file.path)

@@ -23,7 +23,7 @@ from wilsonvox.estimators.networks.gpus import describe_device, log_devices
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
 from wilsonvox.training.checkpoint import StateFile, training_key
 from wilsonvox.training.replicas import Replicas
-from wilsonvox.voxels.event_overlap import SourceEvents
+from wilsonvox.voxels.event_overlap import EventRanges
 from wilsonvox.voxels.labelled_shards import (
     check_shards,
     labels,
@@ -31,7 +31,7 @@ from wilsonvox.voxels.labelled_shards import (
     varying_coefficients,
 )
 from wilsonvox.voxels.shards import Shard
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ class TrainedNetwork:
     model: Any
     history: tuple[Mapping[str, float], ...]
     coefficients: tuple[str, ...]
-    training_events: tuple[SourceEvents, ...] = ()
-    validation_events: tuple[SourceEvents, ...] = ()
+    training_events: tuple[EventRanges, ...] = ()
+    validation_events: tuple[EventRanges, ...] = ()
 
     @property
     def best(self) -> Mapping[str, float]:
@@ -134,7 +134,7 @@ def train(
     architecture: str,
     network: NetworkSettings,
     training: TrainingSettings,
-    normalisation: Normalisation,
+    normalisation: VoxelScaling,
     seed: int,
     threads: int | None = None,
     progress_bar: bool = False,
@@ -250,8 +250,8 @@ def train(
         model,
         history,
         coefficients,
-        tuple(map(SourceEvents.of, train_shards.values())),
-        tuple(map(SourceEvents.of, validation_shards.values())),
+        tuple(map(EventRanges.of, train_shards.values())),
+        tuple(map(EventRanges.of, validation_shards.values())),
     )
     logger.info(
         "best epoch %d of %d: validation loss %.4f",
@@ -270,7 +270,7 @@ def describe(
     architecture: str,
     network: NetworkSettings,
     training: TrainingSettings,
-    normalisation: Normalisation,
+    normalisation: VoxelScaling,
     history_digest: str,
 ) -> EstimatorMetadata:
     """What is stored inside the model file, of a trained network and what it was trained with."""

@@ -11,9 +11,10 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.core.models import StrictModel
 from wilsonvox.voxels.shards import Shard
 
 
@@ -30,10 +31,8 @@ def _joined(ranges: NDArray[np.int64], gap: int) -> tuple[tuple[int, int], ...]:
     return tuple((int(start), int(stop)) for start, stop in zip(starts, stops, strict=True))
 
 
-class SourceEvents(BaseModel):
+class EventRanges(StrictModel):
     """The events that the images of one shard were made of."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     stream: str | None = Field(
         default=None, description="random stream, seed/point/split/campaign; null if external"
@@ -64,13 +63,13 @@ class SourceEvents(BaseModel):
             entries=_joined(shard.source_range, about.image.events_per_image),
         )
 
-    def shared(self, other: "SourceEvents") -> str:
+    def shared(self, other: "EventRanges") -> str:
         """In words, what this and `other` have in common; empty where they share no event.
 
-        >>> first = SourceEvents(stream="1/c9_-0.90/train/000", entries=((0, 200),))
-        >>> first.shared(SourceEvents(stream="1/c9_-0.90/train/000", entries=((150, 300),)))
+        >>> first = EventRanges(stream="1/c9_-0.90/train/000", entries=((0, 200),))
+        >>> first.shared(EventRanges(stream="1/c9_-0.90/train/000", entries=((150, 300),)))
         'random stream 1/c9_-0.90/train/000'
-        >>> first.shared(SourceEvents(stream="1/c9_-0.90/train/000", entries=((200, 300),)))
+        >>> first.shared(EventRanges(stream="1/c9_-0.90/train/000", entries=((200, 300),)))
         ''
         """
         if self.file_digest is not None and self.file_digest == other.file_digest:
@@ -81,7 +80,7 @@ class SourceEvents(BaseModel):
             return ""
         return what if self._meets(other) else ""
 
-    def _meets(self, other: "SourceEvents") -> bool:
+    def _meets(self, other: "EventRanges") -> bool:
         if not (self.entries and other.entries):
             return False
         mine, theirs = np.array(self.entries), np.array(other.entries)
@@ -91,21 +90,21 @@ class SourceEvents(BaseModel):
         return bool(np.any(begun > ended))
 
 
-class UsedEvents:
+class EventRegistry:
     """Events by what identifies them, each with the name of what uses it."""
 
-    def __init__(self, used: Iterable[tuple[str, SourceEvents]] = ()) -> None:
-        self._by_key: dict[str, list[tuple[str, SourceEvents]]] = {}
+    def __init__(self, used: Iterable[tuple[str, EventRanges]] = ()) -> None:
+        self._by_key: dict[str, list[tuple[str, EventRanges]]] = {}
         for name, events in used:
             self.add(name, events)
 
-    def add(self, name: str, events: SourceEvents) -> None:
+    def add(self, name: str, events: EventRanges) -> None:
         """Remember that `name` uses `events`."""
         for key in (events.stream, events.file_digest):
             if key is not None:
                 self._by_key.setdefault(key, []).append((name, events))
 
-    def find(self, events: SourceEvents) -> tuple[str, str] | None:
+    def find(self, events: EventRanges) -> tuple[str, str] | None:
         """Who uses some of `events` already, and in words what they share; None if nobody does."""
         for key in (events.file_digest, events.stream):
             for name, used in self._by_key.get(key or "", ()):
@@ -125,9 +124,9 @@ def check_no_shared_events(shards: Iterable[tuple[str | os.PathLike[str], Shard]
         UserError: names the second of two files whose images were made of the same events, the
             first, and what they share.
     """
-    used = UsedEvents()
+    used = EventRegistry()
     for source, shard in shards:
-        events = SourceEvents.of(shard)
+        events = EventRanges.of(shard)
         found = used.find(events)
         if found:
             first, what = found

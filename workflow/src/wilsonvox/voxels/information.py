@@ -17,9 +17,10 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.stats import poisson, qmc
 
+from wilsonvox.core.models import StrictModel
 from wilsonvox.records.json_files import load_recorded, save_recorded
 from wilsonvox.records.record import Record
 from wilsonvox.theory.angular import RATE_WEIGHTS, angular_functions
@@ -265,10 +266,8 @@ def _without_mass(at: Array, derivative: Array) -> float:
     return float((_ratio(functions @ derivative.T, functions @ at.T) * weight[:, None]).sum())
 
 
-class InformationRow(BaseModel):
+class InformationRow(StrictModel):
     """Information at one shift, in images of one number of bins, by what is kept."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     shifts: dict[str, float | complex] = Field(description="where the information is taken")
     bins: int
@@ -278,10 +277,8 @@ class InformationRow(BaseModel):
     )
 
 
-class ImageInformation(BaseModel):
+class ImageInformation(StrictModel):
     """What `wilsonvox information` writes: what images keep of the information on one shift."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     coefficient: str
     image_specification: ImageSpecification = Field(description="its bins are those of each row")

@@ -12,19 +12,18 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import atomic_path, require_file
+from wilsonvox.core.models import StrictModel
 from wilsonvox.records.digests import digest_arrays
 from wilsonvox.records.record import Record
-from wilsonvox.voxels.specification import ImageSpecification, Normalisation
+from wilsonvox.voxels.specification import ImageSpecification, VoxelScaling
 
 
-class ShardMetadata(BaseModel):
+class ShardMetadata(StrictModel):
     """What a shard says about itself and its source."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     image: ImageSpecification
     origin: Literal["generated", "ingested"]
@@ -91,7 +90,7 @@ class Shard:
         return self.mean_q2.min(), self.mean_q2.max()
 
     def _normalised(
-        self, mean_q2: NDArray[np.float32], normalisation: Normalisation
+        self, mean_q2: NDArray[np.float32], normalisation: VoxelScaling
     ) -> NDArray[np.float32]:
         if normalisation.method == "fixed":
             return mean_q2 / np.float32(normalisation.scale_gev2)
@@ -100,27 +99,27 @@ class Shard:
             return (mean_q2 - low) / (high - low if high > low else np.float32(1))
         return mean_q2
 
-    def normalised(self, normalisation: Normalisation) -> NDArray[np.float32]:
+    def normalised(self, normalisation: VoxelScaling) -> NDArray[np.float32]:
         """`mean_q2` after normalisation, float32, same shape.
 
         'min-max' maps the smallest and largest occupied mean q2 of this shard to 0 and 1.
         """
         return self._normalised(self.mean_q2, normalisation)
 
-    def fill(self, image: NDArray[np.float32], index: int, normalisation: Normalisation) -> None:
+    def fill(self, image: NDArray[np.float32], index: int, normalisation: VoxelScaling) -> None:
         """Scatter image `index` into `image`, float32 zeros of shape (bins³,)."""
         voxel, value = self.occupied(index, normalisation)
         image[voxel] = value
 
     def occupied(
-        self, index: int, normalisation: Normalisation
+        self, index: int, normalisation: VoxelScaling
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The occupied voxels of image `index` and their normalised mean q2, each shape (n,)."""
         entries = slice(self.offsets[index], self.offsets[index + 1])
         return self.voxel[entries], self._normalised(self.mean_q2[entries], normalisation)
 
     def dense(
-        self, indices: NDArray[np.integer[Any]], normalisation: Normalisation
+        self, indices: NDArray[np.integer[Any]], normalisation: VoxelScaling
     ) -> NDArray[np.float32]:
         """Dense images, float32 of shape (len(indices), bins, bins, bins, 1), 0 where empty.
 

@@ -3,17 +3,16 @@
 import os
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from wilsonvox.core.errors import UserError
-from wilsonvox.core.models import OptionalFields
+from wilsonvox.core.models import OptionalFields, StrictModel
 from wilsonvox.theory.integrals import Range, ranges_between
 
 
-class ImageSpecification(OptionalFields):
+class ImageSpecification(StrictModel, OptionalFields):
     """How events become images."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     OPTIONAL: ClassVar[tuple[str, ...]] = ("antiparticle_angles", "multiple_entries")
 
     bins: int = Field(default=50, ge=2, le=400, description="equal-width bins in each angle")
@@ -80,10 +79,9 @@ def require_images_of(
         raise UserError(f"{source}: its images do not fit the estimator {estimator}: {difference}")
 
 
-class Normalisation(BaseModel):
+class VoxelScaling(StrictModel):
     """How mean q2 becomes a voxel's value, when images are loaded."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     OPTION_NAMES: ClassVar[dict[str, str]] = {
         "method": "normalisation",
         "scale_gev2": "normalisation_scale_gev2",

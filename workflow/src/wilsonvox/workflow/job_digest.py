@@ -242,7 +242,7 @@ class Lineage:
 
     def _drawn(self, inputs: Any, estimators: list[str]) -> Any:
         """Inputs of a figure, and the shift that it shows where it is not the default."""
-        name = self.configuration.drawn_coefficient(estimators)
+        name = self.configuration.plotted_coefficient(estimators)
         return inputs if name == "c9" else [inputs, name]
 
     def _plot_linearity(self, image: str, estimator: str) -> Any:

@@ -204,7 +204,7 @@ def predictions(
 
 
 @dataclass(frozen=True)
-class ChiSquared:
+class AngularChiSquared:
     """χ² of measured observables.
 
     predictions: those of the bins that are used
@@ -254,7 +254,7 @@ def chi_squared(
     predicted: Predictions,
     q2_bins_gev2: Sequence[Range],
     n_parameters: int,
-) -> ChiSquared | None:
+) -> AngularChiSquared | None:
     """χ² of selected events, from the bins with at least `MINIMUM_EVENTS`; none: there is none.
 
     A bin includes its lower end.
@@ -275,7 +275,7 @@ def chi_squared(
         inverse.append(np.linalg.inv(covariance))
     if not used:
         return None
-    return ChiSquared(
+    return AngularChiSquared(
         Predictions(predicted.mass_weights, predicted.rates, predicted.bins[used]),
         np.array(n_events, float),
         np.stack(measured),
@@ -284,7 +284,7 @@ def chi_squared(
     )
 
 
-def fit(objective: ChiSquared, limits: Range) -> Fit:
+def fit(objective: AngularChiSquared, limits: Range) -> Fit:
     """The minimum of χ², with the covariance expected at the minimum with the sample's."""
     first = minimise(objective, limits)
     if not first.converged:

@@ -16,10 +16,11 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import atomic_path, require_file
+from wilsonvox.core.models import StrictModel
 from wilsonvox.estimators import EVENT_ARCHITECTURES
 from wilsonvox.estimators.settings import EventSettings
 from wilsonvox.events.event_file import BRANCHES, Events, iterate_events
@@ -59,10 +60,8 @@ class EventEstimator(Protocol):
         ...
 
 
-class PreparedMetadata(BaseModel):
+class PreparedMetadata(StrictModel):
     """What a prepared estimator says about itself."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     estimator: str = Field(description="its name in the configuration")
     architecture: str = Field(description="kind of the fit")

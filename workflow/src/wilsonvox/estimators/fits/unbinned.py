@@ -113,7 +113,7 @@ def _chebyshev_moments(x: Array, n_moments: int) -> Array:
 
 
 @dataclass(frozen=True)
-class Normalisation:
+class NormalisationIntegrals:
     """Integrals behind the density's normalisation, as polynomials in the parameters.
 
     chebyshev_rates: Γ at the Chebyshev nodes in m_Kπ, shape (N_CHEBYSHEV, n_monomials)
@@ -159,7 +159,7 @@ class NegativeLogLikelihood:
 
     polynomials: Array
     mass_moments: Array
-    normalisation: Normalisation
+    normalisation: NormalisationIntegrals
     n_parameters: int
     event_weight: float = 1.0
     errordef: float = 0.5
@@ -215,7 +215,7 @@ def _chebyshev_nodes() -> Array:
 
 def normalisation(
     model: DecayModel, image: ImageSpecification, names: Sequence[str]
-) -> Normalisation:
+) -> NormalisationIntegrals:
     """The integrals for an image specification, as polynomials in the parameters `names`.
 
     Raises:
@@ -231,7 +231,7 @@ def normalisation(
     def rates(at: Array, within: list[tuple[float, float]]) -> Array:
         return rate_integrals(model, at, within, names, flavour, weights)[..., 0]
 
-    return Normalisation(
+    return NormalisationIntegrals(
         chebyshev_rates=rates(nodes, everything),
         mass_weights=mass_weights,
         rates=rates(masses, everything),
@@ -244,7 +244,7 @@ def negative_log_likelihood(
     events: Events,
     image: ImageSpecification,
     names: Sequence[str],
-    integrals: Normalisation | None = None,
+    integrals: NormalisationIntegrals | None = None,
 ) -> NegativeLogLikelihood:
     """−ln L of selected events.
 
@@ -304,7 +304,7 @@ def prepare(
     coefficients: tuple[str, ...],
     settings: LikelihoodSettings,  # noqa: ARG001
 ) -> dict[str, Array]:
-    """The arrays of a prepared file: `Normalisation`.
+    """The arrays of a prepared file: `NormalisationIntegrals`.
 
     Raises:
         UserError: as `normalisation`.
@@ -320,7 +320,7 @@ class LikelihoodEstimator:
     image: ImageSpecification
     coefficients: tuple[str, ...]
     limits: tuple[float, float]
-    integrals: Normalisation
+    integrals: NormalisationIntegrals
 
     def fit(self, events: Events) -> Fit:
         """The fit of one image, from its selected events."""
@@ -346,5 +346,5 @@ def estimator(
         image=metadata.image,
         coefficients=metadata.coefficients,
         limits=metadata.settings.parameter_range,
-        integrals=Normalisation(**arrays),
+        integrals=NormalisationIntegrals(**arrays),
     )

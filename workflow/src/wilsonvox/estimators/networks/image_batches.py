@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wilsonvox.voxels.shards import Shard
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 READERS = 4
 """Threads that read images ahead: most of their time they wait for a disk."""
@@ -108,7 +108,7 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
     def __init__(
         self,
         shards: Sequence[Shard],
-        normalisation: Normalisation,
+        normalisation: VoxelScaling,
         batch_size: int,
         labels: NDArray[np.floating[Any]] | None = None,
         seed: int | None = None,

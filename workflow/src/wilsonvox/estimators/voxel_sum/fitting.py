@@ -18,7 +18,7 @@ from wilsonvox.estimators.voxel_sum.head import fit_head
 from wilsonvox.estimators.voxel_sum.limits import IMAGES_AT_A_TIME, MOST_ANCHORS, most_anchors
 from wilsonvox.estimators.voxel_sum.scoring import fit_scoring
 from wilsonvox.estimators.voxel_sum.voxel_density import (
-    Moments,
+    DualMoments,
     Q2Histogram,
     Q2Moments,
     VoxelDensity,
@@ -28,7 +28,7 @@ from wilsonvox.estimators.voxel_sum.voxel_density import (
     voxel_functions,
 )
 from wilsonvox.theory.sobol import sobol_sequence
-from wilsonvox.voxels.event_overlap import SourceEvents
+from wilsonvox.voxels.event_overlap import EventRanges
 from wilsonvox.voxels.labelled_shards import (
     check_shards,
     check_voxels,
@@ -37,7 +37,7 @@ from wilsonvox.voxels.labelled_shards import (
     varying_coefficients,
 )
 from wilsonvox.voxels.shards import Shard
-from wilsonvox.voxels.specification import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +63,8 @@ class FittedVoxelSum:
     model: Any
     coefficients: tuple[str, ...]
     headers: Mapping[str, Shard]
-    training_events: tuple[SourceEvents, ...]
-    validation_events: tuple[SourceEvents, ...]
+    training_events: tuple[EventRanges, ...]
+    validation_events: tuple[EventRanges, ...]
 
 
 def _header(source: str, shard: Shard, histogram: Q2Histogram | None = None) -> Shard:
@@ -177,7 +177,7 @@ def point_moments(
     use_counts: bool,
     bins: int,
 ) -> PointMoments:
-    """Moments of the training images, in one pass over them, or with counts in two.
+    """DualMoments of the training images, in one pass over them, or with counts in two.
 
     The mean q2 of several events is that of none of them. So with counts the density at some q² is
     learned from voxels with one event: of those with λ events on average, which the first pass
@@ -202,7 +202,7 @@ def point_moments(
             entries = slice(shard.offsets[images.start], shard.offsets[images.stop])
             columns = shard.voxel[entries], shard.mean_q2[entries], shard.count[entries]
             totals[number].add(*columns, n_images=images.stop - images.start)
-    moments = [Moments(knots, dual) for _ in points]
+    moments = [DualMoments(knots, dual) for _ in points]
     spectrum = Q2Histogram()
     n_images = np.zeros(len(points))
     for path in paths:
@@ -326,8 +326,8 @@ def fit_voxel_sum(
         build(bins, density, anchors, settings.use_counts, head, scoring),
         names,
         headers["train"],
-        tuple(map(SourceEvents.of, headers["train"].values())),
-        tuple(map(SourceEvents.of, headers["validation"].values())),
+        tuple(map(EventRanges.of, headers["train"].values())),
+        tuple(map(EventRanges.of, headers["validation"].values())),
     )
 
 
@@ -340,7 +340,7 @@ def describe(
         estimator=estimator,
         architecture="voxel-sum",
         image=shard.metadata.image,
-        normalisation=Normalisation(method="none"),
+        normalisation=VoxelScaling(method="none"),
         coefficients=fitted.coefficients,
         network=settings,
         physics_inputs=shard.metadata.physics_inputs,

@@ -92,7 +92,7 @@ def _log_q2(mean_q2: NDArray[np.float32]) -> Array:
     return np.log(np.maximum(mean_q2.astype(np.float64), LEAST_Q2_GEV2))
 
 
-class Moments:
+class DualMoments:
     """Sums over voxels of hat functions of log q² times dual angular functions.
 
     Args:
@@ -143,7 +143,7 @@ class Moments:
 
 
 class Q2Moments:
-    """Moments of q² times the angular coefficients of one training point, from voxels' sums.
+    """DualMoments of q² times the angular coefficients of one training point, from voxels' sums.
 
     Of a voxel with expected count λ and sum of q² μ the sum S of its events' q² has ⟨S²⟩ = μ² + the
     second moment that is looked for, because counts are Poisson's.

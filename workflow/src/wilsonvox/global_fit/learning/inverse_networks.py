@@ -116,11 +116,11 @@ class Box:
         ranges = np.array([settings.c9_range, settings.c10_range], dtype=np.float64)
         return cls(ranges.mean(axis=1), (ranges[:, 1] - ranges[:, 0]) / 2)
 
-    def inside(self, shifts: Array) -> Array:
+    def to_unit_box(self, shifts: Array) -> Array:
         """Shifts of shape (n, 2) in units of the box."""
         return (shifts - self.centre) / self.half
 
-    def outside(self, units: Array) -> Array:
+    def from_unit_box(self, units: Array) -> Array:
         """The other way round."""
         return self.centre + self.half * units
 
@@ -185,14 +185,14 @@ class SmearedSamples:
         point_seed, self._seed, validation_seed, draw_seed = seed.spawn(4)
         shifts = points_in_box(training, settings.smeared_points, point_seed)
         self._exact = chi_squared.predictions(shifts[:, 0], shifts[:, 1])
-        self._targets = self.box.inside(shifts).astype(np.float32)
+        self._targets = self.box.to_unit_box(shifts).astype(np.float32)
         n = max(16, round(settings.validation_fraction * settings.smeared_points))
         shifts = points_in_box(training, n, validation_seed)
         exact = chi_squared.predictions(shifts[:, 0], shifts[:, 1])
         drawn = smeared(chi_squared, exact, np.random.default_rng(draw_seed))
         self.validation: Batches = (
             self.inputs(drawn),
-            self.box.inside(shifts).astype(np.float32),
+            self.box.to_unit_box(shifts).astype(np.float32),
         )
 
     def epochs(self) -> Iterator[Batches]:
@@ -209,14 +209,14 @@ class SmearedSamples:
 
     def coefficients(self, outputs: Array) -> Array:
         """Shifts of outputs, float64 of shape (n, 2)."""
-        return self.box.outside(outputs)
+        return self.box.from_unit_box(outputs)
 
 
 Samples = ExactSamples | SmearedSamples
 
 
 @dataclass
-class TrainedNetwork:
+class InverseNetwork:
     """One start.
 
     Attributes:
@@ -286,7 +286,7 @@ class Trainer:
         loss = mixture_loss if settings.output == "mixture" else mean_squared_error
         self._epoch, self._validate = _compiled(self._model, self._optimizer, loss)
 
-    def train(self, samples: Samples, seed: int) -> TrainedNetwork:
+    def train(self, samples: Samples, seed: int) -> InverseNetwork:
         """Train from the weights of `seed`; stop early, with the weights of the best epoch."""
         settings = self._settings
         model = build_network(*self._sizes, settings, seed)
@@ -294,7 +294,7 @@ class Trainer:
         for variable in self._optimizer.variables:
             if variable is not self._optimizer._learning_rate:
                 variable.assign(tf.zeros_like(variable))
-        found = TrainedNetwork(model, samples)
+        found = InverseNetwork(model, samples)
         best = math.inf
         validation = [tf.constant(each) for each in samples.validation]
         for number, (x, y) in enumerate(samples.epochs(), start=1):

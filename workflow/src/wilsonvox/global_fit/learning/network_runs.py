@@ -12,9 +12,9 @@ from wilsonvox.core.errors import UserError
 from wilsonvox.global_fit.chi_squared import ChiSquared, Version
 from wilsonvox.global_fit.learning.inverse_networks import (
     ExactSamples,
+    InverseNetwork,
     Samples,
     SmearedSamples,
-    TrainedNetwork,
     Trainer,
 )
 from wilsonvox.global_fit.learning.mixtures import GaussianMixture
@@ -102,7 +102,7 @@ class NetworkStarts:
             return SmearedSamples(self.chi_squared, self.training, self.settings, seed)
         return ExactSamples(self.training_set, self.table.kinds, self.settings, seed)
 
-    def trained(self) -> list[TrainedNetwork]:
+    def trained(self) -> list[InverseNetwork]:
         """All starts."""
         n_outputs = 2 if self.settings.smeared else self.training_set.coefficients.shape[1]
         trainer = Trainer(self.table.n_observables, n_outputs, self.settings)
@@ -118,7 +118,7 @@ class NetworkStarts:
         return found
 
     def answer(
-        self, trained: TrainedNetwork, start: int
+        self, trained: InverseNetwork, start: int
     ) -> tuple[NetworkAnswer, GridDensity | None]:
         """What one start answers to the measured observables, and its density, if any."""
         measured = self.chi_squared.values[np.newaxis]
@@ -151,7 +151,7 @@ class NetworkStarts:
         return answer, density
 
     def posterior(
-        self, trained: list[TrainedNetwork], densities: list[GridDensity]
+        self, trained: list[InverseNetwork], densities: list[GridDensity]
     ) -> EnsemblePosterior:
         """The mean density of all starts, and the coverage of its regions."""
         assert self.exact is not None

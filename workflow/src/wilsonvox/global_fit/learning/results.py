@@ -6,10 +6,11 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import require_file
+from wilsonvox.core.models import StrictModel
 from wilsonvox.global_fit.chi_squared import Version
 from wilsonvox.global_fit.hadronic import Hadronic
 from wilsonvox.global_fit.learning.settings import (
@@ -24,11 +25,7 @@ from wilsonvox.records.record import Record
 Array = NDArray[np.float64]
 
 
-class _Content(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Coefficients(_Content):
+class Coefficients(StrictModel):
     """Shifts and hadronic coefficients with their χ²."""
 
     c9: float
@@ -66,7 +63,7 @@ class NetworkAnswer(Coefficients):
 Verdict = Literal["covers the training set", "partial mode collapse", "mode collapse"]
 
 
-class Coverage(_Content):
+class Coverage(StrictModel):
     """How samples lie in the box of (C9, C10), beside the training set."""
 
     outside: float = Field(description="share of the samples outside the box")
@@ -110,7 +107,7 @@ class GanAnswer(Coefficients):
     )
 
 
-class Spread(_Content):
+class Spread(StrictModel):
     """Answers of all starts together."""
 
     c9_mean: float
@@ -137,7 +134,7 @@ class Spread(_Content):
         )
 
 
-class TrainingSetSummary(_Content):
+class TrainingSetSummary(StrictModel):
     """The samples that a machine learned from, or, if it smears, their grid."""
 
     settings: TrainingSetSettings
@@ -160,7 +157,7 @@ class TrainingSetSummary(_Content):
         )
 
 
-class Region(_Content):
+class Region(StrictModel):
     """The smallest region of the ensemble's density that holds a probability."""
 
     level: float
@@ -172,7 +169,7 @@ class Region(_Content):
     )
 
 
-class EnsemblePosterior(_Content):
+class EnsemblePosterior(StrictModel):
     """The mean density of (C9, C10) of all starts, beside exp(−χ²/2) on the box of training."""
 
     mode: tuple[float, float]
@@ -187,14 +184,14 @@ class EnsemblePosterior(_Content):
     regions: list[Region]
 
 
-class Images(_Content):
+class Images(StrictModel):
     """Samples as square images, scaled as the machine sees them."""
 
     training: list[list[list[float]]]
     generated: list[list[list[float]]]
 
 
-class _MachineResult(_Content):
+class _MachineResult(StrictModel):
     name: str = Field(description="the machine's name in the configuration")
     observables: str = Field(description="name of the set")
     version: Version = Field(description="of the χ²")

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from wilsonvox.core.models import StrictModel
 from wilsonvox.estimators.settings import PositiveInt, RisingRange
 from wilsonvox.global_fit.chi_squared import Version
 from wilsonvox.global_fit.hadronic import HALF_WIDTHS, Hadronic
@@ -11,11 +12,7 @@ from wilsonvox.global_fit.hadronic import HALF_WIDTHS, Hadronic
 HalfWidth = Annotated[float, Field(gt=0)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TrainingSetSettings(_Settings):
+class TrainingSetSettings(StrictModel):
     """Predictions that a machine learns from. The defaults are those of the first experiments."""
 
     c9_range: RisingRange = Field(default=(-2.0, 0.0), description="range of C9's shift")
@@ -37,7 +34,7 @@ class TrainingSetSettings(_Settings):
     )
 
 
-class InverseNetworkSettings(_Settings):
+class InverseNetworkSettings(StrictModel):
     """A network from observables to shifts. The defaults are the paper's first experiment."""
 
     hidden_units: tuple[PositiveInt, ...] = Field(
@@ -90,7 +87,7 @@ class InverseNetworkSettings(_Settings):
         return self
 
 
-class GanSettings(_Settings):
+class GanSettings(StrictModel):
     """A generative adversarial network. The defaults are the paper's, as far as it states them."""
 
     architecture: Literal["dense", "convolutional"] = Field(
@@ -119,7 +116,7 @@ class GanSettings(_Settings):
     starts: PositiveInt = Field(default=10, description="trainings from random weights")
 
 
-class NetworkMachine(_Settings):
+class NetworkMachine(StrictModel):
     """A network of a global fit, and what it learns from."""
 
     version: Version = Field(
@@ -129,7 +126,7 @@ class NetworkMachine(_Settings):
     network: InverseNetworkSettings = InverseNetworkSettings()
 
 
-class GanMachine(_Settings):
+class GanMachine(StrictModel):
     """A GAN of a global fit, and what it learns from."""
 
     version: Version = Field(default="experimental", description="of the χ²")

@@ -8,26 +8,23 @@ from functools import cache
 from importlib.resources import files
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.core.models import StrictModel
 
 Positive = Annotated[float, Field(gt=0)]
 
 
-class FormFactor(BaseModel):
+class FormFactor(StrictModel):
     """One form factor: pole mass [GeV] and the coefficients of its z expansion."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     pole_gev: Positive
     a: tuple[float, float, float]
 
 
-class FormFactors(BaseModel):
+class FormFactors(StrictModel):
     """The seven form factors of B → K* (arXiv:1503.05534)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     V: FormFactor
     A0: FormFactor
@@ -38,10 +35,8 @@ class FormFactors(BaseModel):
     T23: FormFactor
 
 
-class PhysicsInputs(BaseModel):
+class PhysicsInputs(StrictModel):
     """Masses, widths [GeV], Wilson coefficients and form factors of one set."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     sources: dict[str, str] = Field(min_length=1, description="where the values are from")

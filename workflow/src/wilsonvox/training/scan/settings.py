@@ -2,17 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from wilsonvox.core.models import StrictModel
 
 Choice = bool | int | float | str | list[int | float]
 """One value of a setting that is chosen from a list; lists are sizes of several layers."""
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SearchRange(_Settings):
+class SearchRange(StrictModel):
     """Where a scan looks for one setting: from `low` to `high`, or among `choices`."""
 
     low: int | float | None = Field(default=None, description="smallest value")
@@ -43,7 +41,7 @@ class SearchRange(_Settings):
         return self
 
 
-class ScanSettings(_Settings):
+class ScanSettings(StrictModel):
     """A scan of one estimator's settings."""
 
     parameters: dict[str, SearchRange] = Field(

@@ -30,7 +30,7 @@ SOONEST_IMPORTANCE = 4
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Told(Protocol):
+class CompletedTrial(Protocol):
     """What a study has to know of a trial that was trained; its objective is None if it failed."""
 
     @property
@@ -85,7 +85,9 @@ def round_seed(seed: int, estimator: str, round_number: int) -> int:
     return int(np.random.SeedSequence(entropy=seed, spawn_key=key).generate_state(1)[0])
 
 
-def _tell(study: "Study", space: Mapping[str, Mapping[str, Any]], trials: Sequence[Told]) -> None:
+def _tell(
+    study: "Study", space: Mapping[str, Mapping[str, Any]], trials: Sequence[CompletedTrial]
+) -> None:
     """Add trials to a study in the order of their numbers, without clock times."""
     trial_module = _optuna().trial
     distributions = _distributions(space)
@@ -124,7 +126,7 @@ def suggest(
     scan: ScanSettings,
     round_number: int,
     sampler_seed: int,
-    earlier: Sequence[Told],
+    earlier: Sequence[CompletedTrial],
 ) -> list[dict[str, Label]]:
     """Values of what is scanned for each trial of a round.
 
@@ -170,7 +172,7 @@ def write_study(
     path: str | os.PathLike[str],
     name: str,
     space: Mapping[str, Mapping[str, Any]],
-    trials: Sequence[Told],
+    trials: Sequence[CompletedTrial],
 ) -> None:
     """Write all trials to a new file of Optuna's journal storage.
 
@@ -195,7 +197,7 @@ def write_study(
 
 
 def importance(
-    space: Mapping[str, Mapping[str, Any]], trials: Sequence[Told]
+    space: Mapping[str, Mapping[str, Any]], trials: Sequence[CompletedTrial]
 ) -> dict[str, float] | None:
     """Share of each setting in the scatter of the objective, summing to one.
 

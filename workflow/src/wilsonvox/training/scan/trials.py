@@ -2,20 +2,17 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.core.models import StrictModel
 from wilsonvox.records.record import Record
 from wilsonvox.voxels.specification import ImageSpecification
 
 Value = bool | int | float | str
 
 
-class _Content(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Suggestion(_Content):
+class Suggestion(StrictModel):
     """The settings of one trial."""
 
     trial: int = Field(description="its number, from 0, over all rounds")
@@ -23,7 +20,7 @@ class Suggestion(_Content):
     settings: dict[str, Any] = Field(description="all settings of the trial's estimator")
 
 
-class Suggestions(_Content):
+class Suggestions(StrictModel):
     """The trials of one round."""
 
     estimator: str = Field(description="whose settings are scanned")
@@ -47,7 +44,7 @@ class Suggestions(_Content):
         raise UserError(f"--trial: {trial} is not of round {self.round}, which has {numbers}")
 
 
-class TrialResult(_Content):
+class TrialResult(StrictModel):
     """What became of one trial."""
 
     estimator: str = Field(description="whose settings are scanned")
@@ -67,7 +64,7 @@ class TrialResult(_Content):
     provenance: Record | None = None
 
 
-class Scan(_Content):
+class Scan(StrictModel):
     """All trials of a scan."""
 
     estimator: str = Field(description="whose settings are scanned")

@@ -73,7 +73,7 @@ def result_files(
             found["measurements"] += [f"measurements/{here}/{name}.json" for name in names]
             folders.append(f"figures/{here}")
     fit = configuration.global_fit
-    if fit is not None and configuration.tells_of_global_fit(run):
+    if fit is not None and configuration.includes_global_fit(run):
         found["fits"] = fit.fit_files()
         found["answers"] = fit.network_files() + fit.gan_files()
         found["measurements"] += fit.measurement_files()

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import Field, computed_field
 
 from wilsonvox.config.run import RunConfiguration
 from wilsonvox.config.samples import SampleRow
+from wilsonvox.core.models import StrictModel
 from wilsonvox.workflow.planning.jobs import STAGES, Job, Training, planned, trainings
 from wilsonvox.workflow.planning.rates import (
     MeasuredOn,
@@ -59,11 +60,7 @@ TENSORBOARD_FILES = ("train/events", "validation/events")
 """Of a training that nothing interrupts, in a folder of its own; each start leaves such a pair."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Estimate(_Model):
+class CostEstimate(StrictModel):
     """A figure and the factor, either way, within which it is expected to hold."""
 
     value: float = Field(ge=0)
@@ -80,21 +77,21 @@ class Estimate(_Model):
         return self.value * self.factor
 
 
-def total(estimates: Iterable[Estimate]) -> Estimate:
+def total(estimates: Iterable[CostEstimate]) -> CostEstimate:
     """The sum; all errors are taken to have the same sign, because the machine is the same.
 
-    >>> total([Estimate(value=1, factor=2), Estimate(value=3, factor=1)]).factor
+    >>> total([CostEstimate(value=1, factor=2), CostEstimate(value=3, factor=1)]).factor
     1.25
     """
     parts = list(estimates)
     value = sum(part.value for part in parts)
     if not value:
-        return Estimate(value=0, factor=1)
+        return CostEstimate(value=0, factor=1)
     high, low = sum(part.high for part in parts), sum(part.low for part in parts)
-    return Estimate(value=value, factor=max(high / value, value / low))
+    return CostEstimate(value=value, factor=max(high / value, value / low))
 
 
-class RuleCost(_Model):
+class RuleCost(StrictModel):
     """All jobs of one rule.
 
     core_seconds: processor time of all jobs [s]; largest_core_seconds: of the largest
@@ -107,16 +104,16 @@ class RuleCost(_Model):
     stage: str
     rule: str
     jobs: int
-    core_seconds: Estimate
-    largest_core_seconds: Estimate
-    memory_bytes: Estimate
-    output_bytes: Estimate
+    core_seconds: CostEstimate
+    largest_core_seconds: CostEstimate
+    memory_bytes: CostEstimate
+    output_bytes: CostEstimate
     outputs: int
     kept: int
     upper_limit: bool
 
 
-class StageFiles(_Model):
+class StageFiles(StrictModel):
     """Files of one stage at the end of a run.
 
     outputs, logs, benchmarks: numbers of files in results/{run}/
@@ -130,8 +127,8 @@ class StageFiles(_Model):
     logs: int
     benchmarks: int
     notes: int
-    kept_bytes: Estimate
-    deleted_bytes: Estimate
+    kept_bytes: CostEstimate
+    deleted_bytes: CostEstimate
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -140,7 +137,7 @@ class StageFiles(_Model):
         return self.outputs + self.logs + self.benchmarks + self.notes
 
 
-class TrainingCost(_Model):
+class TrainingCost(StrictModel):
     """One training: the upper limit of `epochs`, and what fewer epochs would leave of it.
 
     multiply_accumulates: of one image, forward; parameters: weights and moving averages
@@ -157,21 +154,21 @@ class TrainingCost(_Model):
     parameters: int
     epochs: int
     least_epochs: int
-    core_seconds: Estimate
-    gpu_seconds: Estimate
-    node_memory_bytes: Estimate
+    core_seconds: CostEstimate
+    gpu_seconds: CostEstimate
+    node_memory_bytes: CostEstimate
 
 
-class EventGenerator(_Model):
+class EventGenerator(StrictModel):
     """What EvtGen itself would take for the events: processor time [s]."""
 
     events: int
-    core_seconds: Estimate
+    core_seconds: CostEstimate
     evtgen_least_core_seconds: float
     evtgen_most_core_seconds: float
 
 
-class SnakemakeCost(_Model):
+class SnakemakeCost(StrictModel):
     """What Snakemake takes for itself.
 
     core_seconds: processor time of a run on one machine [s]
@@ -179,12 +176,12 @@ class SnakemakeCost(_Model):
     memory_bytes: of the process that starts the jobs; twice as much is in each cluster job [B]
     """
 
-    core_seconds: Estimate
-    cluster_core_seconds: Estimate
-    memory_bytes: Estimate
+    core_seconds: CostEstimate
+    cluster_core_seconds: CostEstimate
+    memory_bytes: CostEstimate
 
 
-class Plan(_Model):
+class Plan(StrictModel):
     """What a run from an empty folder costs, before anything runs."""
 
     run: str
@@ -217,25 +214,25 @@ class Plan(_Model):
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def core_seconds(self) -> Estimate:
+    def core_seconds(self) -> CostEstimate:
         """Processor time of all jobs on CPUs alone [s], Snakemake's own left out."""
         return total(rule.core_seconds for rule in self.rules)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def core_seconds_without_training(self) -> Estimate:
+    def core_seconds_without_training(self) -> CostEstimate:
         """Processor time of all jobs but the trainings [s]."""
         return total(rule.core_seconds for rule in self.rules if rule.rule != "train")
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def gpu_seconds(self) -> Estimate:
+    def gpu_seconds(self) -> CostEstimate:
         """Time of one GPU for all trainings [s], all epochs."""
         return total(training.gpu_seconds for training in self.trainings)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def kept_bytes(self) -> Estimate:
+    def kept_bytes(self) -> CostEstimate:
         """Size of all files at the end [B]."""
         return total(stage.kept_bytes for stage in self.stages)
 
@@ -251,7 +248,7 @@ def _estimate(
     kind: Literal["seconds", "memory_bytes", "output_bytes"],
     rule: str,
     largest: float = 0.0,
-) -> Estimate:
+) -> CostEstimate:
     """`value` and how sure it is; `largest` is that of the largest job."""
     least = SAMPLE_FACTOR if rule in SAMPLE_RULES and kind != "memory_bytes" else 1.0
     # a cost of the job alone is as sure for a sample as for anything else
@@ -261,7 +258,7 @@ def _estimate(
         least = TRAINING_FACTOR
     if largest > MEASURED_RATIO * rate.per.get("job", largest):
         least = max(least, FAR_FACTOR)
-    return Estimate(value=value, factor=max(rate.factor, least, LEAST_FACTOR[kind]))
+    return CostEstimate(value=value, factor=max(rate.factor, least, LEAST_FACTOR[kind]))
 
 
 def _rule_cost(stage: str, rule: str, jobs: Sequence[Job], rates: Rates, limited: bool) -> RuleCost:
@@ -297,7 +294,7 @@ def _stage_files(stage: str, rules: Sequence[RuleCost], rates: SnakemakeRates) -
         benchmarks=jobs,
         notes=notes,
         # logs and notes grow with the number of inputs
-        kept_bytes=total([*kept, Estimate(value=small, factor=3)]),
+        kept_bytes=total([*kept, CostEstimate(value=small, factor=3)]),
         deleted_bytes=total(rule.output_bytes for rule in rules if not rule.kept),
     )
 
@@ -316,7 +313,7 @@ def _training_cost(training: Training, job: Job, rates: RuleRates) -> TrainingCo
         epochs=training.epochs,
         least_epochs=training.least_epochs,
         core_seconds=_estimate(seconds.of(job.amounts), seconds, "seconds", "train"),
-        gpu_seconds=Estimate(value=operations / GPU_RATE, factor=GPU_FACTOR),
+        gpu_seconds=CostEstimate(value=operations / GPU_RATE, factor=GPU_FACTOR),
         node_memory_bytes=_estimate(on_node, memory, "memory_bytes", "train"),
     )
 
@@ -341,10 +338,10 @@ def _folders(jobs: Iterable[Job], run: str) -> int:
 
 def _snakemake_cost(n_jobs: int, rates: SnakemakeRates) -> SnakemakeCost:
     each = rates.run_seconds + rates.job_seconds
-    memory = Estimate(value=rates.memory_bytes, factor=LEAST_FACTOR["memory_bytes"])
+    memory = CostEstimate(value=rates.memory_bytes, factor=LEAST_FACTOR["memory_bytes"])
     return SnakemakeCost(
-        core_seconds=Estimate(value=rates.run_seconds + n_jobs * rates.job_seconds, factor=2),
-        cluster_core_seconds=Estimate(value=CLUSTER_SNAKEMAKES * n_jobs * each, factor=3),
+        core_seconds=CostEstimate(value=rates.run_seconds + n_jobs * rates.job_seconds, factor=2),
+        cluster_core_seconds=CostEstimate(value=CLUSTER_SNAKEMAKES * n_jobs * each, factor=3),
         memory_bytes=memory,
     )
 
@@ -386,8 +383,8 @@ def plan(
         logs=0,
         benchmarks=0,
         notes=1,
-        kept_bytes=Estimate(value=len(jobs) * rates.snakemake.log_bytes, factor=3),
-        deleted_bytes=Estimate(value=0, factor=1),
+        kept_bytes=CostEstimate(value=len(jobs) * rates.snakemake.log_bytes, factor=3),
+        deleted_bytes=CostEstimate(value=0, factor=1),
     )
     train_jobs = {job.wildcards: job for job in jobs if job.rule == "train"}
     costs = [

@@ -13,8 +13,8 @@ from wilsonvox.estimators.settings import (
     AngularLikelihoodSettings,
     EventEstimatorSettings,
     ImageEstimatorSettings,
-    NetworkEstimator,
-    VoxelSumEstimator,
+    NetworkEstimatorConfig,
+    VoxelSumEstimatorConfig,
 )
 from wilsonvox.estimators.voxel_sum.limits import IMAGES_AT_A_TIME
 from wilsonvox.events.event_file import CHUNK
@@ -272,7 +272,7 @@ class _Planner:
                 if estimator in known:
                     yield image, estimator, specification, known[estimator]
 
-    def networks(self) -> Iterator[tuple[str, str, ImageSpecification, NetworkEstimator]]:
+    def networks(self) -> Iterator[tuple[str, str, ImageSpecification, NetworkEstimatorConfig]]:
         return self.each_with(self.configuration.trained_estimators())
 
     def image_estimators(
@@ -286,7 +286,7 @@ class _Planner:
     def size(
         self, specification: ImageSpecification, settings: ImageEstimatorSettings
     ) -> NetworkSize:
-        if isinstance(settings, VoxelSumEstimator):
+        if isinstance(settings, VoxelSumEstimatorConfig):
             return voxel_sum_size(
                 specification.bins,
                 occupied_voxels(specification),
@@ -394,7 +394,7 @@ class _Planner:
     ) -> dict[str, float]:
         network = self.size(specification, settings)
         # a cheap operation on a voxel costs more than one on a dense array
-        sums = isinstance(settings, VoxelSumEstimator)
+        sums = isinstance(settings, VoxelSumEstimatorConfig)
         batch = IMAGES_AT_A_TIME if sums else PREDICTION_BATCH
         return {
             "images": n_images,

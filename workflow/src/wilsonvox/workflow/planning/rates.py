@@ -4,19 +4,16 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.core.models import StrictModel
 
 RATES_FILE = Path(__file__).with_name("rates.json")
 """Written by ``tests/bench/bench_rates.py``."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Rate(_Model):
+class Rate(StrictModel):
     """A cost that is linear in amounts of work.
 
     per: cost of one unit of each amount; ``job`` is the cost of every job
@@ -31,7 +28,7 @@ class Rate(_Model):
         return sum(cost * amounts[name] for name, cost in self.per.items())
 
 
-class RuleRates(_Model):
+class RuleRates(StrictModel):
     """Rates of one rule.
 
     seconds: processor time, user and system, of all threads [s]
@@ -44,7 +41,7 @@ class RuleRates(_Model):
     output_bytes: Rate
 
 
-class SnakemakeRates(_Model):
+class SnakemakeRates(StrictModel):
     """What Snakemake takes for itself.
 
     run_seconds: processor time of one run, whatever its number of jobs [s]
@@ -62,7 +59,7 @@ class SnakemakeRates(_Model):
     metadata_bytes: float
 
 
-class MeasuredOn(_Model):
+class MeasuredOn(StrictModel):
     """Where and with what the rates were measured."""
 
     processor: str
@@ -71,7 +68,7 @@ class MeasuredOn(_Model):
     packages: dict[str, str]
 
 
-class Rates(_Model):
+class Rates(StrictModel):
     """All rates, by rule."""
 
     measured_on: MeasuredOn

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from wilsonvox.workflow.planning.costs import (
     CLUSTER_SNAKEMAKES,
-    Estimate,
+    CostEstimate,
     EventGenerator,
     Plan,
     RuleCost,
@@ -59,7 +59,7 @@ def size(n_bytes: float) -> str:
     return f"{_figures(n_bytes / 1e3)} kB"
 
 
-def _hours(estimate: Estimate, unit: str) -> str:
+def _hours(estimate: CostEstimate, unit: str) -> str:
     value = estimate.value / 3600
     if value < 0.01:
         return f"less than 0.01 {unit}"

@@ -122,7 +122,7 @@ def _record(path: str) -> Record | None:
         return None
 
 
-def damage(job: PlannedJob, cache: DigestCache) -> list[str]:
+def missing_or_corrupt_outputs(job: PlannedJob, cache: DigestCache) -> list[str]:
     """Outputs of a job that are missing or not what was written, one sentence each."""
     found = []
     copies: dict[str, str] = {}
@@ -194,7 +194,7 @@ def judge_job(
         makers: the same by path of their outputs.
         cache: gives content digests.
     """
-    lost = damage(job, cache)
+    lost = missing_or_corrupt_outputs(job, cache)
     after = _after([name for name in job.before if states[name].need is Need.CHANGE])
     # what Snakemake notes of its own parameters outlives the outputs of a run that failed
     # and is said where nothing before the job tells it
@@ -223,7 +223,7 @@ def _after(upstream: Sequence[str]) -> tuple[str, ...]:
     return (f"after {upstream[0]}{more}",)
 
 
-def judge_jobs(jobs: Sequence[PlannedJob], cache: DigestCache) -> dict[str, State]:
+def classify_jobs(jobs: Sequence[PlannedJob], cache: DigestCache) -> dict[str, State]:
     """What every job needs, by name.
 
     Args:
