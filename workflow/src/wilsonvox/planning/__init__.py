@@ -2,7 +2,7 @@
 
 Jobs are counted from the configuration by arithmetic, without Snakemake; what each costs comes
 from rates that `tests/bench/bench_rates.py` measured on one machine and that are kept in
-``rates.json``. See docs/planning.md.
+``rates.json``. See docs/user_guide/planning.md.
 """
 
 from wilsonvox.planning.costs import Plan, plan

@@ -1,4 +1,7 @@
-"""Unweighted events of the model, by accept–reject from a table of cells (docs/generation.md)."""
+"""Unweighted events of the model, by accept–reject from a table of cells.
+
+See docs/physics/generation.md.
+"""
 
 from wilsonvox.sampling.generation import CHUNK, Stream, generate, make_chunk, prepare
 
