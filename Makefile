@@ -13,11 +13,14 @@ LOCK ?= $(or $(shell sed -n 2p .venv/setup.stamp 2>/dev/null),envs/requirements.
 BIN := .venv/bin
 SNAKEMAKE = $(BIN)/snakemake --profile profiles/local --cores $(CORES) --configfile $(CONFIG)
 REPORT = results/$(RUN)/report.html
+# install what an extra needs on top of the environment
+install = uv=$$(command -v uv || echo .uv/bin/uv); VIRTUAL_ENV=$(CURDIR)/.venv "$$uv" pip install \
+    --quiet --require-hashes --compile-bytecode --requirements envs/requirements-$(1).lock
 # processes that tests are divided among
 WORKERS ?= -n 2 --dist loadgroup --no-loadscope-reorder
 QUICK = "not slow and not browser and not faults and not slurm"
 
-.PHONY: help setup setup-htcondor profiles demo run report test coverage test-slow test-browser test-faults test-slurm bench lint format lock clean
+.PHONY: help setup setup-htcondor profiles demo run report test coverage test-slow test-browser test-faults test-slurm bench lint format docs lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -86,16 +89,23 @@ format: setup  ## format the code
 	$(BIN)/ruff format
 	$(BIN)/snakefmt Snakefile workflow
 
+docs: .venv/docs.stamp  ## build the documentation into docs/_build/html; warnings are errors
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env docs docs/_build/html
+
+# a new `make setup` removes what is not in its lock file
+.venv/docs.stamp: .venv/setup.stamp envs/requirements-docs.lock
+	@$(call install,docs)
+	@touch $@
+
 profiles: setup  ## write the resources of profiles/resources.yaml into the cluster profiles
 	@$(BIN)/python profiles/make_profiles.py
 
 setup-htcondor: setup  ## add what profiles/htcondor needs to .venv/
-	@uv=$$(command -v uv || echo .uv/bin/uv); VIRTUAL_ENV=$(CURDIR)/.venv "$$uv" pip install --quiet \
-	    --require-hashes --compile-bytecode --requirements envs/requirements-htcondor.lock
+	@$(call install,htcondor)
 
 lock: setup  ## compile the lock files again from pyproject.toml
 	@sh envs/lock.sh
 
 clean:  ## remove caches; results/ and .venv/ stay
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist docs/_build docs/reference/api
 	find workflow tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,11 +14,13 @@ compile() {
 compile cpu envs/requirements.lock
 compile gpu envs/requirements-gpu.lock
 
-# what HTCondor needs on top, with the versions of the packages that are there already
-htcondor='import tomllib
+# what an extra needs on top, with the versions of the packages that are there already
+on_top='import sys, tomllib
 with open("pyproject.toml", "rb") as file:
-    print(*tomllib.load(file)["project"]["optional-dependencies"]["htcondor"], sep="\n")'
-.venv/bin/python -c "$htcondor" |
-    "$uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
-        ${UPGRADE:+--upgrade} --no-annotate --constraint envs/requirements.lock \
-        - --output-file envs/requirements-htcondor.lock
+    print(*tomllib.load(file)["project"]["optional-dependencies"][sys.argv[1]], sep="\n")'
+for extra in htcondor docs; do
+    .venv/bin/python -c "$on_top" "$extra" |
+        "$uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
+            ${UPGRADE:+--upgrade} --no-annotate --constraint envs/requirements.lock \
+            - --output-file "envs/requirements-$extra.lock"
+done

@@ -7,7 +7,7 @@
 Every group of benchmarks runs in a process of its own, on one core, with one thread. The ways of
 doing a thing are timed in turn; a rate is of the shortest timing, because other work on the machine
 only adds time. All timings, with the machine's description, go into a JSON file. What is compared
-with what: docs/benchmarks.md.
+with what: docs/results/benchmarks.md.
 """
 
 import argparse
@@ -90,7 +90,7 @@ def text(cells: Sequence[tuple[str, ...]]) -> str:
 
 
 def markdown(cells: Sequence[tuple[str, ...]]) -> str:
-    """The table for docs/benchmarks.md; stages in bold."""
+    """The table for docs/results/benchmarks.md; stages in bold."""
     head, *body = cells
     rows = [
         (f"**{row[0]}**" if not row[1] else row[0].strip(), f"{row[1]} {row[2]}", *row[3:])

@@ -1,4 +1,4 @@
-"""Tables of docs/papers.md on images of both flavours, and without voxels of several events.
+"""Tables of docs/results/papers.md: images of both flavours, and without voxels of several events.
 
     .venv/bin/snakemake --profile profiles/local --cores 2 --configfile tests/bench/flavours.yaml
     .venv/bin/python tests/bench/flavour_tables.py --run results/flavours

@@ -6,7 +6,7 @@ makes, at each of the points, as many further campaigns of test images as are as
 command line as the workflow calls it, with the run's seed and numbers of campaigns that follow
 those of the table, so that the images are independent of these and of all training images. Prints
 the bias by point of the new images alone and of old and new ones together, and the row of
-docs/precision.md of all images. What is in `--work` already is not made again.
+docs/results/precision.md of all images. What is in `--work` already is not made again.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def bias(frame: pd.DataFrame) -> str:
 
 
 def row(kind: str, paths: list[Path], work: Path) -> list[str]:
-    """The row of docs/precision.md of tables of predictions."""
+    """The row of docs/results/precision.md of tables of predictions."""
     words = [word for path in paths for word in ("--predictions", path)]
     out = work / "summary.parquet"
     out.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Tables of docs/precision.md, of the summaries of a finished run and of measured files.
+"""Tables of docs/results/precision.md, of the summaries of a finished run and of measured files.
 
     .venv/bin/python tests/bench/precision_tables.py --run results/laptop
     .venv/bin/python tests/bench/precision_tables.py --measured measured/*.json

@@ -1,4 +1,4 @@
-"""Which jobs run again after each edit: the tables of docs/reruns.md, on the real DAG.
+"""Which jobs run again after each edit: the tables of docs/user_guide/reruns.md, on the real DAG.
 
 Every edit is planned twice: by Snakemake, and by `wilsonvox status` from what the outputs
 themselves say. Both must give exactly the same jobs.
@@ -198,8 +198,8 @@ def one_more_fit(values: dict[str, Any]) -> None:
 
 
 def numbers_in_the_documentation() -> dict[str, int]:
-    """Number of jobs by edit in the first table of docs/reruns.md."""
-    text = (ROOT / "docs/reruns.md").read_text()
+    """Number of jobs by edit in the first table of docs/user_guide/reruns.md."""
+    text = (ROOT / "docs/user_guide/reruns.md").read_text()
     rows = re.findall(r"(?m)^\| (.+?) \| .+ \| (\d+) \|$", text)
     return {edit: int(number) for edit, number in rows}
 

@@ -1,4 +1,4 @@
-"""The tables of docs/papers.md name keys, values, functions and files that there are."""
+"""The tables of docs/results/papers.md name keys, values, functions and files that there are."""
 
 import importlib
 import re
@@ -17,7 +17,7 @@ from wilsonvox.config.run import RunConfiguration
 from wilsonvox.core.errors import UserError
 
 ROOT = Path(__file__).parents[3]
-DOCUMENT = ROOT / "docs/papers.md"
+DOCUMENT = ROOT / "docs/results/papers.md"
 VALUE = re.compile(r"(?P<file>config/[\w.-]+\.yaml): (?P<key>\S+)(?: = (?P<value>.+))?")
 WILDCARDS = ("N", "NAME")
 """What stands for any number or name in the key of a model."""

@@ -15,7 +15,7 @@ from wilsonvox.ensembles.calibration import coverage as coverage_of
 
 POINTS = np.linspace(-2.0, 1.0, 13)
 ALLOWANCE = {0.68: 0.02, 0.95: 0.01}
-"""How much more than its level an interval may cover: see docs/statistics.md."""
+"""How much more than its level an interval may cover: see docs/physics/statistics.md."""
 
 
 def true_response(shift):

@@ -19,7 +19,8 @@ make_profiles = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(make_profiles)
 
 TABLE = make_profiles.read_table()
-SITES = re.findall(r"^## (.+?)\n(?:.*?)```yaml\n(.*?)```", (ROOT / "docs/sites.md").read_text(),
+SITES_PAGE = (ROOT / "docs/user_guide/sites.md").read_text()
+SITES = re.findall(r"^## (.+?)\n(?:.*?)```yaml\n(.*?)```", SITES_PAGE,
                    re.DOTALL | re.MULTILINE)  # fmt: skip
 
 
@@ -228,7 +229,7 @@ def best_partition(wanted):
 
 def test_sites_are_three_and_name_sources():
     assert len(SITES) == 3
-    for section in re.split(r"^## ", (ROOT / "docs/sites.md").read_text(), flags=re.MULTILINE)[1:]:
+    for section in re.split(r"^## ", SITES_PAGE, flags=re.MULTILINE)[1:]:
         assert "https://" in section
 
 

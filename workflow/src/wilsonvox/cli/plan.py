@@ -38,7 +38,7 @@ def command(configuration: str, json_file: str | None) -> None:
     if not values.has_images:
         raise UserError(
             f"{configuration}: has a global fit alone, which no plan counts (the target "
-            "global_fit; docs/global_fit.md says what it takes)"
+            "global_fit; docs/user_guide/global_fit.md says what it takes)"
         )
     result = plan(values, measured_samples(values))
     as_json = result.model_dump_json(indent=2)

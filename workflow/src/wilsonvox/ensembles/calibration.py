@@ -6,7 +6,7 @@ from ensembles of test images at known shifts and smoothed over δ. A measured p
 into a value by inverting f, and into an interval by the Neyman construction: an interval of
 confidence level α holds every δ for which the measurement lies in the central fraction α of what
 is expected at that δ (J. Neyman, Phil. Trans. R. Soc. A 236 (1937) 333; see "Statistics", section
-40.4.2.1, in the Review of Particle Physics). Formulas: docs/statistics.md.
+40.4.2.1, in the Review of Particle Physics). Formulas: docs/physics/statistics.md.
 
 Shifts, predictions and widths are dimensionless; arrays are float64.
 """

@@ -8,7 +8,8 @@ coefficients of a regression of each prediction on those before it below, and D 
 these leave. Polynomials go through ln D and the coefficients.
 
 A measured mean prediction p̄ of n images is turned into the δ with f(δ) = p̄, and, with the Jacobian
-F = ∂f/∂δ, into the covariance F⁻¹ (Σ/n + V) F⁻ᵀ, V that of f itself. Formulas: docs/statistics.md.
+F = ∂f/∂δ, into the covariance F⁻¹ (Σ/n + V) F⁻ᵀ, V that of f itself. Formulas:
+docs/physics/statistics.md.
 
 Shifts and predictions are dimensionless; arrays are float64.
 """

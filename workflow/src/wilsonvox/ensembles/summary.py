@@ -1,6 +1,6 @@
 """Ensembles: the predictions of many test images at one point, and their summary.
 
-Shifts, predictions and all sigmas are dimensionless. Definitions: docs/statistics.md.
+Shifts, predictions and all sigmas are dimensionless. Definitions: docs/physics/statistics.md.
 """
 
 import os

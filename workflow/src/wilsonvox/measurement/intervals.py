@@ -1,7 +1,7 @@
 """Measured shifts: predictions of a sample's images and an estimator's calibration.
 
-Each coefficient alone, or several together. Shifts are dimensionless; docs/statistics.md and
-docs/several_coefficients.md.
+Each coefficient alone, or several together. Shifts are dimensionless; docs/physics/statistics.md
+and docs/physics/several_coefficients.md.
 """
 
 from collections.abc import Mapping, Sequence

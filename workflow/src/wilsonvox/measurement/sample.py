@@ -2,7 +2,7 @@
 
 The interval is statistical: the finite number of events in the sample and of images in the
 ensembles. It is at generator level (detector effects are not corrected for) and holds for one set
-of physics inputs. Shifts are dimensionless. Definitions: docs/statistics.md.
+of physics inputs. Shifts are dimensionless. Definitions: docs/physics/statistics.md.
 """
 
 import glob

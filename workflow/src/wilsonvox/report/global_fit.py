@@ -101,7 +101,8 @@ def global_fit_page(run: Path, configuration: RunConfiguration) -> str:
     sections = [
         Section(
             paragraph="Shifts δC9 and δC10 of the muons' coefficients, fitted to observables in "
-            "bins of q² (docs/global_fit.md). They are dimensionless. The predictions are flavio's."
+            "bins of q² (docs/user_guide/global_fit.md). They are dimensionless. The predictions "
+            "are flavio's."
         ),
         Section(
             heading="Fits",

@@ -2,7 +2,8 @@
 
 Order of images, initial weights and dropout are keyed on the seed; on a CPU every operation is
 deterministic. A training that was killed or stopped goes on from its state and gives the same
-weights. See docs/training.md, and docs/networks.md for what the papers state and what is chosen.
+weights. See docs/user_guide/training.md, and docs/physics/networks.md for what the papers state
+and what is chosen.
 """
 
 import logging

@@ -3,7 +3,7 @@
 The architecture is that of K. He et al., "Deep Residual Learning for Image Recognition"
 (arXiv:1512.03385, table 1, the column of 34 layers), with convolutions in three dimensions and
 the papers' head: global average pooling, flatten, a dense layer, dropout and a dense linear layer.
-What the papers leave open is a named choice in docs/networks.md.
+What the papers leave open is a named choice in docs/physics/networks.md.
 """
 
 import math

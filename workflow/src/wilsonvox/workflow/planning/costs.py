@@ -21,7 +21,7 @@ from wilsonvox.workflow.planning.rates import (
 
 LEAST_FACTOR = {"seconds": 2.0, "memory_bytes": 1.4, "output_bytes": 1.05}
 """No figure of these is surer than that: rules of the demonstration took up to 1.9 times the
-planned processor time, and two runs differed by so much in memory (docs/planning.md)."""
+planned processor time, and two runs differed by so much in memory (docs/user_guide/planning.md)."""
 
 TRAINING_FACTOR = 2.0
 """A multiply-accumulate costs by the shape of its layer: of the networks that were measured the
@@ -31,7 +31,7 @@ MEASURED_RATIO = 10.0
 FAR_FACTOR = 2.0
 """Nothing was measured of jobs that cost more than so many times their start alone; how sure their
 processor time and memory are then. (A job of 2,640 images, of 63 million events, was held against
-the plan: docs/planning.md.)"""
+the plan: docs/user_guide/planning.md.)"""
 
 SAMPLE_RULES = ("ingest_events", "voxelize_sample", "measure", "measure_events")
 SAMPLE_FACTOR = 3.0
@@ -41,7 +41,7 @@ SAMPLE_FACTOR = 3.0
 GPU_RATE = 4e12
 GPU_FACTOR = 3.0
 """Multiply-accumulates a second of one GPU in training, and the factor within which that holds.
-Not measured here: from published rates of V100 and A100 (docs/planning.md)."""
+Not measured here: from published rates of V100 and A100 (docs/user_guide/planning.md)."""
 
 EVTGEN_RATES = (37_000.0, 52_000.0)
 """Events a second of one core, least and most, with which EvtGen made the files of which

@@ -77,7 +77,8 @@ class Job:
     rule: that it is of
     wildcards: their values, in the order in which they stand in the names of log files
     outputs: paths relative to the folder that the workflow runs in
-    amounts: how much it has to do, by the names that the rates are for (docs/planning.md)
+    amounts: how much it has to do, by the names that the rates are for
+        (docs/user_guide/planning.md)
     temporary: whether the workflow deletes its outputs once they were used
     """
 

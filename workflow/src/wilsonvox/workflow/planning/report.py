@@ -250,8 +250,8 @@ def lines(plan: Plan) -> Iterator[str]:
         yield "only when they are suggested; one of the estimator's own size costs as its training."
     if plan.has_global_fit:
         yield ""
-        yield "Not counted: the target global_fit (docs/global_fit.md says what it takes)."
+        yield "Not counted: the target global_fit (its cost: docs/user_guide/global_fit.md)."
     yield ""
     where = plan.measured_on
     yield f"Measured on {where.cores} cores of {where.processor} on {where.date}; on no other."
-    yield "How it is reckoned, and what the demonstration did cost: docs/planning.md"
+    yield "How it is reckoned, and what the demonstration did cost: docs/user_guide/planning.md"
