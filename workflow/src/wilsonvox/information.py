@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import poisson, qmc
 
+from wilsonvox.image_histograms import ANGLES
 from wilsonvox.points import PARAMETERS, shift_vector
 from wilsonvox.provenance.record import Record
 from wilsonvox.recorded_json import load_recorded, save_recorded
@@ -35,7 +36,6 @@ from wilsonvox.theory.integrals import (
     selected_ranges,
 )
 from wilsonvox.theory.model import DecayModel
-from wilsonvox.voxels import ANGLES
 
 Array = NDArray[np.float64]
 
