@@ -71,6 +71,9 @@ def test_upper_edges_belong_to_the_last_bin():
     voxel, _, count = fill_image(edge, 10)
     assert voxel.tolist() == [0, 999]
     assert count.tolist() == [1, 1]
+    edge.cos_theta_mu[:] = np.nextafter(edge.cos_theta_mu, 2 * edge.cos_theta_mu)
+    edge.chi[1] = -1e-6
+    assert fill_image(edge, 10)[0].tolist() == [0, 999]
 
 
 def edge_events(bins):

@@ -45,21 +45,21 @@ def selection(events: Events, image: ImageSpecification) -> dict[str, NDArray[np
     }
 
 
-def voxel_indices(events: Events, bins: int) -> NDArray[np.int64]:
-    """Flat voxel index of each event, as in `Shard`; int64 of shape (n,).
+def voxel_indices(events: Events, bins: int) -> NDArray[np.int32]:
+    """Flat voxel index of each event, as in `Shard`; int32 of shape (n,).
 
     Values beyond an axis, such as chi = 2π, which float32 rounds up, go into its outermost bin.
     """
-    indices = [
+    cos_theta_mu, cos_theta_k, chi = (
         axis.index(np.clip(getattr(events, name), low, high, dtype=np.float64))
         for axis, (name, (low, high)) in zip(image_axes(bins), ANGLES.items(), strict=True)
-    ]
-    return np.asarray(np.ravel_multi_index(indices, (bins,) * len(indices)))
+    )
+    return np.asarray((cos_theta_mu * bins + cos_theta_k) * bins + chi, np.int32)
 
 
 def fill_histogram(
     events: Events, bins: int, weights: NDArray[np.floating[Any]] | None = None
-) -> tuple[NDArray[np.int64], bh.Histogram[Any]]:
+) -> tuple[NDArray[np.int32], bh.Histogram[Any]]:
     """Fill the q2 [GeV²] of `events` into a histogram over the occupied voxels.
 
     Neither time nor memory depends on the number of voxels.
@@ -70,7 +70,7 @@ def fill_histogram(
         weights: of each event, shape (n,); 1 if not given.
 
     Returns:
-        The occupied voxels, ascending, int64 of shape (n_occupied,), and a histogram with one bin
+        The occupied voxels, ascending, int32 of shape (n_occupied,), and a histogram with one bin
         per occupied voxel: `Mean` storage, or `WeightedMean` where there are weights.
     """
     occupied, row = np.unique(voxel_indices(events, bins), return_inverse=True)
@@ -94,7 +94,7 @@ def fill_image(events: Events, bins: int) -> SparseImage:
     """
     occupied, histogram = fill_histogram(events, bins)
     return (
-        occupied.astype(np.int32),
+        occupied,
         histogram.values().astype(np.float32),
         stored_counts(histogram.counts()),
     )
