@@ -156,7 +156,10 @@ def _of_a_file() -> list[Row]:
     seconds = tuple(cost.seconds for cost in costs)
     memory = f"{max(cost.memory_bytes for cost in costs) / 1e6:.0f} MB of memory"
     name = "wilsonvox voxelize"
-    return [*rows, Row("whole process", name, True, "events", FILE_EVENTS, seconds, memory)]
+    return [
+        *rows,
+        Row("voxelize a file, whole process", name, True, "events", FILE_EVENTS, seconds, memory),
+    ]
 
 
 def _ways_of_a_file(path: Path, specification: ImageSpecification) -> dict[str, Way]:

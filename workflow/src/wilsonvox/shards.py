@@ -256,8 +256,8 @@ class Shard:
         """Image `index` as a histogram: counts and mean q2 [GeV²] in `Mean` storage.
 
         The axes are cos_theta_mu, cos_theta_k and chi [rad], with `bins` bins each. `hist.Hist` and
-        mplhep plot it, or a projection of it. The spread of q2 in a voxel is not stored: the
-        variance is NaN.
+        mplhep plot it, or a projection of it. The spread of q2 in a voxel is not stored: variances
+        of voxels with several events, and of projections that include one, are NaN.
         """
         entries = slice(self.offsets[index], self.offsets[index + 1])
         image = self.voxel[entries], self.mean_q2[entries], self.count[entries]
