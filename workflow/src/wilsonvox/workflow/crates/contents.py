@@ -14,8 +14,8 @@ from wilsonvox.estimators import PREPARED_FILE, TRAINED_FILE
 from wilsonvox.provenance.code import own_digest
 from wilsonvox.provenance.environment import checkout
 from wilsonvox.provenance.recording import architectures_of
-from wilsonvox.provenance.stages import STAGES
 from wilsonvox.records.digests import content_digest
+from wilsonvox.stages.table import STAGES
 from wilsonvox.workflow.crates.history import RunFile, RunHistory
 
 MAIN_WORKFLOW = "workflow/Snakefile"
