@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from pydantic import ConfigDict, Field, model_validator
