@@ -97,7 +97,7 @@ docs: .venv/docs.stamp  ## build the documentation into docs/_build/html; warnin
 	@$(call install,docs)
 	@touch $@
 
-profiles: setup  ## write the resources of profiles/resources.yaml into the cluster profiles
+profiles: setup  ## write the resources of the stages into the cluster profiles
 	@$(BIN)/python profiles/make_profiles.py
 
 setup-htcondor: setup  ## add what profiles/htcondor needs to .venv/

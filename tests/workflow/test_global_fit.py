@@ -18,7 +18,9 @@ from wilsonvox.cli import run
 from wilsonvox.config.global_fit import check_global_fit
 from wilsonvox.config.reading import parse_configuration
 from wilsonvox.core.errors import UserError
-from wilsonvox.workflow.job_digest import Lineage
+from wilsonvox.stages import targets
+from wilsonvox.stages.run import Run
+from wilsonvox.workflow.job_digest import JobDigests
 
 from .conftest import ROOT, Folder, by_rule
 
@@ -138,7 +140,7 @@ def fit_results(configuration: Values) -> set[str]:
     """What the fit of a configuration makes."""
     parsed = parse_configuration(configuration)
     assert parsed.global_fit is not None
-    return {f"results/{parsed.run}/{path}" for path in parsed.global_fit.result_files()}
+    return {f"results/{parsed.run}/{path}" for path in targets.global_fit_files(Run(parsed, {}))}
 
 
 def with_fit(values: Values) -> None:
@@ -211,7 +213,7 @@ def test_the_status_of_a_fit_counts_its_jobs(folder, monkeypatch, capsys):
 
 def digests(change: Callable[[Values], object] | None = None) -> dict[str, str]:
     """The lineage of every rule of the fit."""
-    lineage = Lineage(parse_configuration(reduced(change)), {})
+    lineage = JobDigests(Run(parse_configuration(reduced(change)), {}))
     name = {"observables": "lhcb-2015"}
     fit = {"version": "correlated"}
     return {

@@ -14,11 +14,13 @@ from tests.helpers.crate_validation import ACCEPTED, findings, metadata_findings
 
 from wilsonvox.cli import run as run_command
 from wilsonvox.config.reading import load_configuration, parse_configuration
-from wilsonvox.config.samples import load_samples
+from wilsonvox.config.samples import SampleRow, load_samples
 from wilsonvox.core.errors import UserError
 from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.embedded import read_record
 from wilsonvox.records.record import seal_of
+from wilsonvox.stages import targets
+from wilsonvox.stages.run import Run
 from wilsonvox.workflow.crates import contents
 from wilsonvox.workflow.crates.entities import RunEntities
 from wilsonvox.workflow.crates.history import Job, RunFile, RunHistory, read_history
@@ -282,7 +284,7 @@ def _relabel(path):
     [
         (lambda: shutil.rmtree(RUN), "results/small: no such run"),
         (MEASUREMENT.unlink, "is not finished: there is no measurements/"),
-        (lambda: shutil.rmtree(RUN / "figures/b8_n100/net"), "no figure in figures/b8_n100/net"),
+        (lambda: shutil.rmtree(RUN / "figures/b8_n100/net"), "there is no figures/b8_n100/net"),
         (SHARD.unlink, "000.npz: does not exist; run the workflow again"),
         (lambda: SHARD.write_bytes(SHARD.read_bytes()[:100]), "000.npz: damaged: "),
         (lambda: FIGURE.write_bytes(b"no picture"), "topology.png: damaged: "),
@@ -352,6 +354,8 @@ def test_configuration_is_written_as_yaml(tmp_path, monkeypatch, capsys):
     assert not Path("other.yaml").exists()
 
 
+MINE = {"mine": SampleRow(sample="mine", path="data/mine.root")}
+
 FITTED = {
     "run": "fitted",
     "seed": 1,
@@ -361,12 +365,12 @@ FITTED = {
 
 def test_a_global_fit_alone_is_all_that_is_packed(tmp_path):
     configuration = parse_configuration(FITTED)
-    fit = configuration.global_fit
-    for name in fit.result_files():
+    files = targets.global_fit_files(Run(configuration, {}))
+    for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = contents.result_files(tmp_path, configuration, [])
-    assert sorted(path for paths in found.values() for path in paths) == sorted(fit.result_files())
+    found = contents.result_files(tmp_path, configuration, {})
+    assert sorted(path for paths in found.values() for path in paths) == sorted(files)
     assert len(found["fits"]) == 9
     assert found["answers"] == ["global_fit/lhcb-2015/gans/gan.json"]
     # the default table of samples is none of its inputs
@@ -374,21 +378,21 @@ def test_a_global_fit_alone_is_all_that_is_packed(tmp_path):
     assert contents.SAMPLES not in contents.readme_text(configuration, [], report=False)
     (tmp_path / "figures/global_fit/lhcb-2015/contours.png").unlink()
     with pytest.raises(UserError, match="is not finished: there is no figures/global_fit/lhcb"):
-        contents.result_files(tmp_path, configuration, [])
+        contents.result_files(tmp_path, configuration, {})
 
 
 def test_beside_images_a_global_fit_is_packed_once_all_of_it_is_there(run):
     configuration = parse_configuration(CONFIGURATION | {"global_fit": FITTED["global_fit"]})
-    before = contents.result_files(run, parse_configuration(CONFIGURATION), ["mine"])
-    assert contents.result_files(run, configuration, ["mine"]) == before
-    files = configuration.global_fit.result_files()
+    before = contents.result_files(run, parse_configuration(CONFIGURATION), MINE)
+    assert contents.result_files(run, configuration, MINE) == before
+    files = targets.global_fit_files(Run(configuration, {}))
     for name in files:
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).touch()
-    found = contents.result_files(run, configuration, ["mine"])
+    found = contents.result_files(run, configuration, MINE)
     assert set(files) < {path for paths in found.values() for path in paths}
     (run / files[0]).unlink()
-    assert contents.result_files(run, configuration, ["mine"]) == before
+    assert contents.result_files(run, configuration, MINE) == before
 
 
 def test_tables_of_predictions_are_packed_and_commands_of_groups_are_tools_of_their_own(tmp_path):

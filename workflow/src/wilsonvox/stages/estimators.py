@@ -283,7 +283,7 @@ ESTIMATOR_STAGES = {
     "suggest_trials": Stage(
         outputs={"suggestions": f"{SCAN_FOLDER}/round_{{round}}.json"},
         modules=("wilsonvox.training.scan.study", "wilsonvox.training.scan.space"),
-        inputs={"earlier": Input(_earlier_trials, TRIALS, "earlier")},
+        inputs={"earlier": Input(_earlier_trials, TRIALS, "earlier", is_loop=True)},
         arguments=_suggest_arguments,
         settings=_suggest_settings,
         estimators="images",
