@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
-from wilsonvox.events.event_file import FLAVOURS, Events
+from wilsonvox.events.event_file import Events
 from wilsonvox.theory.amplitudes import amplitudes, phase_space, standard_model_coefficients
 from wilsonvox.theory.angular import angular_functions
 from wilsonvox.theory.form_factors import form_factors
 from wilsonvox.theory.model import DecayModel
+from wilsonvox.theory.particles import FLAVOURS
 from wilsonvox.theory.points import COEFFICIENTS, PARAMETERS
 
 Array = NDArray[np.float64]
