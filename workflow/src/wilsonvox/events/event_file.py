@@ -36,9 +36,6 @@ BRANCHES: dict[str, np.dtype[Any]] = {
 CHUNK = 1_000_000
 """Events a chunk, when a file is streamed."""
 
-FLAVOURS = {"B0": 1, "B0bar": -1}
-"""Names of the two flavours in configuration, and their value in the `flavour` branch."""
-
 
 @dataclass(frozen=True)
 class Events:

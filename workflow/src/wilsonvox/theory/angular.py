@@ -95,32 +95,58 @@ def kinematic_factors(q2: Array, lam: Array, beta2: Array) -> Array:
     )
 
 
+def _one_angle_factors(
+    cos_theta_mu: Array, cos_theta_k: Array, chi: Array
+) -> tuple[tuple[Array, ...], ...]:
+    """Factors of the eleven f_i in cos_theta_mu, in cos_theta_k and in chi: three tuples of 11.
+
+    Each array has the shape of its angle. The only place where the f_i are written, but for the
+    single-precision copy in `wilsonvox.events.generation.kernel`.
+    """
+    one = np.ones_like(cos_theta_mu)
+    sine2 = np.maximum(1 - cos_theta_mu**2, 0.0)
+    sine, cosine_2 = np.sqrt(sine2), 2 * cos_theta_mu**2 - 1
+    sine_2 = 2 * sine * cos_theta_mu
+    leptons = (one, one, cosine_2, cosine_2, sine2, sine_2, sine, cos_theta_mu, sine, sine_2, sine2)
+    sine2, cosine2 = np.maximum(1 - cos_theta_k**2, 0.0), cos_theta_k**2
+    sine_2 = 2 * np.sqrt(sine2) * cos_theta_k
+    hadrons = (sine2, cosine2) * 2 + (sine2, sine_2, sine_2, sine2, sine_2, sine_2, sine2)
+    # φ = π − chi
+    one, cosine, sine = np.ones_like(chi), -np.cos(chi), np.sin(chi)
+    cosine_2, sine_2 = 2 * cosine**2 - 1, 2 * sine * cosine
+    planes = (one,) * 4 + (cosine_2, cosine, cosine, one, sine, sine, sine_2)
+    return leptons, hadrons, planes
+
+
+def angular_factors(cos_theta_mu: Array, cos_theta_k: Array, chi: Array) -> tuple[Array, ...]:
+    """Return the f_i of `angular_functions` as products of functions of one angle each.
+
+    Args:
+        cos_theta_mu: shape (n_mu,).
+        cos_theta_k: shape (n_k,).
+        chi: shape (n_chi,) [rad].
+
+    Returns:
+        Three float64 arrays, of shape (n_mu, 11), (n_k, 11) and (n_chi, 11).
+    """
+    factors = _one_angle_factors(cos_theta_mu, cos_theta_k, chi)
+    return tuple(np.stack(columns, axis=-1) for columns in factors)
+
+
 def angular_functions(cos_theta_mu: Array, cos_theta_k: Array, chi: Array) -> Array:
-    """The functions f_i that multiply the J_i, shape (…, 11).
+    """Return the functions f_i that multiply the J_i, shape (…, 11).
 
     d⁴Γ/(dq² dcosθ_μ dcosθ_K dχ) = 9/(32π) Σ_i J_i f_i (arXiv:0811.1214, eqs. 3.9 to 3.11, with
-    φ = π − chi). Angles dimensionless and in rad.
+    φ = π − chi). A cosine outside −1 … 1 (by rounding) has the sine 0.
+
+    Args:
+        cos_theta_mu: dimensionless, any shape that broadcasts with the others.
+        cos_theta_k: dimensionless.
+        chi: rad.
     """
-    sin2_k, cos2_k = 1 - cos_theta_k**2, cos_theta_k**2
-    sin2_mu = 1 - cos_theta_mu**2
-    sin_mu, sin_k = np.sqrt(sin2_mu), np.sqrt(sin2_k)
-    cos_2mu, sin_2mu = 2 * cos_theta_mu**2 - 1, 2 * sin_mu * cos_theta_mu
-    sin_2k = 2 * sin_k * cos_theta_k
-    cos_phi, sin_phi = -np.cos(chi), np.sin(chi)
-    parts = (
-        sin2_k,
-        cos2_k,
-        sin2_k * cos_2mu,
-        cos2_k * cos_2mu,
-        sin2_k * sin2_mu * (2 * cos_phi**2 - 1),
-        sin_2k * sin_2mu * cos_phi,
-        sin_2k * sin_mu * cos_phi,
-        sin2_k * cos_theta_mu,
-        sin_2k * sin_mu * sin_phi,
-        sin_2k * sin_2mu * sin_phi,
-        sin2_k * sin2_mu * 2 * sin_phi * cos_phi,
-    )
-    return np.stack(np.broadcast_arrays(*parts), axis=-1)
+    factors = _one_angle_factors(cos_theta_mu, cos_theta_k, chi)
+    products = [lepton * hadron * plane for lepton, hadron, plane in zip(*factors, strict=True)]
+    return np.stack(np.broadcast_arrays(*products), axis=-1)
 
 
 RATE_WEIGHTS = np.array([1.5, 0.75, -0.5, -0.25, 0, 0, 0, 0, 0, 0, 0])

@@ -19,20 +19,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-PARTICLES = ("B0", "K", "pi", "mup", "mum")
-"""The five particles, in the order of every array of momenta."""
+from wilsonvox.theory.particles import PARTICLES
 
 COMPONENTS = ("E", "px", "py", "pz")
 """Components of a four-momentum, in the order of every array of momenta."""
 
 MOMENTUM_BRANCHES = tuple(f"{particle}_{part}" for particle in PARTICLES for part in COMPONENTS)
 """Branches of the four-momenta, float64 [GeV], in an event file that has them."""
-
-
-B_MASS = 5.27964
-"""Mass of the B0 [GeV]."""
-MUON_MASS = 0.10565837
-"""Mass of the muon [GeV]."""
 
 Array = NDArray[np.float64]
 

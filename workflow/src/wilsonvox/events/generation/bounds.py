@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from wilsonvox.events.generation.cells import angle_grid, angular_factors
+from wilsonvox.events.generation.cells import angle_grid
+from wilsonvox.theory.angular import angular_factors
 
 Array = NDArray[np.float64]
 

@@ -4,34 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wilsonvox.events.generation.density_grid import Density
+from wilsonvox.theory.angular import angular_factors
 
 Array = NDArray[np.float64]
 
 _SMALLEST = (1, 4, 4, 4, 8)
 """Cells that there are at least, in each variable; those of χ keep below 2 rad."""
-
-
-def angular_factors(cos_theta_mu: Array, cos_theta_k: Array, chi: Array) -> tuple[Array, ...]:
-    """The f_i of `theory.angular.angular_functions` as products of functions of one angle each.
-
-    Args:
-        cos_theta_mu: shape (n_mu,).
-        cos_theta_k: shape (n_k,).
-        chi: shape (n_chi,) [rad].
-
-    Returns:
-        Three arrays, of shape (n_mu, 11), (n_k, 11) and (n_chi, 11).
-    """
-    sine2, cosine2 = 1 - cos_theta_k**2, cos_theta_k**2
-    double = 2 * np.sqrt(sine2) * cos_theta_k
-    hadrons = (sine2, cosine2) * 2 + (sine2, double, double, sine2, double, double, sine2)
-    one, sine2 = np.ones_like(cos_theta_mu), 1 - cos_theta_mu**2
-    sine, twice = np.sqrt(sine2), 2 * cos_theta_mu**2 - 1
-    double = 2 * sine * cos_theta_mu
-    leptons = (one, one, twice, twice, sine2, double, sine, cos_theta_mu, sine, double, sine2)
-    one, cosine, sine = np.ones_like(chi), -np.cos(chi), np.sin(chi)
-    planes = (one,) * 4 + (np.cos(2 * chi), cosine, cosine, one, sine, sine, -np.sin(2 * chi))
-    return tuple(np.stack(each, axis=-1) for each in (leptons, hadrons, planes))
 
 
 def angle_grid(factors: tuple[Array, ...]) -> Array:

@@ -129,7 +129,12 @@ def _place(words: Any, density: Any, proposal: Any, batch: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _angular_functions(batch: Any, b: int, angles: Any, f: Any) -> None:
-    """Fill f with the f_i of `theory.angular.angular_functions` at one proposal."""
+    """Fill `f` with the eleven angular functions f_i at one proposal, in float32.
+
+    A copy of `wilsonvox.theory.angular.angular_functions`, because single precision, one square
+    root for both sines and series in place of cos χ and sin χ are what makes this loop fast, and
+    their rounding is part of the events. A test holds the two equal.
+    """
     one, two = np.float32(1), np.float32(2)
     column = batch.column[b]
     c_k, c_mu = np.float32(batch.cos_theta_k[b]), np.float32(batch.cos_theta_mu[b])
