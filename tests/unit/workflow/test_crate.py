@@ -157,7 +157,7 @@ def test_jobs_are_linked_by_their_files(pack):
                if name.startswith("#job-")}  # fmt: skip
     assert set(actions) == {
         "generate_events", "voxelize", "train", "summarize", "ingest_events", "measure",
-        "plot_topology", "plot_distributions", "plot_sensitivity", "plot_training",
+        *(f"plot_{name}" for name in FIGURES),
     }  # fmt: skip
     train = actions["train"]
     folder = f"results/small/models/{NAMES}"
@@ -187,7 +187,7 @@ def test_records_are_those_of_the_files(run, pack):
     assert pack() == 0
     with zipfile.ZipFile(OUT) as archive:
         records = json.loads(archive.read("records.json"))
-    assert len(records) == 6 + 2 * 4
+    assert len(records) == 6 + 2 * len(FIGURES)
     for path, record in records.items():
         stored = read_record(run / path)
         assert stored is not None
@@ -353,6 +353,11 @@ def test_configuration_is_written_as_yaml(tmp_path, monkeypatch, capsys):
     assert "not JSON" in capsys.readouterr().err
     assert not Path("other.yaml").exists()
 
+
+FIGURES = (
+    "topology", "distributions", "voxels", "information", "network", "training", "histograms",
+    "linearity", "linearity_unscaled", "sensitivity",
+)  # fmt: skip
 
 MINE = {"mine": SampleRow(sample="mine", path="data/mine.root")}
 

@@ -22,7 +22,7 @@ from wilsonvox.core.files import atomic_path, require_file, require_whole_root
 from wilsonvox.core.models import StrictModel
 from wilsonvox.records.digests import ColumnDigest
 from wilsonvox.records.record import Record
-from wilsonvox.theory.kinematics import MOMENTUM_BRANCHES
+from wilsonvox.theory.particles import MOMENTUM_BRANCHES
 
 TREE = "events"
 BRANCHES: dict[str, np.dtype[Any]] = {

@@ -9,15 +9,10 @@ from numpy.typing import NDArray
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.polynomials import polynomial_gradient, polynomial_terms
 from wilsonvox.theory.angular import RATE_WEIGHTS, angular_functions
-from wilsonvox.theory.integrals import (
-    ALL_Q2,
-    mass_quadrature,
-    q2_quadrature,
-    ranges_between,
-    require_phase_space,
-)
+from wilsonvox.theory.integrals import ALL_Q2, mass_quadrature, q2_quadrature, require_phase_space
 from wilsonvox.theory.model import DecayModel
 from wilsonvox.theory.points import parameter_values, shift_vector
+from wilsonvox.theory.q2_ranges import ranges_between
 
 Array = NDArray[np.float64]
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from wilsonvox.core.errors import UserError
 from wilsonvox.theory.line_shape import line_shape
 from wilsonvox.theory.model import DecayModel
+from wilsonvox.theory.q2_ranges import Range, intersection
 
 Array = NDArray[np.float64]
-Range = tuple[float, float]
 
 ALL_Q2: list[Range] = [(0.0, np.inf)]
 """All of phase space."""
@@ -28,27 +28,6 @@ N_MASS = 12
 
 _CHUNK = 400_000
 """Coefficients (nodes times monomials) computed at once."""
-
-
-def ranges_between(low: float, high: float, vetoes: Sequence[Range] = ()) -> list[Range]:
-    """A q² range without veto windows [GeV²], rising.
-
-    >>> ranges_between(0, 20, [(8, 11), (12.7, 14)])
-    [(0, 8), (11, 12.7), (14, 20)]
-    """
-    ranges = [(low, high)]
-    for veto_low, veto_high in vetoes:
-        parts = [
-            ((first, min(last, veto_low)), (max(first, veto_high), last)) for first, last in ranges
-        ]
-        ranges = [part for pair in parts for part in pair if part[0] < part[1]]
-    return ranges
-
-
-def intersection(ranges: Sequence[Range], low: float, high: float) -> list[Range]:
-    """What of rising `ranges` lies between `low` and `high`."""
-    cut = [(max(low, first), min(high, last)) for first, last in ranges]
-    return [(first, last) for first, last in cut if first < last]
 
 
 def _legendre(nodes: int, low: float, high: float) -> tuple[Array, Array]:

@@ -19,13 +19,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from wilsonvox.theory.particles import PARTICLES
-
-COMPONENTS = ("E", "px", "py", "pz")
-"""Components of a four-momentum, in the order of every array of momenta."""
-
-MOMENTUM_BRANCHES = tuple(f"{particle}_{part}" for particle in PARTICLES for part in COMPONENTS)
-"""Branches of the four-momenta, float64 [GeV], in an event file that has them."""
+from wilsonvox.theory.particles import COMPONENTS
 
 Array = NDArray[np.float64]
 

@@ -26,8 +26,8 @@ from wilsonvox.events.ingest.layouts import VARIABLES, Match, find_layout
 from wilsonvox.events.ingest.particle_list import find_decays
 from wilsonvox.events.ingest.sources import Source, damaged, expand_paths, nearest, open_source
 from wilsonvox.records.record import RecordFactory, portable_path
-from wilsonvox.theory.kinematics import COMPONENTS, DecayVariables
-from wilsonvox.theory.particles import FLAVOURS, JPSI_GEV2, PARTICLES, PDG_CODES
+from wilsonvox.theory.kinematics import DecayVariables
+from wilsonvox.theory.particles import COMPONENTS, FLAVOURS, JPSI_GEV2, PARTICLES, PDG_CODES
 from wilsonvox.theory.points import parse_point
 
 LOG = logging.getLogger(__name__)
