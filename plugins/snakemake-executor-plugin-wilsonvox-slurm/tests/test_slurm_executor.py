@@ -1,479 +1,471 @@
-"""The executor's decisions, with a Slurm that says what each test wants."""
+"""What the executor reports and asks of Slurm, whatever happens to its jobs and the controller."""
 
-import asyncio
-import logging
 import subprocess
-import threading
+import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from conftest import AWAY, Job, wait_for
+from snakemake_executor_plugin_wilsonvox_slurm import executor as module
+from snakemake_executor_plugin_wilsonvox_slurm.executor import FORGOTTEN_CHECKS
 from snakemake_interface_common.exceptions import WorkflowError
-from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
-
-from wilsonvox.provenance.started import StartedWith
-from wilsonvox.slurm import executor as module
-from wilsonvox.slurm.executor import FORGOTTEN_CHECKS, Executor
-from wilsonvox.slurm.names import JobNames
-from wilsonvox.slurm.queue import ControllerAwayError, QueuedJob
-
-STARTED = StartedWith("demo", "c" * 64, "d" * 64)
 
 
-class Job(SimpleNamespace):
-    """What the executor looks at of a job."""
+class StoppingGuard:
+    """Guard of a workflow whose state a test changes."""
 
-    def __init__(self, name="generate_events", wildcards=("train", "c9_-0.90", "000"), **more):
-        super().__init__(
-            name=name,
-            rule=SimpleNamespace(name=name),
-            jobid=1,
-            wildcards=list(wildcards),
-            resources=more.get("resources", {}),
-            log=[],
-            is_local=False,
-            noted=more.get("noted", []),
-            jobs=more.get("jobs", []),
-        )
+    name, digest = "analysis", "0123456789abcdef"
+    reason: str | None = None
 
-    def is_group(self):
-        return False
+    def changed(self):
+        return self.reason
+
+    def stop_reason(self, log):
+        return "another configuration" if "CHANGED" in log else None
+
+    def failure_message(self, log):
+        return next((line for line in log.splitlines() if line.startswith("error: ")), None)
 
 
-class Slurm:
-    """What Slurm's commands say; `away` counts questions without an answer."""
-
-    def __init__(self):
-        self.jobs: dict[str, QueuedJob] = {}
-        self.accounted: dict[str, str] = {}
-        self.away = 0
-        self.cancelled: list[str] = []
-
-    def own_jobs(self):
-        if self.away:
-            self.away -= 1
-            raise ControllerAwayError("no answer")
-        return list(self.jobs.values())
-
-    def run_command(self, words):
-        assert words[0] == "scancel"
-        self.cancelled += words[1:]
-        for job_id in words[1:]:
-            job = self.jobs[job_id]
-            self.jobs[job_id] = QueuedJob(job_id, "CANCELLED", job.name, job.comment)
-        return ""
-
-
-@pytest.fixture
-def slurm(monkeypatch):
-    found = Slurm()
-    monkeypatch.setattr(module, "own_jobs", found.own_jobs)
-    monkeypatch.setattr(module, "run_command", found.run_command)
-    monkeypatch.setattr(module, "describe_job", lambda _: {})
-    for name in ("ASKING_AGAIN_SECONDS", "SETTLING_SECONDS", "LIMITED_SECONDS"):
-        monkeypatch.setattr(module, name, 0)
-    monkeypatch.setattr(
-        module,
-        "accounted_states",
-        lambda ids: {each: found.accounted[each] for each in ids if each in found.accounted},
-    )
-    return found
-
-
-@pytest.fixture
-def executor(tmp_path, slurm):  # noqa: ARG001
-    made = Executor.__new__(Executor)
-    made.names = JobNames.of(STARTED, tmp_path)
-    made.run_uuid = f"{made.names.prefix}_uuid"
-    made.logger = logging.getLogger("test")
-    made.lock = threading.Lock()
-    made.active_jobs = []
-    made.reported = []
-    settings = SimpleNamespace(
-        init_seconds_before_status_checks=7, requeue=False, keep_successful_logs=False
-    )
-    persistence = SimpleNamespace(external_jobids=lambda job: job.noted)
-    scheduler = SimpleNamespace(executor_error_callback=lambda e: made.reported.append(str(e)))
-    made.workflow = SimpleNamespace(
-        executor_settings=settings, persistence=persistence, scheduler=scheduler
-    )
-    made._left, made._forgotten, made._taken_over = None, {}, set()
-    made._away_since, made._stopping = None, threading.Event()
-    made._submission = threading.local()
-    made._warned, made._away_told, made._cancelling = set(), 0.0, False
-    made._partitions = None
-    made.needed = []
-    made.dag = SimpleNamespace(needrun_jobs=lambda: made.needed)
-    made._watch = SimpleNamespace(changed=lambda: False)
-    made.report_job_success = lambda info: made.reported.append((info.external_jobid, "done"))
-    made.report_job_error = lambda info, msg=None, **_: made.reported.append(
-        (info.external_jobid, msg)
-    )
-    made.report_job_submission = made.active_jobs.append
-    made.run_job_pre = lambda _: None
-    return made
-
-
-def check(executor, *infos):
-    """Jobs that are waited for after one look."""
-
-    async def look():
-        return [info async for info in executor.check_active_jobs(list(infos))]
-
-    return asyncio.run(look())
-
-
-def info(job_id, log: Path | None = None):
-    return SubmittedJobInfo(Job(), external_jobid=job_id, aux={"slurm_logfile": log})
-
-
-# ---------------------------------------------------------------- running jobs
-def test_nobody_is_forgotten_while_the_controller_is_away(executor, slurm, caplog):
-    slurm.jobs["1"] = QueuedJob("1", "COMPLETED", "", "")
-    one, two = info("1"), info("2")
-    slurm.away = 7
-    for _ in range(7):
-        assert check(executor, one, two) == [one, two]
-    assert executor.reported == []
-    assert caplog.text.count("does not answer") == 1
-    slurm.jobs["2"] = QueuedJob("2", "RUNNING", "", "")
-    assert check(executor, one, two) == [two]
-    assert executor.reported == [("1", "done")]
-    assert "answers again" in caplog.text
-
-
-def test_squeue_that_fails_otherwise_forgets_nobody_either(executor, monkeypatch, caplog):
-    def fail():
-        raise subprocess.CalledProcessError(1, ["squeue"], stderr="squeue: error: Invalid user")
-
-    monkeypatch.setattr(module, "own_jobs", fail)
-    one = info("1")
-    assert check(executor, one) == [one]
-    assert "does not answer" in caplog.text
-
-
-def test_ends(executor, slurm, tmp_path):
-    log = tmp_path / "1.log"
-    log.write_text("all is well")
-    slurm.jobs = {
-        "1": QueuedJob("1", "COMPLETED", "", ""),
-        "2": QueuedJob("2", "PENDING", "", ""),
-        "3": QueuedJob("3", "TIMEOUT", "", ""),
-    }
-    two = info("2")
-    assert check(executor, info("1", log), two, info("3")) == [two]
-    assert executor.reported[0] == ("1", "done")
-    assert executor.reported[1][0] == "3"
-    assert "ended as TIMEOUT" in executor.reported[1][1]
-    assert not log.exists()
-    assert executor.next_seconds_between_status_checks == 7
-
-
-def test_a_job_that_the_queue_has_forgotten(executor, slurm):
-    slurm.accounted = {"1": "COMPLETED", "2": "FAILED"}
-    assert check(executor, info("1"), info("2")) == []
-    assert [job_id for job_id, _ in executor.reported] == ["1", "2"]
-    assert "ended as FAILED" in executor.reported[1][1]
-
-
-def test_a_job_that_runs_for_accounts_alone_has_ended(executor, slurm):
-    slurm.accounted = {"1": "RUNNING"}
-    for _ in range(FORGOTTEN_CHECKS):
-        left = check(executor, info("1"))
-    assert left == []
-
-
-def test_a_job_that_may_never_start_is_told_once(executor, slurm, caplog):
-    slurm.jobs["1"] = QueuedJob("1", "PENDING", "", "", "PartitionTimeLimit")
-    one = info("1")
-    assert check(executor, one) == check(executor, one) == [one]
-    assert caplog.text.count("waits with reason PartitionTimeLimit: it may never start") == 1
-
-
-def test_a_job_that_nobody_knows_has_ended_after_some_checks(executor):
-    one = info("1")
-    for _ in range(FORGOTTEN_CHECKS - 1):
-        assert check(executor, one) == [one]
-    assert check(executor, one) == []
-    # Snakemake then looks for its outputs
-    assert executor.reported == [("1", "done")]
-
-
-@pytest.mark.parametrize("state", ["NODE_FAIL", "PREEMPTED"])
-def test_what_slurm_may_start_again(executor, slurm, state):
-    slurm.jobs["1"] = QueuedJob("1", state, "", "")
-    assert check(executor, info("1")) == []
-    executor.reported.clear()
-    executor.workflow.executor_settings.requeue = True
-    one = info("2")
-    slurm.jobs["2"] = QueuedJob("2", state, "", "")
-    for _ in range(FORGOTTEN_CHECKS - 1):
-        assert check(executor, one) == [one]
-    slurm.jobs["2"] = QueuedJob("2", "PENDING", "", "")
-    assert check(executor, one) == [one]
-    assert executor.reported == []
-
-
-def test_another_configuration_stops_everything(executor, slurm, tmp_path):
-    log = tmp_path / "1.log"
-    line = "the configuration changed under the running workflow, which was started with 0 …"
-    log.write_text(f"WorkflowError:\nwilsonvox: {line}\n")
-    slurm.jobs["1"] = QueuedJob("1", "FAILED", "", "")
-    assert check(executor, info("1", log)) == []
-    assert executor.reported[0] == f"wilsonvox: {line}"
-    executor.run_job(Job())  # nothing is submitted: Slurm of this test has no sbatch
-
-
-# ---------------------------------------------------------------- jobs of an earlier Snakemake
-COMMENT = "rule_generate_events_wildcards_train_c9_-0.90_000"
-
-
-def queued(executor, job_id, comment="", state="RUNNING", started=True, uuid="old", end=""):
-    names = executor.names
-    prefix = names.prefix if started else f"{names.run}-00000000"
-    return QueuedJob(job_id, state, f"{prefix}_{uuid}", comment, end=end)
-
-
-def test_taken_over_by_the_noted_number(executor, slurm):
-    slurm.jobs = {
-        "5": queued(executor, "5", COMMENT),
-        "6": queued(executor, "6", COMMENT, state="COMPLETED", end="2020-01-01T00:00:00"),
-        "7": queued(executor, "7", COMMENT, state="FAILED", end="2099-01-01T00:00:00"),
-    }
-    executor._left = executor._find_left_jobs()
-    assert set(executor._left) == {"5"}
-    job = Job(noted=["5"])
-    executor.run_jobs([job])
-    assert [each.external_jobid for each in executor.active_jobs] == ["5"]
-    assert executor._left == {}
-
-
-def test_taken_over_by_rule_and_wildcards(executor, slurm):
-    slurm.jobs = {"5": queued(executor, "5", COMMENT), "6": queued(executor, "6", "rule_train")}
-    executor._left = executor._find_left_jobs()
-    executor.run_jobs([Job()])
-    assert [each.external_jobid for each in executor.active_jobs] == ["5"]
-    assert set(executor._left) == {"6"}
-
-
-def test_a_job_that_ended_while_this_snakemake_chose_its_jobs(executor, slurm):
-    slurm.jobs = {"5": queued(executor, "5", COMMENT, "COMPLETED", end="2099-01-01T00:00:00")}
-    executor._left = executor._find_left_jobs()
-    executor.run_jobs([Job()])
-    assert [each.external_jobid for each in executor.active_jobs] == ["5"]
-
-
-def test_a_job_of_a_group_is_not_taken_over_alone(executor, slurm):
-    slurm.jobs = {"5": queued(executor, "5", "rule_group")}
-    executor._left = executor._find_left_jobs()
-    assert executor._left_job(Job(noted=["5"])) is None
-    assert slurm.cancelled == ["5"]
-
-
-@pytest.mark.parametrize(
-    ("noted", "taken", "cancelled"),
-    [
-        ([["5"], ["5"]], ["5"], []),
-        ([["5"], ["6"]], [], ["5", "6"]),
-        ([["5"], []], [], ["5"]),
-        ([[], []], [], []),
-    ],
-)
-def test_groups_of_jobs(executor, slurm, noted, taken, cancelled):
-    slurm.jobs = {"5": queued(executor, "5"), "6": queued(executor, "6")}
-    executor._left = executor._find_left_jobs()
-    group = Job(name="both", jobs=[Job(noted=each) for each in noted])
-    group.is_group = lambda: True
-    left = executor._left_job(group)
-    assert ([left.job_id] if left else []) == taken
-    assert slurm.cancelled == cancelled
-
-
-def test_jobs_of_another_start_are_cancelled_and_nobody_elses(executor, slurm):
-    slurm.jobs = {
-        "4": queued(executor, "4", "by its number", started=False),
-        "5": queued(executor, "5", COMMENT, started=False),
-        # of the same run, and nothing that this Snakemake is to make: another one's
-        "6": queued(executor, "6", "rule_train", started=False),
-        "7": QueuedJob("7", "RUNNING", "wilsonvox-paper-12345678-12345678_u", COMMENT),
-        "8": QueuedJob("8", "RUNNING", "wrap", COMMENT),
-    }
-    executor.needed = [Job(), Job(name="other", noted=["4"])]
-    assert executor._find_left_jobs() == {}
-    assert slurm.cancelled == ["4", "5"]
-
-
-def test_jobs_that_do_not_end_when_cancelled(executor, slurm, monkeypatch):
-    monkeypatch.setattr(module, "GONE_SECONDS", 0)
-    monkeypatch.setattr(module, "run_command", lambda _: "")
-    slurm.jobs = {"5": queued(executor, "5", COMMENT, started=False)}
-    executor.needed = [Job()]
-    with pytest.raises(WorkflowError, match="jobs 5 of this run were cancelled and do not end"):
-        executor._find_left_jobs()
+GUARD = f"{__name__}:StoppingGuard"
 
 
 # ---------------------------------------------------------------- submission
-def submissions(monkeypatch, *outcomes):
-    """What becomes of each submission: None, or the words of sbatch."""
-    left = list(outcomes)
-
-    def run_job(self, job):
-        words = left.pop(0)
-        if words is None:
-            self.active_jobs.append(SubmittedJobInfo(job, external_jobid="9"))
-        else:
-            self._report_job_error_threadsafe(SubmittedJobInfo(job), words)
-
-    monkeypatch.setattr(module.SlurmExecutor, "run_job", run_job)
-    return left
-
-
-AWAY = "SLURM sbatch failed. The error message was 'Unable to contact slurm controller'"
-
-
-def test_submission_waits_for_the_controller(executor, slurm, monkeypatch):
-    left = submissions(monkeypatch, AWAY, AWAY, None)
-    slurm.away = 3
-    executor.run_job(Job())
-    assert left == []
-    assert [each.external_jobid for each in executor.active_jobs] == ["9"]
-    assert executor.reported == []
+def test_a_job_from_submission_to_end(run, slurm):
+    job = Job("simulate", "a/b", "1", resources={"mem_mb": 1500, "runtime": 30, "gres": "gpu:1"})
+    (number,) = run.start(job)
+    (call,) = slurm.lines("submitted")
+    assert f"--job-name {run.executor.names.prefix}_" in call
+    assert "--comment rule_simulate_wildcards_a_b_1" in call
+    assert "--mem 1500" in call
+    assert "-t 30" in call
+    assert "--gres=gpu:1" in call
+    assert "-m snakemake --snakefile" in call
+    assert not {"-A", "-p"} & set(call.partition("--wrap")[0].split())
+    assert job.announced == 1
+    slurm.set_state(number, "RUNNING")
+    run.wait_for_checks()
+    assert run.scheduler.finished == []
+    slurm.set_state(number, "COMPLETED")
+    wait_for(lambda: run.scheduler.finished == [job])
+    assert run.scheduler.failed == []
 
 
-def test_a_submission_whose_answer_was_lost_is_not_repeated(executor, slurm, monkeypatch):
-    comment = "rule_generate_events_wildcards_train_c9_-0.90_000"
-    slurm.jobs["4"] = QueuedJob("4", "PENDING", executor.run_uuid, comment)
-    left = submissions(monkeypatch, AWAY, None)
-    executor.run_job(Job())
-    assert len(left) == 1
-    assert [each.external_jobid for each in executor.active_jobs] == ["4"]
+def test_a_command_on_standard_input(make_run, slurm):
+    run = make_run(pass_command_as_script=True)
+    run.start(Job())
+    assert "--wrap" not in slurm.lines("submitted")[0]
+    script = slurm.lines("script")
+    assert script[0] == "#!/bin/sh"
+    assert "-m snakemake" in script[1]
 
 
-def test_a_refused_submission_is_reported(executor, monkeypatch):
-    submissions(monkeypatch, "SLURM sbatch failed. The error message was 'Invalid account'")
-    executor.run_job(Job())
-    assert "Invalid account" in executor.reported[0][1]
+def test_account_partition_and_excluded_nodes(make_run, slurm):
+    run = make_run(exclude_failed_nodes="node1, node2")
+    run.start(Job(resources={"slurm_partition": "long"}))
+    (call,) = slurm.lines("submitted")
+    assert "-p long" in call
+    assert "--exclude=node1,node2" in call
 
 
-def test_a_full_queue_is_waited_for(executor, slurm, monkeypatch, caplog):
-    full = (
-        "SLURM sbatch failed. The error message was 'sbatch: error: Batch job submission failed: "
-        "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)'.\n"
-    )
-    left = submissions(monkeypatch, full, full, None, full)
-    slurm.jobs["3"] = QueuedJob("3", "RUNNING", "wrap", "")
-    executor.run_job(Job())
-    assert len(left) == 1
-    assert executor.reported == []
+def test_submission_waits_for_the_controller(run, slurm):
+    slurm.answer_submissions(f"sbatch: error: {AWAY}", AWAY)
+    job = Job()
+    run.start(job)
+    assert len(slurm.lines("submitted")) == 3
+    assert run.scheduler.failed == []
+    assert job.announced == 1
+
+
+def test_a_submission_whose_answer_was_lost_is_not_repeated(run, slurm):
+    slurm.answer_submissions(f"lost: {AWAY}")
+    job = Job()
+    (number,) = run.start(job)
+    assert len(slurm.lines("submitted")) == 1
+    assert job.announced == 1
+    slurm.set_state(number, "COMPLETED")
+    wait_for(lambda: run.scheduler.finished == [job])
+
+
+def test_a_refused_submission_fails(run, slurm):
+    slurm.answer_submissions("sbatch: error: Invalid account")
+    job = Job()
+    run.executor.run_jobs([job])
+    wait_for(lambda: run.scheduler.failed == [job])
+    assert "submission failed: Invalid account" in job.errors[0]
+    assert len(slurm.lines("submitted")) == 1
+
+
+FULL = (
+    "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit "
+    "limit, user's size and/or time limits)"
+)
+
+
+def test_a_full_queue_is_waited_for(run, slurm, caplog):
+    slurm.queue("3", "RUNNING", "wrap")
+    slurm.answer_submissions(FULL, FULL)
+    run.start(Job())
+    assert len(slurm.lines("submitted")) == 3
     assert caplog.text.count("jobs wait until it takes more") == 1
-    # with an empty queue it is the job itself that is too large
-    del slurm.jobs["3"]
-    executor.run_job(Job())
-    assert "violates accounting/QOS policy" in executor.reported[0][1]
 
 
-def test_a_submission_that_goes_wrong_is_no_silence(executor):
-    def fail():
+def test_a_job_that_an_empty_queue_does_not_take_fails(run, slurm):
+    slurm.answer_submissions(FULL)
+    job = Job()
+    run.executor.run_jobs([job])
+    wait_for(lambda: run.scheduler.failed == [job])
+    assert "violates accounting/QOS policy" in job.errors[0]
+
+
+def test_an_unexpected_error_of_a_submission_is_reported(make_run, monkeypatch):
+    def fail(_):
         raise RuntimeError("something new")
 
-    executor._watch = SimpleNamespace(changed=fail)
-    executor.run_job(Job())
-    assert "something new" in executor.reported[0][1]
+    run = make_run(guard=GUARD)
+    monkeypatch.setattr(StoppingGuard, "changed", fail)
+    job = Job()
+    run.executor.run_jobs([job])
+    wait_for(lambda: run.scheduler.failed == [job])
+    assert "submission failed: something new" in job.errors[0]
 
 
-def test_nothing_is_submitted_from_edited_code(executor, monkeypatch):
-    left = submissions(monkeypatch, None)
-    executor._watch = SimpleNamespace(changed=lambda: True)
-    executor.run_job(Job())
-    assert len(left) == 1
-    assert "the code of the checkout changed under the running workflow" in executor.reported[0]
+def test_options_that_the_executor_sets_itself_are_refused(run):
+    run.jobs = [Job(resources={"slurm_extra": "--comment=mine"})]
+    with pytest.raises(WorkflowError, match="comment"):
+        run.executor.run_jobs(run.jobs)
 
 
-def test_a_refused_rule_stops_before_the_first_job(executor, monkeypatch):
-    executor._refusal = lambda: "rule train: sbatch refuses its job: no"
-    left = submissions(monkeypatch, None)
-    executor.run_jobs([Job()])
-    assert len(left) == 1
-    assert executor.reported == ["wilsonvox: rule train: sbatch refuses its job: no"]
+def test_a_refused_rule_stops_before_the_first_job(run, slurm):
+    slurm.write("refusal", "allocation failure: Requested node configuration is not available")
+    run.jobs = [Job("train", str(number), resources={"runtime": 9}) for number in range(3)]
+    run.executor.run_jobs(run.jobs)
+    (reason,) = run.scheduler.stopped
+    assert "rule train: sbatch refuses its job: allocation failure: Requested node" in reason
+    assert "runtime=9" in reason
+    assert slurm.lines("submitted") == []
 
 
-def test_several_clusters_are_refused(executor):
-    executor.needed = [Job(resources={"clusters": "a,b"})]
-    assert "follows jobs of one cluster only" in executor._refusal()
+def test_rules_that_ask_for_the_same_are_checked_once(run, slurm):
+    run.start(Job("train", "1"), Job("train", "2"), Job("evaluate"), Job("report"))
+    checks = [line for line in slurm.lines("calls") if line.startswith("test")]
+    assert checks == ["test rule_train_wildcards_1"]
+
+
+def test_nodes_that_are_down_refuse_nothing(run, slurm):
+    # sbatch of Slurm 22.05.8
+    slurm.write(
+        "refusal",
+        "allocation failure: Required node not available (down, drained or reserved)",
+    )
+    run.start(Job())
+    assert run.scheduler.stopped == []
+
+
+def test_the_first_check_waits_for_the_controller(run, slurm, caplog):
+    slurm.leave_unanswered(3)
+    run.start(Job())
+    assert caplog.text.count("does not answer") == 1
+    assert "answers again" in caplog.text
+
+
+def test_several_clusters_are_refused(run):
+    run.jobs = [Job(resources={"clusters": "a,b"})]
+    run.executor.run_jobs(run.jobs)
+    assert "follows jobs of one cluster only" in run.scheduler.stopped[0]
+
+
+def test_job_arrays_are_refused(make_run):
+    with pytest.raises(WorkflowError, match="submits no job arrays"):
+        make_run(array_jobs="all")
+
+
+def test_a_machine_without_slurm(run, slurm):
+    (slurm.folder / "bin/squeue").unlink()
+    with pytest.raises(WorkflowError, match="there is no squeue here"):
+        run.executor.run_jobs([Job()])
+
+
+# ---------------------------------------------------------------- running jobs
+def test_no_job_is_forgotten_while_the_controller_is_away(run, slurm, caplog):
+    one, two = Job("one"), Job("two")
+    first, second = run.start(one, two)
+    slurm.leave_unanswered(7)
+    slurm.set_state(first, "COMPLETED")
+    wait_for(lambda: run.scheduler.finished == [one])
+    assert slurm.unanswered() == 0
+    assert caplog.text.count("does not answer") == 1
+    assert "answers again" in caplog.text
+    slurm.set_state(second, "COMPLETED")
+    wait_for(lambda: run.scheduler.finished == [one, two])
+
+
+def test_no_job_is_forgotten_when_squeue_fails_otherwise(run, slurm, caplog):
+    job = Job()
+    (number,) = run.start(job)
+    slurm.leave_unanswered(FORGOTTEN_CHECKS + 2, "Invalid user")
+    slurm.set_state(number, "COMPLETED")
+    wait_for(lambda: run.scheduler.finished == [job])
+    assert "does not answer" in caplog.text
+
+
+def test_a_failed_job_is_explained(run, slurm):
+    job = Job()
+    (number,) = run.start(job)
+    slurm.write(f"shown/{number}", "NodeList=node7 RunTime=01:00:03 TimeLimit=01:00:00\n")
+    slurm.set_state(number, "TIMEOUT")
+    wait_for(lambda: run.scheduler.failed == [job])
+    assert f"SLURM job {number} ended as TIMEOUT on node7 after 01:00:03" in job.errors[0]
+    assert "its time limit was 01:00:00" in job.errors[0]
+    assert "message" not in job.errors[0]
+
+
+def slurm_log(number: str, name: str = "simulate") -> Path:
+    return Path(f".snakemake/slurm_logs/rule_{name}/{number}.log")
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_log_of_a_job_that_succeeded(make_run, slurm, kept):
+    run = make_run(keep_successful_logs=kept)
+    (number,) = run.start(Job())
+    slurm_log(number).write_text("all is well")
+    slurm.set_state(number, "COMPLETED")
+    wait_for(lambda: run.scheduler.finished)
+    assert slurm_log(number).exists() is kept
+
+
+def test_jobs_that_left_the_queue_are_looked_up_in_accounting(run, slurm):
+    one, two = Job("one"), Job("two")
+    first, second = run.start(one, two)
+    slurm.account(**{f"_{first}": "COMPLETED", f"_{second}": "FAILED"})
+    slurm.forget(first)
+    slurm.forget(second)
+    wait_for(lambda: run.scheduler.finished == [one] and run.scheduler.failed == [two])
+    assert "ended as FAILED" in two.errors[0]
+
+
+@pytest.mark.parametrize("accounted", [True, False])
+def test_a_job_that_left_the_queue_without_a_trace_has_ended(run, slurm, accounted):
+    job = Job()
+    (number,) = run.start(job)
+    if accounted:  # accounting was not updated when the job ended
+        slurm.account(**{f"_{number}": "RUNNING"})
+    before = slurm.queries()
+    slurm.forget(number)
+    # Snakemake then checks its outputs
+    wait_for(lambda: run.scheduler.finished == [job])
+    assert slurm.queries() >= before + FORGOTTEN_CHECKS
+
+
+def test_a_job_that_may_never_start_is_reported_once(run, slurm, caplog):
+    (number,) = run.start(Job())
+    slurm.set_state(number, "PENDING", "PartitionTimeLimit")
+    run.wait_for_checks(5)
+    assert caplog.text.count("waits with reason PartitionTimeLimit: it may never start") == 1
+
+
+@pytest.mark.parametrize("state", ["NODE_FAIL", "PREEMPTED"])
+def test_a_job_on_a_failed_node_fails(run, slurm, state):
+    job = Job()
+    (number,) = run.start(job)
+    slurm.set_state(number, state)
+    wait_for(lambda: run.scheduler.failed == [job])
+
+
+@pytest.mark.parametrize("state", ["NODE_FAIL", "PREEMPTED"])
+def test_a_job_that_slurm_starts_again_is_waited_for(make_run, slurm, state, monkeypatch):
+    monkeypatch.setattr(module, "FORGOTTEN_CHECKS", 10**6)
+    run = make_run(requeue=True)
+    job = Job()
+    (number,) = run.start(job)
+    slurm.set_state(number, state)
+    run.wait_for_checks()
+    slurm.set_state(number, "PENDING")
+    run.wait_for_checks()
+    assert run.scheduler.failed == []
+    slurm.set_state(number, "COMPLETED")
+    wait_for(lambda: run.scheduler.finished == [job])
+
+
+def test_a_job_that_slurm_does_not_start_again_fails(make_run, slurm):
+    run = make_run(requeue=True)
+    job = Job()
+    (number,) = run.start(job)
+    slurm.set_state(number, "NODE_FAIL")
+    wait_for(lambda: run.scheduler.failed == [job])
+
+
+# ---------------------------------------------------------------- the guard
+def test_nothing_is_submitted_after_a_change(make_run, slurm, monkeypatch):
+    run = make_run(guard=GUARD)
+    run.start(Job("one"))
+    monkeypatch.setattr(StoppingGuard, "reason", "the code has changed")
+    run.executor.run_jobs([Job("two")])
+    wait_for(lambda: run.scheduler.stopped)
+    assert run.scheduler.stopped == ["wilsonvox-slurm: the code has changed"]
+    run.executor.run_jobs([Job("three")])
+    assert len(slurm.lines("submitted")) == 1
+
+
+def test_a_job_that_found_a_change_stops_the_run(make_run, slurm, tmp_path):
+    run = make_run(guard=GUARD)
+    log = tmp_path / "rule.log"
+    log.write_text("CHANGED\nerror: it is not what it was\n")
+    job = Job(log=[str(log)])
+    (number,) = run.start(job)
+    slurm.set_state(number, "FAILED")
+    wait_for(lambda: run.scheduler.failed == [job])
+    assert run.scheduler.stopped == ["wilsonvox-slurm: another configuration"]
+    assert "message: error: it is not what it was" in job.errors[0]
+    run.executor.run_jobs([Job("two")])
+    assert len(slurm.lines("submitted")) == 1
+
+
+# ---------------------------------------------------------------- jobs of an earlier Snakemake
+def test_taken_over_by_the_recorded_number(run, slurm, caplog):
+    slurm.queue("5", "RUNNING", run.left_name(), "rule_group")
+    one, two = Job("one"), Job("two")
+    group = Job("both", jobs=[one, two])
+    one.recorded = two.recorded = ["5"]
+    run.executor.run_jobs([group])
+    assert run.scheduler.submitted == [group]
+    assert "is SLURM job 5 of an earlier Snakemake, RUNNING: taken over" in caplog.text
+    assert group.announced == 1
+    slurm.set_state("5", "COMPLETED")
+    wait_for(lambda: run.scheduler.finished == [group])
+    assert slurm.lines("submitted") == []
+
+
+def test_taken_over_by_rule_and_wildcards(run, slurm):
+    slurm.queue("5", "RUNNING", run.left_name(), "rule_simulate_wildcards_a")
+    slurm.queue("6", "RUNNING", run.left_name(), "rule_simulate_wildcards_b")
+    job, other = Job("simulate", "a"), Job("simulate", "c")
+    run.start(job, other)
+    assert job.recorded == ["5"]
+    assert len(slurm.lines("submitted")) == 1
+    assert slurm.lines("cancelled") == []
+    slurm.set_state("5", "COMPLETED")
+    wait_for(lambda: run.scheduler.finished == [job])
 
 
 @pytest.mark.parametrize(
-    ("script", "refused"),
+    ("state", "end", "taken"),
     [
-        ("exit 0", ""),
-        # sbatch of Slurm 22.05.8
-        (
-            "echo 'allocation failure: Requested node configuration is not available' >&2; exit 1",
-            "allocation failure: Requested node configuration is not available",
-        ),
-        (
-            (
-                "echo 'allocation failure: Required node not available (down, drained or reserved)'"
-                " >&2; exit 1"
-            ),
-            "",
-        ),
+        ("COMPLETED", "2099-01-01T00:00:00", True),  # while this Snakemake chose its jobs
+        ("COMPLETED", "2020-01-01T00:00:00", False),
+        ("FAILED", "2099-01-01T00:00:00", False),
     ],
 )
-def test_what_sbatch_refuses(executor, script, refused):
-    assert executor._test(f"sh -c {script!r}" if "'" not in script else script) == refused
+def test_jobs_that_ended_before_they_could_be_taken_over(run, slurm, state, end, taken):
+    slurm.queue("5", state, run.left_name(), "rule_simulate", end=end)
+    job = Job()
+    run.start(job)
+    assert (job.recorded == ["5"]) is taken
+    assert (slurm.lines("submitted") == []) is taken
+
+
+def test_a_job_of_a_group_is_not_taken_over_alone(run, slurm):
+    slurm.queue("5", "RUNNING", run.left_name(), "rule_group")
+    run.start(Job(recorded=["5"]))
+    assert slurm.lines("cancelled") == ["5"]
+    assert len(slurm.lines("submitted")) == 1
+
+
+@pytest.mark.parametrize(
+    ("recorded", "taken", "cancelled"),
+    [
+        ([["5"], ["5"]], True, []),
+        ([["5"], ["6"]], False, ["5", "6"]),
+        ([["5"], []], False, ["5"]),
+        ([[], []], False, []),
+    ],
+)
+def test_groups_of_jobs(run, slurm, recorded, taken, cancelled):
+    for number in ("5", "6"):
+        slurm.queue(number, "RUNNING", run.left_name())
+    run.start(Job("both", jobs=[Job(recorded=numbers) for numbers in recorded]))
+    assert (slurm.lines("submitted") == []) is taken
+    assert slurm.lines("cancelled") == cancelled
+
+
+def test_jobs_of_other_code_are_cancelled_and_no_others(run, slurm):
+    name = run.left_name(other_state=True)
+    slurm.queue("4", "RUNNING", name, "known by its number")
+    slurm.queue("5", "RUNNING", name, "rule_simulate")
+    # not needed by this Snakemake: another one's of the same run
+    slurm.queue("6", "RUNNING", name, "rule_train")
+    slurm.queue("7", "RUNNING", "run-12345678-12345678_uuid", "rule_simulate")
+    slurm.queue("8", "RUNNING", "wrap", "rule_simulate")
+    job = Job()
+    run.start(job, Job("other", recorded=["4"]))
+    assert slurm.lines("cancelled") == ["4", "5"]
+    assert len(slurm.lines("submitted")) == 2
+
+
+def test_jobs_that_do_not_end_when_cancelled(run, slurm, monkeypatch):
+    monkeypatch.setattr(module, "GONE_SECONDS", 0)
+    slurm.write("stubborn", "")
+    slurm.queue("5", "RUNNING", run.left_name(other_state=True), "rule_simulate")
+    run.jobs = [Job()]
+    with pytest.raises(WorkflowError, match="jobs 5 of this run were cancelled and do not end"):
+        run.executor.run_jobs(run.jobs)
 
 
 # ---------------------------------------------------------------- the end
-def test_cancel_ends_own_jobs_and_those_taken_over(executor, slurm):
-    executor.shutdown = lambda: None
-    executor._cancelling = False
-    executor._taken_over = {"5"}
-    slurm.jobs = {
-        "5": queued(executor, "5"),
-        "6": queued(executor, "6", uuid="uuid"),
-        "7": queued(executor, "7", uuid="another"),
-        "8": queued(executor, "8", uuid="uuid", state="COMPLETED"),
-    }
-    executor.cancel()
-    assert slurm.cancelled == ["5", "6"]
-    assert executor._stopping.is_set()
+def test_cancel_ends_own_jobs_and_those_taken_over(run, slurm):
+    slurm.queue("5", "RUNNING", run.left_name(), "rule_simulate")
+    slurm.queue("7", "RUNNING", run.left_name(), "rule_train")
+    _, own, ended = run.start(Job(), Job("own"), Job("ended"))
+    slurm.set_state(ended, "COMPLETED")
+    run.executor.cancel()
+    assert set(slurm.lines("cancelled")) == {"5", own}
+    run.executor.run_jobs([Job("late")])
+    assert len(slurm.lines("submitted")) == 2
 
 
-def test_cancel_without_a_controller_says_so(executor, slurm, caplog):
-    executor.shutdown = lambda: None
-    slurm.away = 2
-    executor.cancel()
-    assert "could not be cancelled" in caplog.text
+def test_cancel_during_a_submission(run, slurm, monkeypatch):
+    monkeypatch.setattr(module, "SETTLING_SECONDS", 60)
+    slurm.answer_submissions(f"lost: {AWAY}")
+    run.executor.run_jobs([Job()])
+    wait_for(lambda: list((slurm.folder / "queue").iterdir()))
+    run.executor.cancel()
+    (path,) = (slurm.folder / "queue").iterdir()
+    assert "|CANCELLED|" in path.read_text()
 
 
-def test_without_slurm_there_is_nothing_to_cancel(executor, monkeypatch, caplog):
-    def missing():
-        raise FileNotFoundError("squeue")
-
-    monkeypatch.setattr(module, "own_jobs", missing)
-    executor.shutdown = lambda: None
-    executor.cancel()
-    assert caplog.text == ""
-    with pytest.raises(WorkflowError, match="there is no squeue here"):
-        executor._own_jobs()
-
-
-@pytest.mark.parametrize(("away", "kept"), [(0, False), (9, True)])
-def test_jobs_that_go_on_keep_their_folder(executor, slurm, monkeypatch, tmp_path, away, kept):
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    executor._tmpdir = str(folder)
-    executor._job_submission_executor = SimpleNamespace(shutdown=lambda wait: None)  # noqa: ARG005
-    monkeypatch.setattr(
-        module.SlurmExecutor, "shutdown", lambda self: self._tmpdir and folder.rmdir()
-    )
-    slurm.away = away
-    executor.cancel()
+@pytest.mark.parametrize(("unanswered", "kept"), [(0, False), (10**6, True)])
+def test_jobs_that_go_on_keep_their_folder(run, slurm, caplog, unanswered, kept):
+    run.start(Job())
+    (folder,) = Path(".snakemake").glob("tmp.*")
+    assert str(folder.absolute()) in slurm.lines("submitted")[0]
+    slurm.leave_unanswered(unanswered)
+    run.executor.cancel()
+    assert ("could not be cancelled" in caplog.text) is kept
     assert folder.exists() is kept
 
 
-def test_only_for_this_workflow(monkeypatch):
-    monkeypatch.delenv("WILSONVOX_STARTED_WITH", raising=False)
-    with pytest.raises(WorkflowError, match="runs the workflow of wilsonvox only"):
-        Executor.__new__(Executor).__post_init__()
+def test_the_folder_goes_at_a_normal_end(run, slurm):
+    (number,) = run.start(Job())
+    slurm.set_state(number, "COMPLETED")
+    wait_for(lambda: run.scheduler.finished)
+    run.executor.shutdown()
+    assert list(Path(".snakemake").glob("tmp.*")) == []
+
+
+def test_without_slurm_there_is_nothing_to_cancel(run, slurm, caplog):
+    for command in ("squeue", "scancel"):
+        (slurm.folder / "bin" / command).unlink()
+    run.executor.cancel()
+    assert "could not be cancelled" not in caplog.text
+
+
+# ---------------------------------------------------------------- as Snakemake finds it
+def test_snakemake_finds_the_plugin_without_the_workflow():
+    code = (
+        "import sys\n"
+        "from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry\n"
+        "plugin = ExecutorPluginRegistry().get_plugin('wilsonvox-slurm')\n"
+        "print(plugin.executor.__module__, 'wilsonvox' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "snakemake_executor_plugin_wilsonvox_slurm.executor False\n"

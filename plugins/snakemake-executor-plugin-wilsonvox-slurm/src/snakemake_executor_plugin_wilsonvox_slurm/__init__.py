@@ -1,5 +1,12 @@
-"""Snakemake's executor `wilsonvox-slurm`: found by its name, made of `wilsonvox.slurm.executor`."""
+"""Snakemake executor `wilsonvox-slurm`: jobs on a Slurm cluster that survive its failures.
 
-from wilsonvox.slurm.executor import Executor, ExecutorSettings, common_settings
+Snakemake finds the plugin by the name of this package; see the README for what it adds to
+snakemake-executor-plugin-slurm.
+"""
 
-__all__ = ["Executor", "ExecutorSettings", "common_settings"]
+from snakemake_executor_plugin_slurm import common_settings
+
+from snakemake_executor_plugin_wilsonvox_slurm.executor import Executor, ExecutorSettings
+from snakemake_executor_plugin_wilsonvox_slurm.guard import Guard
+
+__all__ = ["Executor", "ExecutorSettings", "Guard", "common_settings"]

@@ -1,4 +1,4 @@
-"""Names of jobs in Slurm's queue, by which a run finds its own again."""
+"""Names of jobs in Slurm's queue, by which a run identifies its own jobs."""
 
 import hashlib
 import os
@@ -6,44 +6,46 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from wilsonvox.provenance.started import StartedWith
+from snakemake_executor_plugin_wilsonvox_slurm.guard import Guard
 
-_PATTERN = re.compile(r"(?P<run>wilsonvox-.+-[0-9a-f]{8})-(?P<started>[0-9a-f]{8})_.+")
+NAME_LENGTH = 30
+"""Characters of a run's name that go into the names of its jobs: Slurm's plugin takes 50 in all."""
 
 
 @dataclass(frozen=True)
 class JobNames:
-    """What the names of a run's jobs begin with.
+    """Beginning of the names of a run's jobs.
 
-    run: of all jobs of the run in this folder, whoever submitted them:
-        ``wilsonvox-demo-1a2b3c4d``
-    started: eight digits of the code and configuration that they were submitted with
+    run: common to all jobs of the run in this folder, from any Snakemake process:
+        ``demo-1a2b3c4d``
+    state: eight digits of the guard's digest: the code and configuration of the submission
     """
 
     run: str
-    started: str
+    state: str
 
     @classmethod
-    def of(cls, started: StartedWith, folder: Path) -> "JobNames":
-        """Names of the jobs of a run in the working folder `folder`."""
-        place = hashlib.sha256(f"{os.path.realpath(folder)}\n{started.run}".encode())
-        run = re.sub(r"[^A-Za-z0-9_-]", "-", started.run)[:20]
-        return cls(f"wilsonvox-{run}-{place.hexdigest()[:8]}", started.digest[:8])
+    def of(cls, guard: Guard, folder: Path) -> "JobNames":
+        """Return the names of the jobs of a run in the working folder `folder`."""
+        place = hashlib.sha256(f"{os.path.realpath(folder)}\n{guard.name}".encode())
+        name = re.sub(r"[^A-Za-z0-9_-]", "-", guard.name)[:NAME_LENGTH]
+        return cls(f"{name}-{place.hexdigest()[:8]}", guard.digest[:8])
 
     @property
     def prefix(self) -> str:
-        """What the executor's jobs are called, before its own random part: at most 50 characters.
+        """Prefix of the names, before the random part of each Snakemake process.
 
-        >>> JobNames("wilsonvox-demo-1a2b3c4d", "99aabbcc").prefix
-        'wilsonvox-demo-1a2b3c4d-99aabbcc'
+        At most 50 characters.
+
+        >>> JobNames("demo-1a2b3c4d", "99aabbcc").prefix
+        'demo-1a2b3c4d-99aabbcc'
         """
-        return f"{self.run}-{self.started}"
+        return f"{self.run}-{self.state}"
 
     def same_run(self, name: str) -> bool:
-        """Whether a job of this name belongs to the run."""
-        match = _PATTERN.fullmatch(name)
-        return match is not None and match["run"] == self.run
+        """Return True if a job of this name belongs to the run."""
+        return re.fullmatch(rf"{re.escape(self.run)}-[0-9a-f]{{8}}_.+", name) is not None
 
-    def same_start(self, name: str) -> bool:
-        """Whether a job of this name was submitted with the same code and configuration."""
+    def same_state(self, name: str) -> bool:
+        """Return True if a job of this name was submitted with the same code and configuration."""
         return name.startswith(f"{self.prefix}_")
