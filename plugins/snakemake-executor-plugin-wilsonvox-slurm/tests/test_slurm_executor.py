@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import AWAY, Job, wait_for
+from fake_slurm import AWAY, Job, wait_for
+from snakemake_interface_common.exceptions import WorkflowError
+
 from snakemake_executor_plugin_wilsonvox_slurm import executor as module
 from snakemake_executor_plugin_wilsonvox_slurm.executor import FORGOTTEN_CHECKS
-from snakemake_interface_common.exceptions import WorkflowError
 
 
 class StoppingGuard:

@@ -3,8 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
-from snakemake_executor_plugin_wilsonvox_slurm.guard import make_guard
 from snakemake_interface_common.exceptions import WorkflowError
+
+from snakemake_executor_plugin_wilsonvox_slurm.guard import make_guard
 
 
 def refuse():

@@ -4,6 +4,7 @@ import re
 from types import SimpleNamespace
 
 import pytest
+
 from snakemake_executor_plugin_wilsonvox_slurm.names import JobNames
 
 GUARD = SimpleNamespace(name="demo", digest="0123456789abcdef")

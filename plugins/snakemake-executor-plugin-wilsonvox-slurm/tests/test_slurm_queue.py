@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from snakemake_executor_plugin_wilsonvox_slurm.queue import (
     ControllerAwayError,
     QueuedJob,
