@@ -25,7 +25,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slurm:
 
 @pytest.fixture
 def make_run(
-    tmp_path: Path, slurm: Slurm, monkeypatch: pytest.MonkeyPatch, caplog: Any
+    tmp_path: Path, slurm: Slurm, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Iterator[Callable[..., Run]]:
     """Function that starts an executor with the settings that it is given."""
     folder = tmp_path / "run"

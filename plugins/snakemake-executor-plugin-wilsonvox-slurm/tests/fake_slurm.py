@@ -41,7 +41,10 @@ COMMANDS = {
             case $previous in
                 --job-name) name=$word ;;
                 --comment) comment=$word ;;
+                --output) log=$word ;;
+                -D) workdir=$word ;;
             esac
+            case $word in --wrap=*) job=${word#--wrap=} ;; esac
             previous=$word
             [ "$word" != --test-only ] || test_only=yes
         done
@@ -68,7 +71,26 @@ COMMANDS = {
             echo "${answer#lost: }" >&2
             exit 1
         fi
+        if [ -e execute ]; then
+            sed -i 's/|PENDING|/|RUNNING|/' "queue/$number"
+            cluster=$PWD
+            (
+                cd "$workdir" || exit
+                export SLURM_JOB_ID="$number"
+                if sh -c "$job" > "${log%%%j.log}$number.log" 2>&1; then
+                    state=COMPLETED
+                else
+                    state=FAILED
+                fi
+                sed -i "s/|RUNNING|/|$state|/" "$cluster/queue/$number"
+            ) < /dev/null > /dev/null 2>&1 &
+        fi
         echo "$number"
+        """,
+    "srun": """
+        cd "$OLDPWD"
+        while [ "${1#-}" != "$1" ]; do shift; done
+        exec "$@"
         """,
     "scancel": """
         for number in "$@"; do
@@ -92,6 +114,10 @@ class Slurm:
             command = folder / "bin" / name
             command.write_text(f"#!/bin/sh\ncd '{folder}' || exit\n{script}\n")
             command.chmod(0o755)
+
+    def execute_jobs(self) -> None:
+        """Run the commands of jobs from now on."""
+        self.write("execute", "")
 
     def lines(self, name: str) -> list[str]:
         """Return the lines of one of the cluster's files."""
@@ -211,9 +237,11 @@ class Scheduler:
         self.stopped.append(str(error))
 
 
-def wait_for(condition: Callable[[], object], what: str = "what the test waits for") -> None:
-    """Wait until a condition holds, for ten seconds at most."""
-    deadline = time.monotonic() + 10
+def wait_for(
+    condition: Callable[[], object], what: str = "what the test waits for", seconds: float = 10
+) -> None:
+    """Wait until a condition holds, for some seconds at most."""
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come"
         time.sleep(0.005)
