@@ -55,6 +55,7 @@ COMMANDS = {
         fi
         echo "$*" >> submitted
         cat > script
+        while [ -e hold ]; do sleep 0.01; done
         answer=
         if [ -s answers ]; then
             answer=$(head -n 1 answers)
@@ -238,7 +239,7 @@ class Scheduler:
 
 
 def wait_for(
-    condition: Callable[[], object], what: str = "what the test waits for", seconds: float = 10
+    condition: Callable[[], object], what: str = "what the test waits for", seconds: float = 30
 ) -> None:
     """Wait until a condition holds, for some seconds at most."""
     deadline = time.monotonic() + seconds

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -424,7 +425,21 @@ def test_cancel_ends_own_jobs_and_those_taken_over(run, slurm):
     assert len(slurm.lines("submitted")) == 2
 
 
-def test_cancel_during_a_submission(run, slurm, monkeypatch):
+def test_cancel_during_a_submission(run, slurm):
+    slurm.write("hold", "")
+    run.executor.run_jobs([Job()])
+    wait_for(lambda: slurm.lines("submitted"))
+    queries = slurm.queries()
+    cancelling = threading.Thread(target=run.executor.cancel)
+    cancelling.start()
+    wait_for(lambda: slurm.queries() > queries)
+    (slurm.folder / "hold").unlink()
+    cancelling.join()
+    (path,) = (slurm.folder / "queue").iterdir()
+    assert "|CANCELLED|" in path.read_text()
+
+
+def test_cancel_while_the_answer_of_a_submission_is_lost(run, slurm, monkeypatch):
     monkeypatch.setattr(module, "SETTLING_SECONDS", 60)
     slurm.answer_submissions(f"lost: {AWAY}")
     run.executor.run_jobs([Job()])
