@@ -193,6 +193,7 @@ def test_no_job_is_forgotten_while_the_controller_is_away(run, slurm, caplog):
     one, two = Job("one"), Job("two")
     first, second = run.start(one, two)
     slurm.leave_unanswered(7)
+    wait_for(lambda: slurm.unanswered() < 7)  # a query may have been on its way
     slurm.set_state(first, "COMPLETED")
     wait_for(lambda: run.scheduler.finished == [one])
     assert slurm.unanswered() == 0
@@ -206,6 +207,7 @@ def test_no_job_is_forgotten_when_squeue_fails_otherwise(run, slurm, caplog):
     job = Job()
     (number,) = run.start(job)
     slurm.leave_unanswered(FORGOTTEN_CHECKS + 2, "Invalid user")
+    wait_for(lambda: slurm.unanswered() < FORGOTTEN_CHECKS + 2)
     slurm.set_state(number, "COMPLETED")
     wait_for(lambda: run.scheduler.finished == [job])
     assert "does not answer" in caplog.text
@@ -256,7 +258,8 @@ def test_a_job_that_left_the_queue_without_a_trace_has_ended(run, slurm, account
     slurm.forget(number)
     # Snakemake then checks its outputs
     wait_for(lambda: run.scheduler.finished == [job])
-    assert slurm.queries() >= before + FORGOTTEN_CHECKS
+    # one query may have been on its way
+    assert slurm.queries() >= before + FORGOTTEN_CHECKS - 1
 
 
 def test_a_job_that_may_never_start_is_reported_once(run, slurm, caplog):
