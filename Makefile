@@ -32,7 +32,7 @@ ifneq ($(filter command,$(origin PYTHON))$(shell cat .venv/setup.stamp 2>/dev/nu
 .PHONY: .venv/setup.stamp
 endif
 
-.venv/setup.stamp: $(LOCK) pyproject.toml envs/setup.sh
+.venv/setup.stamp: $(LOCK) pyproject.toml $(wildcard plugins/*/pyproject.toml) envs/setup.sh
 	@LOCK='$(LOCK)' PYTHON='$(PYTHON)' sh envs/setup.sh
 
 demo: report  ## from events to figures and a measured δC9 (config/demo.yaml)
@@ -108,4 +108,4 @@ lock: setup  ## compile the lock files again from pyproject.toml
 
 clean:  ## remove caches; results/ and .venv/ stay
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist docs/_build docs/reference/api
-	find workflow tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find workflow plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +

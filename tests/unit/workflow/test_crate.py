@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import shutil
+import tomllib
 import zipfile
 from pathlib import Path
 from urllib.parse import unquote
@@ -411,3 +413,15 @@ def test_tables_of_predictions_are_packed_and_commands_of_groups_are_tools_of_th
     source = "workflow/src/wilsonvox/cli/global_fit.py"
     (tool, *_) = RunEntities(history, "results/x", frozenset(), frozenset([source])).tools({})
     assert tool["url"] == {"@id": source}
+
+
+def test_the_code_of_a_crate_has_the_packages_that_setup_installs():
+    packed = contents.source_files()
+    setup = Path(packed["envs/setup.sh"]).read_text()
+    folders = re.findall(r"--editable (plugins/\S+)", setup)
+    assert folders
+    for folder in folders:
+        project = tomllib.loads(packed[f"{folder}/pyproject.toml"].read_text())
+        assert f"{folder}/{project['project']['readme']}" in packed
+        (package,) = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+        assert f"{folder}/{package}/__init__.py" in packed
