@@ -7,8 +7,8 @@ import pytest
 import yte
 
 from wilsonvox.core.errors import UserError
-from wilsonvox.provenance import run_guard
 from wilsonvox.provenance.environment import checkout
+from wilsonvox.workflow import run_guard
 from wilsonvox.workflow.run_guard import RunGuard
 from wilsonvox.workflow.started import CHANGED, VARIABLE, StartedWith
 

@@ -59,12 +59,14 @@ class Input:
         finds the files by itself
     is_loop: whether the files are of earlier jobs of a loop over stages, as the trials of a scan
         from which the next ones are suggested; such stages are not in `Stage.after`
+    is_ordered: whether the order of the files matters to the output
     """
 
     select: Callable[[Run, Wildcards], Files]
     stages: tuple[str, ...] = ()
     option: str = ""
     is_loop: bool = False
+    is_ordered: bool = True
 
     def files(self, run: Run, wildcards: Wildcards) -> Files:
         """Return the files for a job.
