@@ -218,7 +218,7 @@ def test_a_global_fit_reruns_what_its_code_is_behind(changed):
             "global_fit/chi_squared.py",
             OF_GLOBAL_FITS - {"tabulate_observables", "measure_for_global_fit"},
         ),
-        ("global_fit/learning/answers.py", {"plot_global_fit_contours"}),
+        ("global_fit/learning/model_summary.py", {"plot_global_fit_contours"}),
         ("figures/global_fit/training_sets.py", {"plot_global_fit_training_sets"}),
     ],
 )

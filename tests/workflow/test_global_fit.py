@@ -88,7 +88,7 @@ def test_a_set_in_a_file_is_an_input(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"observables": ["lhcb-2016"]}, "lhcb-2016: there is no such set of observables; there"),
+        ({"observables": ["lhcb-2016"]}, "lhcb-2016: no such set of observables; choose one"),
         ({"observables": ["none.yaml"]}, "none.yaml: does not exist; expected a set of measure"),
         ({"versions": ["best"]}, r"global_fit\.versions\.0: Input should be 'experimental'"),
         ({"theory_drawings": 3}, "theory_drawings: unknown key; did you mean 'theory_draws'"),
@@ -116,7 +116,7 @@ def test_what_is_wrong_is_told_before_anything_runs(folder):
     name = write(folder, reduced(lambda v: v["global_fit"].update(observables=["lhcb-2016"])))
     ended = folder.snakemake("-n", "global_fit", "--configfile", name)
     assert ended.returncode == 1
-    assert "lhcb-2016: there is no such set of observables" in ended.stdout + ended.stderr
+    assert "lhcb-2016: no such set of observables" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
