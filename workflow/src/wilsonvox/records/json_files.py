@@ -1,4 +1,4 @@
-"""Read and write results as JSON, with their record under the key ``provenance``."""
+"""Results as JSON files, with the provenance record under the key ``provenance``."""
 
 import os
 from typing import ClassVar, Self, TypeVar
@@ -15,28 +15,31 @@ Result = TypeVar("Result", bound=BaseModel)
 
 
 def load_recorded(model: type[Result], path: str | os.PathLike[str], what: str) -> Result:
-    """Read a result that `save_recorded` wrote.
+    """Read and validate a file written by `save_recorded`.
 
     Args:
-        model: class of the result.
-        path: file to read.
-        what: description of the expected file, for the error message.
+        model: pydantic model of the content.
+        path: the file.
+        what: description of the expected content, for error messages.
 
     Raises:
-        UserError: the file does not exist or is not such a result.
+        UserError: the file does not exist or has other content.
     """
-    found = require_file(path, what)
+    file = require_file(path, what)
     try:
-        return model.model_validate_json(found.read_text(encoding="utf-8"))
+        return model.model_validate_json(file.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
         line = " ".join(str(error).split())
-        raise UserError(f"{found}: not {what}; make it again ({line[:120]})") from error
+        raise UserError(f"{file}: not {what}; make it again ({line[:120]})") from error
 
 
 def save_recorded(result: BaseModel, path: str | os.PathLike[str], record: Record) -> None:
-    """Write `result`, which has a field `provenance`, as JSON, atomically.
+    """Write `result` as JSON, atomically.
 
-    The record is stored in that field, completed with the digest of the content.
+    Args:
+        result: model with a field `provenance`, which receives the record.
+        path: file to write.
+        record: written with the digest of the content added.
     """
     digest = digest_json(result.model_dump(mode="json"))
     sealed = record.model_copy(update={"content_digest": digest}).sealed()

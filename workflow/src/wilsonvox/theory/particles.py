@@ -1,8 +1,7 @@
 """Names, PDG codes and masses of the particles in B0 → K*0(→ K+ π−) μ+ μ−.
 
-All constants that identify the decay in files and in four-momenta. Masses that enter predictions
-are those of the chosen set in `wilsonvox.theory.physics_inputs`; the masses here serve to check
-external files.
+These constants identify the decay in files and in arrays of four-momenta. The masses here are used
+to check external files; those that enter predictions are in `wilsonvox.theory.physics_inputs`.
 """
 
 PARTICLES = ("B0", "K", "pi", "mup", "mum")

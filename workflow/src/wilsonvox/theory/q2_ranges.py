@@ -7,7 +7,7 @@ Range = tuple[float, float]
 
 
 def ranges_between(low: float, high: float, vetoes: Sequence[Range] = ()) -> list[Range]:
-    """A q² range without veto windows [GeV²], rising.
+    """Remove veto windows from a q² range [GeV²]; the result is in ascending order.
 
     >>> ranges_between(0, 20, [(8, 11), (12.7, 14)])
     [(0, 8), (11, 12.7), (14, 20)]
@@ -22,6 +22,6 @@ def ranges_between(low: float, high: float, vetoes: Sequence[Range] = ()) -> lis
 
 
 def intersection(ranges: Sequence[Range], low: float, high: float) -> list[Range]:
-    """What of rising `ranges` lies between `low` and `high`."""
+    """Return the parts of ascending `ranges` between `low` and `high`."""
     cut = [(max(low, first), min(high, last)) for first, last in ranges]
     return [(first, last) for first, last in cut if first < last]
