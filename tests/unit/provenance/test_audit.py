@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from tests.helpers.toy_lineage import write, write_run
 
 from wilsonvox.cli import run
 from wilsonvox.config.samples import SampleRow
+from wilsonvox.figures import saving
 from wilsonvox.provenance import digest_cache, environment, recording
 from wilsonvox.provenance.audit import Verdict
 from wilsonvox.provenance.digest_cache import DigestCache
@@ -164,7 +166,7 @@ def test_an_edited_record_of_a_file_that_another_read(audit, seal, reason):
     ("text", "reason"),
     [
         ("not a record", "its record is damaged or of another version (Invalid JSON"),
-        ('{"rule": "train"}', "its record is damaged or of another version (command: Field"),
+        ('{"rule": "train"}', "its record is damaged or of another version (version: Field"),
     ],
 )
 def test_a_damaged_record(audit, text, reason):
@@ -175,8 +177,8 @@ def test_a_damaged_record(audit, text, reason):
     assert reason in found["files"][0]["reasons"][0]
 
 
-def test_a_record_with_fields_of_an_older_version_keeps_its_digest(audit):
-    """Readers remember the record as it is written, not as this version would write it."""
+def test_a_record_without_an_optional_field_keeps_its_digest(audit):
+    """Readers remember the record as it is written, not as it would be written now."""
     events = write("results/a/events/0.npz", [1], "generate_events", {})
     written = json.loads(record_text(events))
     del written["copies"]  # has a default
@@ -277,6 +279,56 @@ def test_foreign_and_hidden_files_in_folders_are_not_judged(audit):
     code, found, err = audit("results/a")
     assert (code, len(found["files"])) == (0, N_FILES)
     assert err == "not judged, for they carry no record: results/a/crate.json\n"
+
+
+# copies
+
+
+@pytest.fixture
+def figure(monkeypatch):
+    """A PDF with its PNG in a run."""
+    monkeypatch.setattr(saving.logger, "disabled", True)
+    png = Path("results/a/figures/topology.png")
+    png.parent.mkdir(parents=True)
+    pdf = png.with_suffix(".pdf")
+    saving.save_figure(Figure((1, 1)), pdf, png, recording.make_record("plot_topology", png, {}))
+    return pdf
+
+
+def test_a_pdf_is_a_copy_of_the_png_of_the_same_name(audit, figure):
+    write("results/a/figures/other.npz", [1], "voxelize", {})
+    code, found, err = audit(figure)
+    assert (code, err) == (0, "")
+    assert [f["name"] for f in found["files"]] == ["figures/topology.pdf", "figures/topology.png"]
+    assert found["files"][0]["inputs"] == [str(figure.with_suffix(".png"))]
+    assert found["files"][0]["content_digest"] == content_digest(figure)
+    assert len(audit("results/a")[1]["files"]) == 3
+
+
+def test_a_changed_pdf(audit, figure):
+    figure.write_bytes(figure.read_bytes() + b"\n")
+    code, found, _ = audit("results/a")
+    assert code == 1
+    [bad] = [f for f in found["files"] if f["verdict"] != "verified"]
+    assert (bad["name"], bad["verdict"]) == ("figures/topology.pdf", "changed")
+    assert bad["reasons"] == ["it is not the copy that was written"]
+
+
+def test_a_pdf_whose_png_is_damaged(figure, capsys):
+    png = figure.with_suffix(".png")
+    png.write_bytes(b"no picture")
+    assert run(["audit", str(figure)]) == 1
+    assert f"error: {png}: damaged: " in capsys.readouterr().err
+
+
+def test_a_pdf_without_its_png(audit, figure, capsys):
+    figure.with_suffix(".png").unlink()
+    write_run("results/a")
+    code, found, err = audit("results/a")
+    assert (code, len(found["files"])) == (0, N_FILES)
+    assert err == f"not judged, for they carry no record: {figure}\n"
+    assert run(["audit", str(figure)]) == 1
+    assert "audit the PNG of the same name" in capsys.readouterr().err
 
 
 # where files are
@@ -526,7 +578,7 @@ def test_replay_lines(capsys, folder, monkeypatch):
         (["README.md"], "README.md: carries no provenance record; wilsonvox did not make it"),
         (["foreign.json"], "foreign.json: carries no provenance record; wilsonvox did not make it"),
         (["foreign.npz"], "foreign.npz: carries no provenance record; wilsonvox did not make it"),
-        (["a.csv"], "a.csv: carries no provenance record, as CSV files cannot; audit it in its"),
+        (["a.csv"], "a.csv: CSV files carry no provenance record; audit it in its run's folder"),
         (["--compare", "x.npz"], "--compare: takes two files, not 1"),
         (["--compare", "x.npz", "x.npz", "x.npz"], "--compare: takes two files, not 3"),
         (["--compare", "x.npz", "foreign.json"], "x.npz and foreign.json are of different formats"),

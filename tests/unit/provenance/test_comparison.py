@@ -214,6 +214,15 @@ def test_only_what_led_to_the_difference_is_told(compare):
     assert compare(*files)[2] == ["setting  rate: 0.1 → 0.2  (train: m.npz)"]
 
 
-def test_options_that_are_settings_too_are_told_once():
-    words = ["wilsonvox", "train", "--bins", "8", "--state=x/y.npz", "--out", "m.keras", "--fast"]
-    assert comparison.options(words) == {"--bins": "8", "--fast": ""}
+def test_paths_are_no_differing_options(compare):
+    files = [
+        write(f"results/{name}/x.npz", [ord(name)], "voxelize", {}, options=options)
+        for name, options in (
+            ("a", ["--bins", "8", "--state=x/y.npz", "--fast"]),
+            ("b", ["--bins", "9", "--state=z/y.npz"]),
+        )
+    ]
+    assert compare(*files)[2] == [
+        "command  --bins: 8 → 9  (voxelize: x.npz)",
+        "command  --fast: given → not given  (voxelize: x.npz)",
+    ]

@@ -12,6 +12,7 @@ import click
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import NO_ROOM
+from wilsonvox.core.suggestions import did_you_mean
 from wilsonvox.provenance.recording import current_command
 
 COMMANDS = {
@@ -60,14 +61,8 @@ class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        import difflib
-
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            close = difflib.get_close_matches(args[0], list(COMMANDS), n=1)
-            hint = (
-                f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(COMMANDS)}"
-            )
-            raise UserError(f"unknown command {args[0]!r}{hint}")
+            raise UserError(f"unknown command {args[0]!r}{did_you_mean(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
 

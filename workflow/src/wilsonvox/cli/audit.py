@@ -18,11 +18,13 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 def _inside(folder: Path) -> Iterator[Path]:
     """Files below a folder that can carry a record or be a copy of one that does, none hidden."""
+    from wilsonvox.provenance.lineage_graph import COPY_SUFFIXES
     from wilsonvox.records.embedded import has_record_format
 
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and (has_record_format(path) or path.suffix == ".csv") and path.is_file():
+        known = has_record_format(path) or path.suffix in COPY_SUFFIXES
+        if known and not hidden and path.is_file():
             yield path
 
 

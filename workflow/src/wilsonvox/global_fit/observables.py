@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self, get_args
@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import require_file
 from wilsonvox.core.models import StrictModel
+from wilsonvox.core.suggestions import did_you_mean
 
 Array = NDArray[np.float64]
 
@@ -130,11 +131,11 @@ class ObservableSet(StrictModel):
         labels = [each.label for each in self.measurements]
         for index, each in enumerate(self.measurements):
             if labels.index(each.label) != index:
-                raise ValueError(f"measurements: {each.label} stands there twice")
+                raise ValueError(f"measurements: {each.label} is duplicated")
             if each.source not in self.sources:
                 raise ValueError(
                     f"measurements.{index}.source: {each.source!r} is not under sources"
-                    + _did_you_mean(each.source, self.sources)
+                    + did_you_mean(each.source, self.sources)
                 )
         seen: set[str] = set()
         for index, block in enumerate(self.correlations):
@@ -142,7 +143,7 @@ class ObservableSet(StrictModel):
                 if label not in labels:
                     raise ValueError(
                         f"correlations.{index}.measurements: {label} is not under measurements"
-                        + _did_you_mean(label, labels)
+                        + did_you_mean(label, labels)
                     )
                 if label in seen:
                     raise ValueError(f"correlations: {label} stands in two of them")
@@ -187,13 +188,6 @@ class ObservableSet(StrictModel):
             places = [self.labels.index(label) for label in block.measurements]
             matrix[np.ix_(places, places)] = block.matrix
         return matrix
-
-
-def _did_you_mean(word: str, known: Sequence[str] | Mapping[str, object]) -> str:
-    # inside: the configuration imports what imports this module
-    from wilsonvox.core.suggestions import did_you_mean
-
-    return did_you_mean(word, known)
 
 
 def packaged_sets() -> list[str]:
@@ -247,5 +241,5 @@ def _first_problem(error: ValidationError, content: object) -> str:
         }
         model = fields.get(str(place[0]), ObservableSet) if len(place) > 1 else ObservableSet
         message = "there is no such field"
-        hint = _did_you_mean(str(place[-1]), model.model_fields)
+        hint = did_you_mean(str(place[-1]), model.model_fields)
     return f"{where}: {message}{hint}" if where else message + hint

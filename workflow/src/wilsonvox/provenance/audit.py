@@ -47,8 +47,6 @@ def other_code(record: Record) -> list[str]:
         packages = stage_packages(record.rule, architectures_of(record))
     except LookupError as error:
         return [str(error)]
-    if not record.version:
-        return ["its record is of an earlier version"]
     reasons = [] if code == record.code_digest else [f"the code of {record.rule} is another now"]
     before, now = _by_module(record.packages), _by_module(packages)
     for name in sorted({*before, *now} - {"python", "wilsonvox"}):
@@ -66,9 +64,7 @@ def _by_module(packages: Mapping[str, str]) -> dict[str, str]:
 
 def _changed(node: Node, digest: str) -> list[str]:
     reasons = []
-    # digests were others in records of before there was a version
-    known = node.record if node.record is not None and node.record.version else None
-    if known is not None and known.content_digest != digest:
+    if node.record is not None and node.record.content_digest != digest:
         reasons.append("its content is not that of its own record")
     if node.copy_digest is not None and node.copy_digest != digest:
         reasons.append("it is not the copy that was written")

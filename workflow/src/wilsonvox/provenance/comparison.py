@@ -43,26 +43,36 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def options(command: Sequence[str]) -> dict[str, str]:
-    """Options of a command line with their values, but for paths, which are compared as inputs.
+def command_options(words: Sequence[str]) -> dict[str, list[str]]:
+    """Values of a command line by option; the words before the first option under an empty name.
 
-    >>> options(["wilsonvox", "train", "--threads", "2", "--mixed", "--out", "results/a.keras"])
-    {'--threads': '2', '--mixed': ''}
+    >>> command_options(["wilsonvox", "train", "--seed=7", "--bins", "8", "9", "--scaled"])
+    {'': ['wilsonvox', 'train'], '--seed': ['7'], '--bins': ['8', '9'], '--scaled': ['']}
     """
-    found: dict[str, list[str]] = {}
-    paths: set[str] = set()
+    values: dict[str, list[str]] = {"": []}
     name = ""
-    for word in command:
-        if word.startswith("--"):
-            name, _, value = word.partition("=")
-            found.setdefault(name, [])
-        else:
-            value = word
-        if "/" in value or Path(value).suffix[1:].isalpha():
-            paths.add(name)
-        elif value and name and value != name:
-            found[name].append(value)
-    return {name: " ".join(values) for name, values in found.items() if name not in paths}
+    for word, following in zip(words, [*words[1:], "--"], strict=True):
+        if not word.startswith("--"):
+            values[name].append(word)
+            continue
+        name, separator, value = word.partition("=")
+        values.setdefault(name, [])
+        if separator or following.startswith("--"):
+            values[name].append(value)
+    return values
+
+
+def _is_path(word: str) -> bool:
+    return "/" in word or Path(word).suffix[1:].isalpha()
+
+
+def _value_options(words: Sequence[str]) -> dict[str, str]:
+    """Options of a command line that give no paths: paths are compared as inputs."""
+    return {
+        name: " ".join(values)
+        for name, values in command_options(words).items()
+        if name and not any(map(_is_path, values))
+    }
 
 
 def _git(*arguments: str) -> list[str] | None:
@@ -131,7 +141,7 @@ def _command(first: Record, second: Record) -> Iterator[str]:
         for name in {**settings[0], **settings[1]}
         if settings[0].get(name) != settings[1].get(name)
     }
-    ours, theirs = options(first.command), options(second.command)
+    ours, theirs = _value_options(first.command), _value_options(second.command)
     for name in sorted({*ours, *theirs}):
         pair = ours.get(name), theirs.get(name)
         mirrored = name.removeprefix("--").replace("-", "_") in known or pair in values

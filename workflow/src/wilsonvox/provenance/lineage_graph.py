@@ -11,6 +11,9 @@ from wilsonvox.records.digests import content_digest
 from wilsonvox.records.embedded import has_record_format, parse_record, record_text, text_digest
 from wilsonvox.records.record import InputRecord, Record
 
+COPY_SUFFIXES = (".csv", ".pdf")
+"""Formats without a record, whose files may be copies named in the record of another file."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -130,15 +133,34 @@ def _original_of_copy(path: Path, root: Path) -> tuple[Path, str] | None:
     return None
 
 
+def _without_original(copy: Path) -> str:
+    """Return the error message for a copy whose original is missing or damaged."""
+    kind, original = copy.suffix[1:].upper(), "the file it is a copy of"
+    if kind == "PDF":
+        png, original = copy.with_suffix(".png"), "the PNG of the same name"
+        problem = _read(png)[2] if png.is_file() else None
+        if problem is not None:
+            return f"{png}: damaged: {problem}; it holds the record of {copy.name}"
+    return (
+        f"{copy}: {kind} files carry no provenance record; audit it in its run's folder, or audit "
+        f"{original}"
+    )
+
+
 def _with_copies(path: Path) -> Iterator[tuple[Path, Record]]:
-    """Files beside `path` that had copies for people written with them."""
-    if path.suffix != ".csv" or not path.parent.is_dir():
+    """Yield the files next to `path` whose records name copies, and these records.
+
+    The original of a PDF is the PNG of the same name; that of a CSV may have any name.
+    """
+    if path.suffix not in COPY_SUFFIXES or not path.parent.is_dir():
         return
-    for beside in sorted(path.parent.iterdir()):
-        if has_record_format(beside) and beside.is_file():
-            record = _read(beside)[0]
+    figure = path.suffix == ".pdf"
+    candidates = [path.with_suffix(".png")] if figure else sorted(path.parent.iterdir())
+    for candidate in candidates:
+        if has_record_format(candidate) and candidate.is_file():
+            record = _read(candidate)[0]
             if record is not None and record.copies:
-                yield beside, record
+                yield candidate, record
 
 
 class LineageGraph:
@@ -168,11 +190,8 @@ class LineageGraph:
             reason = "is a folder" if start.is_dir() else "does not exist"
             raise UserError(f"{start}: {reason}; expected a file that wilsonvox made")
         node = self.find(start)
-        if node is None and start.suffix == ".csv":
-            raise UserError(
-                f"{start}: carries no provenance record, as CSV files cannot; audit it in its "
-                "run's folder, or the file that it is a copy of"
-            )
+        if node is None and start.suffix in COPY_SUFFIXES:
+            raise UserError(_without_original(start))
         if node is None:
             raise UserError(f"{start}: carries no provenance record; wilsonvox did not make it")
         return node

@@ -1,8 +1,4 @@
-"""Reading records out of files, and digesting files by content, format by format.
-
-Digests are over content (arrays, tables, pixels, weights), not bytes, because ROOT, PDF and Keras
-files carry dates and identifiers.
-"""
+"""Read the provenance record inside a file, format by format."""
 
 import hashlib
 import json
@@ -10,17 +6,13 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import ValidationError
 
 from wilsonvox.core.errors import UserError
-from wilsonvox.records.digests import KEY, _open_pdf
+from wilsonvox.records.digests import KEY
 from wilsonvox.records.record import Record, canonical_json, seal_of
-
-if TYPE_CHECKING:
-    pass
 
 
 def _text_root(path: Path) -> str | None:
@@ -69,13 +61,6 @@ def _text_png(path: Path) -> str | None:
     return None if text is None else str(text)
 
 
-def _text_pdf(path: Path) -> str | None:
-    with _open_pdf(path) as reader:
-        text = None if reader.metadata is None else reader.metadata.get("/Keywords")
-    # others write words there
-    return str(text) if text is not None and str(text).startswith("{") else None
-
-
 _TEXTS: dict[str, Callable[[Path], str | None]] = {
     ".root": _text_root,
     ".npz": _text_npz,
@@ -83,7 +68,6 @@ _TEXTS: dict[str, Callable[[Path], str | None]] = {
     ".keras": _text_keras,
     ".json": _text_json,
     ".png": _text_png,
-    ".pdf": _text_pdf,
 }
 
 
@@ -107,7 +91,7 @@ def parse_record(text: str) -> Record:
     """
     try:
         record = Record.model_validate_json(text)
-        if record.version and record.seal != seal_of(json.loads(text)):
+        if record.seal != seal_of(json.loads(text)):
             raise ValueError("its record was edited or is damaged")
         return record
     except ValidationError as error:
@@ -118,7 +102,7 @@ def parse_record(text: str) -> Record:
 
 
 def read_record(path: str | os.PathLike[str]) -> Record | None:
-    """The record inside a file; None where the file has none (external files, CSV copies).
+    """The record inside a file; None where the file has none (external files, copies).
 
     Raises:
         UserError: it is damaged, was edited, or is of another version of this package.
@@ -132,10 +116,7 @@ def read_record(path: str | os.PathLike[str]) -> Record | None:
 
 
 def text_digest(text: str) -> str:
-    """SHA-256 of a record as it is written in a file, its layout left out.
-
-    The same as `Record.digest`, but for records of versions that had other fields.
-    """
+    """SHA-256 of a record as it is written in a file, whatever the layout of its JSON."""
     return hashlib.sha256(canonical_json(json.loads(text)).encode()).hexdigest()
 
 

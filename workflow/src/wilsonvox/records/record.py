@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -23,8 +23,8 @@ def seal_of(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(rest).encode()).hexdigest()
 
 
-VERSION = 1
-"""Of the record's fields. Records of before there was a version have 0, and no seal."""
+VERSION: Final = 1
+"""Version of the record's fields."""
 
 
 class InputRecord(StrictModel):
@@ -46,7 +46,7 @@ class InputRecord(StrictModel):
 class Record(StrictModel):
     """How a file was made. Holds no host, user, absolute path or clock time."""
 
-    version: int = Field(default=0, description="of the record's fields")
+    version: Literal[1] = Field(description="version of the record's fields")
     rule: str = Field(description="stage of the pipeline that wrote the file")
     command: tuple[str, ...] = Field(description="the command line, word by word")
     run: str = Field(
