@@ -318,7 +318,7 @@ def test_a_run_that_was_moved_alone(copy, tmp_path, monkeypatch, capsys):
     captured = capsys.readouterr()
     assert captured.out.splitlines()[-1] == f"{N_FILES} files: {N_FILES - 1} verified, 1 missing"
     assert (
-        captured.err == f"external file {EXTERNAL} not found: name its folder with --search DIR\n"
+        captured.err == f"external file {EXTERNAL} not found: give its folder with --search DIR\n"
     )
     assert run(["audit", str(moved), "--search", str(ROOT / "resources/evtgen")]) == 0
     figure = shutil.copy(copy.path / RUN / f"{FIGURE}.png", tmp_path / "talk.png")

@@ -278,7 +278,7 @@ def test_foreign_and_hidden_files_in_folders_are_not_judged(audit):
     Path("results/a/table.csv").write_text("a,b\n")
     code, found, err = audit("results/a")
     assert (code, len(found["files"])) == (0, N_FILES)
-    assert err == "not judged, for they carry no record: results/a/crate.json\n"
+    assert err == "ignored, without a record: results/a/crate.json\n"
 
 
 # copies
@@ -326,7 +326,7 @@ def test_a_pdf_without_its_png(audit, figure, capsys):
     write_run("results/a")
     code, found, err = audit("results/a")
     assert (code, len(found["files"])) == (0, N_FILES)
-    assert err == f"not judged, for they carry no record: {figure}\n"
+    assert err == f"ignored, without a record: {figure}\n"
     assert run(["audit", str(figure)]) == 1
     assert "audit the PNG of the same name" in capsys.readouterr().err
 
@@ -352,7 +352,7 @@ def test_a_file_that_was_copied_out_of_its_run(audit, folder, monkeypatch):
     assert code == 1
     assert found["counts"] == dict.fromkeys(Verdict, 0) | {"verified": 1, "missing": 2}
     assert err == (
-        f"the run's folder is not at {talk / 'results/a'}: name it with --run DIR\n"
+        f"the run's folder is not at {talk / 'results/a'}: give it with --run DIR\n"
     )  # fmt: skip
     assert audit("model.npz", "--run", folder / "results/a")[0] == 0
 
@@ -390,7 +390,7 @@ def test_an_external_file_elsewhere(audit, folder):
     assert [(f["name"], f["verdict"]) for f in found["files"]] == [
         ("samples/mine.npz", "verified"), ("mine.dat", "missing")
     ]  # fmt: skip
-    assert err == "external file mine.dat not found: name its folder with --search DIR\n"
+    assert err == "external file mine.dat not found: give its folder with --search DIR\n"
     assert audit(sample, "--search", path.parent)[0] == 0
     path.write_text("other")
     found = audit(sample, "--search", path.parent)[1]["files"]
@@ -574,7 +574,7 @@ def test_replay_lines(capsys, folder, monkeypatch):
     ("words", "message"),
     [
         (["none.npz"], "none.npz: does not exist; expected a file that wilsonvox made"),
-        (["empty"], "empty: holds no file that wilsonvox made"),
+        (["empty"], "empty: contains no file made by wilsonvox"),
         (["README.md"], "README.md: carries no provenance record; wilsonvox did not make it"),
         (["foreign.json"], "foreign.json: carries no provenance record; wilsonvox did not make it"),
         (["foreign.npz"], "foreign.npz: carries no provenance record; wilsonvox did not make it"),
