@@ -213,7 +213,7 @@ def test_changed_values_with_the_old_record_are_found(copy, audit):
     assert set(found) == {SHARD, PREDICTIONS, f"{FIGURE}.png"}
     for each in found.values():
         assert each["verdict"] == "changed"
-        assert each["reasons"][0] == "its content is not that of its own record"
+        assert each["reasons"][0] == "its content differs from its own record"
 
 
 def test_an_edited_record_is_found_by_what_its_readers_remember(copy, audit):
@@ -284,8 +284,8 @@ def edit_source(copy, tmp_path, monkeypatch):
     return edited
 
 
-@pytest.mark.parametrize("module", ["figures.linearity", "voxels", "theory.amplitudes",
-                                    "estimators.resnet"])  # fmt: skip
+@pytest.mark.parametrize("module", ["figures.linearity", "voxels.binning", "theory.amplitudes",
+                                    "estimators.networks.resnet"])  # fmt: skip
 def test_edited_code_is_told_of_its_stages_files_alone(edit_source, audit, module):
     tree = edit_source(f"{module.replace('.', '/')}.py", "\n_NEW = 1\n")
     _, files = audit("")
@@ -294,7 +294,7 @@ def test_edited_code_is_told_of_its_stages_files_alone(edit_source, audit, modul
         if each["verdict"] != "verified":
             rule = each["record"]["rule"]
             assert each["verdict"] == "made by other code"
-            assert each["reasons"] == [f"the code of {rule} is another now"]
+            assert each["reasons"] == [f"the code of {rule} has changed"]
             found.add(name)
         if each["record"]:
             names = ["resnet"] if each["record"]["rule"] == "train" else []

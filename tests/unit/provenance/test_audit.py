@@ -148,7 +148,7 @@ def test_an_edited_record_of_a_file_that_nobody_read(audit):
     ("seal", "reason"),
     [
         (str, "it cannot be read: its record was edited or is damaged"),
-        (resealed, "voxels/001.npz read it with another record, but the same content"),
+        (resealed, "voxels/001.npz read the same content with a different record"),
     ],
 )
 def test_an_edited_record_of_a_file_that_another_read(audit, seal, reason):
@@ -194,7 +194,7 @@ def test_a_file_replaced_by_another_of_the_pipeline(audit):
     model = write_run("results/a")
     write("results/a/voxels/000.npz", [5], "voxelize", {"image": {"bins": 9}})
     bad = [f for f in audit(model)[1]["files"] if f["verdict"] != "verified"]
-    assert [f["reasons"] for f in bad] == [["models/model.npz read other content"]]
+    assert [f["reasons"] for f in bad] == [["models/model.npz read different content"]]
 
 
 def test_a_missing_file_is_not_taken_for_an_external_one(audit, capsys):
@@ -204,10 +204,10 @@ def test_a_missing_file_is_not_taken_for_an_external_one(audit, capsys):
     assert code == 1
     [bad] = [f for f in found["files"] if f["verdict"] != "verified"]
     assert (bad["name"], bad["verdict"]) == ("voxels/000.npz", "missing")
-    assert bad["reasons"] == ["how it was made is lost"]
+    assert bad["reasons"] == ["its record is lost"]
     assert not bad["external"]
     assert run(["audit", "--replay", str(model)]) == 1
-    assert "# needs voxels/000.npz: it is gone or damaged" in capsys.readouterr().out
+    assert "# needs voxels/000.npz, which is missing or damaged" in capsys.readouterr().out
 
 
 def test_other_code(verdicts, monkeypatch):
@@ -311,7 +311,7 @@ def test_a_changed_pdf(audit, figure):
     assert code == 1
     [bad] = [f for f in found["files"] if f["verdict"] != "verified"]
     assert (bad["name"], bad["verdict"]) == ("figures/topology.pdf", "changed")
-    assert bad["reasons"] == ["it is not the copy that was written"]
+    assert bad["reasons"] == ["its bytes differ from the copy that was written"]
 
 
 def test_a_pdf_whose_png_is_damaged(figure, capsys):
@@ -557,10 +557,10 @@ def test_replay_lines(capsys, folder, monkeypatch):
     shard = write("results/a/voxels/a b.npz", [1], "voxelize", {}, [sample])
     assert run(["audit", "--replay", str(shard), str(shard)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    differed = "the code differed from that commit, which alone does not tell it"
+    differed = "the code had uncommitted changes"
     assert lines[1:] == [
         f"# needs the external file resources/mine.dat, SHA-256 {content_digest(path)}",
-        f"# code: no commit is known, wilsonvox {version('wilsonvox')}",
+        f"# code: unknown commit, wilsonvox {version('wilsonvox')}",
         "wilsonvox ingest_events --out results/a/samples/mine.npz",
         f"# code: git checkout {'b' * 40} && make setup; {differed}",
         "wilsonvox voxelize --out 'results/a/voxels/a b.npz'",
@@ -573,12 +573,12 @@ def test_replay_lines(capsys, folder, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["none.npz"], "none.npz: does not exist; expected a file that wilsonvox made"),
+        (["none.npz"], "none.npz: does not exist; expected a file made by wilsonvox"),
         (["empty"], "empty: contains no file made by wilsonvox"),
-        (["README.md"], "README.md: carries no provenance record; wilsonvox did not make it"),
-        (["foreign.json"], "foreign.json: carries no provenance record; wilsonvox did not make it"),
-        (["foreign.npz"], "foreign.npz: carries no provenance record; wilsonvox did not make it"),
-        (["a.csv"], "a.csv: CSV files carry no provenance record; audit it in its run's folder"),
+        (["README.md"], "README.md: has no provenance record; it was not made by wilsonvox"),
+        (["foreign.json"], "foreign.json: has no provenance record; it was not made by wilsonvox"),
+        (["foreign.npz"], "foreign.npz: has no provenance record; it was not made by wilsonvox"),
+        (["a.csv"], "a.csv: CSV files have no provenance record; audit it in its run's folder"),
         (["--compare", "x.npz"], "--compare: takes two files, not 1"),
         (["--compare", "x.npz", "x.npz", "x.npz"], "--compare: takes two files, not 3"),
         (["--compare", "x.npz", "foreign.json"], "x.npz and foreign.json are of different formats"),

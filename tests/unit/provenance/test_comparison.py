@@ -143,7 +143,7 @@ def test_a_dirty_tree_is_told(compare, monkeypatch):
     monkeypatch.setattr(recording, "own_digest", lambda *_: "other")
     _, _, causes = compare(first, write("results/b/x.npz", [2], "voxelize", {}))
     assert causes == [
-        "code     aaaaaaa → aaaaaaa with changes that were not committed  (voxelize: x.npz)"
+        "code     aaaaaaa → aaaaaaa with uncommitted changes  (voxelize: x.npz)"
     ]
 
 
@@ -183,7 +183,7 @@ def test_a_lost_input_is_told(compare, folder):
     lost.unlink()
     _, _, causes = compare(*files)
     assert (
-        f"lost     voxels/000.npz, and how it was made with it  (unknown stage: {lost})" in causes
+        f"lost     voxels/000.npz and its record  (unknown stage: {lost})" in causes
     )
 
 
@@ -191,7 +191,7 @@ def test_nothing_that_records_tell(compare):
     files = [write(f"results/{name}/x.npz", [ord(name)], "voxelize", {}) for name in "ab"]
     _, _, causes = compare(*files)
     assert len(causes) == 1
-    assert causes[0].startswith("unknown  made of the same inputs by the same code")
+    assert causes[0].startswith("unknown  made from the same inputs by the same code")
 
 
 def test_the_same_content_made_differently(compare):
