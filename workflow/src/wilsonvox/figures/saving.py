@@ -23,10 +23,10 @@ logger = logging.getLogger(__name__)
 
 
 def check_names(pdf: str | os.PathLike[str], png: str | os.PathLike[str]) -> None:
-    """Check the names of the two files before anything is read or drawn.
+    """Check the suffixes of the two files, by which their records are read back.
 
     Raises:
-        UserError: a wrong suffix; the record is read back by suffix.
+        UserError: a suffix is wrong.
     """
     for option, path in (("--pdf", pdf), ("--png", png)):
         suffix = option.replace("--", ".")
@@ -37,20 +37,20 @@ def check_names(pdf: str | os.PathLike[str], png: str | os.PathLike[str]) -> Non
 def save_figure(
     figure: Figure, pdf: str | os.PathLike[str], png: str | os.PathLike[str], record: Record
 ) -> None:
-    """Write `figure` to `pdf` and `png`, atomically; equal figures and records, equal bytes.
+    """Write `figure` to `pdf` and `png` atomically and reproducibly.
 
     The PNG carries the record, with the digest of its pixels and, among the record's `copies`, the
     SHA-256 of the PDF's bytes. Neither file appears unless both were written.
 
     Raises:
-        UserError: a wrong suffix, or a folder that cannot be written.
+        UserError: a suffix is wrong, or a folder cannot be written.
     """
     check_names(pdf, png)
     with figure_style(), atomic_path(pdf) as pdf_part, atomic_path(png) as png_part:
-        canvas: Any = FigureCanvasAgg(figure)  # Matplotlib types no canvas
+        canvas: Any = FigureCanvasAgg(figure)  # Matplotlib has no types for canvases
         figure.set_dpi(PNG_DPI)
         canvas.draw()
-        # the background is opaque, so that alpha would only make the file larger
+        # the background is opaque: drop alpha to reduce the file size
         pixels = np.array(canvas.buffer_rgba())[..., :3]
         # in memory: Matplotlib leaves a file open when the disk is full
         drawing = BytesIO()
