@@ -124,6 +124,9 @@ def _predictions(run: Run, wildcards: Wildcards) -> Files:
 
 EVALUATIONS = ("evaluate", "evaluate_events")
 
+PREDICTIONS = Input(_predictions, EVALUATIONS, "predictions", is_ordered=False)
+"""Predictions of all evaluated images of an estimator."""
+
 
 def _summary(run: Run, wildcards: Wildcards) -> Files:
     names = {name: wildcards[name] for name in ("image", "estimator")}
@@ -391,7 +394,7 @@ ESTIMATOR_STAGES = {
         },
         modules=("wilsonvox.cli.summarize",),
         inputs={
-            "predictions": Input(_predictions, EVALUATIONS, "predictions", is_ordered=False),
+            "predictions": PREDICTIONS,
             "coefficients": COEFFICIENTS,
         },
         resources=Resources(
