@@ -5,6 +5,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+_ATTRIBUTE = re.compile(r"^(?P<names>\w+(?:, \w+)*): (?P<text>\S.*)$")
 _CODE = re.compile(r"(``[^`]+``|`[^`]+`)")
 _SPECIAL = re.compile(r"([*|]|(?<=\w)_(?=\W|$))")
 
@@ -17,8 +18,28 @@ def escaped(line: str) -> str:
     )
 
 
+def listed(lines: list[str]) -> list[str]:
+    """Make a list of lines such as `mass: in GeV`, with their indented continuations."""
+    result: list[str] = []
+    inside = False
+    for line in lines:
+        attribute = _ATTRIBUTE.match(line)
+        if attribute and (inside or not result or not result[-1].strip()):
+            inside = True
+            names = ", ".join(f"`{name}`" for name in attribute["names"].split(", "))
+            result.append(f"- {names}: {attribute['text']}")
+        elif inside and line.startswith(" "):
+            result.append(f"  {line.strip()}")
+        else:
+            if inside and line.strip():
+                result.append("")
+            inside = False
+            result.append(line)
+    return result
+
+
 def _process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = [escaped(line) for line in lines]
+    lines[:] = [escaped(line) for line in listed(lines)]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
