@@ -20,9 +20,7 @@ _RULE = re.compile(
     r"(?P<body>(?:(?P=indent)[ \t]+.*\n|[ \t]*\n)*)",
     re.MULTILINE,
 )
-_USE = re.compile(
-    r"^[ \t]*use rule (?P<base>\w+) as (?P<name>\w+)(?: with)?[ \t]*:?", re.MULTILINE
-)
+_USE = re.compile(r"^[ \t]*use rule (?P<base>\w+) as (?P<name>\w+)(?: with)?[ \t]*:?", re.MULTILINE)
 _DOCSTRING = re.compile(r'\s*"""(?P<text>.*?)"""', re.DOTALL)
 
 

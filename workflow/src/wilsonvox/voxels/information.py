@@ -28,7 +28,7 @@ from wilsonvox.theory.fisher import angular_grid, fisher_information
 from wilsonvox.theory.integrals import ALL_Q2, mass_quadrature, q2_quadrature, require_phase_space
 from wilsonvox.theory.model import DecayModel
 from wilsonvox.theory.points import PARAMETERS, shift_vector
-from wilsonvox.voxels.binning import ANGLES
+from wilsonvox.voxels.histograms import ANGLES
 from wilsonvox.voxels.image_distribution import image_distribution
 from wilsonvox.voxels.specification import ImageSpecification, selected_ranges
 
