@@ -13,8 +13,8 @@ import yaml
 
 from tests.workflow.conftest import ROOT, make_folder
 from wilsonvox.provenance.code import stage_packages
-from wilsonvox.provenance.stages import STAGES
 from wilsonvox.records.digests import content_digest
+from wilsonvox.stages.table import STAGES
 from wilsonvox.workflow.status.engine import planned_jobs
 
 from .conftest import Run

@@ -8,7 +8,8 @@ from wilsonvox.config.reading import parse_configuration
 from wilsonvox.estimators import ARCHITECTURES
 from wilsonvox.provenance.code import SourceTree, stage_digest
 from wilsonvox.provenance.recording import architectures_of, make_record
-from wilsonvox.provenance.stages import FOUR_MOMENTA, STAGES
+from wilsonvox.stages.events import FOUR_MOMENTA
+from wilsonvox.stages.table import STAGES
 from wilsonvox.workflow.job_digest import Lineage
 
 from .conftest import ROOT, TINY

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from wilsonvox.provenance.code import stage_packages
-from wilsonvox.provenance.stages import STAGES
+from wilsonvox.stages.table import STAGES
 
 ROOT = Path(__file__).parents[3]
 PROFILES = ROOT / "profiles"

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from pydantic import ConfigDict, Field, model_validator
@@ -208,16 +207,9 @@ class RunConfiguration(StrictModel):
         """Whether it reads its table of samples; a global fit alone measures none of them."""
         return self.has_images and self.samples_table is not None
 
-    def includes_global_fit(self, run: Path) -> bool:
-        """Whether report and crate of the run in folder `run` have its global fit in them.
-
-        They always have one that stands alone. Beside images, where `all` makes nothing of it,
-        they have it once its own target has made all of it.
-        """
-        fit = self.global_fit
-        if fit is None or not self.has_images:
-            return fit is not None
-        return all((run / path).is_file() for path in fit.result_files())
+    def architectures(self) -> set[str]:
+        """Return the architectures of all estimators."""
+        return {each.architecture for each in self.estimators.values()}
 
     def _check_parts(self) -> None:
         """Refuse a run without points, images and estimators, unless it has a global fit alone."""

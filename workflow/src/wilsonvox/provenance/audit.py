@@ -11,8 +11,8 @@ from wilsonvox.provenance.digest_cache import DigestCache
 from wilsonvox.provenance.environment import DISTRIBUTIONS
 from wilsonvox.provenance.lineage_graph import Node
 from wilsonvox.provenance.recording import architectures_of
-from wilsonvox.provenance.stages import STAGES
 from wilsonvox.records.record import Record
+from wilsonvox.stages.table import STAGES
 
 
 class Verdict(StrEnum):

@@ -95,7 +95,7 @@ def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[
 def _code(first: Record, second: Record) -> str:
     """Commits between which a stage's code differs, and its files that do."""
     from wilsonvox.provenance.code import PACKAGE, stage_modules
-    from wilsonvox.provenance.stages import STAGES
+    from wilsonvox.stages.table import STAGES
 
     commits = first.git_commit, second.git_commit
     names = [(commit or "no commit")[:7] for commit in commits]

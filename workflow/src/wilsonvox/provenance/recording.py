@@ -11,7 +11,6 @@ from typing import Any
 
 from wilsonvox.provenance.code import own_digest, stage_packages
 from wilsonvox.provenance.environment import checkout, installed_version, lock_digest
-from wilsonvox.provenance.stages import FOUR_MOMENTA, STAGES
 from wilsonvox.records.record import (
     VERSION,
     InputRecord,
@@ -21,6 +20,8 @@ from wilsonvox.records.record import (
     portable_word,
     run_folder,
 )
+from wilsonvox.stages.events import FOUR_MOMENTA
+from wilsonvox.stages.table import STAGES
 
 current_command: ContextVar[tuple[str, ...]] = ContextVar("current_command", default=())
 """The words of the running command line, set by `wilsonvox.cli`."""
@@ -87,7 +88,7 @@ def make_record(
     Digests of all `inputs` are computed from their content.
 
     Args:
-        rule: name of the stage, one of `wilsonvox.provenance.stages.STAGES`.
+        rule: name of the stage, one of `wilsonvox.stages.table.STAGES`.
         output: path of the file.
         settings: configuration values that the stage used.
         inputs: paths of the files that it read.
