@@ -18,17 +18,20 @@ version = release
 
 extensions = [
     "myst_nb",
+    "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "autoapi.extension",
-    "sphinx_click",
     "sphinx_copybutton",
     "sphinx_design",
+    "command_pages",
     "configuration_keys",
     "docstrings",
     "mathml",
+    "python_api",
     "workflow_rules",
 ]
 exclude_patterns = ["_build"]
+# types in signatures are short names, of which several classes may have one
+suppress_warnings = ["ref.python"]
 default_role = "code"
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
@@ -41,14 +44,14 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
 
-autoapi_dirs = ["../workflow/src/wilsonvox"]
-autoapi_root = "reference/api"
-autoapi_options = ["members", "show-module-summary"]
-autoapi_member_order = "bysource"
-autoapi_add_toctree_entry = False
-autoapi_keep_files = True
+python_api_package = "../workflow/src/wilsonvox"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 88
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 
 copybutton_prompt_text = "$ "
 

@@ -76,7 +76,8 @@ def type_text(annotation: Any) -> str:
         fixed = origin is tuple and Ellipsis not in arguments
         return f"list of {f'{len(arguments)} × ' if fixed else ''}{', '.join(inner)}"
     if origin is dict:
-        return f"table by name of {type_text(arguments[1])}"
+        literal = typing.get_origin(arguments[0]) is typing.Literal
+        return f"{type_text(arguments[1])} by {type_text(arguments[0]) if literal else 'name'}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "keys below"
     names = {
@@ -88,7 +89,7 @@ def type_text(annotation: Any) -> str:
 def limits_text(field: FieldInfo) -> str:
     """Describe the limits of a number, such as `≥ 1`."""
     found = [
-        f"{sign} {getattr(limit, name):g}"
+        f"{sign}\N{NO-BREAK SPACE}{getattr(limit, name):g}"
         for limit in field.metadata
         for name, sign in _LIMITS.items()
         if getattr(limit, name, None) is not None
@@ -114,6 +115,8 @@ def default_text(field: FieldInfo) -> str:
         return "those below"
     if value is PydanticUndefined:
         return ""
+    if isinstance(value, str):
+        return f"`{value}`"
     return f"`{json.dumps(value, ensure_ascii=False, default=str)}`"
 
 
