@@ -22,12 +22,8 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
-    "command_pages",
-    "configuration_keys",
-    "docstrings",
     "mathml",
-    "python_api",
-    "workflow_rules",
+    "reference",
 ]
 exclude_patterns = ["_build"]
 # types in signatures are short names, of which several classes may have one
@@ -44,7 +40,6 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
 
-python_api_package = "../workflow/src/wilsonvox"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"

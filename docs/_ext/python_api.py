@@ -1,10 +1,6 @@
 """Pages of the Python API, one per package, written from the tree of the package."""
 
 from pathlib import Path
-from typing import Any
-
-from sphinx.application import Sphinx
-from sphinx.util.osutil import ensuredir
 
 _OPTIONS = "   :members:\n   :ignore-module-all:\n"
 
@@ -31,32 +27,11 @@ def page(package: Path, name: str) -> str:
 
 
 def pages(package: Path) -> dict[str, str]:
-    """Write the pages of a package and of all packages in it, by their dotted names."""
-    written = {package.name: page(package, package.name)}
+    """Write the pages of a package and of all packages in it, by file name."""
+    written = {f"{package.name}.rst": page(package, package.name)}
     for path in sorted(package.rglob("*/__init__.py")):
         parts = path.parent.relative_to(package.parent).parts
         if not any(part.startswith("_") for part in parts):
             name = ".".join(parts)
-            written[name] = page(path.parent, name)
+            written[f"{name}.rst"] = page(path.parent, name)
     return written
-
-
-def _write(app: Sphinx) -> None:
-    folder = Path(app.srcdir, app.config.python_api_folder)
-    ensuredir(folder)
-    made = pages(Path(app.srcdir, app.config.python_api_package))
-    for old in folder.glob("*.rst"):
-        if old.stem not in made:
-            old.unlink()
-    for name, text in made.items():
-        path = folder / f"{name}.rst"
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
-
-
-def setup(app: Sphinx) -> dict[str, Any]:
-    """Write the pages before Sphinx looks for its sources."""
-    app.add_config_value("python_api_package", "", "env", types=frozenset({str}))
-    app.add_config_value("python_api_folder", "reference/api", "env", types=frozenset({str}))
-    app.connect("builder-inited", _write)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
