@@ -1,18 +1,22 @@
-"""Docstrings, which are plain text with code in backticks, as reStructuredText for the site."""
+"""Docstrings, which are plain text with code in backticks, as reStructuredText for the site.
+
+Signatures show arrays as the code has them, `NDArray[np.float64]`.
+"""
 
 import re
-from typing import Any
-
-from sphinx.application import Sphinx
 
 _ATTRIBUTE = re.compile(r"^(?P<names>\w+(?:, \w+)*): (?P<text>\S.*)$")
-_CODE = re.compile(r"(``[^`]+``|`[^`]+`)")
+_ARRAY = re.compile(
+    r"~?(?:numpy\.)?ndarray\[~?(?:builtins\.)?tuple\[~?(?:typing\.)?Any, \.\.\.\], "
+    r"~?(?:numpy\.)?dtype\[~?(?:numpy\.)?(\w+)\]\]"
+)
+_MARKUP = re.compile(r"(``[^`]+``|`[^`]+`|\*\*Required\*\*)")
 _SPECIAL = re.compile(r"([*|]|(?<=\w)_(?=\W|$))")
 
 
 def escaped(line: str) -> str:
-    """Escape what reStructuredText would take for markup, outside of code."""
-    parts = _CODE.split(line)
+    """Escape what reStructuredText takes for markup, except code and sphinx-click's own mark."""
+    parts = _MARKUP.split(line)
     return "".join(
         part if index % 2 else _SPECIAL.sub(r"\\\1", part) for index, part in enumerate(parts)
     )
@@ -38,11 +42,6 @@ def listed(lines: list[str]) -> list[str]:
     return result
 
 
-def _process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = [escaped(line) for line in listed(lines)]
-
-
-def setup(app: Sphinx) -> dict[str, Any]:
-    """Escape docstrings before napoleon reads their sections."""
-    app.connect("autodoc-process-docstring", _process, priority=400)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+def short(signature: str) -> str:
+    """Shorten the types of arrays in a signature."""
+    return _ARRAY.sub(r"NDArray[\1]", signature)

@@ -1,26 +1,21 @@
-"""Directive `workflow-rules`: the rules of the workflow, from their docstrings.
+"""Lists of the rules of the workflow, from their docstrings, in Markdown.
 
-The files are read as text: every `rule NAME:` that begins with a docstring is listed, and a
-`use rule … as NAME` with what it takes over.
+The files are read as text, with rules in loops: a rule is listed by its name or, where it is made
+with several names, by the expression of its keyword `name`, such as `plot_{figure}`.
 """
 
 import re
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from docutils import nodes
-from docutils.parsers.rst import directives
-from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
 
 _RULE = re.compile(
-    r"^(?P<indent>[ \t]*)(?:rule|checkpoint)[ \t]+(?P<name>\w+)[ \t]*:[ \t]*(?:#.*)?\n"
+    r"^(?P<indent>[ \t]*)(?:rule|checkpoint)(?:[ \t]+(?P<name>\w+))?[ \t]*:[ \t]*(?:#.*)?\n"
     r"(?P<body>(?:(?P=indent)[ \t]+.*\n|[ \t]*\n)*)",
     re.MULTILINE,
 )
 _USE = re.compile(r"^[ \t]*use rule (?P<base>\w+) as (?P<name>\w+)(?: with)?[ \t]*:?", re.MULTILINE)
+_NAME = re.compile(r"""^[ \t]*name:\s*f?["'](?P<name>[^"']+)["']""", re.MULTILINE)
 _DOCSTRING = re.compile(r'\s*"""(?P<text>.*?)"""', re.DOTALL)
 
 
@@ -28,7 +23,7 @@ _DOCSTRING = re.compile(r'\s*"""(?P<text>.*?)"""', re.DOTALL)
 class Rule:
     """A rule of the workflow.
 
-    name: its name
+    name: its name, or the expression that its names are made with
     summary: the first paragraph of its docstring, empty where it has none
     details: the other paragraphs
     file: name of the file that has it
@@ -52,7 +47,9 @@ def read_rules(text: str, file: str) -> list[Rule]:
     for match in _RULE.finditer(text):
         docstring = _DOCSTRING.match(match["body"])
         summary, *details = _paragraphs(docstring["text"]) if docstring else [""]
-        rules.append((match.start(), Rule(match["name"], summary, tuple(details), file)))
+        keyword = _NAME.search(match["body"])
+        name = match["name"] or (keyword["name"] if keyword else "")
+        rules.append((match.start(), Rule(name, summary, tuple(details), file)))
     for match in _USE.finditer(text):
         summary = f"As `{match['base']}`, with other inputs or outputs."
         rules.append((match.start(), Rule(match["name"], summary, (), file)))
@@ -66,31 +63,16 @@ def workflow_files(workflow: Path) -> list[Path]:
     return [snakefile, *(workflow / name for name in included)]
 
 
-class WorkflowRules(SphinxDirective):
-    """List the rules of a workflow, one section per file; the argument is its folder."""
-
-    required_arguments = 1
-    option_spec = {"class": directives.class_option}  # noqa: RUF012 - docutils' name
-
-    def run(self) -> list[nodes.Node]:
-        """Read the files and make the sections."""
-        _, folder = self.env.relfn2path(self.arguments[0])
-        lines: list[str] = []
-        for path in workflow_files(Path(folder)):
-            self.env.note_dependency(str(path))
-            rules = read_rules(path.read_text(), path.name)
-            if not rules:
-                continue
-            title = "Targets" if path.name == "Snakefile" else path.name
-            lines += [f"## {title}", ""]
-            for rule in rules:
-                lines += [f"`{rule.name}`", f": {rule.summary or 'No description.'}", ""]
-                for paragraph in rule.details:
-                    lines += [f"  {paragraph}", ""]
-        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
-
-
-def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directive."""
-    app.add_directive("workflow-rules", WorkflowRules)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+def rule_reference(workflow: Path) -> str:
+    """Write the rules of a workflow, one section per file; `workflow` is its folder."""
+    lines: list[str] = []
+    for path in workflow_files(workflow):
+        rules = read_rules(path.read_text(), path.name)
+        if not rules:
+            continue
+        lines += [f"## {'Targets' if path.name == 'Snakefile' else path.name}", ""]
+        for rule in rules:
+            lines += [f"`{rule.name}`", f": {rule.summary or 'No description.'}", ""]
+            for paragraph in rule.details:
+                lines += [f"  {paragraph}", ""]
+    return "\n".join(lines)
