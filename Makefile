@@ -46,7 +46,7 @@ run: setup  ## run the workflow with CONFIG, without report and table
 report: setup  ## run what the report tells of, and write results/RUN/report.html
 	$(SNAKEMAKE) -- reported
 	@if [ ! -e '$(REPORT)' ] || [ -n "$$(find 'results/$(RUN)' '$(CONFIG)' workflow/report \
-	    workflow/rules/report.smk workflow/src/wilsonvox/report_* workflow/src/wilsonvox/runtimes.py \
+	    workflow/rules/report.smk workflow/src/wilsonvox/report \
 	    -type f ! -name '*.log' ! -name '*.root' ! -name '*.zip' ! -name configuration.yaml \
 	    ! -name 'write_*.tsv' ! -name run_crate.tsv -newer '$(REPORT)' -print | head -n 1)" ]; then \
 	  $(SNAKEMAKE) --force report_pages && \
@@ -76,10 +76,11 @@ test-slurm: setup  ## run the workflow on a real Slurm on this machine (Debian, 
 bench: setup  ## rates of every stage beside peers (LARGE=1: 50 million events, too)
 	@$(BIN)/python tests/bench/bench_stages.py $(if $(LARGE),--large)
 
-lint: setup  ## ruff, mypy, snakefmt and snakemake --lint
+lint: setup  ## ruff, mypy, import-linter, snakefmt and snakemake --lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/python tests/lint_snakemake.py
 

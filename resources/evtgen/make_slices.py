@@ -4,13 +4,15 @@ SOURCE is the folder with the full files (see README.md); OUT defaults to this s
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import awkward as ak
 import numpy as np
 import uproot
 
-from wilsonvox.ingest import ingest_files
+from wilsonvox.events.ingest.reader import ingest_files
+from wilsonvox.provenance.recording import make_record
 
 FOUR_MOMENTA = {
     "evtgen_btosllnpr_b0_dc9_-0.90.root": 62_000,
@@ -55,9 +57,14 @@ def make_slices(source: Path, out: Path) -> None:
         momenta = out / f"momenta_of_{name}"
         _write_four_momenta(source / name, momenta, n_events)
         try:
-            command = ("make_slices.py", source.name)
+            record = partial(make_record, "ingest_events", command=("make_slices.py", source.name))
             ingest_files(
-                [momenta], out / name, flavour="B0", sample=name, true_point=point, command=command
+                [momenta],
+                out / name,
+                flavour="B0",
+                sample=name,
+                true_point=point,
+                make_record=record,
             )
         finally:
             momenta.unlink()

@@ -24,17 +24,18 @@ def train_once(deterministic: bool) -> None:
     """Train in this process; print wall and processor seconds of the epochs after the first."""
     import tensorflow as tf
 
-    from wilsonvox.backend import prepare_backend
+    from wilsonvox.estimators.networks.backend import prepare_backend
 
     if not deterministic:
         tf.config.experimental.enable_op_determinism = lambda: None
     prepare_backend(2)
     import keras
 
-    from wilsonvox.batches import ImageBatches
-    from wilsonvox.estimators.resnet import build
+    from wilsonvox.estimators.networks.image_batches import ImageBatches
+    from wilsonvox.estimators.networks.resnet import build
     from wilsonvox.estimators.settings import NetworkSettings
-    from wilsonvox.shards import ImageSpecification, Normalisation, Shard, ShardMetadata
+    from wilsonvox.voxels.shards import Shard, ShardMetadata
+    from wilsonvox.voxels.specification import ImageSpecification, VoxelScaling
 
     rng = np.random.default_rng(1)
     voxels = [np.sort(rng.choice(BINS**3, OCCUPIED, replace=False)) for _ in range(N_IMAGES)]
@@ -56,7 +57,7 @@ def train_once(deterministic: bool) -> None:
         source_range=np.zeros((N_IMAGES, 2), np.int64),
     )
     labels = rng.uniform(-2, 1, (N_IMAGES, 1))
-    batches = ImageBatches([shard], Normalisation(), 16, labels, seed=1, drop_remainder=True)
+    batches = ImageBatches([shard], VoxelScaling(), 16, labels, seed=1, drop_remainder=True)
     keras.utils.set_random_seed(1)
     # the parts of the papers' network, dropout too, in less of each
     sizes = NetworkSettings(

@@ -19,9 +19,10 @@ import numpy as np
 from decays import record, write_decays
 from machine import machine
 
-from wilsonvox.shards import ImageSpecification, Normalisation, Shard
-from wilsonvox.stored_shards import open_shard
-from wilsonvox.voxels import voxelize_file
+from wilsonvox.voxels.binning import voxelize_file
+from wilsonvox.voxels.lazy_shards import open_shard
+from wilsonvox.voxels.shards import Shard
+from wilsonvox.voxels.specification import ImageSpecification, VoxelScaling
 
 IMAGES_PER_SHARD, BATCH = 50, 128
 
@@ -70,12 +71,12 @@ def main() -> None:
     parser.add_argument("--bins", type=int, default=50)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    from wilsonvox.backend import prepare_backend
+    from wilsonvox.estimators.networks.backend import prepare_backend
 
     prepare_backend(options.threads)
     import tensorflow as tf
 
-    from wilsonvox.batches import DenseImages, ImageBatches
+    from wilsonvox.estimators.networks.image_batches import DenseImages, ImageBatches
 
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         paths = write_shards(Path(folder), options.shards, options.bins)
@@ -91,7 +92,7 @@ def main() -> None:
         def batches(from_shards: list[Shard], sparse: bool) -> Any:
             return ImageBatches(
                 from_shards,
-                Normalisation(),
+                VoxelScaling(),
                 BATCH,
                 truth,
                 seed=1,

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from bench_loader import IMAGES_PER_SHARD, write_shards
 
-from wilsonvox.cli.options import option_words
+from wilsonvox.config.option_words import option_words
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
-from wilsonvox.shards import Shard
+from wilsonvox.voxels.shards import Shard
 
 NETWORK = NetworkSettings(
     stem_filters=2,
@@ -61,7 +61,8 @@ def labelled(path: str, number: int, split: str) -> str:
 
 def train_here(words: list[str], loaded: bool) -> int:
     """Run the command in this process and print its largest memory [kB]."""
-    from wilsonvox.cli import run, shard_files
+    from wilsonvox.cli import run
+    from wilsonvox.cli import shards as shard_files
 
     if loaded:
         shard_files.open_shards = shard_files.load_shards  # type: ignore[assignment]

@@ -6,9 +6,10 @@ Run it on a quiet machine, some ten minutes of one core:
 
 It runs every rule's command for the configurations below, each in a process of its own, notes
 its processor time, its largest memory and the size of its outputs, fits costs that are linear in
-amounts of work (`wilsonvox.planning.jobs`), and writes workflow/src/wilsonvox/planning/rates.json.
-`--fit rows.json` only fits again. No configuration is the demonstration's, and none of its
-numbers is used, so that the demonstration's actual cost stays a check of the plan.
+amounts of work (`wilsonvox.workflow.planning.jobs`), and writes
+workflow/src/wilsonvox/planning/rates.json. `--fit rows.json` only fits again. No configuration is
+the demonstration's, and none of its numbers is used, so that the demonstration's actual cost stays
+a check of the plan.
 """
 
 import argparse
@@ -315,9 +316,10 @@ def make_folder(folder: Path, values: Mapping[str, Any]) -> Path:
 
 def measure_configuration(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Run every job's command of a configuration; one row a job."""
-    from wilsonvox.config import load_configuration, measured_samples
-    from wilsonvox.planning.jobs import planned
-    from wilsonvox.status.engine import planned_jobs
+    from wilsonvox.config.reading import load_configuration
+    from wilsonvox.config.samples import measured_samples
+    from wilsonvox.workflow.planning.jobs import planned
+    from wilsonvox.workflow.status.engine import planned_jobs
 
     rows: list[dict[str, Any]] = []
     compiled: set[str] = set()
@@ -364,7 +366,7 @@ GENERATED = (2_000_000, 10_000_000, 40_000_000)
 
 def measure_generation() -> list[dict[str, Any]]:
     """Generate files of more events than a configuration of this size needs; one row each."""
-    from wilsonvox.events import CHUNK
+    from wilsonvox.events.event_file import CHUNK
 
     rows = []
     with tempfile.TemporaryDirectory() as name:
@@ -398,10 +400,10 @@ def measure_summaries() -> list[dict[str, Any]]:
     import numpy as np
     import pandas as pd
 
-    from wilsonvox.points import point_label
-    from wilsonvox.provenance import make_record
-    from wilsonvox.shards import ImageSpecification
-    from wilsonvox.tables import PREDICTION_COLUMNS, TableMetadata, write_table
+    from wilsonvox.ensembles.tables import PREDICTION_COLUMNS, TableMetadata, write_table
+    from wilsonvox.provenance.recording import make_record
+    from wilsonvox.theory.points import point_label
+    from wilsonvox.voxels.specification import ImageSpecification
 
     rows, rng = [], np.random.default_rng(3)
     about = TableMetadata(

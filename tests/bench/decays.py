@@ -3,11 +3,11 @@
 from functools import cache
 from pathlib import Path
 
-from wilsonvox.events import EventMetadata, Events, write_events
-from wilsonvox.points import shift_vector
-from wilsonvox.provenance import make_record
-from wilsonvox.sampling import Stream, generate
-from wilsonvox.theory import AngularCoefficients, tabulate_by_name
+from wilsonvox.events.event_file import EventMetadata, Events, write_events
+from wilsonvox.events.generation.sampler import Stream, generate
+from wilsonvox.provenance.recording import make_record
+from wilsonvox.theory.coefficient_table import AngularCoefficients, tabulate_by_name
+from wilsonvox.theory.points import shift_vector
 
 SHIFTS = {"c9": -0.9}
 STREAM = Stream(1, "c9_-0.90", "test", 0)

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from wilsonvox.points import shift_vector
-from wilsonvox.sampling import Stream, generate
-from wilsonvox.theory import AngularCoefficients
+from wilsonvox.events.generation.sampler import Stream, generate
+from wilsonvox.theory.coefficient_table import AngularCoefficients
+from wilsonvox.theory.points import shift_vector
 
 if __name__ == "__main__":
     table = AngularCoefficients.load(Path(sys.argv[1]))

@@ -8,7 +8,14 @@ import uproot
 from decays import decays, record
 from measuring import Row, Way, race
 
-from wilsonvox.events import BRANCHES, TREE, EventMetadata, Events, iterate_events, write_events
+from wilsonvox.events.event_file import (
+    BRANCHES,
+    TREE,
+    EventMetadata,
+    Events,
+    iterate_events,
+    write_events,
+)
 
 N_EVENTS = 2_000_000
 CHUNK = 1 << 18

@@ -11,15 +11,15 @@ from measuring import Row, Way, race
 from numpy.typing import NDArray
 from scipy.interpolate import BarycentricInterpolator
 
-from wilsonvox.estimators.prepared import EventEstimator, PreparedMetadata, prepare
+from wilsonvox.estimators.fits.prepared import EventEstimator, PreparedMetadata, prepare
 from wilsonvox.estimators.settings import LikelihoodSettings
-from wilsonvox.events import Events
-from wilsonvox.points import shift_vector
-from wilsonvox.shards import ImageSpecification
-from wilsonvox.theory import DecayModel
+from wilsonvox.events.event_file import Events
 from wilsonvox.theory.angular import RATE_WEIGHTS, angular_functions
 from wilsonvox.theory.line_shape import line_shape_quantiles
-from wilsonvox.voxels import selection
+from wilsonvox.theory.model import DecayModel
+from wilsonvox.theory.points import shift_vector
+from wilsonvox.voxels.binning import selection
+from wilsonvox.voxels.specification import ImageSpecification
 
 Array = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ def own_estimator(model: DecayModel) -> EventEstimator:
         physics_inputs=model.inputs.name,
         settings=LikelihoodSettings(),
     )
-    module = importlib.import_module("wilsonvox.estimators.likelihood")
+    module = importlib.import_module("wilsonvox.estimators.fits.unbinned")
     estimator: EventEstimator = module.estimator(prepare(metadata, model), metadata, model)
     return estimator
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wilsonvox.points import parse_point
-from wilsonvox.tables import PREDICTION_COLUMNS, read_table
+from wilsonvox.ensembles.tables import PREDICTION_COLUMNS, read_table
+from wilsonvox.theory.points import parse_point
 
 Array = NDArray[np.float64]
 

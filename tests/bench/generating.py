@@ -7,10 +7,10 @@ from decays import SHIFTS, STREAM, decays, draw_and_drop, table
 from measuring import Row, Way, race
 from numpy_sampler import generate, prepare
 
-from wilsonvox.decay_momenta import four_momenta
-from wilsonvox.events import Events
-from wilsonvox.points import shift_vector
-from wilsonvox.sampling import generate as generate_own
+from wilsonvox.events.event_file import Events
+from wilsonvox.events.generation.four_momenta import four_momenta
+from wilsonvox.events.generation.sampler import generate as generate_own
+from wilsonvox.theory.points import shift_vector
 
 N_EVENTS, N_PEER, N_MOMENTA = 4_000_000, 400_000, 1_000_000
 EVTGEN = (37_000, 52_000)

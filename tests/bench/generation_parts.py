@@ -8,11 +8,10 @@ from decays import SHIFTS, STREAM, decays, draw_and_drop, record, table
 from event_files import chunks
 from measuring import Row, Way, race
 
-from wilsonvox.events import EventMetadata, write_events
-from wilsonvox.points import shift_vector
-from wilsonvox.sampling import prepare
-from wilsonvox.sampling.generation import Prepared
-from wilsonvox.sampling.kernel import WORDS, draw
+from wilsonvox.events.event_file import EventMetadata, write_events
+from wilsonvox.events.generation.kernel import WORDS, draw
+from wilsonvox.events.generation.sampler import Prepared, prepare
+from wilsonvox.theory.points import shift_vector
 
 N_EVENTS = 4_000_000
 BLOCK = 1 << 13

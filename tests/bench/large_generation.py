@@ -7,7 +7,7 @@ from pathlib import Path
 from decays import SHIFTS, record, table
 from measuring import ProcessCost, Row, process
 
-from wilsonvox.points import point_label
+from wilsonvox.theory.points import point_label
 
 N_EVENTS, N_FEWER = 50_000_000, 5_000_000
 

@@ -7,8 +7,9 @@ import numpy as np
 from decays import record, write_decays
 from measuring import Row, Way, race
 
-from wilsonvox.shards import ImageSpecification, Normalisation, Shard
-from wilsonvox.voxels import voxelize_file
+from wilsonvox.voxels.binning import voxelize_file
+from wilsonvox.voxels.shards import Shard
+from wilsonvox.voxels.specification import ImageSpecification, VoxelScaling
 
 N_IMAGES, IMAGE, BINS = 50, 24_000, 50
 
@@ -22,7 +23,7 @@ def run() -> list[Row]:
         shard = voxelize_file(events, specification, N_IMAGES)
         sparse, dense = Path(folder) / "sparse.npz", Path(folder) / "dense.npz"
         shard.save(sparse, record())
-        numbers, normalisation = np.arange(N_IMAGES), Normalisation()
+        numbers, normalisation = np.arange(N_IMAGES), VoxelScaling()
         np.savez_compressed(dense, images=shard.dense(numbers, normalisation))
 
         def load_own() -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from precision_tables import precision_row, table
 
-from wilsonvox.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, read_table
+from wilsonvox.ensembles.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, read_table
 
 ROOT = Path(__file__).parents[2]
 SEED = 20260716  # of config/laptop.yaml

@@ -9,8 +9,8 @@ import yaml
 from decays import write_decays
 from measuring import Row, Way, race
 
-from wilsonvox.shards import ImageSpecification, Normalisation
-from wilsonvox.voxels import voxelize_file
+from wilsonvox.voxels.binning import voxelize_file
+from wilsonvox.voxels.specification import ImageSpecification, VoxelScaling
 
 ROOT = Path(__file__).parents[2]
 BATCH, N_BATCHES, BINS = 32, 6, 50
@@ -18,13 +18,13 @@ BATCH, N_BATCHES, BINS = 32, 6, 50
 
 def run() -> list[Row]:
     """All rows of this module."""
-    from wilsonvox.backend import prepare_backend
+    from wilsonvox.estimators.networks.backend import prepare_backend
 
     prepare_backend(1)
     import keras
 
-    from wilsonvox.batches import ImageBatches
-    from wilsonvox.estimators.resnet import build
+    from wilsonvox.estimators.networks.image_batches import ImageBatches
+    from wilsonvox.estimators.networks.resnet import build
     from wilsonvox.estimators.settings import NetworkSettings
 
     keras.utils.set_random_seed(1)
@@ -35,7 +35,7 @@ def run() -> list[Row]:
         path = Path(folder) / "events.root"
         write_decays(path, int(1.01 * n_images * 24_000))
         shard = voxelize_file(path, ImageSpecification(bins=BINS), n_images)
-    dense = shard.dense(np.arange(n_images), Normalisation())
+    dense = shard.dense(np.arange(n_images), VoxelScaling())
     labels = np.full((n_images, 1), -0.9, np.float32)
 
     def network() -> Any:
@@ -43,7 +43,7 @@ def run() -> list[Row]:
         model.compile(optimizer=keras.optimizers.SGD(0.01, momentum=0.9), loss="mae")
         return model
 
-    batches = ImageBatches([shard], Normalisation(), BATCH, labels, seed=1, drop_remainder=True)
+    batches = ImageBatches([shard], VoxelScaling(), BATCH, labels, seed=1, drop_remainder=True)
     own, plain = network(), network()
     return race(
         "train the small network, batches of 32",

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wilsonvox.events import Events
-from wilsonvox.theory import DecayModel
+from wilsonvox.events.event_file import Events
 from wilsonvox.theory.angular import RATE_WEIGHTS
 from wilsonvox.theory.line_shape import line_shape_quantiles
+from wilsonvox.theory.model import DecayModel
 
 Array = NDArray[np.float64]
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wilsonvox.report_table import mean_pull, pooled, pull
-from wilsonvox.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, read_table
+from wilsonvox.ensembles.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, read_table
+from wilsonvox.report.summary_table import mean_pull, pooled, pull
 
 LOW, HIGH = -2.0, 1.1
 """Ends of the papers' values, over which means are taken."""

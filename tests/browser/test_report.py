@@ -8,7 +8,7 @@ import yaml
 from playwright.sync_api import Error, Locator, expect
 
 from tests.workflow.conftest import TINY
-from wilsonvox.config import parse_configuration
+from wilsonvox.config.reading import parse_configuration
 
 from .conftest import find_chromium, open_report
 

@@ -16,9 +16,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from wilsonvox.config import load_configuration
-from wilsonvox.planning.jobs import STAGES
-from wilsonvox.runtimes import read_benchmarks, runtimes_by_rule
+from wilsonvox.config.reading import load_configuration
+from wilsonvox.report.runtimes import read_benchmarks, runtimes_by_rule
+from wilsonvox.workflow.planning.jobs import STAGES
 
 
 def _files(folder: Path) -> list[Path]:

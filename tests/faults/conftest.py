@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from tests.workflow.conftest import ROOT, make_folder
-from wilsonvox.provenance import content_digest, read_record
-from wilsonvox.provenance.formats import digest_arrays
+from wilsonvox.records.digests import content_digest, digest_arrays
+from wilsonvox.records.embedded import read_record
 
 RUN = Path("results/tiny")
 SUFFIXES = {".root", ".npz", ".keras", ".parquet", ".json", ".png", ".pdf", ".csv"}

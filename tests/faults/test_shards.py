@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from wilsonvox.provenance import read_record
-from wilsonvox.shards import ImageSpecification, Shard
-from wilsonvox.voxels import voxelize_file
+from wilsonvox.records.embedded import read_record
+from wilsonvox.voxels.binning import voxelize_file
+from wilsonvox.voxels.shards import Shard
+from wilsonvox.voxels.specification import ImageSpecification
 
 from .conftest import RUN, Run, error_lines
 from .test_killed import HISTORY, MODEL

@@ -1,6 +1,8 @@
 import pytest
 
-from wilsonvox.theory import AngularCoefficients, DecayModel, PhysicsInputs, load_inputs
+from wilsonvox.theory.coefficient_table import AngularCoefficients
+from wilsonvox.theory.model import DecayModel
+from wilsonvox.theory.physics_inputs import PhysicsInputs, load_inputs
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ import pytest
 from scipy.integrate import simpson
 from scipy.stats import chi2
 
-from wilsonvox.errors import UserError
-from wilsonvox.estimators.angular_likelihood import (
+from wilsonvox.core.errors import UserError
+from wilsonvox.estimators.fits.angular import (
     OBSERVABLES,
     AngularLikelihoodEstimator,
     chi_squared,
@@ -19,17 +19,18 @@ from wilsonvox.estimators.angular_likelihood import (
     predictions,
     prepare,
 )
-from wilsonvox.estimators.likelihood import fit_events
-from wilsonvox.estimators.prepared import PreparedMetadata
+from wilsonvox.estimators.fits.minimisation import intervals, minimise
+from wilsonvox.estimators.fits.prepared import PreparedMetadata
+from wilsonvox.estimators.fits.unbinned import fit_events
 from wilsonvox.estimators.settings import AngularLikelihoodSettings
-from wilsonvox.events import Events
-from wilsonvox.likelihood.fit import intervals, minimise
-from wilsonvox.points import parameter_values, shift_vector
-from wilsonvox.sampling import Stream, generate
-from wilsonvox.shards import ImageSpecification
-from wilsonvox.theory import DecayModel, load_inputs
+from wilsonvox.events.event_file import Events
+from wilsonvox.events.generation.sampler import Stream, generate
 from wilsonvox.theory.angular import RATE_WEIGHTS, angular_functions, observables
 from wilsonvox.theory.line_shape import line_shape
+from wilsonvox.theory.model import DecayModel
+from wilsonvox.theory.physics_inputs import load_inputs
+from wilsonvox.theory.points import parameter_values, shift_vector
+from wilsonvox.voxels.specification import ImageSpecification
 
 SETTINGS = AngularLikelihoodSettings()
 BINS = SETTINGS.q2_bins_gev2

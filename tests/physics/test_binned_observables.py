@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from wilsonvox.globalfit.fits import fit_coefficients
-from wilsonvox.globalfit.observables import BRANCHING_RATIO_UNIT, load_observables
-from wilsonvox.globalfit.predictions import PredictionTable
-from wilsonvox.globalfit.tabulation import SCALE_GEV, draw_predictions, tabulate
+from wilsonvox.global_fit.fits import fit_coefficients
+from wilsonvox.global_fit.observables import BRANCHING_RATIO_UNIT, load_observables
+from wilsonvox.global_fit.predictions import PredictionTable
+from wilsonvox.global_fit.tabulation import SCALE_GEV, draw_predictions, tabulate
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evtgen_angles import evtgen_angle_chi, evtgen_decay_angle, momenta_of
 from scipy.stats import chi2
+from tests.helpers.evtgen_angles import evtgen_angle_chi, evtgen_decay_angle, momenta_of
+from tests.helpers.ingesting import ingest_files
 
-from wilsonvox.config import load_samples
-from wilsonvox.events import read_events, read_metadata
-from wilsonvox.ingest import ingest_files
-from wilsonvox.kinematics import DecayMomenta, decay_variables, lhcb_angles
+from wilsonvox.config.samples import load_samples
+from wilsonvox.events.event_file import read_events, read_metadata
+from wilsonvox.theory.kinematics import DecayMomenta, decay_variables, lhcb_angles
 
 ROOT = Path(__file__).parents[2]
 EVTGEN = ROOT / "resources" / "evtgen"

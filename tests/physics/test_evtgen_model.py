@@ -11,16 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from goodness import goodness
+from tests.helpers.goodness import goodness
+from tests.helpers.ingesting import ingest_files
 
-from wilsonvox.estimators.likelihood import negative_log_likelihood, normalisation
-from wilsonvox.events import read_events, read_metadata
-from wilsonvox.ingest import ingest_files
-from wilsonvox.likelihood.fit import minimise
-from wilsonvox.points import shift_vector
-from wilsonvox.shards import ImageSpecification
-from wilsonvox.theory import AngularCoefficients, DecayModel, load_inputs
-from wilsonvox.voxels import selection
+from wilsonvox.estimators.fits.minimisation import minimise
+from wilsonvox.estimators.fits.unbinned import negative_log_likelihood, normalisation
+from wilsonvox.events.event_file import read_events, read_metadata
+from wilsonvox.theory.coefficient_table import AngularCoefficients
+from wilsonvox.theory.model import DecayModel
+from wilsonvox.theory.physics_inputs import load_inputs
+from wilsonvox.theory.points import shift_vector
+from wilsonvox.voxels.binning import selection
+from wilsonvox.voxels.specification import ImageSpecification
 
 SLICES = Path(__file__).parents[2] / "resources" / "evtgen"
 FOLDER = Path(os.environ.get("WILSONVOX_EVTGEN_FILES") or SLICES)
@@ -105,7 +107,7 @@ def test_a_model_off_by_a_tenth_does_not_agree(tmp_path):
 
 def test_the_statistics_see_more_than_the_fit():
     """A distortion that δC9 does not feel is found by histograms and moments, quickly."""
-    from goodness import toys
+    from tests.helpers.goodness import toys
 
     shifts, table = shift_vector({"c9": -0.9}), the_table()
     events = next(toys(table, shifts, 1, 20_000, 1, seed=5))

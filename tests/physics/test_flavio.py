@@ -5,12 +5,14 @@ import warnings
 import numpy as np
 import pytest
 
-from wilsonvox.points import COEFFICIENTS
-from wilsonvox.theory import DecayModel, bound, load_inputs
+from wilsonvox.theory import fisher as bound
 from wilsonvox.theory.amplitudes import amplitudes, phase_space
 from wilsonvox.theory.angular import NAMES, kinematic_factors, observables, reduced_coefficients
 from wilsonvox.theory.charm_loop import c9_effective, quark_loop
 from wilsonvox.theory.form_factors import form_factors
+from wilsonvox.theory.model import DecayModel
+from wilsonvox.theory.physics_inputs import load_inputs
+from wilsonvox.theory.points import COEFFICIENTS
 
 THEORY_SIGN = {"4": -1, "6s": -1, "7": -1, "9": -1}
 """Signs between the theory convention (flavio's) and LHCb's (ours)."""

@@ -2,21 +2,22 @@
 
 import numpy as np
 import pytest
-from evtgen_angles import evtgen_angle_chi, evtgen_decay_angle, momenta_of
 from scipy.interpolate import CubicSpline
+from tests.helpers.evtgen_angles import evtgen_angle_chi, evtgen_decay_angle, momenta_of
 
-from wilsonvox.events import Events
-from wilsonvox.flavours import with_image_angles
-from wilsonvox.information import image_information
-from wilsonvox.kinematics import DecayMomenta, decay_variables
-from wilsonvox.points import shift_vector
-from wilsonvox.sampling import Stream, generate, generation
-from wilsonvox.shards import ImageSpecification
+from wilsonvox.events.event_file import Events
+from wilsonvox.events.generation import sampler as generation
+from wilsonvox.events.generation.sampler import Stream, generate
 from wilsonvox.theory.angular import NAMES, RATE_WEIGHTS, angular_functions
-from wilsonvox.theory.bound import fisher_information
-from wilsonvox.theory.image_distribution import POSITIVE_LEPTON_SIGNS, image_distribution
+from wilsonvox.theory.fisher import fisher_information
 from wilsonvox.theory.integrals import ALL_Q2, rate_integrals
+from wilsonvox.theory.kinematics import DecayMomenta, decay_variables
 from wilsonvox.theory.model import monomial_gradient, monomials
+from wilsonvox.theory.points import shift_vector
+from wilsonvox.voxels.flavours import with_image_angles
+from wilsonvox.voxels.image_distribution import POSITIVE_LEPTON_SIGNS, image_distribution
+from wilsonvox.voxels.information import image_information
+from wilsonvox.voxels.specification import ImageSpecification
 
 MIXED = ImageSpecification(flavour="both", antiparticle_angles="positive-lepton")
 APART = ImageSpecification(flavour="both")

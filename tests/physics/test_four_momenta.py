@@ -5,14 +5,20 @@ import pytest
 from scipy.stats import kstest
 
 from wilsonvox.cli import run
-from wilsonvox.decay_momenta import M_UPSILON_4S_GEV, four_momenta, upsilon_momentum
-from wilsonvox.events import Events, read_events, read_metadata
-from wilsonvox.kinematics import DecayMomenta, decay_variables
-from wilsonvox.momentum_columns import MOMENTUM_BRANCHES
-from wilsonvox.points import shift_vector
-from wilsonvox.provenance import content_digest, make_record, read_record
-from wilsonvox.sampling import Stream, generate
-from wilsonvox.theory import AngularCoefficients, DecayModel
+from wilsonvox.events.event_file import Events, read_events, read_metadata
+from wilsonvox.events.generation.four_momenta import (
+    M_UPSILON_4S_GEV,
+    four_momenta,
+    upsilon_momentum,
+)
+from wilsonvox.events.generation.sampler import Stream, generate
+from wilsonvox.provenance.recording import make_record
+from wilsonvox.records.digests import content_digest
+from wilsonvox.records.embedded import read_record
+from wilsonvox.theory.coefficient_table import AngularCoefficients
+from wilsonvox.theory.kinematics import MOMENTUM_BRANCHES, DecayMomenta, decay_variables
+from wilsonvox.theory.model import DecayModel
+from wilsonvox.theory.points import shift_vector
 
 N = 20_000
 EPS = np.finfo(np.float32).eps

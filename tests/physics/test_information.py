@@ -5,12 +5,12 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm, poisson
 
-from wilsonvox import information
-from wilsonvox.errors import UserError
-from wilsonvox.information import KEPT, compare_images, image_information
-from wilsonvox.points import shift_vector
-from wilsonvox.shards import ImageSpecification
-from wilsonvox.theory import bound
+from wilsonvox.core.errors import UserError
+from wilsonvox.theory import fisher as bound
+from wilsonvox.theory.points import shift_vector
+from wilsonvox.voxels import information
+from wilsonvox.voxels.information import KEPT, compare_images, image_information
+from wilsonvox.voxels.specification import ImageSpecification
 
 EDGES = np.linspace(0, 20, information.N_Q2_BINS + 1)
 CENTRES = (EDGES[1:] + EDGES[:-1]) / 2

@@ -7,29 +7,32 @@ import pytest
 from scipy.integrate import simpson
 from scipy.interpolate import CubicSpline
 
-from wilsonvox.errors import UserError
-from wilsonvox.estimators import angular_likelihood
-from wilsonvox.estimators.likelihood import (
+from wilsonvox.core.errors import UserError
+from wilsonvox.estimators.fits import angular as angular_likelihood
+from wilsonvox.estimators.fits.event_density import event_polynomials
+from wilsonvox.estimators.fits.minimisation import intervals, minimise
+from wilsonvox.estimators.fits.prepared import PreparedMetadata
+from wilsonvox.estimators.fits.unbinned import (
     LikelihoodEstimator,
-    Normalisation,
+    NormalisationIntegrals,
     estimator,
     fit_events,
     negative_log_likelihood,
     normalisation,
     prepare,
 )
-from wilsonvox.estimators.prepared import PreparedMetadata
 from wilsonvox.estimators.settings import AngularLikelihoodSettings, LikelihoodSettings
-from wilsonvox.events import Events
-from wilsonvox.likelihood.density import event_polynomials
-from wilsonvox.likelihood.fit import intervals, minimise
-from wilsonvox.points import PARAMETERS, parameter_values, shift_vector
-from wilsonvox.sampling import Stream, generate
-from wilsonvox.shards import ImageSpecification
-from wilsonvox.theory import AngularCoefficients, DecayModel, bound, load_inputs
+from wilsonvox.events.event_file import Events
+from wilsonvox.events.generation.sampler import Stream, generate
+from wilsonvox.theory import fisher as bound
 from wilsonvox.theory.angular import RATE_WEIGHTS, angular_functions
+from wilsonvox.theory.coefficient_table import AngularCoefficients
 from wilsonvox.theory.line_shape import line_shape
-from wilsonvox.voxels import selection
+from wilsonvox.theory.model import DecayModel
+from wilsonvox.theory.physics_inputs import load_inputs
+from wilsonvox.theory.points import PARAMETERS, parameter_values, shift_vector
+from wilsonvox.voxels.binning import selection
+from wilsonvox.voxels.specification import ImageSpecification
 
 VETOED = ImageSpecification(
     q2_min_gev2=1.1, q2_max_gev2=19.0, vetoes_gev2=((8.0, 11.0), (12.5, 15.0))
@@ -403,7 +406,7 @@ def test_events_far_beyond_phase_space_are_told(model, sample, caplog):
 def test_no_events_and_no_minimum_are_no_estimate(model, sample):
     integrals = normalisation(model, ImageSpecification(), ("c9",))
     empty = LikelihoodEstimator(model, ImageSpecification(), ("c9",), (-5.0, 5.0), integrals)
-    assert isinstance(integrals, Normalisation)
+    assert isinstance(integrals, NormalisationIntegrals)
     assert np.isnan(empty.estimate(sample[:0]).values).all()
     # the minimum at −0.9 is outside
     found = fit_events(model, sample, ImageSpecification(), limits=(0.5, 3.0))

@@ -13,17 +13,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import chi2
+from tests.helpers.ingesting import ingest_files
 
-from wilsonvox.estimators import angular_likelihood, likelihood
+from wilsonvox.estimators.fits import angular as angular_likelihood
+from wilsonvox.estimators.fits import unbinned as likelihood
+from wilsonvox.estimators.fits.minimisation import intervals
 from wilsonvox.estimators.settings import AngularLikelihoodSettings
-from wilsonvox.events import Events, read_events
-from wilsonvox.ingest import ingest_files
-from wilsonvox.likelihood.fit import intervals
-from wilsonvox.points import point_label, shift_vector
-from wilsonvox.sampling import Stream, generate
-from wilsonvox.shards import ImageSpecification
-from wilsonvox.theory import AngularCoefficients, DecayModel, bound, load_inputs
-from wilsonvox.voxels import selection
+from wilsonvox.events.event_file import Events, read_events
+from wilsonvox.events.generation.sampler import Stream, generate
+from wilsonvox.theory import fisher as bound
+from wilsonvox.theory.coefficient_table import AngularCoefficients
+from wilsonvox.theory.model import DecayModel
+from wilsonvox.theory.physics_inputs import load_inputs
+from wilsonvox.theory.points import point_label, shift_vector
+from wilsonvox.voxels.binning import selection
+from wilsonvox.voxels.specification import ImageSpecification
 
 N_EVENTS = 24_000
 RANGE = (-5.0, 5.0)

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from wilsonvox.errors import UserError
-from wilsonvox.points import PARAMETERS, parameter_values
-from wilsonvox.theory import DecayModel
+from wilsonvox.core.errors import UserError
 from wilsonvox.theory.angular import angular_functions
-from wilsonvox.theory.model import monomial_gradient, monomials
+from wilsonvox.theory.model import DecayModel, monomial_gradient, monomials
+from wilsonvox.theory.points import PARAMETERS, parameter_values
 
 SCALE = np.array([0.3, 4, 4, 0.3, 2, 2])
 

@@ -8,12 +8,19 @@ from scipy.integrate import quad
 from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 
-from wilsonvox.points import parameter_values, shift_vector
-from wilsonvox.provenance import make_record
-from wilsonvox.theory import AngularCoefficients, DecayModel, bound, integrals
+from wilsonvox.provenance.recording import make_record
+from wilsonvox.theory import fisher as bound
+from wilsonvox.theory import integrals
 from wilsonvox.theory.angular import RATE_WEIGHTS, observables
-from wilsonvox.theory.coefficients import POLE_POWER, grid_q2, grid_variable
+from wilsonvox.theory.coefficient_table import (
+    POLE_POWER,
+    AngularCoefficients,
+    grid_q2,
+    grid_variable,
+)
 from wilsonvox.theory.line_shape import line_shape, line_shape_quantiles
+from wilsonvox.theory.model import DecayModel
+from wilsonvox.theory.points import parameter_values, shift_vector
 
 ERRORS = {"q2": 0.012, "A_FB": 0.005, "F_L": 0.004, "S5": 0.006}
 REFERENCE = {
@@ -129,8 +136,8 @@ def test_line_shape_quantiles(inputs):
 
 def test_information_by_simulation(model, table):
     """The information is the variance of the score over events of the sampler."""
-    from wilsonvox.events import Events
-    from wilsonvox.sampling import Stream, generate
+    from wilsonvox.events.event_file import Events
+    from wilsonvox.events.generation.sampler import Stream, generate
     from wilsonvox.theory.angular import angular_functions
 
     shift, step = -1.0, 1e-3

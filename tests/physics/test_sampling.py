@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from wilsonvox.events import Events
-from wilsonvox.points import shift_vector
-from wilsonvox.provenance import content_digest
-from wilsonvox.sampling import Stream, generate, generation, kernel, make_chunk, prepare
-from wilsonvox.sampling.cells import angle_grid, angular_factors
-from wilsonvox.theory import AngularCoefficients, DecayModel
+from wilsonvox.events.event_file import Events
+from wilsonvox.events.generation import kernel
+from wilsonvox.events.generation import sampler as generation
+from wilsonvox.events.generation.cells import angle_grid, angular_factors
+from wilsonvox.events.generation.sampler import Stream, generate, make_chunk, prepare
+from wilsonvox.records.digests import content_digest
 from wilsonvox.theory.angular import RATE_WEIGHTS, angular_functions
+from wilsonvox.theory.coefficient_table import AngularCoefficients
 from wilsonvox.theory.line_shape import line_shape, line_shape_quantiles
+from wilsonvox.theory.model import DecayModel
+from wilsonvox.theory.points import shift_vector
 
 COMPLEX = {
     "c7": 0.1 + 0.2j,

@@ -7,9 +7,9 @@ import pytest
 
 from wilsonvox.cli import run
 from wilsonvox.estimators.settings import VoxelSumSettings
-from wilsonvox.shards import Shard
-from wilsonvox.theory.bound import cramer_rao_bound
-from wilsonvox.voxel_sum.fitting import fit_voxel_sum, image_sums
+from wilsonvox.estimators.voxel_sum.fitting import fit_voxel_sum, image_sums
+from wilsonvox.theory.fisher import cramer_rao_bound
+from wilsonvox.voxels.shards import Shard
 
 N_EVENTS = 2400
 TRAINED = np.arange(-2.5, 1.51, 0.5)

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from wilsonvox.provenance import content_digest
+from wilsonvox.records.digests import content_digest
 
 from .conftest import Run, lines_with, wait_for
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wilsonvox.provenance import content_digest, read_record
+from wilsonvox.records.digests import content_digest
+from wilsonvox.records.embedded import read_record
 
 from .conftest import Run, lines_with, wait_for
 

@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from tests.workflow.conftest import ROOT, make_folder
-from wilsonvox.provenance import content_digest
-from wilsonvox.provenance.code import STAGES, stage_packages
-from wilsonvox.status.engine import planned_jobs
+from wilsonvox.provenance.code import stage_packages
+from wilsonvox.stages.table import STAGES
+from wilsonvox.records.digests import content_digest
+from wilsonvox.workflow.status.engine import planned_jobs
 
 from .conftest import Run
 

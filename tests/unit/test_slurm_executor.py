@@ -11,11 +11,11 @@ import pytest
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-from wilsonvox.provenance.started import StartedWith
 from wilsonvox.slurm import executor as module
 from wilsonvox.slurm.executor import FORGOTTEN_CHECKS, Executor
 from wilsonvox.slurm.names import JobNames
 from wilsonvox.slurm.queue import ControllerAwayError, QueuedJob
+from wilsonvox.workflow.started import StartedWith
 
 STARTED = StartedWith("demo", "c" * 64, "d" * 64)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from wilsonvox.provenance.started import StartedWith
 from wilsonvox.slurm.names import JobNames
 from wilsonvox.slurm.queue import (
     ControllerAwayError,
@@ -17,6 +16,7 @@ from wilsonvox.slurm.queue import (
     own_jobs,
     run_command,
 )
+from wilsonvox.workflow.started import StartedWith
 
 # Slurm 22.05.8
 SHOWN = (

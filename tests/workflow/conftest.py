@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from wilsonvox.status.engine import PlannedJob, planned_jobs
+from wilsonvox.workflow.status.engine import PlannedJob, planned_jobs
 
 ROOT = Path(__file__).parents[2]
 TINY = yaml.safe_load((ROOT / "tests/workflow/tiny.yaml").read_text())

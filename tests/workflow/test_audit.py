@@ -21,9 +21,12 @@ from PIL.PngImagePlugin import PngInfo
 from pypdf import PdfReader
 
 from wilsonvox.cli import run
-from wilsonvox.provenance import code, content_digest, formats, lineage_graph, read_record
+from wilsonvox.provenance import code, lineage_graph
 from wilsonvox.provenance.code import SourceTree
 from wilsonvox.provenance.environment import lock_file
+from wilsonvox.records import embedded as formats
+from wilsonvox.records.digests import content_digest
+from wilsonvox.records.embedded import read_record
 
 from .conftest import ROOT
 
@@ -316,7 +319,7 @@ def test_edited_code_is_told_of_its_stages_files_alone(edit_source, audit, modul
 
 
 def test_a_comment_or_docstring_is_no_other_code(edit_source, audit):
-    for path in ("voxels.py", "figures/linearity.py", "training.py"):
+    for path in ("voxels/binning.py", "figures/linearity.py", "training/loop.py"):
         edit_source(path, '\n\n# a comment\n"""A text."""\n')
     assert audit("")[0] == 0
 

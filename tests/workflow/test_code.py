@@ -4,11 +4,13 @@ import shutil
 
 import pytest
 
-from wilsonvox.config import parse_configuration
+from wilsonvox.config.reading import parse_configuration
 from wilsonvox.estimators import ARCHITECTURES
-from wilsonvox.lineage import Lineage
-from wilsonvox.provenance import make_record
-from wilsonvox.provenance.code import FOUR_MOMENTA, STAGES, SourceTree, stage_digest
+from wilsonvox.provenance.code import SourceTree, stage_digest
+from wilsonvox.provenance.recording import architectures_of, make_record
+from wilsonvox.stages.events import FOUR_MOMENTA
+from wilsonvox.stages.table import STAGES
+from wilsonvox.workflow.job_digest import Lineage
 
 from .conftest import ROOT, TINY
 
@@ -85,15 +87,18 @@ def test_every_stage_has_its_own_digest():
     assert source.stage_digest("train", []) != digests["train"]
 
 
-@pytest.mark.parametrize("module", ["events.py", "shards.py", "training.py", "voxels.py"])
+@pytest.mark.parametrize(
+    "module",
+    ["events/event_file.py", "voxels/shards.py", "training/loop.py", "voxels/binning.py"],
+)
 def test_comments_docstrings_and_layout_do_not_count(changed, module):
     assert changed(module, append='\n\n# a comment\n"""A bare string."""\n\n\n') == set()
     assert changed(module, replace=('"""', '"""Reworded. ')) == set()
 
 
 @pytest.mark.parametrize(
-    "path", ["cli/train.py", "cli/__init__.py", "config/run.py", "provenance/record.py",
-             "estimators/settings.py", "estimators/__init__.py", "report_table.py"],
+    "path", ["cli/train.py", "cli/__init__.py", "config/run.py", "records/record.py",
+             "estimators/settings.py", "estimators/__init__.py", "report/summary_table.py"],
 )  # fmt: skip
 def test_what_only_carries_values_does_not_count(changed, path):
     assert changed(path, append=CODE) == set()
@@ -112,7 +117,7 @@ def test_style_draws_every_figure_again_and_nothing_else(changed):
 
 def test_voxels_rerun_all_that_comes_after_them(changed):
     # a figure of events or of the decay does not need images
-    stages = changed("voxels.py", append=CODE)
+    stages = changed("voxels/binning.py", append=CODE)
     assert stages >= {"voxelize", "voxelize_sample", "train", "plot_voxels"} | AFTER_TRAINING
     assert not stages & {"angular_coefficients", "generate_events", "ingest_events",
                          "plot_topology", "plot_distributions"}  # fmt: skip
@@ -134,7 +139,7 @@ def test_data_files_count(changed):
 
 
 def test_training_reruns_estimators_only(changed):
-    stages = changed("training.py", append=CODE)
+    stages = changed("training/loop.py", append=CODE)
     assert stages >= {"train"} | AFTER_TRAINING
     assert not stages & BEFORE_TRAINING
 
@@ -143,11 +148,11 @@ def test_an_architecture_counts_for_its_own_estimators_only(changed, monkeypatch
     monkeypatch.setitem(ARCHITECTURES, "other", "wilsonvox.estimators.other")
     assert changed("estimators/other.py", append=CODE) == set()
     made = {"train", "train_trial"} | SCANNED | AFTER_TRAINING
-    assert changed("estimators/resnet.py", append=CODE) == made
+    assert changed("estimators/networks/resnet.py", append=CODE) == made
 
 
 def test_a_fit_counts_for_its_own_estimators_only(changed):
-    module = "estimators/likelihood.py"
+    module = "estimators/fits/unbinned.py"
     assert changed(module, append=CODE) == set()
     assert changed(module, append=CODE, architectures=["angular-likelihood"]) == set()
     assert changed(module, append=CODE, architectures=LIKELIHOOD) == OF_FITS | AFTER_FITS
@@ -158,26 +163,31 @@ def test_a_fit_counts_for_its_own_estimators_only(changed):
 
 
 def test_networks_and_fits_are_no_code_behind_each_other(changed):
-    assert changed("estimators/prepared.py", append=CODE) == set()
-    found = changed("estimators/prepared.py", append=CODE, architectures=LIKELIHOOD)
+    assert changed("estimators/fits/prepared.py", append=CODE) == set()
+    found = changed("estimators/fits/prepared.py", append=CODE, architectures=LIKELIHOOD)
     assert found == OF_FITS | AFTER_FITS
-    for path in ("estimators/storage.py", "estimators/resnet.py", "training.py", "batches.py"):
+    for path in (
+        "estimators/model_file.py",
+        "estimators/networks/resnet.py",
+        "training/loop.py",
+        "estimators/networks/image_batches.py",
+    ):
         assert changed(path, append=CODE, architectures=LIKELIHOOD) == set(), path
 
 
 def test_a_voxel_sum_and_a_network_are_no_code_behind_each_other(changed):
     made = {"train_voxel_sum", "train_trial_voxel_sum"} | SCANNED | AFTER_TRAINING
     made -= {"plot_network", "plot_training"}
-    for path in ("estimators/voxel_sum.py", "voxel_sum/head.py"):
+    for path in ("estimators/voxel_sum/network.py", "estimators/voxel_sum/head.py"):
         assert changed(path, append=CODE) == set(), path
         assert changed(path, append=CODE, architectures=["voxel-sum"]) == made, path
-    for path in ("estimators/resnet.py", "training_callbacks.py"):
+    for path in ("estimators/networks/resnet.py", "training/callbacks.py"):
         assert changed(path, append=CODE, architectures=["voxel-sum"]) == set(), path
 
 
 def test_suggestions_rerun_scans_only(changed):
-    assert changed("scan/study.py", append=CODE) == SUGGESTED - {"train_trial_voxel_sum"}
-    assert changed("scan/collecting.py", append=CODE) == SCANNED
+    assert changed("training/scan/study.py", append=CODE) == SUGGESTED - {"train_trial_voxel_sum"}
+    assert changed("training/scan/comparison.py", append=CODE) == SCANNED
     assert changed("cli/scan.py", append=CODE) == set()
 
 
@@ -186,29 +196,29 @@ def test_a_global_fit_reruns_what_its_code_is_behind(changed):
         "fit_coefficients", "plot_global_fit_observables", "plot_global_fit_contours",
         "plot_global_fit_posterior",
     }  # fmt: skip
-    assert changed("globalfit/fits.py", append=CODE) == fitted
-    assert changed("globalfit/tabulation.py", append=CODE) == (
+    assert changed("global_fit/fits.py", append=CODE) == fitted
+    assert changed("global_fit/tabulation.py", append=CODE) == (
         OF_GLOBAL_FITS - {"measure_for_global_fit"}
     )
-    assert changed("globalfit/settings.py", append=CODE) == set()
+    assert changed("global_fit/learning/settings.py", append=CODE) == set()
     # a set of measurements counts by its content, for those who read it
-    assert changed("globalfit/data/lhcb-2015.yaml", append="\n# a comment\n") == set()
+    assert changed("global_fit/data/lhcb-2015.yaml", append="\n# a comment\n") == set()
 
 
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("globalfit/networks.py", OF_NETWORKS),
-        ("globalfit/posteriors.py", OF_NETWORKS),
-        ("globalfit/gans.py", OF_GANS),
-        ("globalfit/mode_collapse.py", OF_GANS),
-        ("globalfit/training_sets.py", OF_NETWORKS | OF_GANS),
+        ("global_fit/learning/inverse_networks.py", OF_NETWORKS),
+        ("global_fit/learning/posteriors.py", OF_NETWORKS),
+        ("global_fit/learning/gans.py", OF_GANS),
+        ("global_fit/learning/mode_collapse.py", OF_GANS),
+        ("global_fit/learning/training_sets.py", OF_NETWORKS | OF_GANS),
         (
-            "globalfit/chi_squared.py",
+            "global_fit/chi_squared.py",
             OF_GLOBAL_FITS - {"tabulate_observables", "measure_for_global_fit"},
         ),
-        ("globalfit/answers.py", {"plot_global_fit_contours"}),
-        ("figures/global_fit_training_sets.py", {"plot_global_fit_training_sets"}),
+        ("global_fit/learning/answers.py", {"plot_global_fit_contours"}),
+        ("figures/global_fit/training_sets.py", {"plot_global_fit_training_sets"}),
     ],
 )
 def test_a_learning_machine_is_no_code_behind_fits_and_other_machines(changed, module, expected):
@@ -216,15 +226,15 @@ def test_a_learning_machine_is_no_code_behind_fits_and_other_machines(changed, m
 
 
 def test_ingestion_reruns_measurements_only(changed):
-    assert changed("kinematics.py", append=CODE) == MEASURED_APART | {
+    assert changed("theory/kinematics.py", append=CODE) == MEASURED_APART | {
         "ingest_events", "voxelize_sample", "measure", "plot_corner",
     }  # fmt: skip
-    found = changed("kinematics.py", append=CODE, architectures=LIKELIHOOD)
+    found = changed("theory/kinematics.py", append=CODE, architectures=LIKELIHOOD)
     assert found == {"ingest_events", "voxelize_sample", "measure_events", "plot_corner"}
 
 
 def test_four_momenta_count_where_they_are_written(changed):
-    module = "decay_momenta.py"
+    module = "events/generation/four_momenta.py"
     assert changed(module, append=CODE) == set()
     assert changed(module, append=CODE, architectures=LIKELIHOOD) == set()
     assert "generate_events" in changed(module, append=CODE, architectures=[FOUR_MOMENTA])
@@ -237,7 +247,7 @@ def test_only_events_that_have_four_momenta_ask_for_their_code(monkeypatch):
         asked[stage] = list(architectures)
         return ""
 
-    monkeypatch.setattr("wilsonvox.lineage.stage_digest", digest)
+    monkeypatch.setattr("wilsonvox.workflow.job_digest.stage_digest", digest)
     words = {"image": "b8_n300", "point": "c9_-1.00", "split": "train", "campaign": "000"}
     for given, parts in (False, []), (True, [FOUR_MOMENTA]):
         values = TINY | {"generation": {"four_momenta": given}}
@@ -251,7 +261,7 @@ def test_a_record_tells_whether_the_code_of_four_momenta_ran(tmp_path):
         make_record("generate_events", tmp_path / "a.root", {"four_momenta": given}, command=["x"])
         for given in (False, True)
     ]
-    assert [record.architectures for record in records] == [(), (FOUR_MOMENTA,)]
+    assert [architectures_of(record) for record in records] == [(), (FOUR_MOMENTA,)]
     assert records[0].code_digest != records[1].code_digest
 
 

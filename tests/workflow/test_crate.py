@@ -14,9 +14,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.unit.crate_validation import ACCEPTED, findings
+from tests.helpers.crate_validation import ACCEPTED, findings
 from wilsonvox.cli import run as run_command
-from wilsonvox.provenance import read_record
+from wilsonvox.records.embedded import read_record
 
 from .conftest import ROOT, Folder, by_rule
 

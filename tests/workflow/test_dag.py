@@ -2,7 +2,7 @@
 
 import pytest
 
-from wilsonvox.errors import UserError
+from wilsonvox.core.errors import UserError
 
 from .conftest import ROOT, by_rule
 

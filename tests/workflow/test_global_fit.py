@@ -15,9 +15,10 @@ import pytest
 import yaml
 
 from wilsonvox.cli import run
-from wilsonvox.config import check_global_fit, parse_configuration
-from wilsonvox.errors import UserError
-from wilsonvox.lineage import Lineage
+from wilsonvox.config.global_fit import check_global_fit
+from wilsonvox.config.reading import parse_configuration
+from wilsonvox.core.errors import UserError
+from wilsonvox.workflow.job_digest import Lineage
 
 from .conftest import ROOT, Folder, by_rule
 
@@ -71,7 +72,7 @@ def test_the_shipped_configuration_needs_its_learning_machines_too(folder):
 
 
 def test_a_set_in_a_file_is_an_input(folder):
-    source = ROOT / "workflow/src/wilsonvox/globalfit/data/lhcb-2022.yaml"
+    source = ROOT / "workflow/src/wilsonvox/global_fit/data/lhcb-2022.yaml"
     shutil.copy(source, folder.path / "mine.yaml")
     name = write(folder, reduced(lambda v: v["global_fit"].update(observables=["mine.yaml"])))
     (table,) = (

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.crate_validation import ACCEPTED, findings
-from wilsonvox.config import parse_configuration
-from wilsonvox.errors import UserError
-from wilsonvox.globalfit.learning_results import GanResult, NetworkResult
-from wilsonvox.lineage import Lineage
-from wilsonvox.provenance import read_record
+from tests.helpers.crate_validation import ACCEPTED, findings
+from wilsonvox.config.reading import parse_configuration
+from wilsonvox.core.errors import UserError
+from wilsonvox.global_fit.learning.results import GanResult, NetworkResult
+from wilsonvox.records.embedded import read_record
+from wilsonvox.workflow.job_digest import Lineage
 
 from .conftest import ROOT, Folder, by_rule, make_report
 

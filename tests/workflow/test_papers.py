@@ -3,10 +3,10 @@
 import pytest
 import yaml
 
-from wilsonvox.estimators.storage import load_estimator
-from wilsonvox.events import read_metadata
-from wilsonvox.shards import Shard
-from wilsonvox.tables import SUMMARY_COLUMNS, read_table
+from wilsonvox.ensembles.tables import SUMMARY_COLUMNS, read_table
+from wilsonvox.estimators.model_file import load_estimator
+from wilsonvox.events.event_file import read_metadata
+from wilsonvox.voxels.shards import Shard
 
 from .conftest import ROOT
 

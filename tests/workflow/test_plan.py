@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from wilsonvox.config import RunConfiguration, load_configuration, measured_samples
-from wilsonvox.planning import Plan, plan, planned
+from wilsonvox.config.reading import load_configuration
+from wilsonvox.config.run import RunConfiguration
+from wilsonvox.config.samples import measured_samples
+from wilsonvox.workflow.planning.costs import Plan, plan
+from wilsonvox.workflow.planning.jobs import planned
 
 from .conftest import by_rule
 

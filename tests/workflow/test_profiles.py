@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.test_profile_table import SITES, with_site
+from tests.unit.workflow.test_profile_table import SITES, with_site
 
 from .conftest import ROOT, Folder
 

@@ -16,16 +16,17 @@ from typing import Any
 
 import pytest
 
-from wilsonvox.provenance import code, read_record
+from wilsonvox.ensembles.tables import SUMMARY_COLUMNS, read_table
+from wilsonvox.provenance import code
 from wilsonvox.provenance.audit import Verdict, judge_all
 from wilsonvox.provenance.code import SourceTree
 from wilsonvox.provenance.digest_cache import DigestCache
 from wilsonvox.provenance.environment import environment_problem, lock_file
 from wilsonvox.provenance.lineage_graph import LineageGraph
-from wilsonvox.status.engine import DEFAULT_CHECKSUM_SIZE, checksum_size, planned_jobs
-from wilsonvox.status.report import Status, lines
-from wilsonvox.status.truth import Need, judge_jobs
-from wilsonvox.tables import SUMMARY_COLUMNS, read_table
+from wilsonvox.records.embedded import read_record
+from wilsonvox.workflow.status.engine import DEFAULT_CHECKSUM_SIZE, checksum_size, planned_jobs
+from wilsonvox.workflow.status.report import Status, lines
+from wilsonvox.workflow.status.staleness import Need, classify_jobs
 
 from .conftest import ROOT, Folder
 
@@ -123,7 +124,7 @@ def make_plan(folder: Folder, checksum_bytes: int = PROFILE, name: str = "tiny.y
     try:
         configuration = Path(name)
         jobs = planned_jobs(ROOT / "Snakefile", [configuration], checksum_bytes=checksum_bytes)
-        states = judge_jobs(jobs, DigestCache(None))
+        states = classify_jobs(jobs, DigestCache(None))
         run = Path(jobs[0].outputs[0]).parents[1]
         words = ["snakemake", "--profile", str(ROOT / "profiles/local"), "--configfile", name]
         status = Status(states, Path(*run.parts[:2]), tuple(words))
@@ -317,17 +318,17 @@ SOURCE: dict[str, tuple[dict[str, str], Jobs]] = {
         {"path": "figures/linearity.py", "append": NEW_CODE},
         LINEARITIES,
     ),
-    "code in `voxels`": ({"path": "voxels.py", "append": NEW_CODE}, OF_IMAGES),
+    "code in `voxels`": ({"path": "voxels/binning.py", "append": NEW_CODE}, OF_IMAGES),
     "code in the amplitudes": (
         {"path": "theory/amplitudes.py", "append": NEW_CODE},
         OF_MODEL,
     ),
-    "code of a fit": ({"path": "estimators/likelihood.py", "append": NEW_CODE}, FITTING),
+    "code of a fit": ({"path": "estimators/fits/unbinned.py", "append": NEW_CODE}, FITTING),
     "code of another fit": (
-        {"path": "estimators/angular_likelihood.py", "append": NEW_CODE},
+        {"path": "estimators/fits/angular.py", "append": NEW_CODE},
         set(),
     ),
-    "code of a network": ({"path": "estimators/resnet.py", "append": NEW_CODE}, TRAINING),
+    "code of a network": ({"path": "estimators/networks/resnet.py", "append": NEW_CODE}, TRAINING),
     "a docstring anywhere": (
         {"path": "**/*.py", "pattern": r'(?<!r)"""', "replacement": '"""Reworded. '},
         set(),

@@ -5,10 +5,11 @@ import json
 import pytest
 
 from wilsonvox.cli import run
-from wilsonvox.events import iterate_events
-from wilsonvox.provenance import content_digest, read_record
-from wilsonvox.shards import Shard
-from wilsonvox.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, read_table
+from wilsonvox.ensembles.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, read_table
+from wilsonvox.events.event_file import iterate_events
+from wilsonvox.records.digests import content_digest
+from wilsonvox.records.embedded import read_record
+from wilsonvox.voxels.shards import Shard
 
 from .conftest import ROOT, make_folder
 

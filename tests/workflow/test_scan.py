@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from wilsonvox.provenance import content_digest, read_record
+from wilsonvox.records.digests import content_digest
+from wilsonvox.records.embedded import read_record
 
 from .conftest import ROOT, Folder, make_folder
 from .test_dag import add_scans

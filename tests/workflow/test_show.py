@@ -9,10 +9,10 @@ import pytest
 
 from tests.lint_snakemake import ACCEPTED, other_findings
 from wilsonvox.cli import run
-from wilsonvox.provenance import make_record
-from wilsonvox.report_table import pull
-from wilsonvox.shards import ImageSpecification
-from wilsonvox.tables import SUMMARY_COLUMNS, TableMetadata, write_table
+from wilsonvox.ensembles.tables import SUMMARY_COLUMNS, TableMetadata, write_table
+from wilsonvox.provenance.recording import make_record
+from wilsonvox.report.summary_table import pull
+from wilsonvox.voxels.specification import ImageSpecification
 
 
 def write_summary(path, rows, trained=True):

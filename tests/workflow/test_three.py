@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from wilsonvox.ensembles import coefficients_in
-from wilsonvox.events import read_metadata
-from wilsonvox.sampled_points import sobol_points
-from wilsonvox.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, read_table
+from wilsonvox.ensembles.summary import coefficients_in
+from wilsonvox.ensembles.tables import PREDICTION_COLUMNS, SUMMARY_COLUMNS, read_table
+from wilsonvox.events.event_file import read_metadata
+from wilsonvox.theory.sobol import sobol_points
 
 from .conftest import ROOT, by_rule
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from wilsonvox.errors import UserError
-from wilsonvox.files import NO_ROOM
-from wilsonvox.provenance.record import current_command
+from wilsonvox.core.errors import UserError
+from wilsonvox.core.files import NO_ROOM
+from wilsonvox.provenance.recording import current_command
 
 COMMANDS = {
     "coefficients": "tabulate the angular coefficients of the decay",
@@ -119,7 +119,7 @@ def run(arguments: list[str]) -> int:
     """
     token = current_command.set(("wilsonvox", *arguments))
     try:
-        with _held_back("wilsonvox.ingest"):
+        with _held_back("wilsonvox.events.ingest"):
             result: Any = cli.main(args=arguments, prog_name="wilsonvox", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:

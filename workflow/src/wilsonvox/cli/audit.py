@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wilsonvox.errors import UserError
+from wilsonvox.core.errors import UserError
 
 if TYPE_CHECKING:
     from wilsonvox.provenance.digest_cache import DigestCache
@@ -18,7 +18,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 def _inside(folder: Path) -> Iterator[Path]:
     """Files below a folder that can carry a record or be a copy of one that does, none hidden."""
-    from wilsonvox.provenance.formats import has_record_format
+    from wilsonvox.records.embedded import has_record_format
 
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)

@@ -17,8 +17,8 @@ def command(physics_inputs: str, lepton: str, antiparticle_shifts: str, out: Pat
 
     The grid is in q2 [GeV²] and m_Kpi [GeV], over all of phase space.
     """
-    from wilsonvox.provenance import make_record
-    from wilsonvox.theory import tabulate_by_name
+    from wilsonvox.provenance.recording import make_record
+    from wilsonvox.theory.coefficient_table import tabulate_by_name
 
     settings = {
         "physics_inputs": physics_inputs,

@@ -19,7 +19,7 @@ def command(configuration: str, out: Path) -> None:
     import yaml
 
     from wilsonvox.cli.options import given_configuration
-    from wilsonvox.files import atomic_path
+    from wilsonvox.core.files import atomic_path
 
     values = given_configuration(configuration).model_dump(mode="json", exclude_unset=True)
     with atomic_path(out) as temporary:

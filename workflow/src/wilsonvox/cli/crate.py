@@ -42,11 +42,12 @@ def command(
     code, and the record of every job. Events and images are described by the digests of their
     content.
     """
+    from wilsonvox.cli import COMMANDS
     from wilsonvox.cli.options import given_configuration
-    from wilsonvox.crates import pack_run
+    from wilsonvox.workflow.crates.packing import pack_run
 
     if out.suffix != ".zip":
         raise click.BadParameter(f"{out} does not end in .zip", param_hint="--out")
-    history = pack_run(run, given_configuration(configuration), out, report, largest_mb)
+    history = pack_run(run, given_configuration(configuration), out, report, largest_mb, COMMANDS)
     size = out.stat().st_size / 1e6
     click.echo(f"wrote {out}: {len(history.jobs)} jobs, {size:.1f} MB")

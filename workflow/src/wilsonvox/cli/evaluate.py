@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wilsonvox.errors import UserError
-from wilsonvox.points import SPLITS
+from wilsonvox.core.errors import UserError
+from wilsonvox.theory.points import SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from wilsonvox.estimators.prepared import PreparedMetadata
-    from wilsonvox.estimators.storage import EstimatorMetadata
-    from wilsonvox.shards import Shard
+    from wilsonvox.estimators.fits.prepared import PreparedMetadata
+    from wilsonvox.estimators.metadata import EstimatorMetadata
+    from wilsonvox.voxels.shards import Shard
 
 logger = logging.getLogger(__name__)
 
@@ -67,10 +67,10 @@ def command(
     Writes one row an image and coefficient: point, split, campaign, image index, true and
     predicted shift, and the error of a fit.
     """
-    from wilsonvox.cli.shard_files import load_shards
-    from wilsonvox.evaluation import check_labels, check_one_point
-    from wilsonvox.provenance.record import make_record
-    from wilsonvox.tables import PREDICTION_COLUMNS, TableMetadata, write_table
+    from wilsonvox.cli.shards import load_shards
+    from wilsonvox.ensembles.tables import PREDICTION_COLUMNS, TableMetadata, write_table
+    from wilsonvox.estimators.evaluation import check_labels, check_one_point
+    from wilsonvox.provenance.recording import make_record
 
     reads_events = Path(model).suffix == ".npz"
     _check_events(model, reads_events, shard_paths, event_paths)
@@ -121,7 +121,7 @@ def _check_decay(
     model: str, shards: "dict[str, Shard]", metadata: "EstimatorMetadata | PreparedMetadata"
 ) -> None:
     """Refuse images of another lepton; warn of other inputs, and of antiparticles' shifts."""
-    from wilsonvox.decay_agreement import antiparticle_warning, check_lepton
+    from wilsonvox.voxels.compatibility import antiparticle_warning, check_lepton
 
     for source, shard in shards.items():
         about = shard.metadata
@@ -148,8 +148,8 @@ def _predicted(
     model: str, shards: "dict[str, Shard]", threads: int
 ) -> "tuple[EstimatorMetadata, pd.DataFrame]":
     """What a trained network says of the images."""
-    from wilsonvox.estimators.storage import load_estimator, read_estimator_metadata
-    from wilsonvox.evaluation import check_unseen, evaluate
+    from wilsonvox.estimators.evaluation import check_unseen, evaluate
+    from wilsonvox.estimators.model_file import load_estimator, read_estimator_metadata
 
     metadata = read_estimator_metadata(model)
     check_unseen(metadata, model, shards)
@@ -162,8 +162,8 @@ def _fitted(
     model: str, shards: "dict[str, Shard]", events: dict[str, str]
 ) -> "tuple[PreparedMetadata, pd.DataFrame]":
     """What a prepared estimator says of the images' events."""
-    from wilsonvox.estimators.prepared import load_prepared
-    from wilsonvox.evaluation import evaluate_events
+    from wilsonvox.estimators.evaluation import evaluate_events
+    from wilsonvox.estimators.fits.prepared import load_prepared
 
     estimator = load_prepared(model)
     _check_decay(model, shards, estimator.metadata)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from wilsonvox.cli.options import estimator_options
-from wilsonvox.errors import UserError
+from wilsonvox.core.errors import UserError
 
 
 @click.command("export")
@@ -21,7 +21,7 @@ def command(run_folder: Path, estimator: str | None, image: str | None, out: Pat
     `wilsonvox measure --run FOLDER` measures with it, without the run that it comes from. The files
     keep their records.
     """
-    from wilsonvox.runs import current_predictions, find_estimator
+    from wilsonvox.measurement.run_folder import current_predictions, find_estimator
 
     files = find_estimator(run_folder, estimator, image)
     tables, warnings = current_predictions(files)

@@ -8,11 +8,11 @@ import click
 from click.core import ParameterSource
 
 from wilsonvox.cli.options import decay_options
-from wilsonvox.errors import UserError
-from wilsonvox.points import SPLITS
+from wilsonvox.core.errors import UserError
+from wilsonvox.theory.points import SPLITS
 
 if TYPE_CHECKING:
-    from wilsonvox.decay_momenta import Frame
+    from wilsonvox.events.generation.four_momenta import Frame
     from wilsonvox.theory.model import AntiparticleShifts, DecayModel, Lepton
 
 
@@ -36,7 +36,7 @@ def _refuse_other_decay(table: Path, model: "DecayModel") -> None:
 
 def _point_shifts(point: str, given: tuple[str, ...]) -> dict[str, float | complex]:
     """Shifts of a point: those of its label, or those given for a sampled one."""
-    from wilsonvox.points import COEFFICIENTS, is_sampled, parse_point, parse_shift
+    from wilsonvox.theory.points import COEFFICIENTS, is_sampled, parse_point, parse_shift
 
     if not is_sampled(point):
         if given:
@@ -150,12 +150,12 @@ def command(
     also {B0,K,pi,mup,mum}_{E,px,py,pz} [GeV], where mup and mum are the positive and the negative
     lepton.
     """
-    from wilsonvox.decay_momenta import momenta_of_chunks
-    from wilsonvox.events import FLAVOURS, EventMetadata, write_events
-    from wilsonvox.points import shift_vector
-    from wilsonvox.provenance import make_record
-    from wilsonvox.sampling import Stream, generate
-    from wilsonvox.theory import AngularCoefficients, tabulate_by_name
+    from wilsonvox.events.event_file import FLAVOURS, EventMetadata, write_events
+    from wilsonvox.events.generation.four_momenta import momenta_of_chunks
+    from wilsonvox.events.generation.sampler import Stream, generate
+    from wilsonvox.provenance.recording import make_record
+    from wilsonvox.theory.coefficient_table import AngularCoefficients, tabulate_by_name
+    from wilsonvox.theory.points import shift_vector
 
     shifts = _point_shifts(point, given_shifts)
     if not (len(campaign) == 3 and campaign.isdigit()):

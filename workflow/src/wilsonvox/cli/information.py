@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from wilsonvox.cli.options import model_from, options_from
-from wilsonvox.points import PARAMETERS
-from wilsonvox.shards import ImageSpecification
+from wilsonvox.theory.points import PARAMETERS
+from wilsonvox.voxels.specification import ImageSpecification
 
 
 @click.command()
@@ -58,10 +58,10 @@ def command(
     From everything about every event (m_Kpi, q2 and the angles) down to voxels with their counts
     alone, as the least σ of an estimate in units of the Cramér–Rao bound (dimensionless).
     """
-    from wilsonvox.information import compare_images
-    from wilsonvox.points import parse_point
-    from wilsonvox.provenance import make_record
-    from wilsonvox.theory import AngularCoefficients
+    from wilsonvox.provenance.recording import make_record
+    from wilsonvox.theory.coefficient_table import AngularCoefficients
+    from wilsonvox.theory.points import parse_point
+    from wilsonvox.voxels.information import compare_images
 
     image = model_from(ImageSpecification, values)
     shifts = [parse_point(label) for label in points]

@@ -1,5 +1,7 @@
 """`wilsonvox ingest`: external ROOT files into an event file."""
 
+from functools import partial
+
 import click
 
 _LAYOUTS = ("auto", "variables", "four-momenta", "belle2", "particle-list")
@@ -59,7 +61,8 @@ def command(
     candidates in an event the first (lowest __candidate__) is kept; unphysical events are dropped
     and counted. Everything is taken as generator level: detector effects are not corrected for.
     """
-    from wilsonvox.ingest import ingest_files
+    from wilsonvox.events.ingest.reader import ingest_files
+    from wilsonvox.provenance.recording import make_record
 
     ingest_files(
         events,
@@ -69,4 +72,5 @@ def command(
         flavour=flavour,
         sample=sample,
         true_point=true_point,
+        make_record=partial(make_record, "ingest_events"),
     )

@@ -1,5 +1,6 @@
 """`wilsonvox measure`: a ROOT file and an estimator into a shift with its interval."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wilsonvox.measurement import Measurement, OpenedEstimator, Predict
-    from wilsonvox.runs import EstimatorFiles
-    from wilsonvox.shards import Shard
+    from wilsonvox.measurement.run_folder import EstimatorFiles
+    from wilsonvox.measurement.sample import Measurement, OpenedEstimator, Predict
+    from wilsonvox.voxels.shards import Shard
 
 
 def _interval_text(
@@ -22,7 +23,7 @@ def _interval_text(
     decimals: int,
     nowhere: bool,
 ) -> str:
-    from wilsonvox.measured_shifts import shown
+    from wilsonvox.measurement.intervals import shown
 
     if nowhere:
         return "none"
@@ -35,7 +36,7 @@ def result_line(measurement: "Measurement", coefficient: str) -> str:
     """One readable line: value, errors, 95 % interval, images."""
     import numpy as np
 
-    from wilsonvox.measured_shifts import shown, symbol
+    from wilsonvox.measurement.intervals import shown, symbol
 
     found = measurement.coefficients[coefficient]
     name = symbol(coefficient)
@@ -131,14 +132,22 @@ def command(
     The intervals come from the run's ensembles of test images, are statistical only, and at
     generator level: detector effects are not corrected for.
     """
-    from wilsonvox.measurement import measure_sample
-    from wilsonvox.provenance import make_record
-    from wilsonvox.provenance.record import run_folder as run_folder_of
-    from wilsonvox.runs import find_estimator
+    from wilsonvox.measurement.run_folder import find_estimator
+    from wilsonvox.measurement.sample import measure_sample
+    from wilsonvox.provenance.recording import make_record
+    from wilsonvox.records.record import run_folder as run_folder_of
 
     files = find_estimator(run_folder, estimator, image)
     rule, kind, opened = _opened(files)
-    result, used = measure_sample(opened, events, shard_path, tree, layout, flavour)
+    result, used = measure_sample(
+        opened,
+        events,
+        shard_path,
+        tree,
+        layout,
+        flavour,
+        make_record=partial(make_record, "ingest_events"),
+    )
     if json_path is not None:
         given = [*events] if shard_path is None else [shard_path]
         settings = {"estimator": files.estimator, "image": files.image} | kind
@@ -156,10 +165,10 @@ def command(
 
 def _opened(files: "EstimatorFiles") -> "tuple[str, dict[str, str], OpenedEstimator]":
     """The rule that measures with an estimator, what its record says more, and the estimator."""
-    from wilsonvox.measurement import OpenedEstimator
+    from wilsonvox.measurement.sample import OpenedEstimator
 
     if files.reads_events:
-        from wilsonvox.estimators.prepared import load_prepared
+        from wilsonvox.estimators.fits.prepared import load_prepared
 
         prepared = load_prepared(files.model)
 
@@ -171,7 +180,7 @@ def _opened(files: "EstimatorFiles") -> "tuple[str, dict[str, str], OpenedEstima
         opened = OpenedEstimator(files, prepared.metadata, lambda: fit)
         return "measure_events", settings, opened
 
-    from wilsonvox.estimators.storage import load_estimator, read_estimator_metadata
+    from wilsonvox.estimators.model_file import load_estimator, read_estimator_metadata
 
     def load() -> "Predict":
         network = load_estimator(files.model)

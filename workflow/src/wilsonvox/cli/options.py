@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from pydantic import BaseModel, ValidationError
 
-from wilsonvox.errors import UserError
+from wilsonvox.config.option_words import _flag, _text, option_name
+from wilsonvox.core.errors import UserError
 
 if TYPE_CHECKING:
-    from wilsonvox.config import RunConfiguration
+    from wilsonvox.config.run import RunConfiguration
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Model = TypeVar("Model", bound=BaseModel)
@@ -42,16 +43,6 @@ _DECAY_OPTIONS = (
 )
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (tuple, list)):
-        return ",".join(
-            ":".join(map(str, v)) if isinstance(v, (tuple, list)) else str(v) for v in value
-        )
-    return str(value)
-
-
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
@@ -60,19 +51,6 @@ def _choices(annotation: Any) -> list[str] | None:
     if typing.get_origin(annotation) is typing.Literal:
         return [str(each) for each in typing.get_args(annotation)]
     return None
-
-
-def option_name(model: type[BaseModel], field: str) -> str:
-    """Option of a field, without its dashes, as an identifier: ``batch_size``.
-
-    It is the field's name, unless the model says otherwise in its `OPTION_NAMES`.
-    """
-    names: Mapping[str, str] = getattr(model, "OPTION_NAMES", {})
-    return names.get(field, field)
-
-
-def _flag(model: type[BaseModel], field: str) -> str:
-    return "--" + option_name(model, field).replace("_", "-")
 
 
 def options_from(
@@ -143,20 +121,6 @@ def model_from(model: type[Model], values: Mapping[str, Any]) -> Model:
         raise UserError(f"{flag}: {message} (got {first['input']!r})") from error
 
 
-def option_words(model: BaseModel) -> list[str]:
-    """Command-line words that give `model` back through `options_from`."""
-    words: list[str] = []
-    written = model.model_dump()
-    for name in type(model).model_fields:
-        if name not in written:  # left to its default (`wilsonvox.optional_fields`)
-            continue
-        found = getattr(model, name)
-        value = "" if found is None else _text(found)
-        if value:
-            words += [_flag(type(model), name), value]
-    return words
-
-
 def decay_options(function: Function) -> Function:
     """Decorator that adds the options of the decay: its inputs, its leptons, its antiparticles."""
     for option in reversed(_DECAY_OPTIONS):
@@ -198,7 +162,7 @@ def given_configuration(word: str) -> "RunConfiguration":
     """
     import json
 
-    from wilsonvox.config import load_configuration, parse_configuration
+    from wilsonvox.config.reading import load_configuration, parse_configuration
 
     if not word.lstrip().startswith("{"):
         return load_configuration(word)

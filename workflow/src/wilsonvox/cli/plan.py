@@ -27,11 +27,12 @@ def command(configuration: str, json_file: str | None) -> None:
     CPU and on a GPU, and what EvtGen itself would take for the events, each with how sure it is.
     The run is one from an empty folder. Starts nothing and changes nothing.
     """
-    from wilsonvox.config import load_configuration, measured_samples
-    from wilsonvox.errors import UserError
-    from wilsonvox.files import atomic_path
-    from wilsonvox.planning import plan
-    from wilsonvox.planning.report import lines
+    from wilsonvox.config.reading import load_configuration
+    from wilsonvox.config.samples import measured_samples
+    from wilsonvox.core.errors import UserError
+    from wilsonvox.core.files import atomic_path
+    from wilsonvox.workflow.planning.costs import plan
+    from wilsonvox.workflow.planning.report import lines
 
     values = load_configuration(configuration)
     if not values.has_images:

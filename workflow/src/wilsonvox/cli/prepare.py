@@ -6,8 +6,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from wilsonvox.cli.options import decay_options, model_from, option_name, options_from
-from wilsonvox.errors import UserError
+from wilsonvox.cli.options import decay_options, model_from, options_from
+from wilsonvox.config.option_words import option_name
+from wilsonvox.core.errors import UserError
 from wilsonvox.estimators import EVENT_ARCHITECTURES
 from wilsonvox.estimators.settings import (
     AngularLikelihoodSettings,
@@ -15,7 +16,7 @@ from wilsonvox.estimators.settings import (
     FittedShifts,
     LikelihoodSettings,
 )
-from wilsonvox.shards import ImageSpecification
+from wilsonvox.voxels.specification import ImageSpecification
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +54,8 @@ def command(
     Computes all that can be known before events are seen, and writes it with the decay model into
     one file. Nothing is trained.
     """
-    from wilsonvox.estimators.prepared import PreparedMetadata, prepare, save_prepared
-    from wilsonvox.provenance.record import make_record
+    from wilsonvox.estimators.fits.prepared import PreparedMetadata, prepare, save_prepared
+    from wilsonvox.provenance.recording import make_record
     from wilsonvox.theory.model import DecayModel
     from wilsonvox.theory.physics_inputs import load_inputs
 

@@ -24,7 +24,7 @@ import click
 def command(run: Path, configuration: str, out: Path) -> None:
     """Write the pages."""
     from wilsonvox.cli.options import given_configuration
-    from wilsonvox.report_pages import write_pages
+    from wilsonvox.report.pages import write_pages
 
     parsed = given_configuration(configuration)
     for path in write_pages(run, parsed, out):

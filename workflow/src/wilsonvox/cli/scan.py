@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wilsonvox.cli.options import Function, model_from, options_from
-from wilsonvox.cli.shard_files import training_options
+from wilsonvox.cli.shards import training_options
 from wilsonvox.estimators import ARCHITECTURES, SUM_ARCHITECTURES
 from wilsonvox.estimators.settings import (
     ImageEstimatorSettings,
-    NetworkEstimator,
+    NetworkEstimatorConfig,
     NetworkSettings,
     TrainingSettings,
-    VoxelSumEstimator,
+    VoxelSumEstimatorConfig,
     VoxelSumSettings,
 )
-from wilsonvox.shards import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 if TYPE_CHECKING:
-    from wilsonvox.estimators.storage import EstimatorMetadata
-    from wilsonvox.scan.files import Suggestion, TrialResult
-    from wilsonvox.scan.settings import SearchRange
+    from wilsonvox.estimators.metadata import EstimatorMetadata
+    from wilsonvox.training.scan.settings import SearchRange
+    from wilsonvox.training.scan.trials import Suggestion, TrialResult
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +42,12 @@ def _estimator(architecture: str, options: dict[str, Any]) -> ImageEstimatorSett
     images = ("images",)
     if architecture == "voxel-sum":
         own = model_from(VoxelSumSettings, options)
-        return VoxelSumEstimator(architecture="voxel-sum", images=images, **own.model_dump())
-    return NetworkEstimator(
+        return VoxelSumEstimatorConfig(architecture="voxel-sum", images=images, **own.model_dump())
+    return NetworkEstimatorConfig(
         images=images,
         network=model_from(NetworkSettings, options),
         training=model_from(TrainingSettings, options),
-        normalisation=model_from(Normalisation, options),
+        normalisation=model_from(VoxelScaling, options),
     )
 
 
@@ -59,8 +59,8 @@ def _settings(estimator: ImageEstimatorSettings) -> dict[str, Any]:
 def _parsed_range(name: str, text: str) -> "SearchRange":
     from pydantic import ValidationError
 
-    from wilsonvox.errors import UserError
-    from wilsonvox.scan.settings import SearchRange
+    from wilsonvox.core.errors import UserError
+    from wilsonvox.training.scan.settings import SearchRange
 
     try:
         return SearchRange.model_validate(json.loads(text))
@@ -116,7 +116,7 @@ def _parsed_range(name: str, text: str) -> "SearchRange":
 )
 @options_from(NetworkSettings)
 @options_from(TrainingSettings)
-@options_from(Normalisation)
+@options_from(VoxelScaling)
 @options_from(VoxelSumSettings)
 @click.option("--out", required=True, metavar="FILE.json", help="The round's suggestions.")
 def suggest_trials(
@@ -132,14 +132,14 @@ def suggest_trials(
     **options: Any,
 ) -> None:
     """Suggest the settings of a round's trials from the results of the rounds before, by Optuna."""
-    from wilsonvox.config import did_you_mean
-    from wilsonvox.errors import UserError
-    from wilsonvox.provenance import make_record
-    from wilsonvox.recorded_json import load_recorded, save_recorded
-    from wilsonvox.scan.files import Suggestion, Suggestions, TrialResult
-    from wilsonvox.scan.settings import ScanSettings
-    from wilsonvox.scan.space import check_scan, decode, with_settings
-    from wilsonvox.scan.study import round_seed, space_of, suggest
+    from wilsonvox.core.errors import UserError
+    from wilsonvox.core.suggestions import did_you_mean
+    from wilsonvox.provenance.recording import make_record
+    from wilsonvox.records.json_files import load_recorded, save_recorded
+    from wilsonvox.training.scan.settings import ScanSettings
+    from wilsonvox.training.scan.space import check_scan, decode, with_settings
+    from wilsonvox.training.scan.study import round_seed, space_of, suggest
+    from wilsonvox.training.scan.trials import Suggestion, Suggestions, TrialResult
 
     base = _estimator(architecture, options)
     ranges = {name: _parsed_range(name, text) for name, text in parameters}
@@ -252,10 +252,10 @@ def train_trial(
 
     A trial whose loss is not finite any more has no model; its result says so.
     """
-    from wilsonvox.errors import UserError
-    from wilsonvox.recorded_json import load_recorded
-    from wilsonvox.scan.files import Suggestions
-    from wilsonvox.training_signals import LossNotFinite, TrainingStopped
+    from wilsonvox.core.errors import UserError
+    from wilsonvox.records.json_files import load_recorded
+    from wilsonvox.training.scan.trials import Suggestions
+    from wilsonvox.training.signals import LossNotFinite, TrainingStopped
 
     found = load_recorded(Suggestions, suggestions, SUGGESTIONS)
     if found.estimator != estimator:
@@ -288,7 +288,7 @@ def train_trial(
         failure = str(error)
         logger.warning("trial %d failed: %s", trial, failure)
         if state is not None:
-            from wilsonvox.training_state import remove_state
+            from wilsonvox.training.checkpoint import remove_state
 
             remove_state(state)
     except TrainingStopped as stopped:
@@ -297,7 +297,7 @@ def train_trial(
     inputs = (*train_paths, *validation_paths, suggestions)
     result = _result(estimator, one, found.round, metadata, failure, model, train_paths[0])
     if metadata is not None:
-        from wilsonvox.scan.objective import validation_error
+        from wilsonvox.training.scan.objective import validation_error
 
         objective = validation_error(model, validation_paths, threads)
         logger.info("trial %d: mean absolute error %.5f on validation images", trial, objective)
@@ -316,7 +316,7 @@ def _train_network(
 ) -> "EstimatorMetadata":
     from wilsonvox.cli.train import train_and_save
 
-    whole = NetworkEstimator.model_validate(one.settings | {"images": ["images"]})
+    whole = NetworkEstimatorConfig.model_validate(one.settings | {"images": ["images"]})
     names = ("architecture", "network", "training", "normalisation")
     return train_and_save(
         train_paths,
@@ -338,7 +338,7 @@ def _fit_voxel_sum(
 ) -> "EstimatorMetadata":
     from wilsonvox.cli.train_voxel_sum import fit_and_save
 
-    whole = VoxelSumEstimator.model_validate(one.settings | {"images": ["images"]})
+    whole = VoxelSumEstimatorConfig.model_validate(one.settings | {"images": ["images"]})
     return fit_and_save(
         train_paths,
         validation_paths,
@@ -358,9 +358,9 @@ def _result(
     shard: str,
 ) -> "TrialResult":
     """What is known of a trial but for its objective."""
-    from wilsonvox.provenance import content_digest
-    from wilsonvox.scan.files import TrialResult
-    from wilsonvox.shards import Shard
+    from wilsonvox.records.digests import content_digest
+    from wilsonvox.training.scan.trials import TrialResult
+    from wilsonvox.voxels.shards import Shard
 
     about = metadata or Shard.load(shard).metadata
     return TrialResult(
@@ -386,8 +386,8 @@ def _save_result(
     seed: int | None,
     out: str,
 ) -> None:
-    from wilsonvox.provenance import make_record
-    from wilsonvox.recorded_json import save_recorded
+    from wilsonvox.provenance.recording import make_record
+    from wilsonvox.records.json_files import save_recorded
 
     settings = {"trial": one.trial, **one.settings}
     save_recorded(result, out, make_record(rule, out, settings, inputs, seed=seed))
@@ -423,12 +423,13 @@ def collect_trials(
     out: str,
 ) -> None:
     """Compare all trials of a scan, and write them as a study of Optuna too."""
-    from wilsonvox.files import atomic_path
-    from wilsonvox.provenance import content_digest, make_record
-    from wilsonvox.recorded_json import load_recorded, save_recorded
-    from wilsonvox.scan.collecting import collected, table
-    from wilsonvox.scan.files import Suggestions, TrialResult
-    from wilsonvox.scan.study import write_study
+    from wilsonvox.core.files import atomic_path
+    from wilsonvox.provenance.recording import make_record
+    from wilsonvox.records.digests import content_digest
+    from wilsonvox.records.json_files import load_recorded, save_recorded
+    from wilsonvox.training.scan.comparison import collected, table
+    from wilsonvox.training.scan.study import write_study
+    from wilsonvox.training.scan.trials import Suggestions, TrialResult
 
     rounds = [load_recorded(Suggestions, path, SUGGESTIONS) for path in suggestion_paths]
     scan = collected(rounds, [load_recorded(TrialResult, path, RESULT) for path in trial_paths])

@@ -7,15 +7,16 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
-from wilsonvox.files import atomic_path
+from wilsonvox.core.files import atomic_path
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Every schema by its file name."""
-    from wilsonvox.config import RunConfiguration, SampleRow
-    from wilsonvox.provenance.record import Record
+    from wilsonvox.config.run import RunConfiguration
+    from wilsonvox.config.samples import SampleRow
+    from wilsonvox.records.record import Record
 
     models: dict[str, type[BaseModel]] = {
         "config.schema.json": RunConfiguration,

@@ -14,6 +14,6 @@ import click
 )
 def command(run: Path) -> None:
     """Print the table."""
-    from wilsonvox.report_table import run_table
+    from wilsonvox.report.summary_table import run_table
 
     click.echo(run_table(run))

@@ -19,7 +19,7 @@ def _given(entries: tuple[str, ...]) -> dict[str, object]:
     """
     from snakemake.cli import parse_config
 
-    from wilsonvox.errors import UserError
+    from wilsonvox.core.errors import UserError
 
     try:
         return dict(parse_config(entries))
@@ -76,14 +76,14 @@ def command(
     settings, code and inputs in their records), and prints the commands that put right what
     Snakemake alone would miss or do needlessly. Changes nothing.
     """
-    from wilsonvox.errors import UserError
+    from wilsonvox.core.errors import UserError
     from wilsonvox.provenance.code import all_imports
     from wilsonvox.provenance.digest_cache import DigestCache, default_cache_file
     from wilsonvox.provenance.environment import environment_problem
-    from wilsonvox.provenance.record import run_folder
-    from wilsonvox.status.engine import checksum_size, planned_jobs
-    from wilsonvox.status.report import Status, lines
-    from wilsonvox.status.truth import judge_jobs
+    from wilsonvox.records.record import run_folder
+    from wilsonvox.workflow.status.engine import checksum_size, planned_jobs
+    from wilsonvox.workflow.status.report import Status, lines
+    from wilsonvox.workflow.status.staleness import classify_jobs
 
     snakefile = Path("Snakefile")
     if not snakefile.is_file():
@@ -91,7 +91,7 @@ def command(
     given = _given(values)
     jobs = planned_jobs(snakefile, configfiles, given, checksum_size(profile), targets)
     cache = DigestCache(default_cache_file(), full)
-    states = judge_jobs(jobs, cache)
+    states = classify_jobs(jobs, cache)
     cache.save()
     words = ["--profile", str(profile)]
     words += ["--configfile", *map(str, configfiles)] if configfiles else []

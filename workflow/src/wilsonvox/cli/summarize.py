@@ -46,20 +46,20 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
 
     import numpy as np
 
-    from wilsonvox.decay_agreement import check_lepton
-    from wilsonvox.ensembles import (
+    from wilsonvox.core.errors import UserError
+    from wilsonvox.core.files import atomic_path, require_file
+    from wilsonvox.ensembles.summary import (
         joint_covariances,
         read_predictions,
         summarize,
         summary_csv,
     )
-    from wilsonvox.errors import UserError
-    from wilsonvox.files import atomic_path, require_file
-    from wilsonvox.provenance import make_record
-    from wilsonvox.tables import SUMMARY_COLUMNS, write_table
-    from wilsonvox.theory import AngularCoefficients
-    from wilsonvox.theory.bound import covariance_bound
-    from wilsonvox.theory.image_distribution import image_distribution
+    from wilsonvox.ensembles.tables import SUMMARY_COLUMNS, write_table
+    from wilsonvox.provenance.recording import make_record
+    from wilsonvox.theory.coefficient_table import AngularCoefficients
+    from wilsonvox.theory.fisher import covariance_bound
+    from wilsonvox.voxels.compatibility import check_lepton
+    from wilsonvox.voxels.image_distribution import image_distribution
 
     require_file(coefficients, "angular coefficients (.npz)")
     frame, metadata = read_predictions(predictions)

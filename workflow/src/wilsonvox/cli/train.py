@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wilsonvox.cli.options import model_from, options_from
-from wilsonvox.cli.shard_files import open_shards, training_options
+from wilsonvox.cli.shards import open_shards, training_options
+from wilsonvox.core.files import atomic_path
 from wilsonvox.estimators import ARCHITECTURES
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
-from wilsonvox.files import atomic_path
-from wilsonvox.shards import Normalisation
+from wilsonvox.voxels.specification import VoxelScaling
 
 if TYPE_CHECKING:
-    from wilsonvox.estimators.storage import EstimatorMetadata
+    from wilsonvox.estimators.metadata import EstimatorMetadata
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 )
 @options_from(NetworkSettings)
 @options_from(TrainingSettings)
-@options_from(Normalisation)
+@options_from(VoxelScaling)
 @click.option(
     "--history", required=True, metavar="FILE.csv", help="Losses and learning rate by epoch."
 )
@@ -79,13 +79,13 @@ def command(
     descent, and keeps the weights of the epoch with the lowest validation loss. The defaults of
     all sizes are the papers' ResNet-34. Several GPUs share each batch.
     """
-    from wilsonvox.training_signals import TrainingStopped
+    from wilsonvox.training.signals import TrainingStopped
 
     settings: dict[str, Any] = {
         "architecture": architecture,
         "network": model_from(NetworkSettings, options),
         "training": model_from(TrainingSettings, options),
-        "normalisation": model_from(Normalisation, options),
+        "normalisation": model_from(VoxelScaling, options),
     }
     try:
         train_and_save(
@@ -138,12 +138,13 @@ def train_and_save(
 
     Raises:
         TrainingStopped: a signal asked for it.
-        UserError: see `wilsonvox.training.train`.
+        UserError: see `wilsonvox.training.loop.train`.
     """
-    from wilsonvox.estimators.storage import save_estimator
-    from wilsonvox.provenance.record import make_record
-    from wilsonvox.training import describe, train
-    from wilsonvox.training_state import remove_state
+    from wilsonvox.estimators.model_file import save_estimator
+    from wilsonvox.provenance.code import stage_digest
+    from wilsonvox.provenance.recording import make_record
+    from wilsonvox.training.checkpoint import remove_state
+    from wilsonvox.training.loop import describe, train
 
     train_shards = open_shards(train_paths, "--train")
     trained = train(
@@ -154,6 +155,7 @@ def train_and_save(
         progress_bar=sys.stdout.isatty(),
         state=state,
         tensorboard=tensorboard,
+        code_digest=stage_digest("train", [settings["architecture"]]),
         **settings,
     )
     csv = trained.history_csv().encode()

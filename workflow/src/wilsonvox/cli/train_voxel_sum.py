@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wilsonvox.cli.options import model_from, options_from
-from wilsonvox.cli.shard_files import check_paths, training_options
+from wilsonvox.cli.shards import check_paths, training_options
 from wilsonvox.estimators.settings import VoxelSumSettings
 
 if TYPE_CHECKING:
-    from wilsonvox.estimators.storage import EstimatorMetadata
+    from wilsonvox.estimators.metadata import EstimatorMetadata
 
 logger = logging.getLogger(__name__)
 
@@ -74,11 +74,11 @@ def fit_and_save(
         more_inputs: files that were read besides the shards.
 
     Raises:
-        UserError: see `wilsonvox.voxel_sum.fitting.fit_voxel_sum`.
+        UserError: see `wilsonvox.estimators.voxel_sum.fitting.fit_voxel_sum`.
     """
-    from wilsonvox.estimators.storage import save_estimator
-    from wilsonvox.provenance.record import make_record
-    from wilsonvox.voxel_sum.fitting import describe, fit_voxel_sum
+    from wilsonvox.estimators.model_file import save_estimator
+    from wilsonvox.estimators.voxel_sum.fitting import describe, fit_voxel_sum
+    from wilsonvox.provenance.recording import make_record
 
     for paths, option in ((train_paths, "--train"), (validation_paths, "--validation")):
         check_paths(paths, option)

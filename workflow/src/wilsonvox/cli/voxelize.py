@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from wilsonvox.cli.options import model_from, options_from
-from wilsonvox.shards import ImageSpecification
+from wilsonvox.voxels.specification import ImageSpecification
 
 
 @click.command()
@@ -28,8 +28,8 @@ from wilsonvox.shards import ImageSpecification
 )
 def command(events: Path, images: int | None, out: Path, **values: Any) -> None:
     """Bin events into sparse voxel images: mean q2 [GeV²] and counts in bins of the angles."""
-    from wilsonvox.provenance import make_record
-    from wilsonvox.voxels import voxelize_file
+    from wilsonvox.provenance.recording import make_record
+    from wilsonvox.voxels.binning import voxelize_file
 
     image = model_from(ImageSpecification, values)
     shard = voxelize_file(events, image, images)

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from wilsonvox.config.base import Settings
-from wilsonvox.errors import UserError
-from wilsonvox.globalfit.chi_squared import VERSIONS, Version
-from wilsonvox.globalfit.hadronic import HADRONIC, HALF_WIDTHS, Hadronic
-from wilsonvox.globalfit.settings import GanMachine, NetworkMachine
+from wilsonvox.core.errors import UserError
+from wilsonvox.core.models import StrictModel
+from wilsonvox.global_fit.chi_squared import VERSIONS, Version
+from wilsonvox.global_fit.hadronic import HADRONIC, HALF_WIDTHS, Hadronic
+from wilsonvox.global_fit.learning.settings import GanMachine, NetworkMachine
 
 HalfWidth = Annotated[float, Field(gt=0)]
 MachineName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
@@ -20,7 +20,7 @@ _FIGURES = ("observables", "contours")  # of every set
 _SUFFIXES = ("pdf", "png")
 
 
-class MeasuredShift(Settings):
+class MeasuredShift(StrictModel):
     """A measurement of δC9 by an estimator, which the figures show beside the fit."""
 
     run: str = Field(description="folder of the run with the estimator, or of a shipped one")
@@ -34,7 +34,7 @@ class MeasuredShift(Settings):
     )
 
 
-class GlobalFitSettings(Settings):
+class GlobalFitSettings(StrictModel):
     """A fit of δC9 and δC10 to binned observables."""
 
     observables: list[str] = Field(
@@ -117,53 +117,6 @@ class GlobalFitSettings(Settings):
         """The sets as they are given, by the names that their results have."""
         return {_name(each): each for each in self.observables}
 
-    def fit_files(self) -> list[str]:
-        """The fits of all sets, relative to the run's folder, in the order of the configuration."""
-        return [
-            f"global_fit/{name}/fits/{version}_{hadronic}.json"
-            for name in self.observable_sets()
-            for version in self.versions
-            for hadronic in self.hadronic
-        ]
-
-    def network_files(self) -> list[str]:
-        """The answers of all networks, relative to the run's folder."""
-        return [f"global_fit/{self.learned_set()}/networks/{name}.json" for name in self.networks]
-
-    def gan_files(self) -> list[str]:
-        """The answers of all GANs, relative to the run's folder."""
-        return [f"global_fit/{self.learned_set()}/gans/{name}.json" for name in self.gans]
-
-    def measurement_files(self) -> list[str]:
-        """The measurement that is shown, relative to the run's folder, where there is one."""
-        return ["global_fit/measurement.json"] if self.measurement else []
-
-    def figure_files(self) -> list[str]:
-        """All figures, relative to the run's folder."""
-        names = [f"{each}/{name}" for each in self.observable_sets() for name in _FIGURES]
-        learned = self.learned_set()
-        if self.networks or self.gans:
-            names.append(f"{learned}/training_sets")
-        for name, network in self.networks.items():
-            names += [f"{learned}/{name}/{each}" for each in ("best_sample", "losses")]
-            if network.network.output == "mixture":
-                names.append(f"{learned}/{name}/posterior")
-        for name, gan in self.gans.items():
-            names += [f"{learned}/{name}/{each}" for each in ("best_sample", "training")]
-            if gan.gan.architecture != "dense":
-                names.append(f"{learned}/{name}/images")
-        return [f"figures/global_fit/{name}.{suffix}" for name in names for suffix in _SUFFIXES]
-
-    def result_files(self) -> list[str]:
-        """All that its target makes, relative to the run's folder: fits, answers, figures."""
-        return [
-            *self.fit_files(),
-            *self.network_files(),
-            *self.gan_files(),
-            *self.measurement_files(),
-            *self.figure_files(),
-        ]
-
     def observable_file(self, name: str) -> str | None:
         """The user's file of a set; None for one of the package."""
         given = self.observable_sets()[name]
@@ -187,7 +140,7 @@ def check_global_fit(settings: GlobalFitSettings | None) -> None:
     """
     if settings is None:
         return
-    from wilsonvox.globalfit.observables import load_observables
+    from wilsonvox.global_fit.observables import load_observables
 
     for each in settings.observables:
         load_observables(each)

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, WithJsonSchema, field_validator, model_validator
 
-from wilsonvox.config.base import PositiveInt, Settings, Split
-from wilsonvox.errors import UserError
+from wilsonvox.config.base import PositiveInt, Split
+from wilsonvox.core.errors import UserError
+from wilsonvox.core.models import StrictModel
 from wilsonvox.estimators.settings import RisingRange
-from wilsonvox.points import is_sampled, parse_point, parse_shift, point_label
-from wilsonvox.sampled_points import MOST_POINTS, sampled_label, sobol_points
+from wilsonvox.theory.points import is_sampled, parse_point, parse_shift, point_label
+from wilsonvox.theory.sobol import MOST_POINTS, sampled_label, sobol_points
 
 
 def _shifts(value: Any) -> float | str | list[float | str]:
@@ -96,7 +97,7 @@ ShownPoint = Annotated[
 Coefficient = Literal["c7", "c9", "c10", "c7p", "c9p", "c10p"]
 
 
-class SobolPoints(Settings):
+class SobolPoints(StrictModel):
     """Points of a Sobol sequence in a box of shifts, with the labels sobol_0000, sobol_0001, ….
 
     Which shifts a number stands for is decided by the box alone, not by the run's seed.
@@ -125,7 +126,7 @@ class SobolPoints(Settings):
         return {sampled_label(self.first + n): dict(row) for n, row in enumerate(rows)}
 
 
-class PointGroup(Settings):
+class PointGroup(StrictModel):
     """Points that share their numbers of images: lists of shifts make a grid, or sampled ones."""
 
     shifts: dict[Coefficient, Shifts] | None = Field(

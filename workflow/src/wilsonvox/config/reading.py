@@ -8,14 +8,14 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from wilsonvox.config.base import did_you_mean
 from wilsonvox.config.global_fit import GlobalFitSettings
 from wilsonvox.config.points import PointGroup, SobolPoints
 from wilsonvox.config.run import FigureSettings, GenerationSettings, ImageSettings, RunConfiguration
-from wilsonvox.errors import UserError
+from wilsonvox.core.errors import UserError
+from wilsonvox.core.suggestions import did_you_mean
 from wilsonvox.estimators.settings import ESTIMATOR_MODELS, NetworkSettings, TrainingSettings
-from wilsonvox.scan.settings import ScanSettings, SearchRange
-from wilsonvox.shards import Normalisation
+from wilsonvox.training.scan.settings import ScanSettings, SearchRange
+from wilsonvox.voxels.specification import VoxelScaling
 
 _MODELS: dict[str, type[BaseModel]] = {
     "points": PointGroup,
@@ -23,7 +23,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "images": ImageSettings,
     "network": NetworkSettings,
     "training": TrainingSettings,
-    "normalisation": Normalisation,
+    "normalisation": VoxelScaling,
     "figures": FigureSettings,
     "generation": GenerationSettings,
     "scan": ScanSettings,

@@ -8,17 +8,19 @@ from typing import Literal, TypeVar, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
-from wilsonvox.config.base import Name, PositiveInt, Settings, Split, did_you_mean
+from wilsonvox.config.base import Name, PositiveInt, Split
 from wilsonvox.config.global_fit import GlobalFitSettings
 from wilsonvox.config.points import PointGroup, ShownPoint, shown_label
+from wilsonvox.core.models import StrictModel
+from wilsonvox.core.suggestions import did_you_mean
 from wilsonvox.estimators.settings import (
     EstimatorSettings,
     EventEstimatorSettings,
     ImageEstimatorSettings,
-    NetworkEstimator,
-    VoxelSumEstimator,
+    NetworkEstimatorConfig,
+    VoxelSumEstimatorConfig,
 )
-from wilsonvox.points import (
+from wilsonvox.theory.points import (
     COEFFICIENTS,
     PARAMETERS,
     is_sampled,
@@ -26,14 +28,14 @@ from wilsonvox.points import (
     point_label,
     shift_vector,
 )
-from wilsonvox.scan.settings import ScanSettings
-from wilsonvox.scan.space import check_scan, with_settings
-from wilsonvox.shards import ImageSpecification
+from wilsonvox.training.scan.settings import ScanSettings
+from wilsonvox.training.scan.space import check_scan, with_settings
+from wilsonvox.voxels.specification import ImageSpecification
 
 Kind = TypeVar("Kind")
 
 
-class GenerationSettings(Settings):
+class GenerationSettings(StrictModel):
     """Which decay is generated, and what is written of it."""
 
     lepton: Literal["muon", "electron"] = Field(
@@ -56,7 +58,7 @@ class GenerationSettings(Settings):
     )
 
     @model_validator(mode="after")
-    def _flavours_have_one_rate(self) -> "GenerationSettings":
+    def _check_flavour_rates(self) -> "GenerationSettings":
         if self.flavour == "both" and self.antiparticle_shifts != "equal":
             raise ValueError(
                 "flavour: both is for antiparticle_shifts: equal; with conjugate ones the "
@@ -65,7 +67,7 @@ class GenerationSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _frame_is_that_of_something(self) -> "GenerationSettings":
+    def _check_frame(self) -> "GenerationSettings":
         if self.frame != "rest" and not self.four_momenta:
             raise ValueError(
                 f"frame: {self.frame} is that of four-momenta; set four_momenta: true as well"
@@ -89,7 +91,7 @@ class ImageSettings(ImageSpecification):
         return ImageSpecification(**self.model_dump(exclude={"fraction_of_events"}))
 
 
-class FigureSettings(Settings):
+class FigureSettings(StrictModel):
     """What the figures show."""
 
     shown_points: tuple[ShownPoint, ShownPoint] | None = Field(
@@ -108,7 +110,7 @@ class FigureSettings(Settings):
     )
 
 
-class RunConfiguration(Settings):
+class RunConfiguration(StrictModel):
     """The configuration of one run."""
 
     model_config = ConfigDict(
@@ -159,14 +161,14 @@ class RunConfiguration(Settings):
     )
 
     @model_validator(mode="after")
-    def _names_fit(self) -> "RunConfiguration":
-        self._has_its_parts()
+    def _check_references(self) -> "RunConfiguration":
+        self._check_parts()
         if self.has_images:
-            self._images_fit()
-        self._scans_fit()
+            self._check_images()
+        self._check_scans()
         return self
 
-    def _images_fit(self) -> None:
+    def _check_images(self) -> None:
         for name, estimator in self.estimators.items():
             for image in estimator.images:
                 if image not in self.images:
@@ -184,10 +186,10 @@ class RunConfiguration(Settings):
         for split in ("train", "validation") if self.image_estimators() else ():
             if not any(split in group.n_images for group in self.points):
                 raise ValueError(f"points: no point has {split} images")
-        self._flavours_fit()
+        self._check_flavours()
         for name, fitted in self.event_estimators().items():
-            self._shifts_vary(name, fitted)
-        self._sampled_shifts_are_estimated()
+            self._check_shifts_vary(name, fitted)
+        self._check_sampled_shifts()
         tested = self.labels("test")
         for label in self.shown_labels():
             if label not in tested:
@@ -206,25 +208,18 @@ class RunConfiguration(Settings):
         """Whether it reads its table of samples; a global fit alone measures none of them."""
         return self.has_images and self.samples_table is not None
 
-    def tells_of_global_fit(self, run: Path) -> bool:
-        """Whether report and crate of the run in folder `run` have its global fit in them.
+    def architectures(self) -> set[str]:
+        """Return the architectures of all estimators."""
+        return {each.architecture for each in self.estimators.values()}
 
-        They always have one that stands alone. Beside images, where `all` makes nothing of it,
-        they have it once its own target has made all of it.
-        """
-        fit = self.global_fit
-        if fit is None or not self.has_images:
-            return fit is not None
-        return all((run / path).is_file() for path in fit.result_files())
-
-    def _has_its_parts(self) -> None:
+    def _check_parts(self) -> None:
         """Refuse a run without points, images and estimators, unless it has a global fit alone."""
         parts = ("points", "images", "estimators")
         missing = [name for name in parts if not getattr(self, name)]
         if missing and (self.global_fit is None or len(missing) < len(parts)):
             raise ValueError(f"{missing[0]}: is missing")
 
-    def _scans_fit(self) -> None:
+    def _check_scans(self) -> None:
         scannable = self.image_estimators()
         for name, scan in self.scan.items():
             if name not in scannable:
@@ -237,7 +232,7 @@ class RunConfiguration(Settings):
             except ValueError as error:
                 raise ValueError(f"scan.{name}.{error}") from error
 
-    def _flavours_fit(self) -> None:
+    def _check_flavours(self) -> None:
         generated = self.generation.flavour
         for name, image in self.images.items():
             if generated not in (image.flavour, "both"):
@@ -253,7 +248,7 @@ class RunConfiguration(Settings):
                     "flavour with the angles of its own decay"
                 )
 
-    def _shifts_vary(self, name: str, fitted: EventEstimatorSettings) -> None:
+    def _check_shifts_vary(self, name: str, fitted: EventEstimatorSettings) -> None:
         """Refuse fitted shifts of whose response the ensembles could say nothing."""
         evaluated = [
             shift_vector(shifts)
@@ -269,7 +264,7 @@ class RunConfiguration(Settings):
                     "out or add points"
                 )
 
-    def _sampled_shifts_are_estimated(self) -> None:
+    def _check_sampled_shifts(self) -> None:
         """Refuse estimators of fewer shifts than sampled points have: to them others are 0."""
         for group in self.points:
             if group.sobol is None or not {"test", "interpolation"} & set(group.n_images):
@@ -290,13 +285,13 @@ class RunConfiguration(Settings):
     def _of_kind(self, *kinds: type[Kind]) -> dict[str, Kind]:
         return {name: each for name, each in self.estimators.items() if isinstance(each, kinds)}
 
-    def trained_estimators(self) -> dict[str, NetworkEstimator]:
+    def trained_estimators(self) -> dict[str, NetworkEstimatorConfig]:
         """The networks that are trained epoch by epoch, by name."""
-        return self._of_kind(NetworkEstimator)
+        return self._of_kind(NetworkEstimatorConfig)
 
-    def voxel_sums(self) -> dict[str, VoxelSumEstimator]:
+    def voxel_sums(self) -> dict[str, VoxelSumEstimatorConfig]:
         """The networks that sum over voxels, by name."""
-        return self._of_kind(VoxelSumEstimator)
+        return self._of_kind(VoxelSumEstimatorConfig)
 
     def image_estimators(self) -> dict[str, ImageEstimatorSettings]:
         """The estimators that read images, by name; they learn from those of the split train."""
@@ -347,7 +342,7 @@ class RunConfiguration(Settings):
             labels = [shown_label(each) for each in shown]
         return list(dict.fromkeys(labels))
 
-    def shown_coefficient(self) -> str:
+    def displayed_coefficient(self) -> str:
         """The real parameter in which the shown points differ; c9 if they do in it, or in none."""
         varying = self._varying(self.shown_labels())
         return "c9" if "c9" in varying or not varying else varying[0]
@@ -366,19 +361,19 @@ class RunConfiguration(Settings):
             return tuple(settings.coefficients)
         return tuple(name for name in self._varying(self.labels("train")) if name in COEFFICIENTS)
 
-    def drawn_coefficient(self, estimators: Sequence[str]) -> str:
+    def plotted_coefficient(self, estimators: Sequence[str]) -> str:
         """The one parameter that a figure of `estimators` shows.
 
         That of the shown points where one of them estimates it, else c9, else any that one does.
         """
         known = [name for each in estimators for name in self.estimated(each)]
-        wanted = (self.shown_coefficient(), "c9")
+        wanted = (self.displayed_coefficient(), "c9")
         return next((name for name in wanted if name in known), known[0] if known else "c9")
 
     def compared_estimators(self, image: str) -> list[str]:
         """Estimators of an image specification that estimate what its comparison shows."""
         names = self.estimators_for(image)
-        drawn = self.drawn_coefficient(names)
+        drawn = self.plotted_coefficient(names)
         return [name for name in names if drawn in self.estimated(name)]
 
     def joint_estimators(self, image: str) -> list[str]:
@@ -414,7 +409,7 @@ class RunConfiguration(Settings):
                 for image in distinct.values()
                 if image in settings.images
             ]
-            drawn = self.drawn_coefficient([estimator for _, estimator in scanned])
+            drawn = self.plotted_coefficient([estimator for _, estimator in scanned])
             scanned = [each for each in scanned if drawn in self.estimated(each[1])]
             if scanned:
                 return scanned

@@ -6,14 +6,16 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from wilsonvox.config.base import Name, Settings, did_you_mean
+from wilsonvox.config.base import Name
 from wilsonvox.config.reading import explain
 from wilsonvox.config.run import RunConfiguration
-from wilsonvox.errors import UserError
-from wilsonvox.points import parse_point
+from wilsonvox.core.errors import UserError
+from wilsonvox.core.models import StrictModel
+from wilsonvox.core.suggestions import did_you_mean
+from wilsonvox.theory.points import parse_point
 
 
-class SampleRow(Settings):
+class SampleRow(StrictModel):
     """One row of samples.tsv: an external file, or several."""
 
     sample: Name = Field(description="name of the sample")
@@ -58,7 +60,7 @@ class SampleRow(Settings):
 
     def portable_path(self) -> str:
         """`path` for others to read: absolute paths, which tell of a host, cut to names."""
-        from wilsonvox.provenance.record import portable_path
+        from wilsonvox.records.record import portable_path
 
         parts = [part.strip() for part in self.path.split(",")]
         return ",".join(portable_path(part) if Path(part).is_absolute() else part for part in parts)

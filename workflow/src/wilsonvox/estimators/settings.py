@@ -5,29 +5,27 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
     model_validator,
 )
 
-from wilsonvox.optional_fields import OptionalFields
-from wilsonvox.points import PARAMETERS
-from wilsonvox.shards import Normalisation
+from wilsonvox.core.models import OptionalFields, StrictModel
+from wilsonvox.theory.points import PARAMETERS
+from wilsonvox.voxels.specification import VoxelScaling
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Range = tuple[float, float]
 
 
-def _rising(value: Range) -> Range:
+def _check_increasing(value: Range) -> Range:
     if not value[0] < value[1]:
         raise ValueError(f"range {value[0]:g} … {value[1]:g} is empty")
     return value
 
 
-def _apart(value: tuple[Range, ...]) -> tuple[Range, ...]:
+def _check_disjoint(value: tuple[Range, ...]) -> tuple[Range, ...]:
     for (low, high), (following, _) in itertools.pairwise(value):
         if following < high:
             raise ValueError(
@@ -36,7 +34,7 @@ def _apart(value: tuple[Range, ...]) -> tuple[Range, ...]:
     return value
 
 
-def _once(value: tuple[str, ...]) -> tuple[str, ...]:
+def _check_unique(value: tuple[str, ...]) -> tuple[str, ...]:
     for name in value:
         if name not in PARAMETERS:
             raise ValueError(f"{name!r} is unknown; known are {', '.join(PARAMETERS)}")
@@ -45,19 +43,15 @@ def _once(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-RisingRange = Annotated[Range, AfterValidator(_rising)]
+RisingRange = Annotated[Range, AfterValidator(_check_increasing)]
 Parameters = Annotated[
     tuple[str, ...],
-    AfterValidator(_once),
+    AfterValidator(_check_unique),
     Field(min_length=1, json_schema_extra={"items": {"type": "string", "enum": list(PARAMETERS)}}),
 ]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class NetworkSettings(_Settings):
+class NetworkSettings(StrictModel):
     """Sizes of a 3D residual network. The defaults are the papers' ResNet-34."""
 
     coordinates: bool = Field(
@@ -94,7 +88,7 @@ class NetworkSettings(_Settings):
         return self
 
 
-class TrainingSettings(_Settings, OptionalFields):
+class TrainingSettings(StrictModel, OptionalFields):
     """How a network is trained. The defaults are the papers', as far as they state them."""
 
     OPTIONAL: ClassVar[tuple[str, ...]] = ("learning_rate_schedule",)
@@ -152,7 +146,7 @@ class TrainingSettings(_Settings, OptionalFields):
         return self
 
 
-class VoxelSumSettings(_Settings):
+class VoxelSumSettings(StrictModel):
     """Of a network that sums over occupied voxels, and of how it is fitted to images."""
 
     q2_knots: Annotated[int, Field(ge=3, le=512)] = Field(
@@ -178,7 +172,7 @@ _COEFFICIENTS: Any = Field(
 )
 
 
-class LikelihoodSettings(_Settings):
+class LikelihoodSettings(StrictModel):
     """Of the unbinned maximum-likelihood fit."""
 
     parameter_range: RisingRange = Field(
@@ -186,13 +180,13 @@ class LikelihoodSettings(_Settings):
     )
 
 
-class AngularLikelihoodSettings(_Settings):
+class AngularLikelihoodSettings(StrictModel):
     """Of the fit to angular observables in bins of q². The default bins are LHCb's."""
 
     parameter_range: RisingRange = Field(
         default=(-5.0, 5.0), description="limits of a fitted shift"
     )
-    q2_bins_gev2: Annotated[tuple[RisingRange, ...], AfterValidator(_apart)] = Field(
+    q2_bins_gev2: Annotated[tuple[RisingRange, ...], AfterValidator(_check_disjoint)] = Field(
         default=(
             (0.1, 0.98),
             (1.1, 2.5),
@@ -212,7 +206,7 @@ EventSettings = LikelihoodSettings | AngularLikelihoodSettings
 """Settings of an estimator that reads events."""
 
 
-class NetworkEstimator(_Settings):
+class NetworkEstimatorConfig(StrictModel):
     """A network: it reads images and is trained with those of the splits train and validation."""
 
     trains: ClassVar[bool] = True
@@ -221,16 +215,16 @@ class NetworkEstimator(_Settings):
     images: tuple[str, ...] = Field(min_length=1, description="image specifications it is for")
     network: NetworkSettings = NetworkSettings()
     training: TrainingSettings = TrainingSettings()
-    normalisation: Normalisation = Normalisation()
+    normalisation: VoxelScaling = VoxelScaling()
 
 
-class FittedShifts(_Settings):
+class FittedShifts(StrictModel):
     """What a fit of the decay model leaves free."""
 
     coefficients: Parameters = _COEFFICIENTS
 
 
-class VoxelSumEstimator(VoxelSumSettings):
+class VoxelSumEstimatorConfig(VoxelSumSettings):
     """A network that sums over the voxels of images, fitted to those of train and validation."""
 
     trains: ClassVar[bool] = True
@@ -246,7 +240,7 @@ class VoxelSumEstimator(VoxelSumSettings):
         )
 
 
-class _EventEstimator(_Settings):
+class _EventEstimatorConfig(StrictModel):
     """A fit of the decay model: it reads the events of the images and is not trained."""
 
     trains: ClassVar[bool] = False
@@ -258,7 +252,7 @@ class _EventEstimator(_Settings):
     coefficients: Parameters = _COEFFICIENTS
 
 
-class LikelihoodEstimator(LikelihoodSettings, _EventEstimator):
+class LikelihoodEstimatorConfig(LikelihoodSettings, _EventEstimatorConfig):
     """The unbinned maximum-likelihood fit of the four decay variables."""
 
     architecture: Literal["likelihood"] = Field(description="kind of the fit")
@@ -269,7 +263,7 @@ class LikelihoodEstimator(LikelihoodSettings, _EventEstimator):
         return LikelihoodSettings(parameter_range=self.parameter_range)
 
 
-class AngularLikelihoodEstimator(AngularLikelihoodSettings, _EventEstimator):
+class AngularLikelihoodEstimatorConfig(AngularLikelihoodSettings, _EventEstimatorConfig):
     """The fit to angular observables in bins of q²."""
 
     architecture: Literal["angular-likelihood"] = Field(description="kind of the fit")
@@ -282,15 +276,15 @@ class AngularLikelihoodEstimator(AngularLikelihoodSettings, _EventEstimator):
         )
 
 
-EventEstimatorSettings = LikelihoodEstimator | AngularLikelihoodEstimator
-ImageEstimatorSettings = NetworkEstimator | VoxelSumEstimator
+EventEstimatorSettings = LikelihoodEstimatorConfig | AngularLikelihoodEstimatorConfig
+ImageEstimatorSettings = NetworkEstimatorConfig | VoxelSumEstimatorConfig
 """Settings of an estimator that reads images."""
 
 ESTIMATOR_MODELS: dict[str, type[ImageEstimatorSettings | EventEstimatorSettings]] = {
-    "resnet": NetworkEstimator,
-    "voxel-sum": VoxelSumEstimator,
-    "likelihood": LikelihoodEstimator,
-    "angular-likelihood": AngularLikelihoodEstimator,
+    "resnet": NetworkEstimatorConfig,
+    "voxel-sum": VoxelSumEstimatorConfig,
+    "likelihood": LikelihoodEstimatorConfig,
+    "angular-likelihood": AngularLikelihoodEstimatorConfig,
 }
 """What the configuration says of an estimator, by its architecture."""
 
@@ -303,10 +297,10 @@ def _architecture(value: Any) -> str:
 
 
 EstimatorSettings = Annotated[
-    Annotated[NetworkEstimator, Tag("resnet")]
-    | Annotated[VoxelSumEstimator, Tag("voxel-sum")]
-    | Annotated[LikelihoodEstimator, Tag("likelihood")]
-    | Annotated[AngularLikelihoodEstimator, Tag("angular-likelihood")],
+    Annotated[NetworkEstimatorConfig, Tag("resnet")]
+    | Annotated[VoxelSumEstimatorConfig, Tag("voxel-sum")]
+    | Annotated[LikelihoodEstimatorConfig, Tag("likelihood")]
+    | Annotated[AngularLikelihoodEstimatorConfig, Tag("angular-likelihood")],
     Discriminator(_architecture),
 ]
 """One estimator of a run; which keys it has is told by its `architecture`."""

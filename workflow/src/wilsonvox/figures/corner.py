@@ -15,12 +15,12 @@ from matplotlib.patches import Ellipse
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from wilsonvox.errors import UserError
+from wilsonvox.core.errors import UserError
+from wilsonvox.core.files import require_file
 from wilsonvox.figures.labels import note_text, shift_symbol
 from wilsonvox.figures.style import BLACK, CURVES, GREY, SINGLE_COLUMN, new_figure, styled
-from wilsonvox.files import require_file
-from wilsonvox.points import PARAMETERS
-from wilsonvox.shards import ImageSpecification
+from wilsonvox.theory.points import PARAMETERS
+from wilsonvox.voxels.specification import ImageSpecification
 
 Array = NDArray[np.float64]
 

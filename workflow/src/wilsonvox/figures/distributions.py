@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
-from wilsonvox.errors import UserError
-from wilsonvox.events import Events, iterate_events, read_metadata
+from wilsonvox.core.errors import UserError
+from wilsonvox.events.event_file import Events, iterate_events, read_metadata
 from wilsonvox.figures.labels import VARIABLES, shifts_text
 from wilsonvox.figures.style import CURVES, DOUBLE_COLUMN, new_figure, styled
-from wilsonvox.flavours import is_of
+from wilsonvox.voxels.flavours import is_of
 
 _ANGLES = {"cos_theta_mu": (-1.0, 1.0), "cos_theta_k": (-1.0, 1.0), "chi": (0.0, 2 * np.pi)}
 _MARKERS = "osD^vP"

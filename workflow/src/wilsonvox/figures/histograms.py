@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from wilsonvox.ensembles import Ensemble, gaussian_fit, make_ensembles, read_predictions
-from wilsonvox.errors import UserError
+from wilsonvox.core.errors import UserError
+from wilsonvox.ensembles.summary import Ensemble, gaussian_fit, make_ensembles, read_predictions
+from wilsonvox.ensembles.tables import TableMetadata
 from wilsonvox.figures.labels import shift_symbol, shifts_text
 from wilsonvox.figures.style import BLACK, BLUE, RED, SINGLE_COLUMN, SKY_BLUE, new_figure, styled
-from wilsonvox.tables import TableMetadata
 
 
 @dataclass(frozen=True)

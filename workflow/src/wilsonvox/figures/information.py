@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from wilsonvox.figures.labels import image_text, shift_symbol, shifts_text
 from wilsonvox.figures.style import CURVES, DOUBLE_COLUMN, GREY, new_figure, styled
-from wilsonvox.information import KEPT, ImageInformation
+from wilsonvox.voxels.information import KEPT, ImageInformation
 
 _LABELS = {
     "m_kpi, q2 and angles of every event": r"everything ($m_{K\pi}$, $q^2$, angles)",

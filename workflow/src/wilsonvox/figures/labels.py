@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from wilsonvox.points import PARAMETERS
-from wilsonvox.shards import ImageSpecification
+from wilsonvox.theory.points import PARAMETERS
+from wilsonvox.voxels.specification import ImageSpecification
 
 VARIABLES = {
     "cos_theta_mu": r"$\cos\,\theta_\mu$",

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from wilsonvox.errors import UserError
+from wilsonvox.core.errors import UserError
 from wilsonvox.figures.labels import note_text, shift_symbol
 from wilsonvox.figures.style import DOUBLE_COLUMN, GREY, SINGLE_COLUMN, new_figure, styled
 from wilsonvox.figures.summaries import INTERPOLATED, TRAINED, Summary, padded

@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from wilsonvox.errors import UserError
+from wilsonvox.core.errors import UserError
 from wilsonvox.figures.labels import image_text, shift_symbol, shifts_text
 from wilsonvox.figures.sensitivity import corrected_sigma
 from wilsonvox.figures.style import BLACK, CURVES, DOUBLE_COLUMN, GREY, new_figure, styled
 from wilsonvox.figures.summaries import Summary
-from wilsonvox.points import parse_point
+from wilsonvox.theory.points import parse_point
 
 EVENTS_PER_INVERSE_ATTOBARN = 24_000 / 250
 """Events of Belle II in 1 ab⁻¹: its last sample is 250 ab⁻¹ and about 24,000 decays."""

@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from wilsonvox.errors import UserError
+from wilsonvox.core.errors import UserError
+from wilsonvox.core.files import require_file
 from wilsonvox.figures.style import BLACK, DOUBLE_COLUMN, GREY, RED, new_figure, styled
-from wilsonvox.files import require_file
 
 Shape = tuple[int | None, ...]
 

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from wilsonvox.errors import UserError
+from wilsonvox.core.errors import UserError
+from wilsonvox.core.files import atomic_path, naming
 from wilsonvox.figures.style import PNG_DPI, figure_style
-from wilsonvox.files import atomic_path, naming
-from wilsonvox.provenance.formats import KEY, content_digest, digest_arrays
-from wilsonvox.provenance.record import Record
+from wilsonvox.records.digests import KEY, content_digest, digest_arrays
+from wilsonvox.records.record import Record
 
 logger = logging.getLogger(__name__)
 

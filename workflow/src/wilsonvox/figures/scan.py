@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from wilsonvox.errors import UserError
+from wilsonvox.core.errors import UserError
 from wilsonvox.figures.labels import note_text
 from wilsonvox.figures.style import BLACK, DOUBLE_COLUMN, GREY, RED, new_figure, styled
-from wilsonvox.recorded_json import load_recorded
-from wilsonvox.scan.files import Scan
+from wilsonvox.records.json_files import load_recorded
+from wilsonvox.training.scan.trials import Scan
 
 COLUMNS = 3
 """Panels of settings beside each other."""

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from wilsonvox.errors import UserError
+from wilsonvox.core.errors import UserError
+from wilsonvox.ensembles.tables import SUMMARY_COLUMNS, TableMetadata, read_table
 from wilsonvox.figures.style import BLACK, CROSS
-from wilsonvox.tables import SUMMARY_COLUMNS, TableMetadata, read_table
 
 TRAINED: dict[str, Any] = {
     "marker": "o",

@@ -13,16 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon
 from numpy.typing import NDArray
 
-from wilsonvox.figures.style import (
-    BLACK,
-    BLUE,
-    DOUBLE_COLUMN,
-    GREEN,
-    GREY,
-    RED,
-    new_figure,
-    styled,
-)
+from wilsonvox.figures.style import BLACK, BLUE, DOUBLE_COLUMN, GREEN, GREY, RED, new_figure, styled
 
 Vector = NDArray[np.float64]
 

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from wilsonvox.errors import UserError
+from wilsonvox.core.errors import UserError
+from wilsonvox.core.files import require_file
 from wilsonvox.figures.style import BLACK, BLUE, GREY, RED, SINGLE_COLUMN, new_figure, styled
-from wilsonvox.files import require_file
 
 COLUMNS = ("epoch", "loss", "val_loss", "learning_rate")
 """Columns that a history needs."""

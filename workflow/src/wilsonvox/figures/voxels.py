@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import NDArray
 
-from wilsonvox.errors import UserError
+from wilsonvox.core.errors import UserError
 from wilsonvox.figures.labels import VARIABLES, shifts_text
 from wilsonvox.figures.style import DOUBLE_COLUMN, new_figure, styled
-from wilsonvox.points import COEFFICIENTS
-from wilsonvox.shards import Normalisation, Shard
+from wilsonvox.theory.points import COEFFICIENTS
+from wilsonvox.voxels.shards import Shard
+from wilsonvox.voxels.specification import VoxelScaling
 
 _VIEW = {"elev": 22.0, "azim": -58.0}
 # corners of the three faces of a unit cube that a viewer at _VIEW can see: x = 1, y = 0, z = 1
@@ -63,7 +64,7 @@ def take_image(shard: Shard, index: int, name: str) -> VoxelImage:
     if np.isfinite(shifts).all():
         nonzero = {key: float(s) for key, s in zip(COEFFICIENTS, shifts, strict=True) if s}
         label = shifts_text(nonzero or {"c9": 0.0})
-    value = shard.normalised(Normalisation())[entries]
+    value = shard.normalised(VoxelScaling())[entries]
     return VoxelImage(label, bins, position.astype(np.int64), value)
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from wilsonvox.provenance.code import STAGES, own_digest, stage_packages
+from wilsonvox.provenance.code import own_digest, stage_packages
 from wilsonvox.provenance.digest_cache import DigestCache
 from wilsonvox.provenance.environment import DISTRIBUTIONS
 from wilsonvox.provenance.lineage_graph import Node
-from wilsonvox.provenance.record import Record
+from wilsonvox.provenance.recording import architectures_of
+from wilsonvox.records.record import Record
+from wilsonvox.stages.table import STAGES
 
 
 class Verdict(StrEnum):
@@ -41,8 +43,8 @@ def other_code(record: Record) -> list[str]:
     if record.rule not in STAGES:
         return [f"there is no stage {record.rule} in this version"]
     try:
-        code = own_digest(record.rule, record.architectures)
-        packages = stage_packages(record.rule, record.architectures)
+        code = own_digest(record.rule, architectures_of(record))
+        packages = stage_packages(record.rule, architectures_of(record))
     except LookupError as error:
         return [str(error)]
     if not record.version:

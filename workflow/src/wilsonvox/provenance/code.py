@@ -2,10 +2,10 @@
 
 Snakemake does not see edits in imported modules. Each rule therefore carries, as a parameter, a
 digest of its stage's import closure inside the package, read from the source: comments, docstrings
-and formatting do not count, and neither do `cli`, `config` and `provenance`, which carry values
-from the configuration to the stage but do not make its numbers. With the code count the locked
-versions of the packages that it imports. Digests are chained with those of the stages before, so
-that a stage runs again whenever the code behind its inputs changed.
+and formatting do not count, and neither do `cli`, `config`, `provenance`, `records` and `stages`,
+which carry values from the configuration to the stage but do not make its numbers. With the code
+count the locked versions of the packages that it imports. Digests are chained with those of the
+stages before, so that a stage runs again whenever the code behind its inputs changed.
 """
 
 import ast
@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from wilsonvox.errors import UserError
+from wilsonvox.core.errors import UserError
 from wilsonvox.estimators import ARCHITECTURES, EVENT_ARCHITECTURES, SUM_ARCHITECTURES
 from wilsonvox.provenance.environment import (
     VALUE_CARRIERS,
@@ -27,14 +27,16 @@ from wilsonvox.provenance.environment import (
     locked_versions,
     versions_of,
 )
+from wilsonvox.stages.run import EstimatorKind
+from wilsonvox.stages.table import STAGES
 
 PACKAGE = "wilsonvox"
 
-NEVER_FOLLOWED = re.compile(r"wilsonvox\.(config|provenance)(\..*)?")
+NEVER_FOLLOWED = re.compile(r"wilsonvox\.(config|provenance|records|stages)(\..*)?")
 """Modules that neither count nor lead to others."""
 
 NEVER_COUNTED = re.compile(
-    r"wilsonvox\.(cli(\..*)?|estimators|estimators\.settings|globalfit\.settings)"
+    r"wilsonvox\.(cli(\..*)?|estimators|estimators\.settings|global_fit\.learning\.settings)"
 )
 """Modules that lead to others only: the command line, the list of architectures, the settings.
 
@@ -43,156 +45,19 @@ So one more architecture, or a new setting of it, is no other code for those the
 """
 
 
-FOUR_MOMENTA = "four-momenta"
-"""The part of `generate_events` that runs where four-momenta are written."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Where the import closure of a rule starts, and the stages whose outputs the rule reads.
-
-    `builds` marks a stage that imports an architecture's module, by a name that it looks up.
-    `reads` is what the estimators read that the stage is for, or which of those that read images it
-    makes; None: it is for all of them.
-    `parts` are modules that the stage runs only where it is asked to, by names that are given as
-    those of architectures are.
-    """
-
-    modules: tuple[str, ...]
-    after: tuple[str, ...] = ()
-    builds: bool = False
-    reads: Literal["images", "events", "networks", "sums"] | None = None
-    parts: Mapping[str, str] = field(default_factory=dict)
-
-    def chosen(self, architectures: Iterable[str]) -> list[str]:
-        """Those of `architectures` that the stage is for."""
-        return [name for name in architectures if self.reads is None or name in _KINDS[self.reads]]
-
-
-_KINDS: Mapping[str, Mapping[str, str]] = {
+_MODULES: Mapping[EstimatorKind, Mapping[str, str]] = {
     "images": ARCHITECTURES | SUM_ARCHITECTURES,
     "networks": ARCHITECTURES,
     "sums": SUM_ARCHITECTURES,
     "events": EVENT_ARCHITECTURES,
 }
-"""The modules of architectures by what an estimator of theirs reads."""
+"""Modules of the architectures by the kind of their estimators."""
 
 
-def _plot(figure: str, *after: str) -> Stage:
-    # not wilsonvox.cli.plot, which leads to every figure
-    return Stage((f"wilsonvox.figures.{figure}", "wilsonvox.figures.saving"), after)
-
-
-STAGES: Mapping[str, Stage] = {
-    "angular_coefficients": Stage(("wilsonvox.cli.coefficients",)),
-    "generate_events": Stage(
-        ("wilsonvox.cli.generate",),
-        after=("angular_coefficients",),
-        parts={FOUR_MOMENTA: "wilsonvox.decay_momenta"},
-    ),
-    "ingest_events": Stage(("wilsonvox.cli.ingest",)),
-    "voxelize": Stage(("wilsonvox.cli.voxelize",), after=("generate_events",)),
-    "voxelize_sample": Stage(("wilsonvox.cli.voxelize",), after=("ingest_events",)),
-    "train": Stage(("wilsonvox.cli.train",), after=("voxelize",), builds=True, reads="networks"),
-    "train_voxel_sum": Stage(
-        ("wilsonvox.cli.train_voxel_sum",), after=("voxelize",), builds=True, reads="sums"
-    ),
-    # the trials before a round count in its lineage, job by job
-    "suggest_trials": Stage(("wilsonvox.scan.study", "wilsonvox.scan.space"), reads="images"),
-    "train_trial": Stage(
-        ("wilsonvox.cli.train", "wilsonvox.scan.objective"),
-        after=("suggest_trials", "voxelize"),
-        builds=True,
-        reads="networks",
-    ),
-    "train_trial_voxel_sum": Stage(
-        ("wilsonvox.cli.train_voxel_sum", "wilsonvox.scan.objective"),
-        after=("suggest_trials", "voxelize"),
-        builds=True,
-        reads="sums",
-    ),
-    "collect_trials": Stage(
-        ("wilsonvox.scan.collecting",),
-        after=("train_trial", "train_trial_voxel_sum"),
-        reads="images",
-    ),
-    "prepare_estimator": Stage(("wilsonvox.estimators.prepared",), builds=True, reads="events"),
-    # not wilsonvox.cli.evaluate and wilsonvox.cli.measure, which lead to both kinds of estimators
-    "evaluate": Stage(
-        ("wilsonvox.evaluation", "wilsonvox.estimators.storage", "wilsonvox.tables"),
-        after=("train", "train_voxel_sum", "voxelize"),
-        reads="images",
-    ),
-    "evaluate_events": Stage(
-        ("wilsonvox.evaluation", "wilsonvox.estimators.prepared", "wilsonvox.tables"),
-        after=("prepare_estimator", "voxelize"),
-        builds=True,
-        reads="events",
-    ),
-    "summarize": Stage(
-        ("wilsonvox.cli.summarize",), after=("evaluate", "evaluate_events", "angular_coefficients")
-    ),
-    "measure": Stage(
-        ("wilsonvox.measurement", "wilsonvox.estimators.storage"),
-        after=("summarize", "voxelize_sample"),
-        reads="images",
-    ),
-    "measure_events": Stage(
-        ("wilsonvox.measurement", "wilsonvox.estimators.prepared"),
-        after=("summarize", "ingest_events"),
-        builds=True,
-        reads="events",
-    ),
-    "image_information": Stage(("wilsonvox.cli.information",), after=("angular_coefficients",)),
-    "plot_topology": _plot("topology"),
-    "plot_distributions": _plot("distributions", "generate_events"),
-    "plot_voxels": _plot("voxels", "voxelize"),
-    "plot_information": _plot("information", "image_information"),
-    "plot_network": _plot("network", "train"),
-    "plot_training": _plot("training", "train"),
-    "plot_histograms": _plot("histograms", "evaluate", "evaluate_events"),
-    "plot_linearity": _plot("linearity", "summarize"),
-    "plot_linearity_unscaled": _plot("linearity", "summarize"),
-    "plot_sensitivity": _plot("sensitivity", "summarize"),
-    "plot_luminosity": _plot("luminosity", "summarize"),
-    "tabulate_observables": Stage(("wilsonvox.globalfit.tabulation",)),
-    "fit_coefficients": Stage(("wilsonvox.globalfit.fits",), after=("tabulate_observables",)),
-    # not wilsonvox.cli.global_fit_learning, which leads to both kinds of machines
-    "train_inverse_network": Stage(
-        ("wilsonvox.globalfit.network_answers", "wilsonvox.backend"),
-        after=("tabulate_observables",),
-    ),
-    "train_gan": Stage(
-        ("wilsonvox.globalfit.gan_answers", "wilsonvox.backend"), after=("tabulate_observables",)
-    ),
-    # of a finished run, whose files are its inputs; the record is that of `measure`
-    "measure_for_global_fit": Stage(
-        ("wilsonvox.measurement", "wilsonvox.estimators.storage"), reads="images"
-    ),
-    "plot_global_fit_observables": _plot("global_fit_observables", "fit_coefficients"),
-    "plot_global_fit_contours": _plot(
-        "global_fit_contours",
-        "fit_coefficients",
-        "measure_for_global_fit",
-        "train_inverse_network",
-        "train_gan",
-    ),
-    "plot_global_fit_training_sets": _plot(
-        "global_fit_training_sets", "train_inverse_network", "train_gan"
-    ),
-    "plot_global_fit_best_sample": _plot(
-        "global_fit_best_sample", "train_inverse_network", "train_gan"
-    ),
-    "plot_global_fit_network": _plot("global_fit_network", "train_inverse_network"),
-    "plot_global_fit_gan": _plot("global_fit_gan", "train_gan"),
-    "plot_global_fit_images": _plot("global_fit_images", "train_gan"),
-    "plot_global_fit_posterior": _plot(
-        "global_fit_posterior", "train_inverse_network", "fit_coefficients"
-    ),
-    "plot_scan": _plot("scan", "collect_trials"),
-    "plot_corner": _plot("corner", "measure", "measure_events"),
-}
-"""Every stage by the name of its rule."""
+def chosen(stage: str, architectures: Iterable[str]) -> list[str]:
+    """Return those of some architectures that a stage is for."""
+    kind = STAGES[stage].estimators
+    return [name for name in architectures if kind is None or name in _MODULES[kind]]
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
@@ -356,8 +221,8 @@ class SourceTree:
         names = set(architectures)
         roots = list(STAGES[stage].modules)
         if STAGES[stage].builds:
-            modules = {**_KINDS["images"], **_KINDS["events"]}
-            roots += [modules[name] for name in STAGES[stage].chosen(names)]
+            known = {**_MODULES["images"], **_MODULES["events"]}
+            roots += [known[name] for name in chosen(stage, names)]
         parts = STAGES[stage].parts
         roots += [module for name, module in parts.items() if name in names]
         for module in roots:
@@ -383,6 +248,18 @@ class SourceTree:
                 total.update(f"{package}/{path.name} {digest}\n".encode())
         return total.hexdigest()
 
+    def code_digest(self, stage: str, architectures: Iterable[str] = ()) -> str:
+        """SHA-256 of the code of a stage alone and of the packages that it imports."""
+        names = tuple(sorted(set(architectures)))
+        key = ("alone", stage, *names)
+        if key not in self._stages:
+            total = hashlib.sha256(f"{stage} {self.own_digest(stage, names)}\n".encode())
+            packages = versions_of(self.stage_imports(stage, names), self._locked)
+            for package, version in packages.items():
+                total.update(f"{package}=={version}\n".encode())
+            self._stages[key] = total.hexdigest()
+        return self._stages[key]
+
     def stage_digest(self, stage: str, architectures: Iterable[str] = ()) -> str:
         """SHA-256 of the code and packages behind `stage` and behind the stages before it.
 
@@ -392,12 +269,9 @@ class SourceTree:
         names = tuple(sorted(set(architectures)))
         key = (stage, *names)
         if key not in self._stages:
-            total = hashlib.sha256(f"{stage} {self.own_digest(stage, names)}\n".encode())
-            packages = versions_of(self.stage_imports(stage, names), self._locked)
-            for package, version in packages.items():
-                total.update(f"{package}=={version}\n".encode())
+            total = hashlib.sha256(f"{self.code_digest(stage, names)}\n".encode())
             for earlier in STAGES[stage].after:
-                if names and not STAGES[earlier].chosen(names):
+                if names and not chosen(earlier, names):
                     continue  # of another kind of estimators
                 total.update(f"after {earlier} {self.stage_digest(earlier, names)}\n".encode())
             self._stages[key] = total.hexdigest()
@@ -416,6 +290,11 @@ def stage_digest(stage: str, architectures: Iterable[str] = ()) -> str:
     Read once a process: a workflow is not to see code that changes while it runs.
     """
     return installed_tree().stage_digest(stage, architectures)
+
+
+def code_digest(stage: str, architectures: Iterable[str] = ()) -> str:
+    """The digest of a stage's own code and of the packages that it imports."""
+    return installed_tree().code_digest(stage, architectures)
 
 
 def own_digest(stage: str, architectures: Iterable[str] = ()) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from wilsonvox.provenance.digest_cache import DigestCache
 from wilsonvox.provenance.environment import checkout
 from wilsonvox.provenance.lineage_graph import Node
-from wilsonvox.provenance.record import Record
+from wilsonvox.provenance.recording import architectures_of
+from wilsonvox.records.record import Record
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[
 
 def _code(first: Record, second: Record) -> str:
     """Commits between which a stage's code differs, and its files that do."""
-    from wilsonvox.provenance.code import PACKAGE, STAGES, stage_modules
+    from wilsonvox.provenance.code import PACKAGE, stage_modules
+    from wilsonvox.stages.table import STAGES
 
     commits = first.git_commit, second.git_commit
     names = [(commit or "no commit")[:7] for commit in commits]
@@ -106,7 +108,7 @@ def _code(first: Record, second: Record) -> str:
     stems = [
         f"workflow/src/{module.replace('.', '/')}"
         for module in (
-            stage_modules(first.rule, first.architectures) if first.rule in STAGES else ()
+            stage_modules(first.rule, architectures_of(first)) if first.rule in STAGES else ()
         )
     ]
     files = changed_files(*commits, [f"{stem}{end}" for stem in stems for end in _MODULE_ENDS])
@@ -114,7 +116,7 @@ def _code(first: Record, second: Record) -> str:
         unknown = all(commits) and commits[0] != commits[1]
         return f"{short} (this checkout does not have both)" if unknown else short
     files = files or changed_files(*commits, [whole]) or []
-    return f"{short}: {', '.join(Path(f).name for f in files)}" if files else short
+    return f"{short}: {', '.join(f.removeprefix(f'{whole}/') for f in files)}" if files else short
 
 
 _MODULE_ENDS = (".py", "/__init__.py")

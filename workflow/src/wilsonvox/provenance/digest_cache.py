@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from wilsonvox.files import atomic_path
-from wilsonvox.provenance import formats
+from wilsonvox.core.files import atomic_path
+from wilsonvox.records import digests
 
-FORMAT = hashlib.sha256(Path(formats.__file__).read_bytes()).hexdigest()
+FORMAT = hashlib.sha256(Path(digests.__file__).read_bytes()).hexdigest()
 """Digests that other code computed are not taken up."""
 
 
@@ -86,7 +86,7 @@ class DigestCache:
             trusted = not self.full and expected in (None, known[1])
             if trusted or name in self._fresh:
                 return known[1]
-        digest = formats.content_digest(found)
+        digest = digests.content_digest(found)
         self._known[name] = (stamp, digest)
         self._fresh.add(name)
         return digest

@@ -6,15 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wilsonvox.errors import UserError
-from wilsonvox.provenance.formats import (
-    content_digest,
-    has_record_format,
-    parse_record,
-    record_text,
-    text_digest,
-)
-from wilsonvox.provenance.record import InputRecord, Record
+from wilsonvox.core.errors import UserError
+from wilsonvox.records.digests import content_digest
+from wilsonvox.records.embedded import has_record_format, parse_record, record_text, text_digest
+from wilsonvox.records.record import InputRecord, Record
 
 
 @dataclass(frozen=True)
@@ -273,7 +268,7 @@ class LineageGraph:
 
 def _sample_folders(record: Record) -> list[Path]:
     """Folders of a sample's files by the table of samples, which knows absolute paths."""
-    from wilsonvox.config import load_samples
+    from wilsonvox.config.samples import load_samples
 
     table = Path("config/samples.tsv")
     name = record.settings.get("sample")

@@ -9,7 +9,7 @@ from typing import Any
 
 from wilsonvox.provenance.audit import Finding, Verdict
 from wilsonvox.provenance.lineage_graph import Node
-from wilsonvox.provenance.record import Record
+from wilsonvox.records.record import Record
 
 
 def _made(node: Node) -> str:

@@ -34,7 +34,6 @@ from snakemake_executor_plugin_slurm.utils import get_job_wildcards, set_gres_st
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-from wilsonvox.provenance.started import CHANGED, StartedWith, Watch
 from wilsonvox.slurm.names import JobNames
 from wilsonvox.slurm.queue import (
     LIMITED,
@@ -50,6 +49,7 @@ from wilsonvox.slurm.queue import (
     own_jobs,
     run_command,
 )
+from wilsonvox.workflow.started import CHANGED, StartedWith, Watch
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 

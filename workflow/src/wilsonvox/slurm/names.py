@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from wilsonvox.provenance.started import StartedWith
+from wilsonvox.workflow.started import StartedWith
 
 _PATTERN = re.compile(r"(?P<run>wilsonvox-.+-[0-9a-f]{8})-(?P<started>[0-9a-f]{8})_.+")
 

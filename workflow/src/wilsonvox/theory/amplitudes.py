@@ -6,10 +6,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from wilsonvox.points import COEFFICIENTS
 from wilsonvox.theory.charm_loop import c9_effective
 from wilsonvox.theory.form_factors import form_factors, kallen
 from wilsonvox.theory.physics_inputs import PhysicsInputs
+from wilsonvox.theory.points import COEFFICIENTS
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]

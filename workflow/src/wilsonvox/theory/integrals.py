@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from wilsonvox.errors import UserError
-from wilsonvox.shards import ImageSpecification
+from wilsonvox.core.errors import UserError
 from wilsonvox.theory.line_shape import line_shape
 from wilsonvox.theory.model import DecayModel
 
@@ -44,11 +43,6 @@ def ranges_between(low: float, high: float, vetoes: Sequence[Range] = ()) -> lis
         ]
         ranges = [part for pair in parts for part in pair if part[0] < part[1]]
     return ranges
-
-
-def selected_ranges(image: ImageSpecification) -> list[Range]:
-    """The q² range of an image without its vetoes [GeV²], rising."""
-    return ranges_between(image.q2_min_gev2, image.q2_max_gev2, image.vetoes_gev2)
 
 
 def intersection(ranges: Sequence[Range], low: float, high: float) -> list[Range]:

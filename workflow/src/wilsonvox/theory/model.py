@@ -12,8 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wilsonvox.errors import UserError
-from wilsonvox.points import COEFFICIENTS, PARAMETERS
+from wilsonvox.core.errors import UserError
 from wilsonvox.theory.amplitudes import (
     Amplitudes,
     amplitudes,
@@ -23,45 +22,11 @@ from wilsonvox.theory.amplitudes import (
 from wilsonvox.theory.angular import kinematic_factors, polar_form
 from wilsonvox.theory.form_factors import form_factors
 from wilsonvox.theory.physics_inputs import PhysicsInputs
+from wilsonvox.theory.points import COEFFICIENTS, PARAMETERS
 
 Array = NDArray[np.float64]
 Lepton = Literal["muon", "electron"]
 AntiparticleShifts = Literal["equal", "conjugate"]
-
-
-def monomials(values: Array) -> Array:
-    """Monomials up to second degree of k real parameters.
-
-    Args:
-        values: shape (…, k).
-
-    Returns:
-        1, x_1 … x_k, then x_1², x_1 x_2, …, x_k² (upper triangle, row by row), float64 of shape
-        (…, (k + 1)(k + 2)/2).
-
-    >>> monomials(np.array([2.0, 3.0]))
-    array([1., 2., 3., 4., 6., 9.])
-    """
-    values = np.asarray(values, dtype=float)
-    rows, columns = np.triu_indices(values.shape[-1])
-    ones = np.ones((*values.shape[:-1], 1))
-    return np.concatenate([ones, values, values[..., rows] * values[..., columns]], axis=-1)
-
-
-def monomial_gradient(values: Array) -> Array:
-    """Derivatives of `monomials` by each parameter, float64 of shape (…, n_monomials, k).
-
-    >>> monomial_gradient(np.array([2.0, 3.0]))[:, 0]
-    array([0., 1., 0., 4., 3., 0.])
-    """
-    values = np.asarray(values, dtype=float)
-    k = values.shape[-1]
-    unit = np.eye(k)
-    rows, columns = np.triu_indices(k)
-    second = values[..., rows, None] * unit[columns] + values[..., columns, None] * unit[rows]
-    shape = values.shape[:-1]
-    first = np.broadcast_to(unit, (*shape, k, k))
-    return np.concatenate([np.zeros((*shape, 1, k)), first, second], axis=-2)
 
 
 @dataclass(frozen=True)
@@ -211,7 +176,9 @@ class DecayModel:
         shifts: NDArray[np.complex128] | None = None,
         flavour: int = 1,
     ) -> Array:
-        """J_i as exact polynomials in real parameters: J_i(x) = `monomials` (x) @ polynomials.
+        """Return the J_i as exact polynomials in real parameters.
+
+        J_i(x) = `polynomial_terms` (x, 2) @ polynomials.
 
         Args:
             q2: GeV².

@@ -1,0 +1,1 @@
+"""Builders of small inputs, and checks, that several tests share."""

@@ -1,0 +1,65 @@
+"""Settings that came later change nothing that was written before there were any."""
+
+import json
+
+import pytest
+
+from wilsonvox.config.option_words import option_words
+from wilsonvox.config.run import ImageSettings
+from wilsonvox.estimators.settings import TrainingSettings
+from wilsonvox.voxels.specification import ImageSpecification, describe_difference
+
+IMAGE = (
+    '{"bins":50,"events_per_image":24000,"q2_min_gev2":0.0,"q2_max_gev2":20.0,"vetoes_gev2":[],'
+    '"flavour":"B0"}'
+)
+"""The specification as shards of before have it, whose content digests are over it."""
+
+TRAINING = [
+    "batch_size", "learning_rate", "momentum", "loss", "max_epochs", "reduce_factor",
+    "reduce_patience", "minimum_learning_rate", "early_stopping_patience", "warmup_epochs",
+    "clip_norm", "gradient_accumulation_steps", "jit_compile", "mixed_precision",
+    "deterministic_on_gpu",
+]  # fmt: skip
+
+
+def test_defaults_are_written_as_before():
+    assert ImageSpecification().model_dump_json() == IMAGE
+    assert list(TrainingSettings().model_dump()) == TRAINING
+    words = [*option_words(ImageSpecification()), *option_words(TrainingSettings())]
+    assert not [
+        word
+        for word in words
+        if word.startswith(("--antiparticle", "--multiple", "--learning-rate-"))
+    ]
+    assert list(ImageSettings().model_dump()) == [*json.loads(IMAGE), "fraction_of_events"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (ImageSpecification(multiple_entries="removed"), ["--multiple-entries", "removed"]),
+        (
+            ImageSpecification(flavour="both", antiparticle_angles="positive-lepton"),
+            ["--flavour", "both", "--antiparticle-angles", "positive-lepton"],
+        ),
+        (TrainingSettings(learning_rate_schedule="step"), ["--learning-rate-schedule", "step"]),
+    ],
+)
+def test_other_values_are_written_and_come_back(settings, words):
+    kind = type(settings)
+    assert kind.model_validate_json(settings.model_dump_json()) == settings
+    assert settings.model_dump() != kind().model_dump()
+    found = option_words(settings)
+    assert " ".join(words) in " ".join(found)
+
+
+def test_what_was_written_before_is_read_with_the_defaults():
+    assert ImageSpecification.model_validate_json(IMAGE) == ImageSpecification()
+
+
+def test_images_that_differ_in_them_are_other_images():
+    other = ImageSpecification(multiple_entries="removed")
+    assert describe_difference(ImageSpecification(), other) == (
+        "multiple_entries removed instead of averaged"
+    )

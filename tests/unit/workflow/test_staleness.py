@@ -1,0 +1,56 @@
+"""What a job needs, where its record speaks of another run than the one that its file lies in."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from wilsonvox.provenance.digest_cache import DigestCache
+from wilsonvox.provenance.recording import make_record
+from wilsonvox.records.json_files import save_recorded
+from wilsonvox.records.record import Record
+from wilsonvox.workflow.status.engine import PlannedJob
+from wilsonvox.workflow.status.staleness import Need, classify_jobs
+
+OUT = "results/fit/global_fit/measurement.json"
+SUMMARY = "shipped/voxel-sum/evaluation/summary.json"
+
+
+class Result(BaseModel):
+    value: float
+    provenance: Record | None = None
+
+
+def write(path: str, value: float, **record) -> None:
+    words = ("wilsonvox", "measure", "--run", "shipped/voxel-sum", "--json", path)
+    made = make_record("measure", path, {}, command=words, **record)
+    save_recorded(Result(value=value), path, made)
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch) -> PlannedJob:
+    """A measurement in one run, by an estimator of another one."""
+    monkeypatch.chdir(tmp_path)
+    write(SUMMARY, 1.0)
+    write(OUT, 2.0, inputs=[SUMMARY], run="shipped/voxel-sum")
+    command = ("wilsonvox", "measure", "--run", "shipped/voxel-sum", "--json", OUT)
+    return PlannedJob(
+        "measure_for_global_fit", "measure_for_global_fit", "", (SUMMARY,), (OUT,), command,
+        (), would_run=False, reasons=(), newer=(), noted=(), temporary=False,
+    )  # fmt: skip
+
+
+def need(job: PlannedJob) -> tuple[Need, tuple[str, ...]]:
+    (state,) = classify_jobs([job], DigestCache(None)).values()
+    return state.need, state.reasons
+
+
+def test_a_measurement_by_another_runs_estimator_is_up_to_date(job):
+    assert need(job) == (Need.NO, ())
+
+
+def test_another_content_of_that_run_is_seen(job):
+    write(SUMMARY, 3.0)
+    assert need(job) == (Need.CHANGE, (f"{SUMMARY} has other content than it read",))
+    Path(OUT).unlink()
+    assert need(job)[0] is Need.RESTORE

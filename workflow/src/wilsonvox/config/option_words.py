@@ -1,0 +1,46 @@
+"""Command-line arguments for the settings of a pydantic model."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    pass
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (tuple, list)):
+        return ",".join(
+            ":".join(map(str, v)) if isinstance(v, (tuple, list)) else str(v) for v in value
+        )
+    return str(value)
+
+
+def option_name(model: type[BaseModel], field: str) -> str:
+    """Option of a field, without its dashes, as an identifier: ``batch_size``.
+
+    It is the field's name, unless the model says otherwise in its `OPTION_NAMES`.
+    """
+    names: Mapping[str, str] = getattr(model, "OPTION_NAMES", {})
+    return names.get(field, field)
+
+
+def _flag(model: type[BaseModel], field: str) -> str:
+    return "--" + option_name(model, field).replace("_", "-")
+
+
+def option_words(model: BaseModel) -> list[str]:
+    """Command-line words that give `model` back through `options_from`."""
+    words: list[str] = []
+    written = model.model_dump()
+    for name in type(model).model_fields:
+        if name not in written:  # left to its default (`wilsonvox.core.models`)
+            continue
+        found = getattr(model, name)
+        value = "" if found is None else _text(found)
+        if value:
+            words += [_flag(type(model), name), value]
+    return words

@@ -1,0 +1,1 @@
+"""Errors, files, settings models and polynomials that all other packages use."""

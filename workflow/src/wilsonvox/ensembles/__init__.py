@@ -1,0 +1,1 @@
+"""Ensembles of predictions: tables, summaries and calibrations."""

@@ -1,0 +1,343 @@
+"""The angular analysis: observables in bins of q² by the method of moments, then a χ² fit.
+
+In each bin of q² the means of functions dual to the eleven angular functions f_i estimate the
+normalised J_i without bias, whatever the lepton mass (arXiv:1503.04100, section 2): F_L, A_FB and
+S_3, S_4, S_5, S_7, S_8, S_9 in LHCb's convention. Their differences from the model's prediction,
+as a function of the shifts, make a χ²: first with the covariance of the sample, then with the one
+that the model expects at the first result. (A fluctuation of a sample moves its means and their
+covariance together; with the sample's alone the result is off by a tenth of its error.)
+
+Not used are the numbers of events in the bins (the q² distribution), where in its bin an event is,
+its m_Kπ, events outside all bins, and of the angular distribution all but the means.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wilsonvox.core.errors import UserError
+from wilsonvox.core.polynomials import polynomial_gradient, polynomial_terms
+from wilsonvox.estimators.fits.event_density import require_flavour
+from wilsonvox.estimators.fits.minimisation import Fit, failed, minimise
+from wilsonvox.estimators.fits.prepared import Estimate, PreparedMetadata
+from wilsonvox.estimators.settings import AngularLikelihoodSettings
+from wilsonvox.events.event_file import Events
+from wilsonvox.theory.angular import NAMES, RATE_WEIGHTS, angular_functions
+from wilsonvox.theory.integrals import (
+    Range,
+    intersection,
+    mass_quadrature,
+    rate_integrals,
+    require_phase_space,
+)
+from wilsonvox.theory.model import DecayModel
+from wilsonvox.voxels.flavours import fitted_flavour
+from wilsonvox.voxels.specification import ImageSpecification, selected_ranges
+
+Array = NDArray[np.float64]
+
+OBSERVABLES = ("F_L", "A_FB", "S3", "S4", "S5", "S7", "S8", "S9")
+"""The observables of each bin, in the order of every array."""
+
+MINIMUM_EVENTS = 100
+"""A bin with fewer events is left out: the covariance of its sample would be too uncertain."""
+
+N_MASS = 8
+"""Nodes in each piece of m_Kπ; observables are good to 1e-8."""
+
+
+def _observable_weights() -> Array:
+    """The observables as linear functions of the J_i over the rate, shape (11, 8)."""
+    weights = np.zeros((len(NAMES), len(OBSERVABLES)))
+    for column, name in enumerate(OBSERVABLES):
+        if name == "F_L":
+            weights[NAMES.index("1c"), column] = 0.75
+            weights[NAMES.index("2c"), column] = -0.25
+        elif name == "A_FB":
+            weights[NAMES.index("6s"), column] = 0.75
+        else:
+            weights[NAMES.index(name[1:]), column] = 1
+    return weights
+
+
+@cache
+def _angular_integrals() -> tuple[Array, Array]:
+    """9/(32π) ∫ f_i f_j dΩ and 9/(32π) ∫ f_i f_j f_k dΩ, shapes (11, 11) and (11, 11, 11)."""
+    cosines, weights = np.polynomial.legendre.leggauss(8)
+    chi = np.arange(16) * np.pi / 8
+    axes = np.meshgrid(cosines, cosines, chi, indexing="ij")
+    volume = np.einsum("i,j,k->ijk", weights, weights, np.full(16, np.pi / 8)).ravel()
+    functions = angular_functions(*(axis.ravel() for axis in axes))
+    weighted = 9 / (32 * np.pi) * volume[:, None] * functions
+    triple = np.einsum("ei,ej,ek->ijk", weighted, functions, functions, optimize=True)
+    return weighted.T @ functions, triple
+
+
+@cache
+def _moment_weights() -> Array:
+    """The functions whose means are the observables, in terms of the f_i: shape (11, 8).
+
+    The mean of f_j is Σ_i J_i/Γ · 9/(32π) ∫ f_i f_j dΩ.
+    """
+    return np.asarray(np.linalg.solve(_angular_integrals()[0], _observable_weights()))
+
+
+def event_moments(cos_theta_mu: Array, cos_theta_k: Array, chi: Array) -> Array:
+    """The functions of the angles whose means are the observables.
+
+    Args:
+        cos_theta_mu: shape (n,); as the others.
+        cos_theta_k: dimensionless.
+        chi: rad.
+
+    Returns:
+        float64 of shape (n, 8), dimensionless, in the order of `OBSERVABLES`.
+    """
+    return angular_functions(cos_theta_mu, cos_theta_k, chi) @ _moment_weights()
+
+
+def measure_moments(events: Events) -> tuple[Array, Array]:
+    """The observables of a sample by the method of moments, and their covariance.
+
+    Args:
+        events: at least two, with any q²; the angles are used alone.
+
+    Returns:
+        float64 of shape (8,), dimensionless, in the order of `OBSERVABLES`, and their covariance
+        of shape (8, 8), that of the sample divided by the number of events.
+    """
+    angles = (events.cos_theta_mu, events.cos_theta_k, events.chi)
+    values = event_moments(*(np.asarray(angle, float) for angle in angles))
+    return values.mean(axis=0), np.cov(values, rowvar=False) / len(values)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Integrals of the J_i over the bins, as polynomials in the parameters.
+
+    mass_weights: weights of the nodes of the line shape, shape (n,)
+    rates: Γ over all q² at those nodes, shape (n, n_monomials)
+    bins: the J_i integrated over the selected part of each bin at those nodes, shape
+        (n_bins, n, n_monomials, 11)
+    """
+
+    mass_weights: Array
+    rates: Array
+    bins: Array
+
+    def normalised_coefficients(self, parameters: Array) -> tuple[Array, Array]:
+        """J_i/Γ of the bins, and their derivatives.
+
+        Args:
+            parameters: shape (k,).
+
+        Returns:
+            float64 of shapes (n_bins, 11) and (n_bins, k, 11).
+        """
+        parameters = np.asarray(parameters, float)
+        weights = polynomial_terms(parameters, 2)
+        rates = self.rates @ weights
+        factor = self.mass_weights / rates
+        at_nodes = np.einsum("bnpi,p->bni", self.bins, weights)
+        by_monomial = np.einsum("n,bnpi->bpi", factor, self.bins)
+        by_monomial -= np.einsum("np,bni->bpi", (factor / rates)[:, None] * self.rates, at_nodes)
+        coefficients = np.einsum("n,bni->bi", factor, at_nodes)
+        slopes = np.einsum("bpi,pk->bki", by_monomial, polynomial_gradient(parameters, 2))
+        rate = (coefficients @ RATE_WEIGHTS)[:, None]
+        values = coefficients / rate
+        slope = slopes - values[:, None] * (slopes @ RATE_WEIGHTS)[..., None]
+        return values, slope / rate[:, None]
+
+    def observables(self, parameters: Array) -> tuple[Array, Array]:
+        """The observables of the bins, (n_bins, 8), and their derivatives, (n_bins, k, 8)."""
+        values, slopes = self.normalised_coefficients(parameters)
+        weights = _observable_weights()
+        return values @ weights, slopes @ weights
+
+    def covariance(self, parameters: Array) -> Array:
+        """Covariance of one event's moments in each bin, shape (n_bins, 8, 8).
+
+        That of the observables of n events is 1/n of it.
+        """
+        gram, triple = _angular_integrals()
+        values, _ = self.normalised_coefficients(parameters)
+        means = values @ gram
+        second = np.einsum("bi,ijk->bjk", values, triple)
+        second -= means[:, :, None] * means[:, None, :]
+        weights = _moment_weights()
+        return np.asarray(weights.T @ second @ weights)
+
+
+def predictions(
+    model: DecayModel,
+    image: ImageSpecification,
+    names: Sequence[str],
+    q2_bins_gev2: Sequence[Range],
+) -> Predictions:
+    """The model's integrals over bins of q², within the selection of an image.
+
+    Raises:
+        UserError: a bin of which the image selects nothing, or an unknown parameter.
+    """
+    flavour, selected = fitted_flavour(image), selected_ranges(image)
+    require_phase_space(model, selected)
+    end = float(model.q2_end(np.asarray(model.inputs.m_kpi_min_gev)))
+    parts = [intersection(selected, low, high) for low, high in q2_bins_gev2]
+    for (low, high), part in zip(q2_bins_gev2, parts, strict=True):
+        if not intersection(part, model.q2_min_gev2, end):
+            raise UserError(
+                f"q2_bins_gev2: of the bin {low:g} … {high:g} GeV² the image selects nothing; "
+                "leave it out"
+            )
+    edges = [pair for part in parts for pair in part]
+    masses, mass_weights = mass_quadrature(model, edges, N_MASS)
+    everything = rate_integrals(
+        model, masses, [(0.0, np.inf)], names, flavour, RATE_WEIGHTS[:, None]
+    )
+    each = np.eye(len(NAMES))
+    bins = [rate_integrals(model, masses, part, names, flavour, each) for part in parts]
+    return Predictions(mass_weights, everything[..., 0], np.stack(bins))
+
+
+@dataclass(frozen=True)
+class AngularChiSquared:
+    """χ² of measured observables.
+
+    predictions: those of the bins that are used
+    n_events: of these bins, shape (n_used,)
+    measured: shape (n_used, 8)
+    inverse_covariance: shape (n_used, 8, 8)
+    """
+
+    predictions: Predictions
+    n_events: Array
+    measured: Array
+    inverse_covariance: Array
+    n_parameters: int
+    errordef: float = 1.0
+
+    def with_expected_covariance(self, parameters: Array) -> Self:
+        """The same with the covariance that the model expects at these parameters."""
+        covariance = self.predictions.covariance(parameters) / self.n_events[:, None, None]
+        inverse = np.asarray(np.linalg.inv(covariance), np.float64)
+        return replace(self, inverse_covariance=inverse)
+
+    def value(self, parameters: Array) -> float:
+        """χ² at one point, shape (k,)."""
+        difference = self.predictions.observables(parameters)[0] - self.measured
+        return float(np.einsum("bi,bij,bj->", difference, self.inverse_covariance, difference))
+
+    def gradient(self, parameters: Array) -> Array:
+        """Its derivatives by the parameters, shape (k,)."""
+        values, slopes = self.predictions.observables(parameters)
+        difference = values - self.measured
+        return np.asarray(
+            2 * np.einsum("bki,bij,bj->k", slopes, self.inverse_covariance, difference)
+        )
+
+    def values(self, points: Array) -> Array:
+        """χ² at many points, (n, k) → (n,)."""
+        return np.array([self.value(point) for point in points])
+
+    def rough(self) -> Self:
+        """The same: it is fast."""
+        return self
+
+
+def chi_squared(
+    events: Events,
+    image: ImageSpecification,
+    predicted: Predictions,
+    q2_bins_gev2: Sequence[Range],
+    n_parameters: int,
+) -> AngularChiSquared | None:
+    """χ² of selected events, from the bins with at least `MINIMUM_EVENTS`; none: there is none.
+
+    A bin includes its lower end.
+
+    Raises:
+        UserError: events of another flavour.
+    """
+    require_flavour(events, fitted_flavour(image))
+    used, n_events, measured, inverse = [], [], [], []
+    for index, (low, high) in enumerate(q2_bins_gev2):
+        inside = events[(events.q2 >= low) & (events.q2 < high)]
+        if len(inside) < MINIMUM_EVENTS:
+            continue
+        values, covariance = measure_moments(inside)
+        used.append(index)
+        n_events.append(len(inside))
+        measured.append(values)
+        inverse.append(np.linalg.inv(covariance))
+    if not used:
+        return None
+    return AngularChiSquared(
+        Predictions(predicted.mass_weights, predicted.rates, predicted.bins[used]),
+        np.array(n_events, float),
+        np.stack(measured),
+        np.stack(inverse),
+        n_parameters,
+    )
+
+
+def fit(objective: AngularChiSquared, limits: Range) -> Fit:
+    """The minimum of χ², with the covariance expected at the minimum with the sample's."""
+    first = minimise(objective, limits)
+    if not first.converged:
+        return first
+    return minimise(objective.with_expected_covariance(first.values), limits, first.values)
+
+
+def prepare(
+    model: DecayModel,
+    image: ImageSpecification,
+    coefficients: tuple[str, ...],
+    settings: AngularLikelihoodSettings,
+) -> dict[str, Array]:
+    """The arrays of a prepared file: those of `Predictions`.
+
+    Raises:
+        UserError: as `predictions`.
+    """
+    return vars(predictions(model, image, coefficients, settings.q2_bins_gev2))
+
+
+@dataclass(frozen=True)
+class AngularLikelihoodEstimator:
+    """The fit of one image after the other."""
+
+    image: ImageSpecification
+    coefficients: tuple[str, ...]
+    settings: AngularLikelihoodSettings
+    predicted: Predictions
+
+    def fit(self, events: Events) -> Fit:
+        """The fit of one image, from its selected events."""
+        n_parameters = len(self.coefficients)
+        bins = self.settings.q2_bins_gev2
+        objective = chi_squared(events, self.image, self.predicted, bins, n_parameters)
+        if objective is None:
+            return failed(n_parameters)
+        return fit(objective, self.settings.parameter_range)
+
+    def estimate(self, events: Events) -> Estimate:
+        """The shifts of one image, from its selected events; NaN where the fit found none."""
+        found = self.fit(events)
+        return Estimate(found.values, found.errors)
+
+
+def estimator(
+    arrays: Mapping[str, Array], metadata: PreparedMetadata, model: DecayModel
+) -> AngularLikelihoodEstimator:
+    """The estimator of a prepared file."""
+    del model  # all that is needed of it is in the arrays
+    settings = metadata.settings
+    if not isinstance(settings, AngularLikelihoodSettings):
+        raise UserError("estimator: its settings are not those of an angular analysis")
+    return AngularLikelihoodEstimator(
+        metadata.image, metadata.coefficients, settings, Predictions(**arrays)
+    )

@@ -1,0 +1,179 @@
+"""Estimators in files: a Keras model that also tells what it is, and predicts shards.
+
+A `.keras` file is a zip archive. Beside Keras's own entries it holds ``estimator.json``
+(`EstimatorMetadata`) and ``provenance.json`` (the record); Keras ignores them.
+"""
+
+import json
+import os
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wilsonvox.core.errors import UserError
+from wilsonvox.core.files import atomic_path, require_file
+from wilsonvox.estimators.metadata import EstimatorMetadata
+from wilsonvox.estimators.settings import VoxelSumSettings
+from wilsonvox.records.digests import KERAS_ENTRIES, content_digest, digest_entries
+from wilsonvox.records.embedded import read_record
+from wilsonvox.records.record import Record
+from wilsonvox.voxels.shards import Shard
+from wilsonvox.voxels.specification import require_images_of
+
+METADATA_ENTRY = "estimator.json"
+RECORD_ENTRY = "provenance.json"
+PREDICTION_BATCH = 32
+"""Images that are dense at a time in a prediction."""
+
+
+def save_estimator(
+    path: str | os.PathLike[str], model: Any, metadata: EstimatorMetadata, record: Record
+) -> None:
+    """Write a Keras model with its metadata and its record, atomically.
+
+    Args:
+        path: of the file, ending in ``.keras``.
+        model: keras.Model, not compiled: the state of an optimizer is not stored.
+        metadata: stored as it is.
+        record: stored with the digest of network, weights and metadata added to it.
+
+    Raises:
+        UserError: `path` does not end in ``.keras`` or cannot be written.
+    """
+    if Path(path).suffix != ".keras":
+        raise UserError(f"{path}: the name of a model file ends in .keras")
+    with atomic_path(path) as temporary:
+        model.save(temporary)
+        with zipfile.ZipFile(temporary) as archive:
+            entries = {name: archive.read(name) for name in archive.namelist()}
+        about = json.loads(entries["metadata.json"])
+        about.pop("date_saved", None)
+        entries["metadata.json"] = json.dumps(about).encode()
+        entries["config.json"] = _numbered_objects(entries["config.json"])
+        entries[METADATA_ENTRY] = metadata.model_dump_json().encode()
+        counted = {name: entries[name] for name in KERAS_ENTRIES}
+        full = record.model_copy(update={"content_digest": digest_entries(counted)})
+        entries[RECORD_ENTRY] = full.to_json().encode()
+        # written anew, so that it holds no clock times: entries of ZipInfo are of 1980
+        with zipfile.ZipFile(temporary, "w") as archive:
+            for name, content in entries.items():
+                archive.writestr(zipfile.ZipInfo(name), content)
+
+
+def _numbered_objects(config: bytes) -> bytes:
+    """Keras's description of a network with its shared objects numbered in order.
+
+    Keras names them by addresses in memory, which are others in each run.
+    """
+    numbers: dict[bytes, int] = {}
+
+    def number(match: re.Match[bytes]) -> bytes:
+        return match[1] + str(numbers.setdefault(match[2], len(numbers) + 1)).encode()
+
+    return re.sub(rb'("shared_object_id": )(\d+)', number, config)
+
+
+def read_estimator_metadata(path: str | os.PathLike[str]) -> EstimatorMetadata:
+    """What the estimator in a file says about itself, without loading the network.
+
+    Raises:
+        UserError: no such file, damaged, or a Keras model that this package did not write.
+    """
+    found = require_file(path, "a trained estimator (.keras)")
+    try:
+        with zipfile.ZipFile(found) as archive:
+            if METADATA_ENTRY not in archive.namelist():
+                raise ValueError("it was not written by `wilsonvox train`")
+            return EstimatorMetadata.model_validate_json(archive.read(METADATA_ENTRY))
+    except Exception as error:
+        raise _unreadable(found, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{path}: not a readable estimator ({' '.join(str(error).split())}); "
+        "delete it and train again"
+    )
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """A trained network, ready to predict."""
+
+    path: Path
+    metadata: EstimatorMetadata
+    model: Any
+
+    def predict(
+        self, shard: Shard, source: str | os.PathLike[str] = "shard"
+    ) -> NDArray[np.float64]:
+        """Predicted shifts of all images of a shard.
+
+        Memory does not grow with the number of images.
+
+        Args:
+            shard: images of the estimator's own specification.
+            source: the shard's file, for messages.
+
+        Returns:
+            float64 of shape (n_images, n_coefficients), in the order of `metadata.coefficients`.
+
+        Raises:
+            UserError: the shard's image specification is another than the estimator's.
+        """
+        require_images_of(self.path, self.metadata.image, shard.metadata.image, source)
+        n_outputs = len(self.metadata.coefficients)
+        if not len(shard):
+            return np.zeros((0, n_outputs))
+        predicted = self.model.predict(self._batches(shard), verbose=0)
+        return np.asarray(predicted, dtype=np.float64).reshape(len(shard), n_outputs)
+
+    def _batches(self, shard: Shard) -> Any:
+        if isinstance(self.metadata.network, VoxelSumSettings):
+            from wilsonvox.estimators.networks.voxel_batches import VoxelBatches
+            from wilsonvox.estimators.voxel_sum.limits import IMAGES_AT_A_TIME
+
+            return VoxelBatches(shard, IMAGES_AT_A_TIME, self.metadata.network.use_counts)
+        from wilsonvox.estimators.networks.image_batches import ImageBatches
+
+        return ImageBatches([shard], self.metadata.normalisation, PREDICTION_BATCH)
+
+
+def load_estimator(path: str | os.PathLike[str], threads: int | None = None) -> Estimator:
+    """Read a trained estimator, in Keras's safe mode: nothing of the file is executed.
+
+    It predicts on one device: the first GPU that this process sees, or the CPU.
+
+    Args:
+        path: a file of `save_estimator`.
+        threads: threads on the CPU, see `wilsonvox.estimators.networks.backend.prepare_backend`.
+
+    Raises:
+        UserError: no such file, damaged, or its content is not that of its record; or GPUs are
+            missing, see `wilsonvox.estimators.networks.gpus.check_gpus`.
+    """
+    from wilsonvox.estimators.networks.backend import prepare_backend
+    from wilsonvox.estimators.networks.gpus import log_devices
+
+    metadata = read_estimator_metadata(path)
+    found = Path(path)
+    try:
+        record = read_record(found)
+        if record is None or record.content_digest != content_digest(found):
+            raise ValueError("content differs from its recorded digest")
+    except Exception as error:
+        raise _unreadable(found, error) from error
+    prepare_backend(threads)
+    log_devices()
+    import keras
+
+    try:
+        model = keras.models.load_model(found, compile=False, safe_mode=True)
+    except Exception as error:
+        raise _unreadable(found, error) from error
+    return Estimator(found, metadata, model)

@@ -1,0 +1,1 @@
+"""Residual networks: layers, batches of images, devices and model files."""

@@ -1,0 +1,1 @@
+"""The `voxel-sum` estimator: a network that sums log-density ratios over occupied voxels."""

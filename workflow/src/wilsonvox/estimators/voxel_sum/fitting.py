@@ -1,0 +1,353 @@
+"""A `voxel-sum` made of shards of images, one shard in memory at a time.
+
+The same shards give the same network on every run of a machine; nothing of it is random.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wilsonvox.estimators.metadata import EstimatorMetadata
+from wilsonvox.estimators.networks.backend import prepare_backend
+from wilsonvox.estimators.settings import VoxelSumSettings
+from wilsonvox.estimators.voxel_sum.head import fit_head
+from wilsonvox.estimators.voxel_sum.limits import IMAGES_AT_A_TIME, MOST_ANCHORS, most_anchors
+from wilsonvox.estimators.voxel_sum.scoring import fit_scoring
+from wilsonvox.estimators.voxel_sum.voxel_density import (
+    DualMoments,
+    Q2Histogram,
+    Q2Moments,
+    VoxelDensity,
+    dual_functions,
+    fit_density,
+    moment_variances,
+    voxel_functions,
+)
+from wilsonvox.theory.sobol import sobol_sequence
+from wilsonvox.voxels.event_overlap import EventRanges
+from wilsonvox.voxels.labelled_shards import (
+    check_shards,
+    check_voxels,
+    labels,
+    training_points,
+    varying_coefficients,
+)
+from wilsonvox.voxels.shards import Shard
+from wilsonvox.voxels.specification import VoxelScaling
+
+logger = logging.getLogger(__name__)
+
+Array = NDArray[np.float64]
+
+MOST_EXPECTED = 5.0
+"""Expected events of a voxel beyond which single ones are too few to stand for all."""
+
+ANCHOR_BOX = 0.75
+"""Edges of the box of anchors of several shifts, in units of those of the training points'."""
+
+
+@dataclass(frozen=True)
+class FittedVoxelSum:
+    """A `voxel-sum` and what it was made of.
+
+    model: keras.Model, not compiled
+    coefficients: what its outputs are, in their order
+    headers: training shards without their voxels, by the name of their file
+    training_events, validation_events: events of the images, shard by shard
+    """
+
+    model: Any
+    coefficients: tuple[str, ...]
+    headers: Mapping[str, Shard]
+    training_events: tuple[EventRanges, ...]
+    validation_events: tuple[EventRanges, ...]
+
+
+def _header(source: str, shard: Shard, histogram: Q2Histogram | None = None) -> Shard:
+    """A shard without its voxels, which are checked and counted in a histogram before.
+
+    Raises:
+        UserError: its mean q2 are not all finite.
+    """
+    check_voxels(source, shard)
+    if histogram is not None:
+        histogram.add(shard.mean_q2)
+    # no slices: they would keep the whole arrays
+    return replace(
+        shard,
+        voxel=np.empty(0, np.int32),
+        mean_q2=np.empty(0, np.float32),
+        count=np.empty(0, np.uint16),
+    )
+
+
+def chosen_anchors(shifts: Array, most: int = MOST_ANCHORS) -> Array:
+    """At most so many of the points, far from each other: each the farthest from those before.
+
+    Args:
+        shifts: of the points, shape (n_points, k).
+        most: of the anchors.
+
+    Returns:
+        Shape (n_anchors, k), sorted by their first shift.
+    """
+    points = np.unique(shifts, axis=0)
+    if len(points) <= most:
+        return points
+    scaled = (points - points.mean(axis=0)) / np.ptp(points, axis=0)
+    chosen = [int(np.argmin((scaled**2).sum(axis=1)))]
+    distance = np.full(len(points), np.inf)
+    while len(chosen) < most:
+        distance = np.minimum(distance, ((scaled - scaled[chosen[-1]]) ** 2).sum(axis=1))
+        chosen.append(int(np.argmax(distance)))
+    return np.asarray(points[np.sort(chosen)])
+
+
+def sampled_anchors(shifts: Array, number: int) -> Array:
+    """Points of a Sobol sequence in the middle of the box of the training points.
+
+    Of several shifts points far apart would be corners of the box, of which an image inside tells
+    little; and the density is known at any shifts.
+
+    Args:
+        shifts: of the points, shape (n_points, k).
+        number: of the anchors.
+
+    Returns:
+        Shape (number, k).
+    """
+    low, high = shifts.min(axis=0), shifts.max(axis=0)
+    margin = (1 - ANCHOR_BOX) / 2 * (high - low)
+    unit = sobol_sequence(shifts.shape[1], number, 1)
+    return np.asarray(low + margin + (high - low - 2 * margin) * unit)
+
+
+def image_sums(model: Any, shard: Shard, use_counts: bool) -> Array:
+    """Outputs of a network for all images of a shard, float64 of shape (n_images, n)."""
+    from wilsonvox.estimators.networks.voxel_batches import VoxelBatches
+
+    if not len(shard):
+        return np.zeros((0, model.output_shape[-1]))
+    batches = VoxelBatches(shard, IMAGES_AT_A_TIME, use_counts)
+    # not `predict`, whose threads keep the shard until the garbage collector comes
+    parts = [model.predict_on_batch(batches[number][0]) for number in range(batches.num_batches)]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def _by_point(truths: Array, points: Array) -> list[tuple[int, slice]]:
+    """Stretches of a shard's images of one point: the point's number, and the images."""
+    numbers = [int(np.flatnonzero((points == truth).all(axis=1))[0]) for truth in truths]
+    starts = [i for i in range(len(numbers)) if i == 0 or numbers[i] != numbers[i - 1]]
+    return [
+        (numbers[start], slice(start, end))
+        for start, end in zip(starts, [*starts[1:], len(numbers)], strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class PointMoments:
+    """What voxels of every training point tell of its angular coefficients.
+
+    near_knots: means of hat functions of log q² times dual functions, shape (n_points, n_knots, 11)
+    q2: see `wilsonvox.estimators.voxel_sum.voxel_density.Q2Moments`, shape (n_points, 3, 11); None
+        without counts
+    weights: events that they are means over, shape (n_points,)
+    n_images: shape (n_points,)
+    spectrum: events of all points by q², as `Q2Histogram` counts them; None without counts, and
+        where no voxel has one event
+    """
+
+    near_knots: Array
+    q2: Array | None
+    weights: Array
+    n_images: Array
+    spectrum: Array | None = None
+
+
+def point_moments(
+    paths: Sequence[str],
+    load: Callable[[str], Shard],
+    knots: Array,
+    points: Array,
+    truths: Mapping[str, Array],
+    use_counts: bool,
+    bins: int,
+) -> PointMoments:
+    """DualMoments of the training images, in one pass over them, or with counts in two.
+
+    The mean q2 of several events is that of none of them. So with counts the density at some q² is
+    learned from voxels with one event: of those with λ events on average, which the first pass
+    tells, a part exp(−λ) of the events is alone in its voxel.
+
+    Args:
+        paths: training shards.
+        load: reads one.
+        knots: of log(q² / GeV²).
+        points: shifts of the points, shape (n_points, k).
+        truths: shifts of each shard's images.
+        use_counts: whether the counts are known.
+        bins: of each angle.
+    """
+    functions = voxel_functions(bins)
+    dual = dual_functions(functions)
+    parts = {path: _by_point(truths[path], points) for path in paths}
+    totals = [Q2Moments(functions, dual) for _ in points]
+    for path in paths if use_counts else ():
+        shard = load(path)
+        for number, images in parts[path]:
+            entries = slice(shard.offsets[images.start], shard.offsets[images.stop])
+            columns = shard.voxel[entries], shard.mean_q2[entries], shard.count[entries]
+            totals[number].add(*columns, n_images=images.stop - images.start)
+    moments = [DualMoments(knots, dual) for _ in points]
+    spectrum = Q2Histogram()
+    n_images = np.zeros(len(points))
+    for path in paths:
+        shard = load(path)
+        for number, images in parts[path]:
+            entries = slice(shard.offsets[images.start], shard.offsets[images.stop])
+            voxel, mean_q2 = shard.voxel[entries], shard.mean_q2[entries]
+            weight = np.ones(len(voxel))
+            if use_counts:
+                alone = shard.count[entries] == 1
+                voxel, mean_q2 = voxel[alone], mean_q2[alone]
+                expected = np.clip(totals[number].expected_counts(), 0, MOST_EXPECTED)
+                weight = np.exp(expected)[voxel]
+                spectrum.add(mean_q2, weight)
+            moments[number].add(voxel, mean_q2, weight)
+            n_images[number] += images.stop - images.start
+    lone = use_counts and bool(spectrum.counts.any())
+    return PointMoments(
+        near_knots=np.stack([each.sums / max(each.weight, 1.0) for each in moments]),
+        q2=np.stack([each.normalised() for each in totals]) if use_counts else None,
+        weights=np.array([each.weight for each in moments]),
+        n_images=n_images,
+        spectrum=spectrum.counts if lone else None,
+    )
+
+
+def _learn_density(
+    moments: PointMoments, knots: Array, points: Array, degree: int, bins: int
+) -> VoxelDensity:
+    functions = voxel_functions(bins)
+    flat = functions.mean(axis=0)
+    variances = moment_variances(
+        moments.near_knots, flat, dual_functions(functions), moments.weights
+    )
+    return fit_density(
+        knots,
+        moments.near_knots,
+        points,
+        moments.n_images,
+        degree,
+        flat,
+        variances,
+        moments.q2,
+        moments.spectrum,
+        functions.T @ functions / len(functions),
+    )
+
+
+def fit_voxel_sum(
+    train: Sequence[str],
+    validation: Sequence[str],
+    settings: VoxelSumSettings,
+    load: Callable[[str], Shard] = Shard.load,
+    threads: int | None = None,
+) -> FittedVoxelSum:
+    """Learn a `voxel-sum` from images, in four passes over them, three without counts.
+
+    First the distribution of mean q2, for the knots; then the moments of every training point
+    (`point_moments`), and the density through them; then the sums of every image, and the head. The
+    validation images decide on the head's size only.
+
+    Args:
+        train: names of the files of training shards.
+        validation: likewise.
+        settings: of the network.
+        load: reads a shard of a file; each is read four times, and dropped.
+        threads: on the CPU, see `wilsonvox.estimators.networks.backend.prepare_backend`.
+
+    Raises:
+        UserError: shards that do not fit, see `wilsonvox.voxels.labelled_shards.check_shards`.
+    """
+    histogram = Q2Histogram()
+    headers = {
+        "train": {path: _header(path, load(path), histogram) for path in train},
+        "validation": {path: _header(path, load(path)) for path in validation},
+    }
+    check_shards(headers["train"], headers["validation"])
+    names = varying_coefficients(headers["train"])
+    truths = {
+        path: labels({path: shard}, names)
+        for shards in headers.values()
+        for path, shard in shards.items()
+    }
+    bins = next(iter(headers["train"].values())).metadata.image.bins
+    points = np.unique(np.concatenate([truths[path] for path in train]), axis=0)
+    logger.info(
+        "voxel-sum for %s: %d images of %d points to train, %d to validate",
+        ", ".join(names),
+        sum(map(len, headers["train"].values())),
+        len(points),
+        sum(map(len, headers["validation"].values())),
+    )
+    knots = histogram.knots(settings.q2_knots)
+    moments = point_moments(train, load, knots, points, truths, settings.use_counts, bins)
+    density = _learn_density(moments, knots, points, settings.density_degree, bins)
+    prepare_backend(threads)
+    from wilsonvox.estimators.voxel_sum.network import build
+
+    most = most_anchors(len(names))
+    anchors = chosen_anchors(points) if len(names) == 1 else sampled_anchors(points, most)
+    summing = build(bins, density, anchors, settings.use_counts)
+    sums = {
+        path: image_sums(summing, load(path), settings.use_counts) for path in (*train, *validation)
+    }
+    train_sums, train_truths, validation_sums, validation_truths = (
+        np.concatenate([values[path] for path in paths])
+        for paths in (train, validation)
+        for values in (sums, truths)
+    )
+    known = train_sums, train_truths, validation_sums, validation_truths
+    head = fit_head(*known, settings.head_degree, settings.bias_weight)
+    logger.info("head: %d components, polynomials of degree %d", len(head.offset), head.degree)
+    scoring = fit_scoring(*known, head, settings.head_degree, density.rate)
+    if scoring is not None:
+        logger.info(
+            "most likely shifts: %d components, polynomials of degree %d",
+            len(scoring.offset),
+            scoring.degree,
+        )
+    return FittedVoxelSum(
+        build(bins, density, anchors, settings.use_counts, head, scoring),
+        names,
+        headers["train"],
+        tuple(map(EventRanges.of, headers["train"].values())),
+        tuple(map(EventRanges.of, headers["validation"].values())),
+    )
+
+
+def describe(
+    fitted: FittedVoxelSum, estimator: str, settings: VoxelSumSettings
+) -> EstimatorMetadata:
+    """What is stored inside the model file."""
+    shard = next(iter(fitted.headers.values()))
+    return EstimatorMetadata(
+        estimator=estimator,
+        architecture="voxel-sum",
+        image=shard.metadata.image,
+        normalisation=VoxelScaling(method="none"),
+        coefficients=fitted.coefficients,
+        network=settings,
+        physics_inputs=shard.metadata.physics_inputs,
+        lepton=shard.metadata.lepton,
+        antiparticle_shifts=shard.metadata.antiparticle_shifts,
+        training_points=training_points(fitted.headers),
+        training_events=fitted.training_events,
+        validation_events=fitted.validation_events,
+        n_parameters=fitted.model.count_params(),
+    )

@@ -1,0 +1,157 @@
+"""The head of a `voxel-sum`: from sums over an image to shifts, by least squares.
+
+The sums of an image at neighbouring anchors are almost the same number. Scaled to the scatter of
+images of one point, a few combinations of them hold all that differs between points; polynomials of
+these are fitted to the true shifts of the training images.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wilsonvox.core.polynomials import polynomial_terms
+
+Array = NDArray[np.float64]
+
+SIGNAL = 1.2
+"""Variance, in units of that between images of one point, above which a combination counts."""
+
+MOST_TERMS = 300
+"""Terms of the polynomials of a head."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """How sums become shifts: ``polynomial_terms(sums @ projection + offset) @ coefficients``.
+
+    projection: shape (n_sums, r); offset: shape (r,)
+    coefficients: shape (n_terms, k)
+    degree: of the polynomials
+    """
+
+    projection: Array
+    offset: Array
+    coefficients: Array
+    degree: int
+
+    def __call__(self, sums: Array) -> Array:
+        """Shifts of images, shape (n, k), from their sums of shape (n, n_sums)."""
+        return np.asarray(
+            polynomial_terms(sums @ self.projection + self.offset, self.degree) @ self.coefficients
+        )
+
+
+def by_point(shifts: Array) -> list[NDArray[np.intp]]:
+    """Numbers of the images of each point, of the shifts of all images."""
+    _, point = np.unique(shifts, axis=0, return_inverse=True)
+    point = point.ravel()
+    return [np.flatnonzero(point == number) for number in range(point.max() + 1)]
+
+
+def components(sums: Array, groups: Sequence[NDArray[np.intp]]) -> tuple[Array, Array, Array]:
+    """Combinations of sums that differ between points, most telling first.
+
+    Args:
+        sums: of the training images, shape (n, n_sums).
+        groups: numbers of the images of each point.
+
+    Returns:
+        Projection of shape (n_sums, n), offset of shape (n,) and, for each combination, its
+        variance over all images in units of that between images of one point. Projected sums have
+        mean 0 and variance 1.
+    """
+    mean = sums.mean(axis=0)
+    within = sum(len(each) * np.cov(sums[each].T, bias=True) for each in groups) / len(sums)
+    within = np.atleast_2d(within)
+    scale = np.sqrt(np.diag(within))
+    values, vectors = np.linalg.eigh(within / np.outer(scale, scale))
+    kept = values > 1e-6 * values[-1]
+    whitening = vectors[:, kept] / np.sqrt(values[kept]) / scale[:, None]
+    total = np.atleast_2d(np.cov(((sums - mean) @ whitening).T, bias=True))
+    variances, rotation = np.linalg.eigh(total)
+    order = np.argsort(variances)[::-1]
+    projection = whitening @ rotation[:, order] / np.sqrt(variances[order])
+    return projection, -mean @ projection, variances[order]
+
+
+def _least_squares(
+    terms: Array,
+    shifts: Array,
+    groups: Sequence[NDArray[np.intp]],
+    variance: Array,
+    bias_weight: float,
+) -> Array:
+    """Coefficients with the least Σ_points (variance + bias_weight × bias²) / `variance`.
+
+    Plain least squares, `bias_weight` 1, gives the mean of the true shifts of images that look
+    alike, which is drawn to the middle of the training points at their ends.
+    """
+    columns = []
+    for output, truth in enumerate(shifts.T):
+        rows: list[Array] = []
+        values: list[Array] = []
+        for number, each in enumerate(groups):
+            weight = 1 / np.sqrt(variance[number, output])
+            mean = terms[each].mean(axis=0)
+            heavy = np.sqrt(bias_weight * len(each)) * weight
+            rows += [(terms[each] - mean) * weight, heavy * mean[None]]
+            values += [np.zeros(len(each)), np.array([heavy * truth[each[0]]])]
+        columns.append(np.linalg.lstsq(np.concatenate(rows), np.concatenate(values), rcond=None)[0])
+    return np.stack(columns, axis=1)
+
+
+def _spread(predicted: Array, groups: Sequence[NDArray[np.intp]]) -> Array:
+    """Variance of the predictions of each point's images, shape (n_points, k)."""
+    return np.stack([predicted[each].var(axis=0) for each in groups])
+
+
+def _score(
+    predicted: Array, shifts: Array, groups: Sequence[NDArray[np.intp]], bias_weight: float
+) -> float:
+    """Mean over points of variance + bias_weight × bias² and over outputs, in shifts squared."""
+    bias = np.stack([(predicted[each] - shifts[each]).mean(axis=0) for each in groups])
+    return float((_spread(predicted, groups) + bias_weight * bias**2).mean())
+
+
+def fit_head(
+    sums: Array,
+    shifts: Array,
+    validation_sums: Array,
+    validation_shifts: Array,
+    most_degree: int,
+    bias_weight: float,
+) -> Head:
+    """The head that is best on validation images, of all numbers of components and degrees.
+
+    Args:
+        sums: of the training images, shape (n, n_sums).
+        shifts: their true shifts, shape (n, k).
+        validation_sums: of the validation images.
+        validation_shifts: theirs.
+        most_degree: the highest degree to try.
+        bias_weight: weight of the squared bias of a point's mean beside the variance.
+    """
+    groups = [each for each in by_point(shifts) if len(each) > 1]
+    validation_groups = by_point(validation_shifts)
+    projection, offset, variances = components(sums, groups)
+    k = shifts.shape[1]
+    signals = max(k, int((variances > SIGNAL).sum()))
+    best: tuple[float, Head] | None = None
+    for r in range(k, min(signals, projection.shape[1]) + 1):
+        project, shift = projection[:, :r], offset[:r]
+        for degree in range(1, most_degree + 1):
+            terms = polynomial_terms(sums @ project + shift, degree)
+            if terms.shape[1] > min(MOST_TERMS, len(sums) // 4):
+                break
+            variance = np.ones((len(groups), k))
+            for _ in range(3):  # weights by the variances, which need a fit
+                coefficients = _least_squares(terms, shifts, groups, variance, bias_weight)
+                variance = np.maximum(_spread(terms @ coefficients, groups), 1e-12)
+            head = Head(project, shift, coefficients, degree)
+            score = _score(head(validation_sums), validation_shifts, validation_groups, bias_weight)
+            if best is None or score < best[0]:
+                best = score, head
+    assert best is not None
+    return best[1]

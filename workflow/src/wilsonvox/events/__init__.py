@@ -1,0 +1,1 @@
+"""Events of the decay: generation, ingestion and event files."""

@@ -1,0 +1,1 @@
+"""Unweighted events of the decay model, by accept–reject from a table of cells."""

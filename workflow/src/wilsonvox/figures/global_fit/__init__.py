@@ -1,0 +1,1 @@
+"""Figures of the global fit, one module per figure."""

@@ -1,0 +1,81 @@
+"""The density of (C9, C10) that mixtures predict, beside the contours of the χ²."""
+
+import os
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from wilsonvox.core.errors import UserError
+from wilsonvox.figures.style import BLACK, BLUE, RED, SINGLE_COLUMN, new_figure, styled
+from wilsonvox.global_fit.fits import CoefficientFit
+from wilsonvox.global_fit.learning.results import EnsemblePosterior, NetworkResult
+
+STYLES: tuple[Any, ...] = ("-", "--", ":", "-.")
+
+
+def read(path: str | os.PathLike[str]) -> NetworkResult:
+    """Read the answers of a network that predicts densities.
+
+    Raises:
+        UserError: no such file, another one, or a network that predicts points.
+    """
+    result = NetworkResult.load(path)
+    if result.posterior is None:
+        raise UserError(f"{path}: {result.name} predicts points, no density")
+    return result
+
+
+@styled
+def draw(result: NetworkResult, fit: CoefficientFit) -> Figure:
+    """Draw regions of the ensemble's density, its starts' modes, and the contours of the fit.
+
+    Raises:
+        UserError: a fit with another χ², to other observables, or with hadronic polynomials.
+    """
+    for what in ("observables", "version", "hadronic"):
+        if getattr(fit, what) != getattr(result, what):
+            raise UserError(
+                f"--fit: its {what} is {getattr(fit, what)}, that of the network "
+                f"{getattr(result, what)}"
+            )
+    posterior = result.posterior
+    assert isinstance(posterior, EnsemblePosterior)
+    figure = new_figure(
+        SINGLE_COLUMN, 3.6, f"{result.observables}, predictions of flavio; {result.version} χ²"
+    )
+    axes = figure.add_subplot()
+    for contour, style in zip(fit.contours, STYLES, strict=False):
+        axes.plot(
+            [*contour.c9, contour.c9[0]], [*contour.c10, contour.c10[0]],
+            color=BLUE, linestyle=style,
+        )  # fmt: skip
+    axes.plot(fit.c9, fit.c10, "+", color=BLUE, markersize=8)
+    for region, style in zip(posterior.regions, STYLES, strict=False):
+        for line in region.lines:
+            axes.plot(*zip(*line, strict=True), color=RED, linestyle=style, linewidth=1.0)
+    for answer in result.answers:
+        axes.plot(answer.c9, answer.c10, "o", color=RED, markersize=2)
+    first, *_ = posterior.regions
+    handles = [
+        Line2D([], [], color=BLUE, label=r"$\chi^2$, Minos"),
+        Line2D([], [], color=RED, label="ensemble's density"),
+        Line2D([], [], linestyle="", marker="+", color=BLUE, label=r"minimum of the $\chi^2$"),
+        Line2D(
+            [], [], linestyle="", marker="o", markersize=2, color=RED, label="modes of the starts"
+        ),
+        *(
+            Line2D([], [], color=BLACK, linestyle=style, label=f"{100 * region.level:g} %")
+            for region, style in zip(posterior.regions, STYLES, strict=False)
+        ),
+    ]
+    axes.set_xlabel(r"$\delta C_9$")
+    axes.set_ylabel(r"$\delta C_{10}$")
+    axes.margins(0.08)
+    figure.legend(
+        handles=handles, loc="outside upper center", ncols=2, columnspacing=1.2,
+        title=f"{result.name}: modes {posterior.distance_in_errors:.2f} errors apart, "
+        f"{100 * first.level:g} % area × {first.area_ratio:.2f}",
+        title_fontsize=7.5,
+    )  # fmt: skip
+    return figure

@@ -1,0 +1,1 @@
+"""Networks and GANs that learn the fit of Wilson coefficients."""

@@ -1,0 +1,1 @@
+"""Measurement of shifts from a sample, with intervals."""

@@ -1,0 +1,139 @@
+"""Making the provenance record of a file that a stage is about to write."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from wilsonvox.provenance.code import own_digest, stage_packages
+from wilsonvox.provenance.environment import checkout, installed_version, lock_digest
+from wilsonvox.records.record import (
+    VERSION,
+    InputRecord,
+    Record,
+    path_in_run,
+    portable_path,
+    portable_word,
+    run_folder,
+)
+from wilsonvox.stages.events import FOUR_MOMENTA
+from wilsonvox.stages.table import STAGES
+
+current_command: ContextVar[tuple[str, ...]] = ContextVar("current_command", default=())
+"""The words of the running command line, set by `wilsonvox.cli`."""
+
+
+CODE_PATHS = ("Snakefile", "workflow", "envs", "pyproject.toml")
+"""What a dirty tree is about: a changed configuration is recorded itself, docs make no numbers."""
+
+
+@cache
+def git_state() -> tuple[str | None, bool | None]:
+    """Commit of the checkout and whether its code differs from it; None outside a checkout.
+
+    New files that git does not know yet count, because code can import them.
+    """
+    root = checkout()
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
+            return None, None
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", *CODE_PATHS))
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+def _packages(rule: str, architectures: Sequence[str]) -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    own = installed_version("wilsonvox")
+    if own:
+        found["wilsonvox"] = own
+    return found | stage_packages(rule, architectures)
+
+
+def architectures_of(record: Record) -> tuple[str, ...]:
+    """Return the architecture or optional part on which the code behind a record depends.
+
+    The architecture of a training or a fit, `FOUR_MOMENTA` where these are written, or nothing.
+    """
+    if record.rule == "generate_events" and record.settings.get("four_momenta"):
+        return (FOUR_MOMENTA,)
+    builds = record.rule in STAGES and STAGES[record.rule].builds
+    name = record.settings.get("architecture") if builds else None
+    return (name,) if isinstance(name, str) else ()
+
+
+def make_record(
+    rule: str,
+    output: str | os.PathLike[str],
+    settings: Mapping[str, Any],
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    seed: int | None = None,
+    command: Sequence[str] | None = None,
+    *,
+    copies: Mapping[str, str] | None = None,
+    embed_inputs: bool = False,
+    run: str | os.PathLike[str] | None = None,
+) -> Record:
+    """The record of the file `output` that stage `rule` is about to write.
+
+    Digests of all `inputs` are computed from their content.
+
+    Args:
+        rule: name of the stage, one of `wilsonvox.stages.table.STAGES`.
+        output: path of the file.
+        settings: configuration values that the stage used.
+        inputs: paths of the files that it read.
+        seed: the run's seed, where the stage draws.
+        command: the command line; the running one if not given.
+        copies: SHA-256 of the bytes of copies for people by path, such as history.csv.
+        embed_inputs: keep the inputs' own records too, because they may be deleted.
+        run: folder of the run that the inputs belong to; that of `output` if not given.
+    """
+    from wilsonvox.records.digests import content_digest
+    from wilsonvox.records.embedded import parse_record, record_text, text_digest
+
+    commit, dirty = git_state()
+    folder = run_folder(output) if run is None else Path(run)
+    words = current_command.get() if command is None else tuple(command)
+    found = []
+    for path in inputs:
+        text = record_text(path)
+        found.append(
+            InputRecord(
+                path=path_in_run(path, folder),
+                content_digest=content_digest(path),
+                record_digest=None if text is None else text_digest(text),
+                record=parse_record(text) if embed_inputs and text is not None else None,
+            )
+        )
+    draft = Record(
+        version=VERSION,
+        rule=rule,
+        command=tuple(portable_word(word) for word in words),
+        run=portable_path(folder),
+        output=path_in_run(output, folder),
+        settings=dict(settings),
+        seed=seed,
+        packages={},
+        code_digest=None,
+        lock_digest=lock_digest(),
+        git_commit=commit,
+        git_dirty=dirty,
+        inputs=tuple(found),
+        copies={path_in_run(path, folder): digest for path, digest in (copies or {}).items()},
+    )
+    return draft.model_copy(
+        update={
+            "packages": _packages(rule, architectures_of(draft)),
+            "code_digest": own_digest(rule, architectures_of(draft)),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Provenance records, and the formats of files that carry them."""

@@ -1,0 +1,226 @@
+"""Digests of the content of files, format by format.
+
+A digest is over content (arrays, tables, pixels, weights), not bytes, because ROOT, PDF and Keras
+files carry dates and identifiers.
+"""
+
+import hashlib
+import itertools
+import json
+import logging
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wilsonvox.core.files import require_whole_root
+
+if TYPE_CHECKING:
+    from pypdf import PdfReader
+
+
+KEY = "provenance"
+"""Name of the record in every format (`Keywords` in PDF)."""
+
+
+def digest_arrays(arrays: Iterable[tuple[str, NDArray[np.generic]]]) -> str:
+    """SHA-256 over names, dtypes, shapes and values of arrays, in the order of their names."""
+    total = hashlib.sha256()
+    for name, array in sorted(arrays, key=lambda item: item[0]):
+        part = hashlib.sha256(np.ascontiguousarray(array).tobytes())
+        total.update(f"{name}|{array.dtype.str}|{array.shape}|{part.hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+class ColumnDigest:
+    """Digest of a table's columns, chunk by chunk, and of texts that belong to it.
+
+    The same for every division into chunks.
+
+    Args:
+        kinds: dtype of each column by name.
+    """
+
+    def __init__(self, kinds: Mapping[str, np.dtype[Any]]) -> None:
+        # digests say nothing of byte order: ROOT stores big-endian, arrays in memory are not
+        self._hashers = {
+            name: (kind.newbyteorder("<").str, hashlib.sha256()) for name, kind in kinds.items()
+        }
+        self._length = 0
+
+    def update(self, columns: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take in one chunk: equally long arrays of one dimension by name."""
+        length = 0
+        for name, (kind, hasher) in self._hashers.items():
+            array = np.ascontiguousarray(columns[name], dtype=kind)
+            hasher.update(array.data)
+            length = len(array)
+        self._length += length
+
+    def hexdigest(self, texts: Mapping[str, str]) -> str:
+        """SHA-256 over all columns and over `texts`."""
+        total = hashlib.sha256()
+        for name, (kind, hasher) in sorted(self._hashers.items()):
+            total.update(f"{name}|{kind}|{self._length}|{hasher.hexdigest()}\n".encode())
+        for name, text in sorted(texts.items()):
+            total.update(f"{name}|{hashlib.sha256(text.encode()).hexdigest()}\n".encode())
+        return total.hexdigest()
+
+
+def digest_entries(entries: Mapping[str, bytes]) -> str:
+    """SHA-256 over named pieces of bytes, in the order of their names."""
+    total = hashlib.sha256()
+    for name, content in sorted(entries.items()):
+        total.update(f"{name}|{hashlib.sha256(content).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def _digest_root(path: Path) -> str:
+    import uproot
+
+    with uproot.open(path) as file:
+        if KEY not in file:
+            return _digest_bytes(path)
+        require_whole_root(path, file.file.fEND)
+        tree = file["events"]
+        names = tree.keys()
+        digest = ColumnDigest({name: tree[name].interpretation.numpy_dtype for name in names})
+        for chunk in tree.iterate(library="np", step_size=1_000_000):
+            digest.update(chunk)
+        texts = {"metadata": str(file["metadata"])} if "metadata" in file else {}
+    return digest.hexdigest(texts)
+
+
+def _digest_npz(path: Path) -> str:
+    # np.load leaves a file open when it raises on a damaged one
+    with path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
+        return digest_arrays((name, content[name]) for name in content.files if name != KEY)
+
+
+def _digest_parquet(path: Path) -> str:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+    metadata = (table.schema.metadata or {}).get(b"metadata", b"").decode()
+    return digest_table(columns, metadata)
+
+
+def digest_table(columns: Mapping[str, NDArray[Any]], metadata: str) -> str:
+    """Digest of a table's columns, object columns as text, and of the text beside them."""
+    arrays = [
+        (name, column.astype(str) if column.dtype == object else column)
+        for name, column in columns.items()
+    ]
+    return digest_arrays([*arrays, ("metadata", np.array(metadata))])
+
+
+KERAS_ENTRIES = ("config.json", "estimator.json", "model.weights.h5")
+"""Parts of a Keras archive that make its content; the others hold versions and the record."""
+
+
+def _digest_keras(path: Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist()) & set(KERAS_ENTRIES)
+        return digest_entries({name: archive.read(name) for name in names})
+
+
+def digest_json(content: Any) -> str:
+    """Digest of the values in a JSON document, its record left out."""
+    if isinstance(content, dict):
+        content = {name: value for name, value in content.items() if name != KEY}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _digest_json(path: Path) -> str:
+    return digest_json(json.loads(path.read_text()))
+
+
+def _digest_png(path: Path) -> str:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        image.verify()  # every chunk's checksum, which reading the pixels passes over
+    with Image.open(path) as image:
+        return digest_arrays([("pixels", np.asarray(image))])
+
+
+def _open_pdf(path: Path) -> "PdfReader":
+    from pypdf import PdfReader
+
+    # what is wrong with a file it also raises, if it matters
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+    return PdfReader(path, strict=True)
+
+
+def _digest_pdf(path: Path) -> str:
+    """Over every object as it is written, but for the information, which holds record and dates.
+
+    Streams are unpacked and their packed lengths left out: compressors differ in these. Nothing is
+    interpreted, so that no reader's way of writing numbers comes in.
+    """
+    from pypdf.generic import IndirectObject, StreamObject
+
+    with _open_pdf(path) as reader:
+        information = reader.trailer.raw_get("/Info") if "/Info" in reader.trailer else None
+        skipped = {getattr(information, "idnum", None)}
+        starts = {number: start for part in reader.xref.values() for number, start in part.items()}
+        for number in starts:
+            content = reader.get_object(number)
+            if isinstance(content, StreamObject) and "/Length" in content:
+                length = content.raw_get("/Length")
+                if isinstance(length, IndirectObject):
+                    skipped.add(length.idnum)
+    written = path.read_bytes()
+    ends = dict(itertools.pairwise([*sorted(starts.values()), len(written)]))
+    return digest_entries(
+        {
+            f"{number:08d}": _pdf_object(written[start : ends[start]])
+            for number, start in starts.items()
+            if number not in skipped
+        }
+    )
+
+
+def _pdf_object(written: bytes) -> bytes:
+    """One object of a PDF file up to `endobj`, its stream unpacked."""
+    content, found, _ = written.rpartition(b"endobj")
+    if not found:
+        raise ValueError("an object of the PDF has no end")
+    head, found, tail = content.partition(b"stream\n")
+    if not found:
+        return content
+    packed = tail.rpartition(b"endstream")[0].removesuffix(b"\n")
+    head = re.sub(rb"/Length \d+(?! \d+ R)", b"/Length", head)
+    return head + (zlib.decompress(packed) if b"/FlateDecode" in head else packed)
+
+
+def _digest_bytes(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+_DIGESTS: dict[str, Callable[[Path], str]] = {
+    ".root": _digest_root,
+    ".npz": _digest_npz,
+    ".parquet": _digest_parquet,
+    ".keras": _digest_keras,
+    ".json": _digest_json,
+    ".png": _digest_png,
+    ".pdf": _digest_pdf,
+}
+
+
+def content_digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256 (hexadecimal) over the content of a file, by its suffix.
+
+    Over the bytes where the format is not one of ours, and for ROOT files made by others.
+    """
+    found = Path(path)
+    return _DIGESTS.get(found.suffix, _digest_bytes)(found)

@@ -1,0 +1,145 @@
+"""Reading records out of files, and digesting files by content, format by format.
+
+Digests are over content (arrays, tables, pixels, weights), not bytes, because ROOT, PDF and Keras
+files carry dates and identifiers.
+"""
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import ValidationError
+
+from wilsonvox.core.errors import UserError
+from wilsonvox.records.digests import KEY, _open_pdf
+from wilsonvox.records.record import Record, canonical_json, seal_of
+
+if TYPE_CHECKING:
+    pass
+
+
+def _text_root(path: Path) -> str | None:
+    import uproot
+
+    with uproot.open(path) as file:
+        return str(file[KEY]) if KEY in file else None
+
+
+def _text_npz(path: Path) -> str | None:
+    with path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
+        return str(content[KEY]) if KEY in content.files else None
+
+
+def _parquet_metadata(path: Path) -> list[dict[bytes, bytes] | None]:
+    import pyarrow.parquet as pq
+
+    return [pq.read_schema(path).metadata, pq.read_metadata(path).metadata]
+
+
+def _text_parquet(path: Path) -> str | None:
+    # Parquet holds it twice: plainly, and in the packed Arrow schema, which pyarrow prefers
+    found = [(each or {}).get(KEY.encode()) for each in _parquet_metadata(path)]
+    if found[0] != found[1]:
+        raise ValueError("its two copies of the record differ")
+    return None if found[0] is None else found[0].decode()
+
+
+def _text_keras(path: Path) -> str | None:
+    with zipfile.ZipFile(path) as archive:
+        name = f"{KEY}.json"
+        return archive.read(name).decode() if name in archive.namelist() else None
+
+
+def _text_json(path: Path) -> str | None:
+    content = json.loads(path.read_text())
+    record = content.get(KEY) if isinstance(content, dict) else None
+    return None if record is None else json.dumps(record)
+
+
+def _text_png(path: Path) -> str | None:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        text = image.info.get(KEY)
+    return None if text is None else str(text)
+
+
+def _text_pdf(path: Path) -> str | None:
+    with _open_pdf(path) as reader:
+        text = None if reader.metadata is None else reader.metadata.get("/Keywords")
+    # others write words there
+    return str(text) if text is not None and str(text).startswith("{") else None
+
+
+_TEXTS: dict[str, Callable[[Path], str | None]] = {
+    ".root": _text_root,
+    ".npz": _text_npz,
+    ".parquet": _text_parquet,
+    ".keras": _text_keras,
+    ".json": _text_json,
+    ".png": _text_png,
+    ".pdf": _text_pdf,
+}
+
+
+def has_record_format(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is of a format that can carry a record, by its suffix."""
+    return Path(path).suffix in _TEXTS
+
+
+def record_text(path: str | os.PathLike[str]) -> str | None:
+    """The record inside a file as it is written there; None where the file has none."""
+    found = Path(path)
+    reader = _TEXTS.get(found.suffix)
+    return None if reader is None else reader(found)
+
+
+def parse_record(text: str) -> Record:
+    """The record that a file holds as text.
+
+    Raises:
+        ValueError: it is damaged, was edited, or is of another version of this package.
+    """
+    try:
+        record = Record.model_validate_json(text)
+        if record.version and record.seal != seal_of(json.loads(text)):
+            raise ValueError("its record was edited or is damaged")
+        return record
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        reason = f"{place}: {first['msg']}" if place else first["msg"]
+        raise ValueError(f"its record is damaged or of another version ({reason})") from error
+
+
+def read_record(path: str | os.PathLike[str]) -> Record | None:
+    """The record inside a file; None where the file has none (external files, CSV copies).
+
+    Raises:
+        UserError: it is damaged, was edited, or is of another version of this package.
+        Exception: whatever reading a damaged file raises.
+    """
+    text = record_text(path)
+    try:
+        return None if text is None else parse_record(text)
+    except ValueError as error:
+        raise UserError(f"{os.fspath(path)}: {error}; delete it and make it again") from error
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 of a record as it is written in a file, its layout left out.
+
+    The same as `Record.digest`, but for records of versions that had other fields.
+    """
+    return hashlib.sha256(canonical_json(json.loads(text)).encode()).hexdigest()
+
+
+def record_digest(path: str | os.PathLike[str]) -> str | None:
+    """SHA-256 of the record inside a file; None where it has none."""
+    text = record_text(path)
+    return None if text is None else text_digest(text)

@@ -1,0 +1,350 @@
+"""What happens between the epochs of a training, and between its batches.
+
+Imports Keras: import this module inside the functions that need it.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from wilsonvox.estimators.networks.image_batches import ImageBatches
+from wilsonvox.estimators.settings import TrainingSettings
+from wilsonvox.training.checkpoint import Plateau, Progress, StateFile, Stopping, TrainingState
+from wilsonvox.training.progress import EpochLog, TensorBoardLog
+from wilsonvox.training.replicas import of_each_replica
+from wilsonvox.training.signals import LossNotFinite, StopRequest, TrainingStopped
+
+
+class SetEpoch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Tells the training batches which epoch begins, since their order is keyed on it."""
+
+    def __init__(self, batches: ImageBatches) -> None:
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
+        """Set the epoch before the first batch of it is asked for."""
+        self.batches.epoch = epoch
+
+
+class WarmUp(keras.callbacks.Callback):  # type: ignore[misc]
+    """Lets the learning rate rise in the first epochs, batch by batch, in equal steps.
+
+    The last batch of these epochs has the whole learning rate. A batch's rate is told by its place
+    alone, so that a training can be taken up anywhere.
+    """
+
+    def __init__(self, settings: TrainingSettings, batches: ImageBatches) -> None:
+        super().__init__()
+        self.epochs = settings.warmup_epochs
+        self.learning_rate = settings.learning_rate
+        self.batches = batches
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Set the learning rate of a batch of these epochs."""
+        batches = self.batches
+        if batches.epoch < self.epochs:
+            done = batches.epoch * batches.batches_of_epoch + batches.first_batch + batch + 1
+            part = done / (self.epochs * batches.batches_of_epoch)
+            self.model.optimizer.learning_rate = part * self.learning_rate
+
+
+class ReduceLROnPlateauAfterWarmup(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
+    """Cuts the learning rate at a plateau of the validation loss, which it watches after the rise.
+
+    Args:
+        settings: of the training.
+    """
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        super().__init__(
+            monitor="val_loss",
+            mode="min",
+            factor=settings.reduce_factor,
+            patience=settings.reduce_patience,
+            min_delta=0.0,
+            min_lr=settings.minimum_learning_rate,
+        )
+        self.first_epoch = settings.warmup_epochs
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Look at the validation loss of an epoch, number from 0."""
+        if epoch >= self.first_epoch:
+            super().on_epoch_end(epoch, logs)
+
+
+class StepDecay(keras.callbacks.LearningRateScheduler):  # type: ignore[misc]
+    """Cuts the learning rate after every few epochs, whatever the loss; counted after the rise.
+
+    An epoch's rate is told by its number alone, so that a training can be taken up anywhere.
+
+    Args:
+        settings: of the training.
+    """
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        def rate(epoch: int, _before: float) -> float:
+            cuts = max(epoch - settings.warmup_epochs, 0) // settings.reduce_patience
+            least = min(settings.minimum_learning_rate, settings.learning_rate)
+            return max(settings.learning_rate * settings.reduce_factor**cuts, least)
+
+        super().__init__(rate)
+
+
+class StopWhenNotFinite(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ends a training whose loss is not a finite number any more, with one clear line."""
+
+    def __init__(self, batches: ImageBatches) -> None:
+        super().__init__()
+        self.batches = batches
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Check the running mean of the training loss.
+
+        Raises:
+            LossNotFinite: it is not finite.
+        """
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            number = self.batches.first_batch + batch + 1
+            raise LossNotFinite(
+                f"training: the loss is not finite in epoch {self.batches.epoch + 1}, batch "
+                f"{number}; a lower --learning-rate may help"
+            )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Check the validation loss.
+
+        Raises:
+            LossNotFinite: it is not finite.
+        """
+        if not math.isfinite((logs or {}).get("val_loss", 0.0)):
+            raise LossNotFinite(
+                f"training: the validation loss is not finite in epoch {epoch + 1}; "
+                "a lower --learning-rate may help"
+            )
+
+
+class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes the state of the training after every epoch, and restores it before the first one.
+
+    When a signal asks the training to stop, it ends after the batch in work, with the state of
+    that place in the epoch. What a validation has computed is not kept: it is done again.
+
+    It has to come last: the others change the learning rate and end the training when an epoch
+    ends, and reset themselves when the training begins.
+
+    Attributes:
+        begun: the state that the next `fit` begins with; None: as the network is.
+    """
+
+    def __init__(
+        self,
+        file: StateFile,
+        begun: TrainingState | None,
+        request: StopRequest,
+        log: EpochLog,
+        plateau: keras.callbacks.ReduceLROnPlateau | None,
+        stopping: keras.callbacks.EarlyStopping,
+    ) -> None:
+        super().__init__()
+        self.file = file
+        self.begun = begun
+        self.request = request
+        self.log = log
+        self.batches = log.batches
+        self.plateau = plateau
+        self.stopping = stopping
+        self._epoch = 0
+        self._metrics: tuple[Any, ...] = ()
+
+    def on_train_begin(self, _logs: dict[str, float] | None = None) -> None:
+        """Put the network, its optimizer and the other callbacks where the state has them."""
+        if self.begun is None:
+            return
+        progress = self.begun.progress
+        for name, value in progress.plateau or ():
+            setattr(self.plateau, name, value)
+        for name, value in progress.stopping:
+            setattr(self.stopping, name, value)
+        self.stopping.best_weights = list(self.begun.best_weights) or None
+        self.log.rows[:] = progress.rows
+        self.model.stop_training = progress.stop_training
+        # Keras makes the optimizer's variables in the first step only
+        if not self.model.optimizer.built:
+            with self.model.distribute_strategy.scope():
+                self.model.optimizer.build(self.model.trainable_variables)
+        for variables, values in (
+            (self.model.variables, self.begun.variables),
+            (self.model.optimizer.variables, self.begun.optimizer),
+        ):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        self._metrics = self.begun.metrics
+        self.begun = None
+
+    def on_epoch_begin(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
+        """Put the sums of the loss, which Keras has just reset, where the state has them.
+
+        Raises:
+            TrainingStopped: a signal asked for it; the state in the file is that of this place.
+        """
+        self._epoch = epoch
+        for copies, values in zip(
+            of_each_replica(self.model, self.model.metrics_variables) if self._metrics else (),
+            self._metrics,
+            strict=True,
+        ):
+            for copy, value in zip(copies, values, strict=True):
+                copy.assign(value)
+        self._metrics = ()
+        if self.request.received:
+            raise self._stopped(self.batches.first_batch)
+
+    # Keras gives `logs` of a batch by name
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Stop if a signal has asked for it.
+
+        Raises:
+            TrainingStopped: it has; the state is written.
+            UserError: the file cannot be written.
+        """
+        if self.request.received:
+            self._keep_sums()
+            self._stop(self.batches.first_batch + batch + 1)
+
+    def on_test_begin(self, _logs: dict[str, float] | None = None) -> None:
+        """Note the training loss before the validation resets it; stop as above."""
+        self._keep_sums()
+        self.on_test_batch_end()
+
+    def on_test_batch_end(self, batch: int = 0, logs: Any = None) -> None:  # noqa: ARG002
+        """Stop as above; no batch of the epoch is left, only the validation."""
+        if self.request.received:
+            self._stop(self.batches.batches_of_epoch)
+
+    def on_epoch_end(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
+        """Write the state, and stop as above.
+
+        Raises:
+            TrainingStopped: a signal asked for it.
+            UserError: the file cannot be written.
+        """
+        self._metrics = ()
+        state = self._state(epoch + 1, 0)
+        self._save(state)
+        if self.request.received:
+            self._epoch = epoch + 1
+            raise self._stopped(0)
+        if self.batches.first_batch:
+            # what was left of an epoch has a `fit` of its own, at whose end others change weights
+            self.begun = state
+
+    def _keep_sums(self) -> None:
+        copies = of_each_replica(self.model, self.model.metrics_variables)
+        self._metrics = tuple(np.stack([copy.numpy() for copy in each]) for each in copies)
+
+    def _stop(self, batches_done: int) -> None:
+        self._save(self._state(self._epoch, batches_done))
+        raise self._stopped(batches_done)
+
+    def _stopped(self, batches_done: int) -> TrainingStopped:
+        number = self.request.received
+        assert number is not None
+        line = (
+            f"stopped by {number.name} {format_position(self._epoch, batches_done, self.batches)}"
+        )
+        if self._epoch or batches_done:
+            line += f": the same command goes on from there; state in {self.file.path}"
+        return TrainingStopped(line, number)
+
+    def _save(self, state: TrainingState) -> None:
+        with self.request.writing():
+            self.file.save(state)
+
+    def _state(self, epoch: int, batches_done: int) -> TrainingState:
+        progress = Progress(
+            next_epoch=epoch,
+            batches_done=batches_done,
+            stop_training=self.model.stop_training,
+            rows=tuple(self.log.rows),
+            stopping=Stopping(
+                **{name: getattr(self.stopping, name) for name in Stopping.model_fields}
+            ),
+            plateau=None
+            if self.plateau is None
+            else Plateau(**{name: getattr(self.plateau, name) for name in Plateau.model_fields}),
+        )
+        return TrainingState(
+            progress,
+            variables=_values(self.model.variables),
+            optimizer=_values(self.model.optimizer.variables),
+            best_weights=tuple(self.stopping.best_weights or ()),
+            metrics=self._metrics,
+        )
+
+
+def _values(variables: Any) -> tuple[Any, ...]:
+    return tuple(keras.ops.convert_to_numpy(variable) for variable in variables)
+
+
+def format_position(epoch: int, batches_done: int, batches: ImageBatches) -> str:
+    """A place in a training in words.
+
+    Args:
+        epoch: number, from 0, of the epoch that comes next or is in work.
+        batches_done: of that epoch.
+        batches: the training images.
+    """
+    if batches_done:
+        return f"in epoch {epoch + 1} after batch {batches_done} of {batches.batches_of_epoch}"
+    return f"after epoch {epoch}" if epoch else "before the first batch"
+
+
+def make_callbacks(
+    settings: TrainingSettings,
+    batches: ImageBatches,
+    progress_bar: bool,
+    file: StateFile | None,
+    begun: TrainingState | None,
+    request: StopRequest,
+    tensorboard: Path | None = None,
+) -> tuple[list[Any], EpochLog]:
+    """The callbacks of a training, in the order in which they run, and the log among them.
+
+    Args:
+        settings: of the training.
+        batches: the training images.
+        progress_bar: whether one is shown, so that the log stays quiet.
+        file: where to keep the state, or None; if given, `SaveCheckpoint` is the last callback.
+        begun: the state to go on from, or None.
+        request: whether a signal asks the training to stop.
+        tensorboard: folder for TensorBoard, or None.
+    """
+    log = EpochLog(settings.max_epochs, batches, quiet=progress_bar)
+    plateau = (
+        ReduceLROnPlateauAfterWarmup(settings)
+        if settings.learning_rate_schedule == "plateau"
+        else None
+    )
+    stopping = keras.callbacks.EarlyStopping(
+        monitor="val_loss",
+        mode="min",
+        patience=settings.early_stopping_patience,
+        restore_best_weights=True,
+    )
+    callbacks = [
+        SetEpoch(batches),
+        WarmUp(settings, batches),
+        StopWhenNotFinite(batches),
+        log,
+        plateau or StepDecay(settings),
+        stopping,
+    ]
+    if tensorboard is not None:
+        callbacks.append(TensorBoardLog(tensorboard, log))
+    if file is not None:
+        callbacks.append(SaveCheckpoint(file, begun, request, log, plateau, stopping))
+    return callbacks, log

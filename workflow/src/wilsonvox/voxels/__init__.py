@@ -1,0 +1,1 @@
+"""Voxel images: specification, binning, shards and their information."""

@@ -1,0 +1,126 @@
+"""Tools of a run: the subcommands that its jobs ran, their parameters, and packages behind them."""
+
+import hashlib
+import json
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from wilsonvox.records.record import Record
+
+Entity = dict[str, Any]
+"""A node of a JSON-LD graph."""
+
+_FORMAL_PARAMETER = "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
+_TYPES = {bool: "Boolean", int: "Integer", float: "Float", str: "Text"}
+
+
+def tool_name(record: Record) -> str:
+    """The command that a job ran, without its options.
+
+    A subcommand, of a group with the command in it: ``wilsonvox plot linearity``.
+    """
+    words = [word for word in record.command[:3] if not word.startswith("-")]
+    return " ".join(words if words[1:2] in (["plot"], ["global-fit"]) else words[:2])
+
+
+def tool_id(record: Record) -> str:
+    """Identifier of a job's tool."""
+    return "#" + tool_name(record).replace(" ", "-")
+
+
+@dataclass(frozen=True)
+class Value:
+    """A setting that a tool ran with."""
+
+    tool: str
+    name: str
+    value: Any
+
+    @property
+    def text(self) -> str:
+        """The value as JSON, for lists and mappings."""
+        return json.dumps(self.value, sort_keys=True, ensure_ascii=False)
+
+    @property
+    def parameter(self) -> str:
+        """Identifier of the parameter that it is a value of."""
+        return f"{self.tool}/{self.name}"
+
+    @property
+    def identifier(self) -> str:
+        """Identifier, equal for equal values."""
+        return f"{self.parameter}/{hashlib.sha256(self.text.encode()).hexdigest()[:12]}"
+
+    @property
+    def entity(self) -> Entity:
+        """The value as an entity."""
+        plain = isinstance(self.value, str | int | float)
+        return {
+            "@id": self.identifier,
+            "@type": "PropertyValue",
+            "name": self.name,
+            "value": self.value if plain else self.text,
+            "exampleOfWork": {"@id": self.parameter},
+        }
+
+
+def values_of(record: Record) -> list[Value]:
+    """The settings of a job, those left out that were not set."""
+    settings = record.settings | ({} if record.seed is None else {"seed": record.seed})
+    tool = tool_id(record)
+    return [Value(tool, name, each) for name, each in settings.items() if each is not None]
+
+
+def file_options(record: Record) -> dict[str, str]:
+    """Parameters of the tool that name files, by the files' paths as records have them."""
+    options: dict[str, str] = {}
+    for option, word in pairwise(record.command):
+        if option.startswith("--") and not word.startswith("--"):
+            parameter = f"{tool_id(record)}/{option}"
+            options[posixpath.relpath(word, record.run)] = parameter
+            options[word] = parameter
+    return options
+
+
+def parameter_entity(identifier: str, kind: str) -> Entity:
+    """A parameter of a tool, of type `kind`: File, or what its values are."""
+    return {
+        "@id": identifier,
+        "@type": "FormalParameter",
+        "additionalType": kind,
+        "name": identifier.rpartition("/")[2],
+        "conformsTo": {"@id": _FORMAL_PARAMETER},
+    }
+
+
+def kind_of(values: Iterable[Value]) -> str:
+    """Type of a parameter, by all its values."""
+    kinds = {_TYPES.get(type(each.value), "Text") for each in values}
+    return kinds.pop() if len(kinds) == 1 else "Number" if kinds <= {"Integer", "Float"} else "Text"
+
+
+def packages_of(record: Record) -> dict[str, Entity]:
+    """Packages behind a job, by identifier; this one left out."""
+    found = {}
+    for name, version in record.packages.items():
+        if name == "wilsonvox":
+            continue
+        url = f"https://pypi.org/project/{name}/{version}/"
+        if name == "python":
+            url = f"https://www.python.org/downloads/release/python-{version.replace('.', '')}/"
+        found[url] = package_entity(url, name, version)
+    return found
+
+
+def package_entity(url: str, name: str, version: str) -> Entity:
+    """A package or program by the page that it can be had from."""
+    return {
+        "@id": url,
+        "@type": "SoftwareApplication",
+        "name": name,
+        "softwareVersion": version,
+        "url": {"@id": url},
+    }
