@@ -14,7 +14,8 @@ import command_pages
 import python_api
 from configuration_keys import key_reference
 from docstrings import escaped, listed, short
-from wilsonvox.config import RunConfiguration, SampleRow
+from wilsonvox.config.run import RunConfiguration
+from wilsonvox.config.samples import SampleRow
 from workflow_rules import rule_reference
 
 _PACKAGE = "wilsonvox"

@@ -1,38 +1,30 @@
-"""Lists of the rules of the workflow, from their docstrings, in Markdown.
-
-The files are read as text, with rules in loops: a rule is listed by its name or, where it is made
-with several names, by the expression of its keyword `name`, such as `plot_{figure}`.
-"""
+"""The rules of the workflow with their docstrings, as Snakemake lists them, in Markdown."""
 
 import re
+import subprocess
+import sys
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
-_RULE = re.compile(
-    r"^(?P<indent>[ \t]*)(?:rule|checkpoint)(?:[ \t]+(?P<name>\w+))?[ \t]*:[ \t]*(?:#.*)?\n"
-    r"(?P<body>(?:(?P=indent)[ \t]+.*\n|[ \t]*\n)*)",
-    re.MULTILINE,
-)
-_USE = re.compile(r"^[ \t]*use rule (?P<base>\w+) as (?P<name>\w+)(?: with)?[ \t]*:?", re.MULTILINE)
-_NAME = re.compile(r"""^[ \t]*name:\s*f?["'](?P<name>[^"']+)["']""", re.MULTILINE)
-_DOCSTRING = re.compile(r'\s*"""(?P<text>.*?)"""', re.DOTALL)
+# `name (docstring)`, where the docstring may go on in indented lines
+_ENTRY = re.compile(r"^(?P<name>\w+)(?: \((?P<docstring>.*?)\))?$(?!\n[ \n])", re.M | re.S)
 
 
 @dataclass(frozen=True)
 class Rule:
     """A rule of the workflow.
 
-    name: its name, or the expression that its names are made with
+    name: its name
     summary: the first paragraph of its docstring, empty where it has none
     details: the other paragraphs
-    file: name of the file that has it
     """
 
     name: str
     summary: str
     details: tuple[str, ...]
-    file: str
 
 
 def _paragraphs(docstring: str) -> list[str]:
@@ -41,19 +33,13 @@ def _paragraphs(docstring: str) -> list[str]:
     return [" ".join(each.split()) for each in re.split(r"\n\s*\n", text) if each.strip()]
 
 
-def read_rules(text: str, file: str) -> list[Rule]:
-    """Read the rules in the text of a Snakefile, in their order."""
-    rules: list[tuple[int, Rule]] = []
-    for match in _RULE.finditer(text):
-        docstring = _DOCSTRING.match(match["body"])
-        summary, *details = _paragraphs(docstring["text"]) if docstring else [""]
-        keyword = _NAME.search(match["body"])
-        name = match["name"] or (keyword["name"] if keyword else "")
-        rules.append((match.start(), Rule(name, summary, tuple(details), file)))
-    for match in _USE.finditer(text):
-        summary = f"As `{match['base']}`, with other inputs or outputs."
-        rules.append((match.start(), Rule(match["name"], summary, (), file)))
-    return [rule for _, rule in sorted(rules, key=lambda each: each[0])]
+def listed_rules(text: str) -> list[Rule]:
+    """Read what `snakemake --list-rules` prints."""
+    rules = []
+    for match in _ENTRY.finditer(text):
+        summary, *details = _paragraphs(match["docstring"]) if match["docstring"] else [""]
+        rules.append(Rule(match["name"], summary, tuple(details)))
+    return rules
 
 
 def workflow_files(workflow: Path) -> list[Path]:
@@ -63,16 +49,55 @@ def workflow_files(workflow: Path) -> list[Path]:
     return [snakefile, *(workflow / name for name in included)]
 
 
-def rule_reference(workflow: Path) -> str:
-    """Write the rules of a workflow, one section per file; `workflow` is its folder."""
+def rules_by_file(rules: Iterable[Rule], texts: dict[str, str]) -> dict[str, list[Rule]]:
+    """Sort rules into the files that have them, in the order of their places there.
+
+    A rule that is made in a loop has no name in its file: it stands where its docstring stands.
+    Rules of no file are left out.
+    """
+    places: list[tuple[str, int, Rule]] = []
+    for rule in rules:
+        for file, text in texts.items():
+            named = re.search(rf"^[ \t]*(?:rule|checkpoint) {rule.name}\b", text, re.MULTILINE)
+            unnamed = text.find(f'"""{rule.summary}') if rule.summary else -1
+            place = named.start() if named else unnamed
+            if place >= 0:
+                places.append((file, place, rule))
+                break
+    return {
+        file: [rule for name, _, rule in sorted(places, key=lambda each: each[1]) if name == file]
+        for file in texts
+    }
+
+
+def reference_lines(rules: Iterable[Rule]) -> list[str]:
+    """Write rules as a list of definitions; neighbours with one description share it."""
     lines: list[str] = []
-    for path in workflow_files(workflow):
-        rules = read_rules(path.read_text(), path.name)
-        if not rules:
-            continue
-        lines += [f"## {'Targets' if path.name == 'Snakefile' else path.name}", ""]
-        for rule in rules:
-            lines += [f"`{rule.name}`", f": {rule.summary or 'No description.'}", ""]
-            for paragraph in rule.details:
-                lines += [f"  {paragraph}", ""]
+    for (summary, details), group in groupby(rules, key=lambda rule: (rule.summary, rule.details)):
+        names = ", ".join(f"`{rule.name}`" for rule in group)
+        lines += [names, f": {summary or 'No description.'}", ""]
+        for paragraph in details:
+            lines += [f"  {paragraph}", ""]
+    return lines
+
+
+def rule_reference(workflow: Path) -> str:
+    """Write the rules of a workflow, one section per file.
+
+    Args:
+        workflow: folder with the Snakefile, in the folder where Snakemake is started.
+
+    Raises:
+        subprocess.CalledProcessError: Snakemake cannot read the workflow.
+    """
+    command = [Path(sys.executable).with_name("snakemake"), "--list-rules"]
+    done = subprocess.run(
+        command, cwd=workflow.parent, stdout=subprocess.PIPE, text=True, check=True
+    )
+    texts = {path.name: path.read_text() for path in workflow_files(workflow)}
+    lines: list[str] = []
+    for file, rules in rules_by_file(listed_rules(done.stdout), texts).items():
+        if rules:
+            title = "Targets" if file == "Snakefile" else file
+            lines += [f"## {title}", "", *reference_lines(rules)]
     return "\n".join(lines)

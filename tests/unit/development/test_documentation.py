@@ -12,9 +12,9 @@ import pytest
 from pydantic import BaseModel, Field
 
 from wilsonvox.cli import COMMANDS
-from wilsonvox.config import RunConfiguration
+from wilsonvox.config.run import RunConfiguration
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LINK = re.compile(r"\]\((?!https?:|#)(?P<path>[^)#\s]+)")
 PAGE = re.compile(r"\bdocs/[\w/]+\.md\b")
 
@@ -67,46 +67,33 @@ def test_the_reference_has_every_key_of_the_configuration_and_describes_it():
     assert {row[0].strip("`") for row in rows} == keys
 
 
-def test_rules_are_read_with_their_docstrings():
-    text = '''
-rule first:
-    """Do one thing,
-    and another.
+def test_rules_are_sorted_into_their_files_and_described():
+    listing = """bare
+draw_one (Draw a figure.)
+draw_two (Draw a figure.)
+first (Do one thing (or two).
 
     More about it.
-    """
-    input:
-        "a",
-
-rule bare:
-    input:
-        "b",
-
-for figure in FIGURES:
-
-    rule:
-        """Draw a figure."""
-        name:
-            f"plot_{figure}"
-        output:
-            "c",
-
-checkpoint last: # a comment
-    """Stop."""
-    output: "d"
-
-use rule first as second with:
-    output: "e"
-'''
-    rules = extension("workflow_rules").read_rules(text, "x.smk")
-    assert [(rule.name, rule.summary) for rule in rules] == [
-        ("first", "Do one thing, and another."),
-        ("bare", ""),
-        ("plot_{figure}", "Draw a figure."),
-        ("last", "Stop."),
-        ("second", "As `first`, with other inputs or outputs."),
-    ]
-    assert rules[0].details == ("More about it.",)
+    Still more.)
+elsewhere (Not in the workflow.)
+"""
+    workflow_rules = extension("workflow_rules")
+    rules = workflow_rules.listed_rules(listing)
+    assert [rule.name for rule in rules] == ["bare", "draw_one", "draw_two", "first", "elsewhere"]
+    assert (rules[3].summary, rules[3].details) == (
+        "Do one thing (or two).",
+        ("More about it. Still more.",),
+    )
+    loop = 'for name in NAMES:\n\n    rule:\n        """Draw a figure."""\n        name: name\n'
+    texts = {"Snakefile": "rule first:\nrule bare:\n", "figures.smk": loop}
+    files = workflow_rules.rules_by_file(rules, texts)
+    assert {file: [rule.name for rule in rules] for file, rules in files.items()} == {
+        "Snakefile": ["first", "bare"],
+        "figures.smk": ["draw_one", "draw_two"],
+    }
+    assert workflow_rules.reference_lines(files["figures.smk"]) == [
+        "`draw_one`, `draw_two`", ": Draw a figure.", ""
+    ]  # fmt: skip
 
 
 def test_every_rule_of_the_workflow_is_described():
@@ -118,6 +105,7 @@ def test_every_rule_of_the_workflow_is_described():
     }
     assert len(names) > 10
     assert {name for name in names if f"\n`{name}`\n: " not in text} == set()
+    assert "`plot_linearity`" in text
 
 
 def test_pages_of_the_python_api_follow_the_tree(tmp_path):
