@@ -19,13 +19,14 @@ from wilsonvox.estimators.settings import NetworkEstimatorConfig, VoxelSumEstima
 from wilsonvox.figures import scan as figure
 from wilsonvox.records.digests import content_digest
 from wilsonvox.records.embedded import read_record
+from wilsonvox.stages.run import Run
 from wilsonvox.training.scan.comparison import COLUMNS, collected, table
 from wilsonvox.training.scan.settings import ScanSettings, SearchRange
 from wilsonvox.training.scan.space import contains, decode, setting_names, with_settings
 from wilsonvox.training.scan.study import importance, round_seed, space_of, suggest, write_study
 from wilsonvox.training.scan.trials import Scan, Suggestion, Suggestions, TrialResult
 from wilsonvox.voxels.specification import ImageSpecification
-from wilsonvox.workflow.job_digest import Lineage
+from wilsonvox.workflow.job_digest import JobDigests
 
 TINY = yaml.safe_load((Path(__file__).parents[2] / "workflow/tiny.yaml").read_text())
 NETWORK = NetworkEstimatorConfig(images=("b8_n300",))
@@ -481,7 +482,7 @@ JOBS = {
 def digests(change):
     values = with_scan(copy.deepcopy(SCANS))
     change(values)
-    lineage = Lineage(parse_configuration(values), {})
+    lineage = JobDigests(Run(parse_configuration(values), {}))
     return {name: lineage.digest(stage, **words) for name, (stage, words) in JOBS.items()}
 
 

@@ -150,11 +150,12 @@ def command(
     also {B0,K,pi,mup,mum}_{E,px,py,pz} [GeV], where mup and mum are the positive and the negative
     lepton.
     """
-    from wilsonvox.events.event_file import FLAVOURS, EventMetadata, write_events
+    from wilsonvox.events.event_file import EventMetadata, write_events
     from wilsonvox.events.generation.four_momenta import momenta_of_chunks
     from wilsonvox.events.generation.sampler import Stream, generate
     from wilsonvox.provenance.recording import make_record
     from wilsonvox.theory.coefficient_table import AngularCoefficients, tabulate_by_name
+    from wilsonvox.theory.particles import FLAVOURS
     from wilsonvox.theory.points import shift_vector
 
     shifts = _point_shifts(point, given_shifts)

@@ -10,7 +10,7 @@ from wilsonvox.core.errors import UserError
 from wilsonvox.core.models import StrictModel
 from wilsonvox.global_fit.chi_squared import VERSIONS, Version
 from wilsonvox.global_fit.hadronic import HADRONIC, HALF_WIDTHS, Hadronic
-from wilsonvox.global_fit.learning.settings import GanMachine, NetworkMachine
+from wilsonvox.global_fit.learning.settings import GanModelSettings, NetworkModelSettings
 
 HalfWidth = Annotated[float, Field(gt=0)]
 MachineName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
@@ -72,10 +72,10 @@ class GlobalFitSettings(StrictModel):
         default=None, description="a measurement of δC9 to show beside the fit; null: none"
     )
 
-    networks: dict[MachineName, NetworkMachine] = Field(
+    networks: dict[MachineName, NetworkModelSettings] = Field(
         default={}, description="networks that learn the first of the sets, by name"
     )
-    gans: dict[MachineName, GanMachine] = Field(
+    gans: dict[MachineName, GanModelSettings] = Field(
         default={}, description="GANs that learn the first of the sets, by name"
     )
 

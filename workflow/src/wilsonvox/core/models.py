@@ -1,4 +1,4 @@
-"""Base classes of the settings and results that pydantic validates."""
+"""Base classes of validated settings and results (pydantic models)."""
 
 from typing import Any, ClassVar
 
@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 
 
 class OptionalFields(BaseModel):
-    """Leaves the fields in `OPTIONAL` out of what is written where they have their default.
+    """Omit the fields in `OPTIONAL` from serialised settings if they have their default value.
 
-    So files, digests and commands are those of before there were such fields.
+    This keeps files, digests and commands unchanged when a field is added.
     """
 
     OPTIONAL: ClassVar[tuple[str, ...]] = ()
@@ -24,6 +24,6 @@ class OptionalFields(BaseModel):
 
 
 class StrictModel(BaseModel):
-    """Immutable model that refuses unknown fields: base of settings, records and results."""
+    """Immutable model that rejects unknown fields; base of settings, records and results."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

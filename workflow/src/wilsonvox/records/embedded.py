@@ -1,8 +1,4 @@
-"""Reading records out of files, and digesting files by content, format by format.
-
-Digests are over content (arrays, tables, pixels, weights), not bytes, because ROOT, PDF and Keras
-files carry dates and identifiers.
-"""
+"""Reading of provenance records from files, with one function per file format."""
 
 import hashlib
 import json
@@ -10,7 +6,6 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import ValidationError
@@ -18,9 +13,6 @@ from pydantic import ValidationError
 from wilsonvox.core.errors import UserError
 from wilsonvox.records.digests import KEY, _open_pdf
 from wilsonvox.records.record import Record, canonical_json, seal_of
-
-if TYPE_CHECKING:
-    pass
 
 
 def _text_root(path: Path) -> str | None:
@@ -42,11 +34,11 @@ def _parquet_metadata(path: Path) -> list[dict[bytes, bytes] | None]:
 
 
 def _text_parquet(path: Path) -> str | None:
-    # Parquet holds it twice: plainly, and in the packed Arrow schema, which pyarrow prefers
-    found = [(each or {}).get(KEY.encode()) for each in _parquet_metadata(path)]
-    if found[0] != found[1]:
+    # Parquet contains it twice: as plain metadata and in the Arrow schema, which pyarrow prefers
+    copies = [(metadata or {}).get(KEY.encode()) for metadata in _parquet_metadata(path)]
+    if copies[0] != copies[1]:
         raise ValueError("its two copies of the record differ")
-    return None if found[0] is None else found[0].decode()
+    return None if copies[0] is None else copies[0].decode()
 
 
 def _text_keras(path: Path) -> str | None:
@@ -72,7 +64,7 @@ def _text_png(path: Path) -> str | None:
 def _text_pdf(path: Path) -> str | None:
     with _open_pdf(path) as reader:
         text = None if reader.metadata is None else reader.metadata.get("/Keywords")
-    # others write words there
+    # other programs write key words there
     return str(text) if text is not None and str(text).startswith("{") else None
 
 
@@ -88,22 +80,23 @@ _TEXTS: dict[str, Callable[[Path], str | None]] = {
 
 
 def has_record_format(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is of a format that can carry a record, by its suffix."""
+    """Return whether the format of a file, by its suffix, can contain a record."""
     return Path(path).suffix in _TEXTS
 
 
 def record_text(path: str | os.PathLike[str]) -> str | None:
-    """The record inside a file as it is written there; None where the file has none."""
-    found = Path(path)
-    reader = _TEXTS.get(found.suffix)
-    return None if reader is None else reader(found)
+    """Return the record of a file as the text stored there; None if it has none."""
+    file = Path(path)
+    reader = _TEXTS.get(file.suffix)
+    return None if reader is None else reader(file)
 
 
 def parse_record(text: str) -> Record:
-    """The record that a file holds as text.
+    """Parse and check the text of a record.
 
     Raises:
-        ValueError: it is damaged, was edited, or is of another version of this package.
+        ValueError: the record is damaged, was edited, or comes from another version of this
+            package.
     """
     try:
         record = Record.model_validate_json(text)
@@ -118,11 +111,12 @@ def parse_record(text: str) -> Record:
 
 
 def read_record(path: str | os.PathLike[str]) -> Record | None:
-    """The record inside a file; None where the file has none (external files, CSV copies).
+    """Read the record of a file; None if it has none (external files, CSV copies).
 
     Raises:
-        UserError: it is damaged, was edited, or is of another version of this package.
-        Exception: whatever reading a damaged file raises.
+        UserError: the record is damaged, was edited, or comes from another version of this
+            package.
+        Exception: any exception of the format's library for a damaged file.
     """
     text = record_text(path)
     try:
@@ -132,14 +126,14 @@ def read_record(path: str | os.PathLike[str]) -> Record | None:
 
 
 def text_digest(text: str) -> str:
-    """SHA-256 of a record as it is written in a file, its layout left out.
+    """Return the SHA-256 of a record's text, independent of its JSON layout.
 
-    The same as `Record.digest`, but for records of versions that had other fields.
+    Equal to `Record.digest`, and valid for records of versions with other fields, too.
     """
     return hashlib.sha256(canonical_json(json.loads(text)).encode()).hexdigest()
 
 
 def record_digest(path: str | os.PathLike[str]) -> str | None:
-    """SHA-256 of the record inside a file; None where it has none."""
+    """Return the SHA-256 of a file's record; None if it has none."""
     text = record_text(path)
     return None if text is None else text_digest(text)

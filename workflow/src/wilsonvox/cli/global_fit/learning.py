@@ -106,9 +106,9 @@ def train_network(**options: Any) -> None:
 
     def answers(*arguments: Any) -> "NetworkResult":
         # Keras is prepared before it is imported
-        from wilsonvox.global_fit.learning.network_runs import answers_of_network
+        from wilsonvox.global_fit.learning.network_runs import train_network_ensemble
 
-        return answers_of_network(*arguments)
+        return train_network_ensemble(*arguments)
 
     _train("train_inverse_network", InverseNetworkSettings, answers, **options)
 
@@ -120,8 +120,8 @@ def train_gan(**options: Any) -> None:
     """Train a GAN of observables, C9 and C10, from several random weights, and sample from it."""
 
     def answers(*arguments: Any) -> "GanResult":
-        from wilsonvox.global_fit.learning.gan_runs import answers_of_gan
+        from wilsonvox.global_fit.learning.gan_runs import train_gan_ensemble
 
-        return answers_of_gan(*arguments)
+        return train_gan_ensemble(*arguments)
 
     _train("train_gan", GanSettings, answers, **options)

@@ -57,7 +57,7 @@ def contours(
     """Contours in the plane of δC9 and δC10, and answers of learning machines."""
     from wilsonvox.figures.global_fit.contours import draw, read_measurement
     from wilsonvox.global_fit.fits import CoefficientFit
-    from wilsonvox.global_fit.learning.answers import Answers
+    from wilsonvox.global_fit.learning.model_summary import ModelSummary
 
     others = [] if measurement is None else [measurement]
     write(
@@ -66,7 +66,7 @@ def contours(
         png,
         lambda: draw(
             [CoefficientFit.load(path) for path in fits],
-            [Answers.load(path) for path in answers],
+            [ModelSummary.load(path) for path in answers],
             None if measurement is None else read_measurement(measurement),
         ),
         [*fits, *answers, *others],
@@ -95,13 +95,13 @@ _answers = click.option(
 def training_sets(paths: tuple[Path, ...], pdf: Path, png: Path) -> None:
     """Distributions of χ² in the training sets of learning machines."""
     from wilsonvox.figures.global_fit.training_sets import draw
-    from wilsonvox.global_fit.learning.results import load_machine
+    from wilsonvox.global_fit.learning.results import load_model_result
 
     write(
         "global_fit_training_sets",
         pdf,
         png,
-        lambda: draw([load_machine(path) for path in paths]),
+        lambda: draw([load_model_result(path) for path in paths]),
         paths,
     )
 
@@ -113,14 +113,14 @@ def training_sets(paths: tuple[Path, ...], pdf: Path, png: Path) -> None:
 def best_sample(table: Path, answers_path: Path, pdf: Path, png: Path) -> None:
     """Observables by bin of q2: measured, and the best samples of a learning machine."""
     from wilsonvox.figures.global_fit.best_sample import draw
-    from wilsonvox.global_fit.learning.results import load_machine
+    from wilsonvox.global_fit.learning.results import load_model_result
     from wilsonvox.global_fit.predictions import PredictionTable
 
     write(
         "global_fit_best_sample",
         pdf,
         png,
-        lambda: draw(PredictionTable.load(table), load_machine(answers_path)),
+        lambda: draw(PredictionTable.load(table), load_model_result(answers_path)),
         [table, answers_path],
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from wilsonvox.core.errors import UserError
 from wilsonvox.events.event_file import BRANCHES
 from wilsonvox.events.ingest.sources import nearest
-from wilsonvox.theory.kinematics import COMPONENTS, PARTICLES
+from wilsonvox.theory.particles import COMPONENTS, PARTICLES
 
 LAYOUTS = ("auto", "variables", "four-momenta", "belle2", "particle-list")
 """Names of the layouts; `auto` finds out."""
