@@ -16,6 +16,7 @@ from configuration_keys import key_reference
 from docstrings import escaped, listed, short
 from wilsonvox.config.run import RunConfiguration
 from wilsonvox.config.samples import SampleRow
+from wilsonvox.stages.table import STAGES
 from workflow_rules import rule_reference
 
 _PACKAGE = "wilsonvox"
@@ -41,7 +42,7 @@ def _write_all(app: Sphinx) -> None:
     tables = {
         "configuration.txt": key_reference(RunConfiguration),
         "samples.txt": key_reference(SampleRow),
-        "rules.txt": rule_reference(workflow),
+        "rules.txt": rule_reference(workflow, STAGES),
     }
     _write(reference / "generated", tables)
 

@@ -1,13 +1,18 @@
-"""The rules of the workflow with their docstrings, as Snakemake lists them, in Markdown."""
+"""The rules of the workflow, as Snakemake lists them, in Markdown.
+
+Descriptions are the rules' docstrings; those of figures, whose rules are made in a loop, and all
+outputs and resources come from the table of stages.
+"""
 
 import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
+
+from wilsonvox.stages.graph import Stage
 
 # `name (docstring)`, where the docstring may go on in indented lines
 _ENTRY = re.compile(r"^(?P<name>\w+)(?: \((?P<docstring>.*?)\))?$(?!\n[ \n])", re.M | re.S)
@@ -70,22 +75,36 @@ def rules_by_file(rules: Iterable[Rule], texts: dict[str, str]) -> dict[str, lis
     }
 
 
-def reference_lines(rules: Iterable[Rule]) -> list[str]:
-    """Write rules as a list of definitions; neighbours with one description share it."""
+def stage_text(stage: Stage) -> str:
+    """Describe the outputs of a stage and the resources of the first attempt of a job."""
+    outputs = ", ".join(f"`{path}`" for path in stage.outputs.values())
+    needs = stage.resources
+    resources = [f"{needs.memory_mb:,} MB", f"{needs.minutes} min"]
+    if needs.threads > 1:
+        resources.append(f"{needs.threads} threads")
+    if needs.gpu_memory_mb is not None:
+        resources.append(f"on a GPU {needs.gpu_memory_mb:,} MB")
+    return f"Writes {outputs}. Asks for {', '.join(resources)}."
+
+
+def reference_lines(rules: Iterable[Rule], stages: Mapping[str, Stage]) -> list[str]:
+    """Write rules as a list of definitions, with what the table of stages has on them."""
     lines: list[str] = []
-    for (summary, details), group in groupby(rules, key=lambda rule: (rule.summary, rule.details)):
-        names = ", ".join(f"`{rule.name}`" for rule in group)
-        lines += [names, f": {summary or 'No description.'}", ""]
-        for paragraph in details:
+    for rule in rules:
+        stage = stages.get(rule.name)
+        summary = (stage.description if stage else "") or rule.summary
+        lines += [f"`{rule.name}`", f": {summary or 'No description.'}", ""]
+        for paragraph in [*rule.details, *([stage_text(stage)] if stage else [])]:
             lines += [f"  {paragraph}", ""]
     return lines
 
 
-def rule_reference(workflow: Path) -> str:
+def rule_reference(workflow: Path, stages: Mapping[str, Stage]) -> str:
     """Write the rules of a workflow, one section per file.
 
     Args:
         workflow: folder with the Snakefile, in the folder where Snakemake is started.
+        stages: stages by the names of their rules.
 
     Raises:
         subprocess.CalledProcessError: Snakemake cannot read the workflow.
@@ -99,5 +118,5 @@ def rule_reference(workflow: Path) -> str:
     for file, rules in rules_by_file(listed_rules(done.stdout), texts).items():
         if rules:
             title = "Targets" if file == "Snakefile" else file
-            lines += [f"## {title}", "", *reference_lines(rules)]
+            lines += [f"## {title}", "", *reference_lines(rules, stages)]
     return "\n".join(lines)

@@ -13,6 +13,8 @@ from pydantic import BaseModel, Field
 
 from wilsonvox.cli import COMMANDS
 from wilsonvox.config.run import RunConfiguration
+from wilsonvox.stages.graph import Resources, Stage
+from wilsonvox.stages.table import STAGES
 
 ROOT = Path(__file__).parents[3]
 LINK = re.compile(r"\]\((?!https?:|#)(?P<path>[^)#\s]+)")
@@ -91,13 +93,29 @@ elsewhere (Not in the workflow.)
         "Snakefile": ["first", "bare"],
         "figures.smk": ["draw_one", "draw_two"],
     }
-    assert workflow_rules.reference_lines(files["figures.smk"]) == [
-        "`draw_one`, `draw_two`", ": Draw a figure.", ""
-    ]  # fmt: skip
+    stage = Stage(
+        outputs={"pdf": "figures/one.pdf", "png": "figures/one.png"},
+        modules=(),
+        resources=Resources(1500, 20, threads=2, gpu_memory_mb=12000),
+        description="Draw figure one.",
+    )
+    assert workflow_rules.reference_lines(files["figures.smk"], {"draw_one": stage}) == [
+        "`draw_one`",
+        ": Draw figure one.",
+        "",
+        (
+            "  Writes `figures/one.pdf`, `figures/one.png`. "
+            "Asks for 1,500 MB, 20 min, 2 threads, on a GPU 12,000 MB."
+        ),
+        "",
+        "`draw_two`",
+        ": Draw a figure.",
+        "",
+    ]
 
 
 def test_every_rule_of_the_workflow_is_described():
-    text = extension("workflow_rules").rule_reference(ROOT / "workflow")
+    text = extension("workflow_rules").rule_reference(ROOT / "workflow", STAGES)
     assert "No description." not in text
     files = [ROOT / "workflow/Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]
     names = {
@@ -105,7 +123,7 @@ def test_every_rule_of_the_workflow_is_described():
     }
     assert len(names) > 10
     assert {name for name in names if f"\n`{name}`\n: " not in text} == set()
-    assert "`plot_linearity`" in text
+    assert {name for name in STAGES if f"\n`{name}`\n: " not in text} == set()
 
 
 def test_pages_of_the_python_api_follow_the_tree(tmp_path):
