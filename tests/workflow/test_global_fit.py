@@ -92,7 +92,7 @@ def test_a_set_in_a_file_is_an_input(folder):
         ({"observables": ["none.yaml"]}, "none.yaml: does not exist; expected a set of measure"),
         ({"versions": ["best"]}, r"global_fit\.versions\.0: Input should be 'experimental'"),
         ({"theory_drawings": 3}, "theory_drawings: unknown key; did you mean 'theory_draws'"),
-        ({"observables": ["lhcb-2015", "x/lhcb-2015.yaml"]}, "lhcb-2015 stands there twice"),
+        ({"observables": ["lhcb-2015", "x/lhcb-2015.yaml"]}, "lhcb-2015 is duplicated"),
         (
             {"measurement": {"run": "results/none", "events": "config/samples.tsv"}},
             "global_fit.measurement.run: there is no estimator in results/none that reads images",

@@ -189,7 +189,7 @@ def test_records_are_those_of_the_files(run, pack):
     assert pack() == 0
     with zipfile.ZipFile(OUT) as archive:
         records = json.loads(archive.read("records.json"))
-    assert len(records) == 6 + 2 * len(FIGURES)
+    assert len(records) == 6 + len(FIGURES)  # of a figure, the PNG has one
     for path, record in records.items():
         stored = read_record(run / path)
         assert stored is not None

@@ -6,12 +6,14 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 
 
 class OptionalFields(BaseModel):
-    """Omit the fields in `OPTIONAL` from serialised settings if they have their default value.
+    """Omit the fields named in `OPTIONAL` from serialised output while they have their default.
 
-    This keeps files, digests and commands unchanged when a field is added.
+    Metadata in files, content digests, records and command lines then name such a field only where
+    it is used.
     """
 
     OPTIONAL: ClassVar[tuple[str, ...]] = ()
+    """Names of the fields to omit."""
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -240,6 +240,6 @@ def _first_problem(error: ValidationError, content: object) -> str:
             "correlations": Correlation,
         }
         model = fields.get(str(place[0]), ObservableSet) if len(place) > 1 else ObservableSet
-        message = "no such field"
+        message = "there is no such field"
         hint = did_you_mean(str(place[-1]), model.model_fields)
     return f"{where}: {message}{hint}" if where else message + hint

@@ -1,32 +1,24 @@
 """Digests of the content of files, with one function per file format.
 
-A digest covers the content (arrays, tables, pixels, weights), not the bytes, because ROOT, PDF and
-Keras files contain dates and identifiers.
+A digest is over content (arrays, tables, pixels, weights), not bytes, because ROOT and Keras files
+carry dates and identifiers.
 """
 
 import hashlib
-import itertools
 import json
-import logging
 import os
-import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wilsonvox.core.files import require_whole_root
 
-if TYPE_CHECKING:
-    from pypdf import PdfReader
-
-
 KEY = "provenance"
-"""Key of the provenance record in every format (`Keywords` in PDF)."""
+"""Name of the record in every format."""
 
 
 def digest_arrays(arrays: Iterable[tuple[str, NDArray[np.generic]]]) -> str:
@@ -151,57 +143,6 @@ def _digest_png(path: Path) -> str:
         return digest_arrays([("pixels", np.asarray(image))])
 
 
-def _open_pdf(path: Path) -> "PdfReader":
-    from pypdf import PdfReader
-
-    # serious problems are raised as exceptions as well
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
-    return PdfReader(path, strict=True)
-
-
-def _digest_pdf(path: Path) -> str:
-    """Digest all objects as written, except for the information dictionary (record and dates).
-
-    Streams are decompressed and their compressed lengths left out, because compressors differ in
-    these. The objects are not interpreted, so that the digest does not depend on how a library
-    formats numbers.
-    """
-    from pypdf.generic import IndirectObject, StreamObject
-
-    with _open_pdf(path) as reader:
-        information = reader.trailer.raw_get("/Info") if "/Info" in reader.trailer else None
-        skipped = {getattr(information, "idnum", None)}
-        starts = {number: start for part in reader.xref.values() for number, start in part.items()}
-        for number in starts:
-            content = reader.get_object(number)
-            if isinstance(content, StreamObject) and "/Length" in content:
-                length = content.raw_get("/Length")
-                if isinstance(length, IndirectObject):
-                    skipped.add(length.idnum)
-    written = path.read_bytes()
-    ends = dict(itertools.pairwise([*sorted(starts.values()), len(written)]))
-    return digest_entries(
-        {
-            f"{number:08d}": _pdf_object(written[start : ends[start]])
-            for number, start in starts.items()
-            if number not in skipped
-        }
-    )
-
-
-def _pdf_object(written: bytes) -> bytes:
-    """Return one object of a PDF file up to `endobj`, its stream decompressed."""
-    content, end, _ = written.rpartition(b"endobj")
-    if not end:
-        raise ValueError("an object of the PDF has no end")
-    head, start, tail = content.partition(b"stream\n")
-    if not start:
-        return content
-    packed = tail.rpartition(b"endstream")[0].removesuffix(b"\n")
-    head = re.sub(rb"/Length \d+(?! \d+ R)", b"/Length", head)
-    return head + (zlib.decompress(packed) if b"/FlateDecode" in head else packed)
-
-
 def _digest_bytes(path: Path) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
@@ -214,7 +155,6 @@ _DIGESTS: dict[str, Callable[[Path], str]] = {
     ".keras": _digest_keras,
     ".json": _digest_json,
     ".png": _digest_png,
-    ".pdf": _digest_pdf,
 }
 
 

@@ -1,4 +1,4 @@
-"""Reading of provenance records from files, with one function per file format."""
+"""Read the provenance record inside a file, format by format."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from wilsonvox.core.errors import UserError
-from wilsonvox.records.digests import KEY, _open_pdf
+from wilsonvox.records.digests import KEY
 from wilsonvox.records.record import Record, canonical_json, seal_of
 
 
@@ -61,13 +61,6 @@ def _text_png(path: Path) -> str | None:
     return None if text is None else str(text)
 
 
-def _text_pdf(path: Path) -> str | None:
-    with _open_pdf(path) as reader:
-        text = None if reader.metadata is None else reader.metadata.get("/Keywords")
-    # other programs write key words there
-    return str(text) if text is not None and str(text).startswith("{") else None
-
-
 _TEXTS: dict[str, Callable[[Path], str | None]] = {
     ".root": _text_root,
     ".npz": _text_npz,
@@ -75,7 +68,6 @@ _TEXTS: dict[str, Callable[[Path], str | None]] = {
     ".keras": _text_keras,
     ".json": _text_json,
     ".png": _text_png,
-    ".pdf": _text_pdf,
 }
 
 
@@ -100,7 +92,7 @@ def parse_record(text: str) -> Record:
     """
     try:
         record = Record.model_validate_json(text)
-        if record.version and record.seal != seal_of(json.loads(text)):
+        if record.seal != seal_of(json.loads(text)):
             raise ValueError("its record was edited or is damaged")
         return record
     except ValidationError as error:
@@ -111,7 +103,7 @@ def parse_record(text: str) -> Record:
 
 
 def read_record(path: str | os.PathLike[str]) -> Record | None:
-    """Read the record of a file; None if it has none (external files, CSV copies).
+    """The record inside a file; None where the file has none (external files, copies).
 
     Raises:
         UserError: the record is damaged, was edited, or comes from another version of this
@@ -126,10 +118,7 @@ def read_record(path: str | os.PathLike[str]) -> Record | None:
 
 
 def text_digest(text: str) -> str:
-    """Return the SHA-256 of a record's text, independent of its JSON layout.
-
-    Equal to `Record.digest`, and valid for records of versions with other fields, too.
-    """
+    """SHA-256 of a record as it is written in a file, whatever the layout of its JSON."""
     return hashlib.sha256(canonical_json(json.loads(text)).encode()).hexdigest()
 
 

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -23,8 +23,8 @@ def seal_of(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(rest).encode()).hexdigest()
 
 
-VERSION = 1
-"""Version of the record's fields. Version 0 has no seal."""
+VERSION: Final = 1
+"""Version of the record's fields."""
 
 
 class InputRecord(StrictModel):
@@ -46,7 +46,7 @@ class InputRecord(StrictModel):
 class Record(StrictModel):
     """Provenance of one file. Contains no host, user, absolute path or clock time."""
 
-    version: int = Field(default=0, description="version of the record's fields")
+    version: Literal[1] = Field(description="version of the record's fields")
     rule: str = Field(description="stage of the pipeline that wrote the file")
     command: tuple[str, ...] = Field(description="words of the command line")
     run: str = Field(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.core.suggestions import did_you_mean
 from wilsonvox.events.event_file import (
     TREE,
     EventMetadata,
@@ -24,7 +25,7 @@ from wilsonvox.events.ingest.candidates import RULE, first_candidates
 from wilsonvox.events.ingest.decays import REASONS, Decays, MomentumDecays, VariableDecays
 from wilsonvox.events.ingest.layouts import VARIABLES, Match, find_layout
 from wilsonvox.events.ingest.particle_list import find_decays
-from wilsonvox.events.ingest.sources import Source, damaged, expand_paths, nearest, open_source
+from wilsonvox.events.ingest.sources import Source, damaged, expand_paths, open_source
 from wilsonvox.records.record import RecordFactory, portable_path
 from wilsonvox.theory.kinematics import DecayVariables
 from wilsonvox.theory.particles import COMPONENTS, FLAVOURS, JPSI_GEV2, PARTICLES, PDG_CODES
@@ -332,9 +333,8 @@ def read_external(
             different layouts, or an unknown layout or flavour.
     """
     if flavour not in ("auto", *FLAVOURS):
-        raise UserError(
-            f"flavour {flavour!r} is not known; {nearest(flavour, ('auto', *FLAVOURS))}"
-        )
+        known = ("auto", *FLAVOURS)
+        raise UserError(f"flavour {flavour!r} is unknown{did_you_mean(flavour, known)}")
     files = expand_paths(paths)
     sources = []
     for path in files:
