@@ -1,6 +1,5 @@
 """The command line `wilsonvox`: one subcommand per stage, imported only when it is called."""
 
-import importlib
 import logging
 import os
 import sys
@@ -10,9 +9,9 @@ from typing import Any
 
 import click
 
+from wilsonvox.cli.lazy_group import LazyGroup
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import NO_ROOM
-from wilsonvox.core.suggestions import did_you_mean
 from wilsonvox.provenance.recording import current_command
 
 COMMANDS = {
@@ -42,31 +41,12 @@ COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(
-            f"wilsonvox.cli.{cmd_name.replace('-', '_')}"
-        ).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            raise UserError(f"unknown command {args[0]!r}{did_you_mean(args[0], COMMANDS)}")
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    modules={name: f"wilsonvox.cli.{name.replace('-', '_')}" for name in COMMANDS},
+    descriptions=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="wilsonvox")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 def cli(verbose: bool) -> None:

@@ -5,8 +5,10 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+import click
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import require_file
+from wilsonvox.figures.command import FILE, outputs, write
 from wilsonvox.figures.labels import note_text, shift_symbol
 from wilsonvox.figures.style import BLACK, CURVES, GREY, SINGLE_COLUMN, new_figure, styled
 from wilsonvox.theory.points import PARAMETERS
@@ -250,3 +253,19 @@ def draw(results: Sequence[JointResult]) -> Figure:
         title=f"{first.sample}\n{images}", title_fontsize=7.5, alignment="left",
     )  # fmt: skip
     return figure
+
+
+@click.command("corner")
+@click.option(
+    "--measurement",
+    "measurements",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Measurement of a sample by one estimator (.json); give it several times to compare "
+    "estimators.",
+)
+@outputs
+def command(measurements: tuple[Path, ...], pdf: Path, png: Path) -> None:
+    """Shifts that were measured together, with 68 % and 95 % regions."""
+    write("corner", pdf, png, lambda: draw([read(path) for path in measurements]), measurements)

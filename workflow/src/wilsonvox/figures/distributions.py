@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.events.event_file import Events, iterate_events, read_metadata
+from wilsonvox.figures.command import FILE, outputs, write
 from wilsonvox.figures.labels import VARIABLES, shifts_text
 from wilsonvox.figures.style import CURVES, DOUBLE_COLUMN, new_figure, styled
 from wilsonvox.voxels.flavours import is_of
@@ -136,3 +138,53 @@ def draw(files: Sequence[Distributions], note: str = "") -> Figure:
         *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(files)
     )
     return figure
+
+
+@click.command("distributions")
+@click.option(
+    "--events",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Event file (.root) of one point; give it several times to compare.",
+)
+@click.option(
+    "--q2-min",
+    "--q2-min-gev2",
+    "q2_min",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Lower cut on q2 [GeV²].",
+)
+@click.option(
+    "--q2-max",
+    "--q2-max-gev2",
+    "q2_max",
+    type=click.FloatRange(min=0, min_open=True),
+    default=6.0,
+    show_default=True,
+    help="Upper cut on q2 [GeV²].",
+)
+@click.option(
+    "--flavour",
+    type=click.Choice(["B0", "B0bar", "both"]),
+    default="B0",
+    show_default=True,
+    help="Flavour that is drawn; both: together, with the angles of their own decays.",
+)
+@outputs
+def command(
+    events: tuple[Path, ...], q2_min: float, q2_max: float, flavour: str, pdf: Path, png: Path
+) -> None:
+    """Distributions of the four variables at several points."""
+    if q2_min >= q2_max:
+        raise UserError(f"--q2-min: {q2_min:g} GeV2 is not below --q2-max, {q2_max:g} GeV2")
+
+    def make() -> Figure:
+        files = [read(path, (q2_min, q2_max), flavour) for path in events]
+        inputs = {read_metadata(path).physics_inputs for path in events} - {None}
+        return draw(files, ", ".join(sorted(str(name) for name in inputs)))
+
+    settings = {"q2_gev2": [q2_min, q2_max], "flavour": flavour}
+    write("distributions", pdf, png, make, events, settings)

@@ -3,7 +3,9 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import click
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -12,7 +14,8 @@ from numpy.typing import NDArray
 from wilsonvox.core.errors import UserError
 from wilsonvox.ensembles.summary import Ensemble, gaussian_fit, make_ensembles, read_predictions
 from wilsonvox.ensembles.tables import TableMetadata
-from wilsonvox.figures.labels import shift_symbol, shifts_text
+from wilsonvox.figures.command import FILE, coefficient_option, outputs, write
+from wilsonvox.figures.labels import image_text, shift_symbol, shifts_text
 from wilsonvox.figures.style import BLACK, BLUE, RED, SINGLE_COLUMN, SKY_BLUE, new_figure, styled
 
 
@@ -157,3 +160,23 @@ def _text(ensemble: Ensemble, fit: Moments) -> str:
     if fit.gauss_sigma > 0:
         lines.append(rf"fit: $\mu$ = {fit.gauss_mean:.3f}, $\sigma$ = {fit.gauss_sigma:.3f}")
     return "\n".join(lines).replace("= -", "= −")
+
+
+@click.command("histograms")
+@click.option(
+    "--predictions",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Predictions (.parquet) of one point; give it several times, one panel a point.",
+)
+@coefficient_option
+@outputs
+def command(predictions: tuple[Path, ...], coefficient: str, pdf: Path, png: Path) -> None:
+    """Histograms of predictions, with mean, σ_L and σ_R."""
+
+    def make() -> Figure:
+        ensembles, metadata = read(predictions, coefficient)
+        return draw(ensembles, image_text(metadata.image), metadata.physics_inputs or "")
+
+    write("histograms", pdf, png, make, predictions, {"coefficient": coefficient})

@@ -1,10 +1,13 @@
 """Information loss of voxel images: minimum σ of an estimate from reduced event information."""
 
 import os
+from pathlib import Path
 
+import click
 import numpy as np
 from matplotlib.figure import Figure
 
+from wilsonvox.figures.command import FILE, outputs, write
 from wilsonvox.figures.labels import image_text, shift_symbol, shifts_text
 from wilsonvox.figures.style import CURVES, DOUBLE_COLUMN, GREY, new_figure, styled
 from wilsonvox.voxels.information import KEPT, ImageInformation
@@ -71,3 +74,17 @@ def draw(information: ImageInformation) -> Figure:
         *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(bins)
     )
     return figure
+
+
+@click.command("information")
+@click.option(
+    "--information",
+    "information_path",
+    required=True,
+    type=FILE,
+    help="What 'wilsonvox information' wrote (.json).",
+)
+@outputs
+def command(information_path: Path, pdf: Path, png: Path) -> None:
+    """Least σ by what an image keeps of the events, in units of the Cramér–Rao bound."""
+    write("information", pdf, png, lambda: draw(read(information_path)), [information_path])

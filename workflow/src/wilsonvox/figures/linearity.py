@@ -4,8 +4,10 @@ The mean is that of an ensemble of images or of a Gaussian fitted to it.
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
+import click
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,9 +15,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.figures.command import FILE, coefficient_option, outputs, write
 from wilsonvox.figures.labels import note_text, shift_symbol
 from wilsonvox.figures.style import DOUBLE_COLUMN, GREY, SINGLE_COLUMN, new_figure, styled
-from wilsonvox.figures.summaries import INTERPOLATED, TRAINED, Summary, padded
+from wilsonvox.figures.summaries import INTERPOLATED, TRAINED, Summary, padded, read
 
 Ensembles = Literal["mean", "gaussian"]
 """Quantities drawn for each ensemble: mean with σ_L and σ_R, or μ and σ of a fitted Gaussian."""
@@ -147,3 +150,40 @@ def draw(summary: Summary, scaled: bool, ensembles: Ensembles = "mean") -> Figur
     )
     figure.align_ylabels(panels[:, 0])
     return figure
+
+
+@click.command("linearity")
+@click.option("--summary", required=True, type=FILE, help="Summary of an estimator (.parquet).")
+@click.option(
+    "--scaled/--unscaled",
+    default=True,
+    show_default=True,
+    help="Error bars σ/√N, N the images of a point, or σ of one image.",
+)
+@click.option(
+    "--ensembles",
+    type=click.Choice(["mean", "gaussian"]),
+    default="mean",
+    show_default=True,
+    help="What is drawn of a point's images: mean with σ_L and σ_R, or mean and σ of a Gaussian "
+    "fitted to them.",
+)
+@coefficient_option
+@outputs
+def command(
+    summary: Path,
+    scaled: bool,
+    ensembles: Literal["mean", "gaussian"],
+    coefficient: str,
+    pdf: Path,
+    png: Path,
+) -> None:
+    """Mean prediction against the true value, and the bias below."""
+    write(
+        "linearity" if scaled else "linearity_unscaled",
+        pdf,
+        png,
+        lambda: draw(read(summary, coefficient), scaled, ensembles),
+        [summary],
+        {"scaled": scaled, "ensembles": ensembles, "coefficient": coefficient},
+    )

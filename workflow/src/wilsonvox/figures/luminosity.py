@@ -1,17 +1,20 @@
 """Luminosity scan: σ·√N against the number of events per image, with the Cramér–Rao bound."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import click
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.figures.command import coefficient_option, outputs, summaries_option, write
 from wilsonvox.figures.labels import image_text, shift_symbol, shifts_text
 from wilsonvox.figures.sensitivity import corrected_sigma
 from wilsonvox.figures.style import BLACK, CURVES, DOUBLE_COLUMN, GREY, new_figure, styled
-from wilsonvox.figures.summaries import Summary
+from wilsonvox.figures.summaries import Summary, read
 from wilsonvox.theory.points import parse_point
 
 EVENTS_PER_INVERSE_ATTOBARN = 24_000 / 250
@@ -129,3 +132,29 @@ def draw(summaries: Sequence[Summary], points: Sequence[str]) -> Figure:
     panels[0].set_ylabel(rf"$\sigma({symbol})$ / slope $\times\,\sqrt{{N}}$")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
+
+
+@click.command("luminosity")
+@summaries_option
+@click.option(
+    "--point",
+    "points",
+    required=True,
+    multiple=True,
+    metavar="LABEL",
+    help="Point to show, such as c9_-0.90; give it several times, one panel a point.",
+)
+@coefficient_option
+@outputs
+def command(
+    summaries: tuple[Path, ...], points: tuple[str, ...], coefficient: str, pdf: Path, png: Path
+) -> None:
+    """σ·√N of images of several numbers of events N, beside the Cramér-Rao bound."""
+    write(
+        "luminosity",
+        pdf,
+        png,
+        lambda: draw([read(path, coefficient) for path in summaries], points),
+        summaries,
+        {"coefficient": coefficient, "points": list(points)},
+    )

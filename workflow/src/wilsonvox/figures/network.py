@@ -9,14 +9,17 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import click
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import require_file
+from wilsonvox.figures.command import FILE, outputs, write
 from wilsonvox.figures.style import BLACK, DOUBLE_COLUMN, GREY, RED, new_figure, styled
 
 Shape = tuple[int | None, ...]
@@ -318,3 +321,26 @@ def draw(layers: Sequence[Layer], max_layers: int = 36, title: str = "") -> Figu
         note += "; orange: skip connection"
     axes.text(width - 0.05, 0.03, note, ha="right", va="bottom", fontsize=7, color=GREY)
     return figure
+
+
+@click.command("network")
+@click.option("--model", required=True, type=FILE, help="Trained network (.keras).")
+@click.option(
+    "--max-layers",
+    type=click.IntRange(min=8),
+    default=36,
+    show_default=True,
+    help="Draw at most so many layers: the first blocks and the head.",
+)
+@click.option("--title", default="", help="Name of the network, written above it.")
+@outputs
+def command(model: Path, max_layers: int, title: str, pdf: Path, png: Path) -> None:
+    """Layers of a network, their shapes and skip connections."""
+    write(
+        "network",
+        pdf,
+        png,
+        lambda: draw(read(model), max_layers, title),
+        [model],
+        {"max_layers": max_layers, "title": title},
+    )

@@ -2,8 +2,10 @@
 
 import math
 import os
+from pathlib import Path
 from typing import Any
 
+import click
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +15,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.figures.command import FILE, outputs, write
 from wilsonvox.figures.labels import note_text
 from wilsonvox.figures.style import BLACK, DOUBLE_COLUMN, GREY, RED, new_figure, styled
 from wilsonvox.records.json_files import load_recorded
@@ -191,3 +194,17 @@ def draw(scan: Scan) -> Figure:
         title_fontsize=7.5,
     )  # fmt: skip
     return figure
+
+
+@click.command("scan")
+@click.option(
+    "--scan",
+    "scan_path",
+    required=True,
+    type=FILE,
+    help="What 'wilsonvox scan collect' wrote (.json).",
+)
+@outputs
+def command(scan_path: Path, pdf: Path, png: Path) -> None:
+    """Errors of a scan's trials, one after the other and against each scanned setting."""
+    write("scan", pdf, png, lambda: draw(read(scan_path)), [scan_path])

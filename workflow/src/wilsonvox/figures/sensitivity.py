@@ -1,8 +1,10 @@
 """Statistical sensitivity: σ of a single image against the shift, with the Cramér–Rao bound."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from wilsonvox.figures.command import coefficient_option, outputs, summaries_option, write
 from wilsonvox.figures.labels import image_text, note_text, shift_symbol
 from wilsonvox.figures.style import (
     BLACK,
@@ -20,7 +23,7 @@ from wilsonvox.figures.style import (
     new_figure,
     styled,
 )
-from wilsonvox.figures.summaries import INTERPOLATED, TRAINED, Summary, finite, padded
+from wilsonvox.figures.summaries import INTERPOLATED, TRAINED, Summary, finite, padded, read
 
 _LOGARITHMIC = 6.0
 """Ratio of the largest to the smallest value above which an axis is logarithmic."""
@@ -227,3 +230,19 @@ def draw(summaries: Sequence[Summary]) -> Figure:
     below.set_xlabel(f"True ${symbol}$")
     figure.align_ylabels()
     return figure
+
+
+@click.command("sensitivity")
+@summaries_option
+@coefficient_option
+@outputs
+def command(summaries: tuple[Path, ...], coefficient: str, pdf: Path, png: Path) -> None:
+    """σ of one image beside the Cramér-Rao bound."""
+    write(
+        "sensitivity",
+        pdf,
+        png,
+        lambda: draw([read(path, coefficient) for path in summaries]),
+        summaries,
+        {"coefficient": coefficient},
+    )

@@ -6,13 +6,16 @@ the Kπ rest frame, and χ the azimuth of the μ+ about the K*0 direction, measu
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import click
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon
 from numpy.typing import NDArray
 
+from wilsonvox.figures.command import outputs, write
 from wilsonvox.figures.style import BLACK, BLUE, DOUBLE_COLUMN, GREEN, GREY, RED, new_figure, styled
 
 Vector = NDArray[np.float64]
@@ -145,3 +148,10 @@ def draw() -> Figure:
     _label(axes, 0.78 * far_k - 0.74 * _HALF * along_k, r"$K\pi$ rest frame", BLUE, 8)
     axes.margins(0.01)
     return figure
+
+
+@click.command("topology")
+@outputs
+def command(pdf: Path, png: Path) -> None:
+    """Decay planes and the angles θ_μ, θ_K and χ."""
+    write("topology", pdf, png, draw)

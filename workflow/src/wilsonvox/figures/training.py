@@ -1,7 +1,9 @@
 """Training curves: training and validation loss and learning rate against the epoch."""
 
 import os
+from pathlib import Path
 
+import click
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import require_file
+from wilsonvox.figures.command import FILE, outputs, write
 from wilsonvox.figures.style import BLACK, BLUE, GREY, RED, SINGLE_COLUMN, new_figure, styled
 
 COLUMNS = ("epoch", "loss", "val_loss", "learning_rate")
@@ -99,3 +102,22 @@ def draw(history: pd.DataFrame, model: str = "", loss: str = "") -> Figure:
         below.xaxis.set_minor_locator(MaxNLocator(1))
     figure.align_ylabels()
     return figure
+
+
+@click.command("training")
+@click.option("--history", required=True, type=FILE, help="Training history (.csv).")
+@click.option("--model", default="", metavar="LABEL", help="Name of the network, for the legend.")
+@click.option(
+    "--loss", type=click.Choice(["mae", "mse"]), help="Name of the loss function, for the axis."
+)
+@outputs
+def command(history: Path, model: str, loss: str | None, pdf: Path, png: Path) -> None:
+    """Loss, validation loss and learning rate of each epoch."""
+    write(
+        "training",
+        pdf,
+        png,
+        lambda: draw(read_history(history), model, loss or ""),
+        [history],
+        {"model": model, "loss": loss},
+    )

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import click
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
@@ -12,7 +14,8 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
-from wilsonvox.figures.labels import VARIABLES, shifts_text
+from wilsonvox.figures.command import FILE, outputs, write
+from wilsonvox.figures.labels import VARIABLES, note_text, shifts_text
 from wilsonvox.figures.style import DOUBLE_COLUMN, new_figure, styled
 from wilsonvox.theory.points import COEFFICIENTS
 from wilsonvox.voxels.shards import Shard
@@ -139,3 +142,35 @@ def draw(images: Sequence[VoxelImage], note: str = "", cube: float = 0.8) -> Fig
         label="mean $q^2$ / 20 GeV²",
     )
     return figure
+
+
+@click.command("voxels")
+@click.option(
+    "--shard",
+    "shards",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Shard of voxel images (.npz) of one point; give it several times to compare.",
+)
+@click.option(
+    "--image-index",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Which image of each shard, counted from 0.",
+)
+@outputs
+def command(shards: tuple[Path, ...], image_index: int, pdf: Path, png: Path) -> None:
+    """Voxel images in 3D, coloured by mean q²."""
+
+    def make() -> Figure:
+        loaded = [Shard.load(path) for path in shards]
+        images = [
+            take_image(shard, image_index, path.stem)
+            for shard, path in zip(loaded, shards, strict=True)
+        ]
+        notes = {note_text(shard.metadata.image, shard.metadata.physics_inputs) for shard in loaded}
+        return draw(images, notes.pop() if len(notes) == 1 else "")
+
+    write("voxels", pdf, png, make, shards, {"image_index": image_index})

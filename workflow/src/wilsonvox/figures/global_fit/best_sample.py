@@ -1,14 +1,17 @@
 """Observables in q² bins: measurements and the best samples of an ML model."""
 
+from pathlib import Path
 from typing import Literal
 
+import click
 import numpy as np
 from matplotlib.figure import Figure
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.figures.command import FILE, outputs, results_option, write
 from wilsonvox.figures.global_fit.observable_panels import Prediction, draw_panels, point_label
 from wilsonvox.figures.style import BLUE, GREEN, styled
-from wilsonvox.global_fit.learning.results import Coefficients, ModelResult
+from wilsonvox.global_fit.learning.results import Coefficients, ModelResult, load_model_result
 from wilsonvox.global_fit.learning.training_sets import make_chi_squared
 from wilsonvox.global_fit.predictions import PredictionTable
 
@@ -60,4 +63,19 @@ def draw(table: PredictionTable, result: ModelResult) -> Figure:
         f"{result.name}: {result.observables}, {table.n_observables} observables; "
         f"{result.version} $\\chi^2${hadronic}; flavio predictions",
         columns=2,
+    )
+
+
+@click.command("global-fit-best-sample")
+@click.option("--table", required=True, type=FILE, help="Table of predictions (.npz).")
+@results_option
+@outputs
+def command(table: Path, answers_path: Path, pdf: Path, png: Path) -> None:
+    """Observables by bin of q2: measured, and the best samples of a learning machine."""
+    write(
+        "global_fit_best_sample",
+        pdf,
+        png,
+        lambda: draw(PredictionTable.load(table), load_model_result(answers_path)),
+        [table, answers_path],
     )

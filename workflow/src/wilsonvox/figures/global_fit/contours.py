@@ -4,7 +4,9 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import click
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,6 +15,7 @@ from matplotlib.patches import Patch
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import require_file
+from wilsonvox.figures.command import FILE, outputs, write
 from wilsonvox.figures.style import (
     BLACK,
     BLUE,
@@ -256,3 +259,44 @@ def draw(
     axes_of[0].set_xlim(*C9_RANGE)
     axes_of[0].set_ylim(*C10_RANGE)
     return figure
+
+
+@click.command("global-fit-contours")
+@click.option(
+    "--fit",
+    "fits",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Fit of δC9 and δC10 (.json); give all that are to be shown.",
+)
+@click.option(
+    "--answers",
+    multiple=True,
+    type=FILE,
+    help="Answers of a learning machine (.json); give all that are to be shown.",
+)
+@click.option(
+    "--measurement", type=FILE, default=None, help="Measurement of δC9 to show beside (.json)."
+)
+@outputs
+def command(
+    fits: tuple[Path, ...],
+    answers: tuple[Path, ...],
+    measurement: Path | None,
+    pdf: Path,
+    png: Path,
+) -> None:
+    """Contours in the plane of δC9 and δC10, and answers of learning machines."""
+    others = [] if measurement is None else [measurement]
+    write(
+        "global_fit_contours",
+        pdf,
+        png,
+        lambda: draw(
+            [CoefficientFit.load(path) for path in fits],
+            [ModelSummary.load(path) for path in answers],
+            None if measurement is None else read_measurement(measurement),
+        ),
+        [*fits, *answers, *others],
+    )

@@ -1,11 +1,15 @@
 """Losses, discriminator accuracy and samples of all trainings of a GAN of the global fit."""
 
+from pathlib import Path
+
+import click
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from wilsonvox.figures.command import outputs, results_option, write
 from wilsonvox.figures.global_fit.network import draw_box
 from wilsonvox.figures.style import BLACK, BLUE, DOUBLE_COLUMN, GREEN, GREY, RED, new_figure, styled
 from wilsonvox.global_fit.learning.results import GanResult
@@ -100,3 +104,11 @@ def draw(result: GanResult) -> Figure:
         fontsize=8,
     )
     return figure
+
+
+@click.command("global-fit-gan")
+@results_option
+@outputs
+def command(answers_path: Path, pdf: Path, png: Path) -> None:
+    """Losses, discriminator's accuracy and samples of a GAN from all its starts."""
+    write("global_fit_gan", pdf, png, lambda: draw(GanResult.load(answers_path)), [answers_path])

@@ -1,11 +1,14 @@
 """Training samples and generated samples of a convolutional GAN as square images."""
 
 import os
+from pathlib import Path
 
+import click
 import numpy as np
 from matplotlib.figure import Figure
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.figures.command import outputs, results_option, write
 from wilsonvox.figures.style import DOUBLE_COLUMN, new_figure, styled
 from wilsonvox.global_fit.learning.results import GanResult, Images
 
@@ -49,3 +52,11 @@ def draw(result: GanResult) -> Figure:
         drawn, ax=axes_of.ravel().tolist(), label="scaled value", shrink=0.85, extend="both"
     )
     return figure
+
+
+@click.command("global-fit-images")
+@results_option
+@outputs
+def command(answers_path: Path, pdf: Path, png: Path) -> None:
+    """Training samples and generated ones of a convolutional GAN, as images."""
+    write("global_fit_images", pdf, png, lambda: draw(read(answers_path)), [answers_path])

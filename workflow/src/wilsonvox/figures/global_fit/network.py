@@ -1,11 +1,15 @@
 """Losses and predictions of all trainings of a network of the global fit."""
 
+from pathlib import Path
+
+import click
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from wilsonvox.figures.command import outputs, results_option, write
 from wilsonvox.figures.style import BLACK, BLUE, DOUBLE_COLUMN, GREY, RED, new_figure, styled
 from wilsonvox.global_fit.learning.results import ModelResult, NetworkResult
 
@@ -101,3 +105,17 @@ def draw(result: NetworkResult) -> Figure:
         fontsize=8,
     )
     return figure
+
+
+@click.command("global-fit-network")
+@results_option
+@outputs
+def command(answers_path: Path, pdf: Path, png: Path) -> None:
+    """Losses of a network from all its starts, and their answers."""
+    write(
+        "global_fit_network",
+        pdf,
+        png,
+        lambda: draw(NetworkResult.load(answers_path)),
+        [answers_path],
+    )

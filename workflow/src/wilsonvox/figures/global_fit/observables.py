@@ -1,9 +1,13 @@
 """Observables in q² bins: measurements, SM predictions, and predictions at the best fit."""
 
+from pathlib import Path
+
+import click
 import numpy as np
 from matplotlib.figure import Figure
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.figures.command import FILE, outputs, write
 from wilsonvox.figures.global_fit.observable_panels import Prediction, draw_panels, point_label
 from wilsonvox.figures.style import BLUE, styled
 from wilsonvox.global_fit.fits import CoefficientFit
@@ -38,4 +42,19 @@ def draw(table: PredictionTable, fit: CoefficientFit) -> Figure:
         [fitted],
         f"{fit.observables}, {fit.n_observables} observables; {fit.version} $\\chi^2${hadronic}; "
         "flavio predictions",
+    )
+
+
+@click.command("global-fit-observables")
+@click.option("--table", required=True, type=FILE, help="Table of predictions (.npz).")
+@click.option("--fit", required=True, type=FILE, help="Fit whose minimum is shown (.json).")
+@outputs
+def command(table: Path, fit: Path, pdf: Path, png: Path) -> None:
+    """Observables by bin of q2: measured, without shifts, and at the minimum of a fit."""
+    write(
+        "global_fit_observables",
+        pdf,
+        png,
+        lambda: draw(PredictionTable.load(table), CoefficientFit.load(fit)),
+        [table, fit],
     )

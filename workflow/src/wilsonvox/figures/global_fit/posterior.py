@@ -1,12 +1,15 @@
 """Posterior density of (C9, C10) predicted by an ensemble, compared with χ² contours."""
 
 import os
+from pathlib import Path
 from typing import Any
 
+import click
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.figures.command import FILE, outputs, results_option, write
 from wilsonvox.figures.style import BLACK, BLUE, RED, SINGLE_COLUMN, new_figure, styled
 from wilsonvox.global_fit.fits import CoefficientFit
 from wilsonvox.global_fit.learning.results import EnsemblePosterior, NetworkResult
@@ -86,3 +89,18 @@ def draw(result: NetworkResult, fit: CoefficientFit) -> Figure:
         title_fontsize=7.5,
     )  # fmt: skip
     return figure
+
+
+@click.command("global-fit-posterior")
+@results_option
+@click.option("--fit", required=True, type=FILE, help="Fit with the same χ² (.json).")
+@outputs
+def command(answers_path: Path, fit: Path, pdf: Path, png: Path) -> None:
+    """Density of δC9 and δC10 that a mixture network predicts, beside contours of the χ²."""
+    write(
+        "global_fit_posterior",
+        pdf,
+        png,
+        lambda: draw(read(answers_path), CoefficientFit.load(fit)),
+        [answers_path, fit],
+    )

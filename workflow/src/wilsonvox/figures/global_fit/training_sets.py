@@ -1,13 +1,16 @@
 """Distributions of χ² in the training sets of the ML models of a global fit."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import click
 import numpy as np
 from matplotlib.figure import Figure
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.figures.command import FILE, outputs, write
 from wilsonvox.figures.style import CURVES, SINGLE_COLUMN, new_figure, styled
-from wilsonvox.global_fit.learning.results import ModelResult, NetworkResult
+from wilsonvox.global_fit.learning.results import ModelResult, NetworkResult, load_model_result
 from wilsonvox.global_fit.learning.settings import TrainingSetSettings
 
 HADRONIC = {
@@ -50,3 +53,24 @@ def draw(results: Sequence[ModelResult]) -> Figure:
     axes.set_xlim(left=0)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", fontsize=7)
     return figure
+
+
+@click.command("global-fit-training-sets")
+@click.option(
+    "--answers",
+    "paths",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Answers of a learning machine (.json); give those of all.",
+)
+@outputs
+def command(paths: tuple[Path, ...], pdf: Path, png: Path) -> None:
+    """Distributions of χ² in the training sets of learning machines."""
+    write(
+        "global_fit_training_sets",
+        pdf,
+        png,
+        lambda: draw([load_model_result(path) for path in paths]),
+        paths,
+    )
