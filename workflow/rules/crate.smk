@@ -6,7 +6,7 @@ rule write_configuration:
         "<logs>/write_configuration.log",
     benchmark:
         "<benchmarks>/write_configuration.tsv"
-    threads: 1
+    threads: threads("write_configuration")
     resources:
         **resources("write_configuration"),
     params:
@@ -29,7 +29,7 @@ rule write_report:
         "<logs>/write_report.log",
     benchmark:
         "<benchmarks>/write_report.tsv"
-    threads: 1
+    threads: threads("write_report")
     resources:
         **resources("write_report"),
     params:
@@ -54,7 +54,7 @@ rule run_crate:
         "<logs>/run_crate.log",
     benchmark:
         "<benchmarks>/run_crate.tsv"
-    threads: 1
+    threads: threads("run_crate")
     resources:
         **resources("run_crate"),
     params:

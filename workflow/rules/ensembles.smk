@@ -8,7 +8,7 @@ rule summarize:
         side_file("logs", "log", "summarize"),
     benchmark:
         side_file("benchmarks", "tsv", "summarize")
-    threads: 1
+    threads: threads("summarize")
     resources:
         **resources("summarize"),
     params:

@@ -8,7 +8,7 @@ rule prepare_estimator:
         side_file("benchmarks", "tsv", "prepare_estimator")
     wildcard_constraints:
         **RULES.constraints("prepare_estimator"),
-    threads: 1
+    threads: threads("prepare_estimator")
     resources:
         **resources("prepare_estimator"),
     params:
@@ -30,7 +30,7 @@ rule evaluate:
         side_file("benchmarks", "tsv", "evaluate")
     wildcard_constraints:
         **RULES.constraints("evaluate"),
-    threads: 1
+    threads: threads("evaluate")
     resources:
         **resources("evaluate"),
     params:
@@ -53,7 +53,7 @@ rule evaluate_events:
         side_file("benchmarks", "tsv", "evaluate_events")
     wildcard_constraints:
         **RULES.constraints("evaluate_events"),
-    threads: 1
+    threads: threads("evaluate_events")
     resources:
         **resources("evaluate_events"),
     params:

@@ -8,7 +8,7 @@ rule generate_events:
         side_file("logs", "log", "generate_events"),
     benchmark:
         side_file("benchmarks", "tsv", "generate_events")
-    threads: 1
+    threads: threads("generate_events")
     resources:
         **resources("generate_events"),
     params:
@@ -28,7 +28,7 @@ rule ingest_events:
         side_file("logs", "log", "ingest_events"),
     benchmark:
         side_file("benchmarks", "tsv", "ingest_events")
-    threads: 1
+    threads: threads("ingest_events")
     resources:
         **resources("ingest_events"),
     params:

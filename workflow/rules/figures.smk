@@ -17,7 +17,7 @@ for name, figure in STAGES.items():
             side_file("benchmarks", "tsv", name)
         wildcard_constraints:
             **RULES.constraints(name),
-        threads: 1
+        threads: threads(name)
         resources:
             **resources(name),
         params:

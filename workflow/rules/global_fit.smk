@@ -8,7 +8,7 @@ rule tabulate_observables:
         side_file("logs", "log", "tabulate_observables"),
     benchmark:
         side_file("benchmarks", "tsv", "tabulate_observables")
-    threads: 1
+    threads: threads("tabulate_observables")
     resources:
         **resources("tabulate_observables"),
     params:
@@ -28,7 +28,7 @@ rule fit_coefficients:
         side_file("logs", "log", "fit_coefficients"),
     benchmark:
         side_file("benchmarks", "tsv", "fit_coefficients")
-    threads: 1
+    threads: threads("fit_coefficients")
     resources:
         **resources("fit_coefficients"),
     params:
@@ -48,7 +48,7 @@ rule measure_for_global_fit:
         side_file("logs", "log", "measure_for_global_fit"),
     benchmark:
         side_file("benchmarks", "tsv", "measure_for_global_fit")
-    threads: 1
+    threads: threads("measure_for_global_fit")
     resources:
         **resources("measure_for_global_fit"),
     params:
@@ -70,7 +70,7 @@ rule train_inverse_network:
         side_file("benchmarks", "tsv", "train_inverse_network")
     wildcard_constraints:
         **RULES.constraints("train_inverse_network"),
-    threads: 1
+    threads: threads("train_inverse_network")
     resources:
         **resources("train_inverse_network"),
     params:
@@ -93,7 +93,7 @@ rule train_gan:
         side_file("benchmarks", "tsv", "train_gan")
     wildcard_constraints:
         **RULES.constraints("train_gan"),
-    threads: 1
+    threads: threads("train_gan")
     resources:
         **resources("train_gan"),
     params:

@@ -10,7 +10,7 @@ rule measure:
         side_file("benchmarks", "tsv", "measure")
     wildcard_constraints:
         **RULES.constraints("measure"),
-    threads: 1
+    threads: threads("measure")
     resources:
         **resources("measure"),
     params:
@@ -32,7 +32,7 @@ rule measure_events:
         side_file("benchmarks", "tsv", "measure_events")
     wildcard_constraints:
         **RULES.constraints("measure_events"),
-    threads: 1
+    threads: threads("measure_events")
     resources:
         **resources("measure_events"),
     params:

@@ -25,7 +25,7 @@ rule report_pages:
         "<logs>/report_pages.log",
     benchmark:
         "<benchmarks>/report_pages.tsv"
-    threads: 1
+    threads: threads("report_pages")
     resources:
         **resources("report_pages"),
     params:

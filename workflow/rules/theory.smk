@@ -6,7 +6,7 @@ rule angular_coefficients:
         side_file("logs", "log", "angular_coefficients"),
     benchmark:
         side_file("benchmarks", "tsv", "angular_coefficients")
-    threads: 1
+    threads: threads("angular_coefficients")
     resources:
         **resources("angular_coefficients"),
     params:
@@ -26,7 +26,7 @@ rule image_information:
         side_file("logs", "log", "image_information"),
     benchmark:
         side_file("benchmarks", "tsv", "image_information")
-    threads: 1
+    threads: threads("image_information")
     resources:
         **resources("image_information"),
     params:

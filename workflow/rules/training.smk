@@ -12,7 +12,7 @@ rule train:
         **RULES.constraints("train"),
     # not only a matter of speed: another number of threads sums in another order, which changes
     # the weights in their sixth digit
-    threads: 2
+    threads: threads("train")
     resources:
         **resources("train"),
     params:
@@ -37,7 +37,7 @@ rule train_voxel_sum:
     wildcard_constraints:
         **RULES.constraints("train_voxel_sum"),
     # a second one would be idle, and may change the weights in their sixth digit
-    threads: 1
+    threads: threads("train_voxel_sum")
     resources:
         **resources("train_voxel_sum"),
     params:
@@ -60,7 +60,7 @@ rule suggest_trials:
         side_file("benchmarks", "tsv", "suggest_trials")
     wildcard_constraints:
         **RULES.constraints("suggest_trials"),
-    threads: 1
+    threads: threads("suggest_trials")
     resources:
         **resources("suggest_trials"),
     params:
@@ -83,7 +83,7 @@ rule train_trial:
     wildcard_constraints:
         **RULES.constraints("train_trial"),
     # one thread each: the trials of a round are trained at the same time
-    threads: 1
+    threads: threads("train_trial")
     resources:
         **resources("train_trial"),
     params:
@@ -107,7 +107,7 @@ rule train_trial_voxel_sum:
         side_file("benchmarks", "tsv", "train_trial_voxel_sum")
     wildcard_constraints:
         **RULES.constraints("train_trial_voxel_sum"),
-    threads: 1
+    threads: threads("train_trial_voxel_sum")
     resources:
         **resources("train_trial_voxel_sum"),
     params:
@@ -130,7 +130,7 @@ rule collect_trials:
         side_file("benchmarks", "tsv", "collect_trials")
     wildcard_constraints:
         **RULES.constraints("collect_trials"),
-    threads: 1
+    threads: threads("collect_trials")
     resources:
         **resources("collect_trials"),
     params:

@@ -8,7 +8,7 @@ rule voxelize:
         side_file("logs", "log", "voxelize"),
     benchmark:
         side_file("benchmarks", "tsv", "voxelize")
-    threads: 1
+    threads: threads("voxelize")
     resources:
         **resources("voxelize"),
     params:
@@ -28,7 +28,7 @@ rule voxelize_sample:
         side_file("logs", "log", "voxelize_sample"),
     benchmark:
         side_file("benchmarks", "tsv", "voxelize_sample")
-    threads: 1
+    threads: threads("voxelize_sample")
     resources:
         **resources("voxelize_sample"),
     params:

@@ -283,7 +283,7 @@ ESTIMATOR_STAGES = {
     "suggest_trials": Stage(
         outputs={"suggestions": f"{SCAN_FOLDER}/round_{{round}}.json"},
         modules=("wilsonvox.training.scan.study", "wilsonvox.training.scan.space"),
-        inputs={"earlier": Input(_earlier_trials, TRIALS, "earlier")},
+        inputs={"earlier": Input(_earlier_trials, TRIALS, "earlier", is_loop=True)},
         arguments=_suggest_arguments,
         settings=_suggest_settings,
         estimators="images",
@@ -391,7 +391,7 @@ ESTIMATOR_STAGES = {
         },
         modules=("wilsonvox.cli.summarize",),
         inputs={
-            "predictions": Input(_predictions, EVALUATIONS, "predictions"),
+            "predictions": Input(_predictions, EVALUATIONS, "predictions", is_ordered=False),
             "coefficients": COEFFICIENTS,
         },
         resources=Resources(
@@ -405,7 +405,7 @@ ESTIMATOR_STAGES = {
         modules=("wilsonvox.measurement.sample", "wilsonvox.estimators.model_file"),
         inputs={
             "model": Input(_model, ("train", "train_voxel_sum")),
-            "predictions": Input(_predictions, EVALUATIONS),
+            "predictions": Input(_predictions, EVALUATIONS, is_ordered=False),
             "summary": Input(_summary, ("summarize",)),
             "shard": Input(_sample_shard, ("voxelize_sample",), "shard"),
         },
@@ -424,7 +424,7 @@ ESTIMATOR_STAGES = {
         modules=("wilsonvox.measurement.sample", "wilsonvox.estimators.fits.prepared"),
         inputs={
             "model": Input(_prepared, ("prepare_estimator",)),
-            "predictions": Input(_predictions, EVALUATIONS),
+            "predictions": Input(_predictions, EVALUATIONS, is_ordered=False),
             "summary": Input(_summary, ("summarize",)),
             "events": SAMPLE_EVENTS,
         },

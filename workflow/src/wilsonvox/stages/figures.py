@@ -391,7 +391,9 @@ FIGURE_STAGES: Mapping[str, Stage] = dict(
             _per_image,
             "Results",
             "Draw σ against the true value, all estimators, next to the Cramér–Rao bound.",
-            inputs={"summaries": Input(_compared_summaries, ("summarize",), "summary")},
+            inputs={
+                "summaries": Input(_compared_summaries, ("summarize",), "summary", is_ordered=False)
+            },
             arguments=_compared_arguments,
         ),
         _figure(
@@ -400,7 +402,11 @@ FIGURE_STAGES: Mapping[str, Stage] = dict(
             "Results",
             "Draw σ·√N of images of several numbers of events, next to the Cramér–Rao bound.",
             label="luminosity scan",
-            inputs={"summaries": Input(_luminosity_summaries, ("summarize",), "summary")},
+            inputs={
+                "summaries": Input(
+                    _luminosity_summaries, ("summarize",), "summary", is_ordered=False
+                )
+            },
             arguments=_luminosity_arguments,
         ),
         _figure(

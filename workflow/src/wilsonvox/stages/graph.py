@@ -57,11 +57,16 @@ class Input:
     stages: stages that make these files; none for external files
     option: option of the command line that takes each file, without dashes; none if the command
         finds the files by itself
+    is_loop: whether the files are of earlier jobs of a loop over stages, as the trials of a scan
+        from which the next ones are suggested; such stages are not in `Stage.after`
+    is_ordered: whether the order of the files matters to the output
     """
 
     select: Callable[[Run, Wildcards], Files]
     stages: tuple[str, ...] = ()
     option: str = ""
+    is_loop: bool = False
+    is_ordered: bool = True
 
     def files(self, run: Run, wildcards: Wildcards) -> Files:
         """Return the files for a job.
@@ -173,7 +178,8 @@ class Stage:
     @cached_property
     def after(self) -> tuple[str, ...]:
         """Stages whose outputs the stage reads."""
-        names = [name for source in self.inputs.values() for name in source.stages]
+        sources = [source for source in self.inputs.values() if not source.is_loop]
+        names = [name for source in sources for name in source.stages]
         return tuple(dict.fromkeys(names))
 
     @property

@@ -201,8 +201,10 @@ def includes_global_fit(run: Run, folder: Path) -> bool:
     They always include one that stands alone. Next to images, where `all` makes no file of it,
     they include it once its own target has made all of them.
     """
-    if run.configuration.global_fit is None or not run.configuration.has_images:
-        return run.configuration.global_fit is not None
+    if run.configuration.global_fit is None:
+        return False
+    if not run.configuration.has_images:
+        return True
     return all((folder / path).is_file() for path in global_fit_files(run))
 
 

@@ -45,13 +45,12 @@ class JobDigests:
 
     def _computed(self, job: Job) -> str:
         run, stage, wildcards = self._run, STAGES[job.stage], job.wildcards
-        inputs = {
-            name: [
+        inputs = {}
+        for name, files in stage.input_files(run, wildcards).items():
+            behind = [
                 (path_of(file), self.of_job(file.job)) for file in files if isinstance(file, File)
             ]
-            for name, files in stage.input_files(run, wildcards).items()
-            if stage.inputs[name].stages
-        }
+            inputs[name] = behind if stage.inputs[name].is_ordered else sorted(behind)
         parts = [
             code_digest(job.stage, self._requested(job)),
             list(map(str, stage.arguments(run, wildcards))),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from wilsonvox.stages.graph import File, Files
+from wilsonvox.stages.graph import File, Files, Resources
 from wilsonvox.stages.run import Run
 from wilsonvox.stages.table import PACKING, STAGES, path_of
 from wilsonvox.workflow.job_digest import JobDigests
@@ -44,10 +44,18 @@ def side_file(kind: str, suffix: str, stage: str) -> str:
     return f"<{kind}>/{'/'.join([stage, *wildcards])}.{suffix}"
 
 
+def _asked(name: str) -> Resources:
+    return STAGES[name].resources if name in STAGES else PACKING[name]
+
+
+def threads(name: str) -> int:
+    """Return the number of threads of a rule."""
+    return _asked(name).threads
+
+
 def resources(name: str) -> dict[str, Any]:
     """Return memory [MB] and run time [min] of a rule."""
-    asked = STAGES[name].resources if name in STAGES else PACKING[name]
-    return {"mem_mb": asked.memory_mb, "runtime": asked.minutes}
+    return {"mem_mb": _asked(name).memory_mb, "runtime": _asked(name).minutes}
 
 
 def _paths(files: Files) -> list[str]:

@@ -1,4 +1,4 @@
-"""What Slurm says of a user's jobs: squeue, scontrol and, for jobs long gone, sacct."""
+"""State of a user's jobs from squeue, scontrol and, for jobs that left the queue, sacct."""
 
 import re
 import subprocess
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 WAITING_SECONDS = 60
-"""Seconds after which a command of Slurm counts as not answered."""
+"""Time after which a command of Slurm counts as not answered [s]."""
 
 RUNNING_STATES = frozenset(
     {
@@ -25,38 +25,30 @@ UNREACHABLE = re.compile(
     r"|unexpected message received|protocol authentication error|being shut ?down",
     re.IGNORECASE,
 )
-"""Words of Slurm's commands when the controller does not answer: to be tried again."""
-
-LIMITED = re.compile(r"violates accounting/QOS policy|submit limit|queue full", re.IGNORECASE)
-"""Words of sbatch when a user has as many jobs in the queue as the site allows."""
+"""Error messages of Slurm's commands when the controller does not answer: to be tried again."""
 
 NEVER_STARTS = re.compile(
     r"held|PartitionTimeLimit|PartitionNodeLimit|PartitionDown|BadConstraints|NotAllowed"
     r"|ReqNodeNotAvail|InvalidAccount|InvalidQOS|launch failed",
     re.IGNORECASE,
 )
-"""Reasons for which a job may wait for ever (squeue's manual, JOB REASON CODES)."""
-
-NOT_NOW = re.compile(
-    r"not available \(|is down|drain|inactive|resources busy|queue full|limit reached",
-    re.IGNORECASE,
-)
-"""Words of `sbatch --test-only` for what could not start now and may later: no refusal."""
+"""Reasons for which a job may wait forever (squeue's manual, JOB REASON CODES)."""
 
 
 class ControllerAwayError(Exception):
-    """The Slurm controller does not answer; its words."""
+    """The Slurm controller does not answer; the error message of the command."""
 
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job in Slurm's queue, ended ones included as long as Slurm remembers them.
+    """Job in Slurm's queue, ended ones included as long as Slurm remembers them.
 
-    state: in Slurm's words, such as RUNNING
-    name: of the job, see `wilsonvox.slurm.names`
-    comment: rule and wildcards, as the executor writes them
-    reason: why it waits, in Slurm's words
-    end: when it ended or is to end, local time, such as 2026-11-22T08:05:56
+    job_id: its number
+    state: Slurm's name of its state, such as RUNNING
+    name: name of the job, see `names`
+    comment: rule and wildcards, see `sbatch.job_comment`
+    reason: Slurm's reason for which it waits
+    end: time at which it ended or is to end, local, such as 2026-11-22T08:05:56
     """
 
     job_id: str
@@ -68,15 +60,15 @@ class QueuedJob:
 
     @property
     def ended(self) -> bool:
-        """Whether it neither runs nor waits, nor comes back."""
+        """True if it neither runs nor waits, nor comes back."""
         return self.state not in RUNNING_STATES
 
 
 def run_command(words: Sequence[str]) -> str:
-    """Standard output of one of Slurm's commands.
+    """Return the standard output of one of Slurm's commands.
 
     Raises:
-        ControllerAwayError: it failed for want of an answer of the controller.
+        ControllerAwayError: the controller did not answer.
         subprocess.CalledProcessError: it failed otherwise.
         FileNotFoundError: there is no such command.
     """
@@ -94,11 +86,11 @@ def run_command(words: Sequence[str]) -> str:
 
 
 Run = Callable[[Sequence[str]], str]
-"""Runs a command and gives its output, as `run_command` does."""
+"""Runs a command and returns its output, as `run_command` does."""
 
 
 def own_jobs(run: Run = run_command) -> list[QueuedJob]:
-    """All jobs of the user that Slurm's queue knows.
+    """List all jobs of the user in Slurm's queue.
 
     Raises:
         ControllerAwayError, subprocess.CalledProcessError: see `run_command`.
@@ -112,7 +104,7 @@ def own_jobs(run: Run = run_command) -> list[QueuedJob]:
 
 
 def accounted_states(job_ids: Iterable[str], run: Run = run_command) -> dict[str, str]:
-    """States by job of those that the accounting database knows; empty where there is none."""
+    """Return the states by number of jobs in the accounting database; empty if there is none."""
     words = ["sacct", "--allocations", "--noheader", "--parsable2", "--format=JobIDRaw,State"]
     try:
         text = run([*words, f"--jobs={','.join(job_ids)}"])
@@ -124,7 +116,7 @@ def accounted_states(job_ids: Iterable[str], run: Run = run_command) -> dict[str
 
 
 def describe_job(job_id: str, run: Run = run_command) -> Mapping[str, str]:
-    """What scontrol shows of a job, by name (JobState, ExitCode, NodeList …); empty if nothing."""
+    """Return the fields of `scontrol show job` (JobState, NodeList …); empty if it is unknown."""
     try:
         text = run(["scontrol", "--oneliner", "show", "job", job_id])
     except (OSError, subprocess.CalledProcessError, ControllerAwayError):
@@ -135,21 +127,20 @@ def describe_job(job_id: str, run: Run = run_command) -> Mapping[str, str]:
 OUT_OF_MEMORY = re.compile(
     r"oom.kill|exceeded (job |step )?memory limit|out of memory", re.IGNORECASE
 )
-"""Words of Slurm in the log of a job that was ended for its memory, whatever its state says."""
+"""Messages of Slurm in the log of a job that exceeded its memory, whatever its state."""
 
 
-_SAID = re.compile(r"wilsonvox: |^stopped by SIG")
-"""Lines in which a command tells why it ended."""
-
-
-def failure_text(job_id: str, state: str, shown: Mapping[str, str], log: str = "") -> str:
-    """Why a job failed, for people.
+def failure_text(
+    job_id: str, state: str, shown: Mapping[str, str], log: str = "", message: str | None = None
+) -> str:
+    """Describe in one line why a job failed.
 
     Args:
         job_id: its number.
-        state: its state, in Slurm's words.
-        shown: what scontrol shows of it, see `describe_job`.
-        log: what Slurm, Snakemake and the command wrote.
+        state: Slurm's name of its state.
+        shown: fields of `describe_job`.
+        log: text of its logs.
+        message: the line of its logs that explains the failure.
 
     >>> shown = {"NodeList": "node7", "RunTime": "01:00:03", "TimeLimit": "01:00:00"}
     >>> failure_text("12", "TIMEOUT", shown)
@@ -162,13 +153,12 @@ def failure_text(job_id: str, state: str, shown: Mapping[str, str], log: str = "
     memory = re.search(r"\bmem=([^,\s]+)", shown.get("TRES", ""))
     given = f"it was given {memory[1] if memory else 'less than it needs'} of memory"
     reasons = {
-        "TIMEOUT": f"its time limit was {shown.get('TimeLimit', 'not told')}",
+        "TIMEOUT": f"its time limit was {shown.get('TimeLimit', 'unknown')}",
         "OUT_OF_MEMORY": given,
-        "FAILED": f"exit code {shown.get('ExitCode', 'not told').partition(':')[0]}",
-        "NODE_FAIL": "its node died",
+        "FAILED": f"exit code {shown.get('ExitCode', 'unknown').partition(':')[0]}",
+        "NODE_FAIL": "its node failed",
         "PREEMPTED": "another job took its place",
     }
     reason = f"it ran out of memory: {given}" if OUT_OF_MEMORY.search(log) else reasons.get(state)
-    lines = [line.strip() for line in log.splitlines() if _SAID.search(line)]
-    said = f"; it said: {lines[-1]}" if lines else ""
-    return f"{text}{f': {reason}' if reason else ''}{said}"
+    text += f": {reason}" if reason else ""
+    return f"{text}; message: {message}" if message else text

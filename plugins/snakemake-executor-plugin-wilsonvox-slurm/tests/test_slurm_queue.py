@@ -1,4 +1,4 @@
-"""What is understood of the words of Slurm's commands."""
+"""States of jobs from the output of Slurm's commands."""
 
 import stat
 import subprocess
@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wilsonvox.slurm.names import JobNames
-from wilsonvox.slurm.queue import (
+from snakemake_executor_plugin_wilsonvox_slurm.queue import (
     ControllerAwayError,
     QueuedJob,
     accounted_states,
@@ -16,7 +15,6 @@ from wilsonvox.slurm.queue import (
     own_jobs,
     run_command,
 )
-from wilsonvox.workflow.started import StartedWith
 
 # Slurm 22.05.8
 SHOWN = (
@@ -35,13 +33,11 @@ def failing(message: str, code: int = 1):
 
 def test_own_jobs():
     text = (
-        "3|RUNNING|None|2026-11-22T08:05:56|wilsonvox-demo-0a-0b_u|rule_train\n"
+        "3|RUNNING|None|2026-11-22T08:05:56|demo-0a-0b_u|rule_train\n"
         "4|PENDING|JobHeldUser|N/A|other|a comment | of two\n\n"
     )
     assert own_jobs(lambda _: text) == [
-        QueuedJob(
-            "3", "RUNNING", "wilsonvox-demo-0a-0b_u", "rule_train", "None", "2026-11-22T08:05:56"
-        ),
+        QueuedJob("3", "RUNNING", "demo-0a-0b_u", "rule_train", "None", "2026-11-22T08:05:56"),
         QueuedJob("4", "PENDING", "other", "a comment | of two", "JobHeldUser", "N/A"),
     ]
 
@@ -96,7 +92,7 @@ def test_another_failure(tmp_path):
 
 
 def test_hanging_command(tmp_path, monkeypatch):
-    monkeypatch.setattr("wilsonvox.slurm.queue.WAITING_SECONDS", 0.2)
+    monkeypatch.setattr("snakemake_executor_plugin_wilsonvox_slurm.queue.WAITING_SECONDS", 0.2)
     with pytest.raises(ControllerAwayError, match="no answer"):
         run_command(command(tmp_path, "squeue", "exec sleep 20"))
 
@@ -122,7 +118,7 @@ def test_describe_job():
 
 
 @pytest.mark.parametrize(
-    ("state", "log", "told"),
+    ("state", "log", "expected"),
     [
         ("TIMEOUT", "", "ended as TIMEOUT on node1 after 00:01:13: its time limit was 00:01:00"),
         ("OUT_OF_MEMORY", "", "it was given 1500M of memory"),
@@ -131,58 +127,19 @@ def test_describe_job():
             "slurmstepd: error: Detected 1 oom-kill event(s) in StepId=12.0.",
             "it ran out of memory: it was given 1500M of memory",
         ),
-        ("NODE_FAIL", "", "its node died"),
+        ("NODE_FAIL", "", "its node failed"),
         ("FAILED", "", "exit code 0"),
-        (
-            "FAILED",
-            "a\nwilsonvox: error: x.root: broken\nb",
-            "said: wilsonvox: error: x.root: broken",
-        ),
-        ("FAILED", "stopped by SIGTERM after epoch 3: go on", "said: stopped by SIGTERM after"),
         ("DEADLINE", "", "ended as DEADLINE on node1 after 00:01:13"),
     ],
 )
-def test_failure_text(state, log, told):
-    assert told in failure_text("12", state, describe_job("12", lambda _: SHOWN), log)
+def test_failure_text(state, log, expected):
+    assert expected in failure_text("12", state, describe_job("12", lambda _: SHOWN), log)
+
+
+def test_failure_with_a_message():
+    text = failure_text("12", "FAILED", {"ExitCode": "2:0"}, message="error: x.root: broken")
+    assert text == "SLURM job 12 ended as FAILED: exit code 2; message: error: x.root: broken"
 
 
 def test_failure_of_a_forgotten_job():
-    assert failure_text("12", "FAILED", {}) == "SLURM job 12 ended as FAILED: exit code not told"
-
-
-# ---------------------------------------------------------------- names
-STARTED = StartedWith("demo", "c" * 64, "d" * 64)
-
-
-def test_names(tmp_path):
-    names = JobNames.of(STARTED, tmp_path)
-    name = f"{names.prefix}_0b1c2d3e-uuid"
-    assert names.same_run(name)
-    assert names.same_start(name)
-    # another configuration of the same run in the same folder
-    other = JobNames.of(StartedWith("demo", "c" * 64, "e" * 64), tmp_path)
-    assert other.same_run(name)
-    assert not other.same_start(name)
-    # another run, another folder, somebody else's job
-    for foreign in (
-        JobNames.of(StartedWith("demo2", "c" * 64, "d" * 64), tmp_path),
-        JobNames.of(STARTED, tmp_path / "elsewhere"),
-    ):
-        assert not foreign.same_run(name)
-    assert not names.same_run("wrap")
-    assert not names.same_run("wilsonvox-demo")
-
-
-def test_a_link_leads_to_the_same_folder(tmp_path):
-    (tmp_path / "there").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "there")
-    there, link = (JobNames.of(STARTED, tmp_path / name) for name in ("there", "link"))
-    assert there == link
-
-
-@pytest.mark.parametrize("run", ["a.b+c", "x" * 80, "demo_1-2"])
-def test_prefix_is_what_the_plugin_takes(tmp_path, run):
-    import re
-
-    prefix = JobNames.of(StartedWith(run, "c" * 64, "d" * 64), tmp_path).prefix
-    assert re.fullmatch(r"[A-Za-z0-9_-]{1,50}", prefix)
+    assert failure_text("12", "FAILED", {}) == "SLURM job 12 ended as FAILED: exit code unknown"
