@@ -37,6 +37,7 @@ myst_dmath_double_inline = True
 # only pages with a kernelspec are executed, from the root of the checkout
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 nb_execution_timeout = 300
 nb_merge_streams = True
 

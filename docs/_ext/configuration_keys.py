@@ -90,13 +90,16 @@ def _container_text(origin: type, arguments: tuple[Any, ...]) -> str:
 
 def limits_text(field: FieldInfo) -> str:
     """Describe the limits of a number, such as `≥ 1`."""
-    found = [
-        f"{sign}\N{NO-BREAK SPACE}{getattr(limit, name):g}"
+    limits = [
+        (sign, getattr(limit, name, None))
         for limit in field.metadata
         for name, sign in _LIMITS.items()
-        if getattr(limit, name, None) is not None
     ]
-    return ", ".join(found)
+    return ", ".join(
+        f"{sign}\N{NO-BREAK SPACE}{value:{',' if isinstance(value, int) else 'g'}}"
+        for sign, value in limits
+        if value is not None
+    )
 
 
 def unit_text(name: str, field: FieldInfo) -> str:

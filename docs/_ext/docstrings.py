@@ -28,7 +28,7 @@ def listed(lines: list[str]) -> list[str]:
     inside = False
     for line in lines:
         attribute = _ATTRIBUTE.match(line)
-        if attribute and (inside or not result or not result[-1].strip()):
+        if attribute and (inside or (result and not result[-1].strip())):
             inside = True
             names = ", ".join(f"`{name}`" for name in attribute["names"].split(", "))
             result.append(f"- {names}: {attribute['text']}")

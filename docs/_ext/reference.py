@@ -20,6 +20,8 @@ from wilsonvox.stages.table import STAGES
 from workflow_rules import rule_reference
 
 _PACKAGE = "wilsonvox"
+_VALUES = ("attribute", "data", "property")
+_VALUE_DOCSTRINGS: dict[str, list[str]] = {}
 
 
 def _write(folder: Path, texts: dict[str, str]) -> None:
@@ -50,7 +52,17 @@ def _write_all(app: Sphinx) -> None:
 def _process_docstring(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
 ) -> None:
-    lines[:] = [escaped(line) for line in listed(lines)]
+    lines[:] = [escaped(line) for line in (listed(lines) if what == "class" else lines)]
+    if what in _VALUES:
+        _VALUE_DOCSTRINGS[name] = list(lines)
+
+
+def _restore_docstring(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Undo what napoleon makes of a value's docstring: it takes text before a colon for a type."""
+    if what in _VALUES:
+        lines[:] = _VALUE_DOCSTRINGS.pop(name)
 
 
 def _process_signature(
@@ -66,7 +78,9 @@ def _process_signature(
 
 
 def _skip(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """Skip what a module imports from other packages; None leaves the decision to autodoc."""
+    """Skip imports from other packages and pydantic's own; None leaves it to autodoc."""
+    if name == "model_config":
+        return True
     module = getattr(obj, "__module__", None)
     return True if isinstance(module, str) and module.split(".")[0] != _PACKAGE else None
 
@@ -81,8 +95,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     for extension in ("sphinx.ext.autodoc", "sphinx_click"):
         app.setup_extension(extension)
     app.connect("builder-inited", _write_all)
-    # before napoleon reads the sections
+    # before and after napoleon, which has priority 500
     app.connect("autodoc-process-docstring", _process_docstring, priority=400)
+    app.connect("autodoc-process-docstring", _restore_docstring, priority=600)
     app.connect("autodoc-process-signature", _process_signature)
     app.connect("autodoc-skip-member", _skip)
     for part in ("description", "options", "arguments", "epilog"):

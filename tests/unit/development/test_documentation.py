@@ -43,6 +43,7 @@ class Outer(BaseModel):
 
     kind: Literal["a", "b"] = Field(default="a", description="one | the other")
     names: list[str] = Field(description="names")
+    number: int = Field(default=5, lt=1_000_000, description="how many")
     width: Annotated[int, Field(ge=1)] | None = Field(default=None, description="width [GeV⁻²]")
     inner: dict[str, Inner] = Field(default={}, description="tables")
     alone: Inner = Inner()
@@ -52,6 +53,7 @@ def test_every_key_has_type_unit_default_and_description():
     text = extension("configuration_keys").key_reference(Outer)
     assert "| `kind` | `a`, `b` |  | `a` | one \\| the other |" in text
     assert "| `names` | list of text |  | required | names |" in text
+    assert "| `number` | whole number, <\N{NO-BREAK SPACE}1,000,000 |  | `5` | how many |" in text
     assert "| `width` | whole number or `null` | GeV⁻² | `null` | width [GeV⁻²] |" in text
     assert "| `inner` | keys below by name |  | `{}` | tables |" in text
     assert "| `alone` | keys below |  | those below | Settings in a table. |" in text
