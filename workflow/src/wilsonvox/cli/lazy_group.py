@@ -26,6 +26,7 @@ class LazyGroup(click.Group):
         self._descriptions = descriptions
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        """Return the names of all commands."""
         return list(self._modules)
 
     def get_command(
@@ -33,7 +34,7 @@ class LazyGroup(click.Group):
         ctx: click.Context,  # noqa: ARG002 (click's signature)
         cmd_name: str,
     ) -> click.Command | None:
-        """Return the names of all commands."""
+        """Import a command; None for an unknown name."""
         if cmd_name not in self._modules:
             return None
         command: click.Command = importlib.import_module(self._modules[cmd_name]).command
@@ -44,14 +45,14 @@ class LazyGroup(click.Group):
         ctx: click.Context,  # noqa: ARG002 (click's signature)
         formatter: click.HelpFormatter,
     ) -> None:
-        """Import a command; None for an unknown name."""
+        """Write the list of commands."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, self._descriptions[name]) for name in self._modules])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Write the list of commands."""
+        """Find the command of a command line; an unknown name is an error with a suggestion."""
         if args and not args[0].startswith("-") and args[0] not in self._modules:
             hint = did_you_mean(args[0], self._modules)
             raise UserError(f"unknown command {args[0]!r}{hint}")
