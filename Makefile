@@ -107,5 +107,6 @@ lock: setup  ## compile the lock files again from pyproject.toml
 	@sh envs/lock.sh
 
 clean:  ## remove caches; results/ and .venv/ stay
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist docs/_build docs/reference/api
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist docs/_build
+	rm -rf docs/reference/api docs/reference/commands docs/reference/generated
 	find workflow plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +
