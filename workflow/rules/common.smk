@@ -22,6 +22,7 @@ from wilsonvox.workflow.rules import (
     result,
     results,
     side_file,
+    threads,
 )
 from wilsonvox.workflow.started import note_or_compare
 
