@@ -212,7 +212,7 @@ def test_belle2(component, write, expected, momenta, caplog):
     events, metadata = ingest()
     assert_events(events, expected)
     assert (metadata.layout, metadata.n_dropped) == ("belle2", {})
-    assert ("reconstructed ones are read" in caplog.text) == (component == "{}")
+    assert ("reconstructed momenta are used" in caplog.text) == (component == "{}")
 
 
 def test_belle2_prefers_generated_momenta(expected, momenta):
@@ -424,7 +424,7 @@ def test_decays_to_both_leptons_are_told(momenta, caplog):
     half[0] = half[1:].sum(axis=0)
     write_tree("in.root", flat_columns(momenta) | {"flavour": np.ones(N)})
     assert ingest()[1].lepton is None
-    assert "decays to electrons (30) and to muons (30) together" in caplog.text
+    assert "both decays to electrons (30) and to muons (30)" in caplog.text
 
 
 def test_variables_out_of_range_are_dropped(expected):
@@ -527,7 +527,7 @@ def test_charmonium_is_said(expected, caplog):
     expected["m_kpi"][:] = 0.9
     write_tree("in.root", expected)
     ingest()
-    assert "charmonium resonances are in the file" in caplog.text
+    assert "the file contains charmonium resonances" in caplog.text
 
 
 def test_read_external_gives_chunks_and_counts(momenta, monkeypatch):
@@ -647,7 +647,7 @@ BAD = {
     "misspelt branch": (_renamed("K_px", "K_Px"), "'K_Px'"),
     "missing particle": (_without("K_E", "K_px", "K_py", "K_pz"), "and 3 more"),
     "missing ntuple branch": (_belle2_without_a_branch, "'mu_m_mc_py' of layout belle2"),
-    "jagged branch": (_jagged_branch, "'K_px' holds no single number"),
+    "jagged branch": (_jagged_branch, "'K_px' does not have one number per entry"),
     "no layout": (lambda path: write_tree(path, {"x": np.zeros(3)}), "none of the layouts"),
     "no tree": (_no_tree, "no TTree"),
     "empty tree": (_empty(write_tree), "'events' is empty"),

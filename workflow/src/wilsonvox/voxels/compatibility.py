@@ -1,4 +1,4 @@
-"""Whether images and what reads them are of one decay: its leptons, and antiparticles' shifts."""
+"""Check that sample and estimator describe the same decay (lepton, CP convention)."""
 
 import os
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from wilsonvox.core.errors import UserError
 def check_lepton(
     source: str | os.PathLike[str], found: str | None, other: str, expected: str | None
 ) -> None:
-    """Refuse decays to another lepton than the expected one, where both are known.
+    """Raise an error if the lepton of a sample differs from the expected one.
 
-    A muon's mass changes the angular distribution at small q2, so that the shifts measured of
-    decays to electrons would be wrong.
+    The muon mass changes the angular distribution at small q2, so that shifts measured with the
+    wrong lepton would be biased.
 
     Args:
-        source: file of the decays, for the message.
-        found: ``muon`` or ``electron``; None where it is not known.
-        other: what expects other decays, for the message.
-        expected: as `found`.
+        source: file of the sample, for the error message.
+        found: lepton of the sample, ``muon`` or ``electron``; None if unknown.
+        other: name of the file or estimator that expects another lepton, for the error message.
+        expected: expected lepton, ``muon`` or ``electron``; None if unknown.
 
     Raises:
-        UserError: both are known and differ.
+        UserError: both leptons are known and differ.
     """
     if found is not None and expected is not None and found != expected:
         raise UserError(
@@ -40,16 +40,20 @@ def antiparticle_warning(
     shifts: NDArray[np.complex128],
     coefficients: Sequence[str],
 ) -> str | None:
-    """What is to be said where imaginary parts of shifts have another sign in two conventions.
+    """Return a warning if sample and estimator use different CP conventions for complex shifts.
 
-    They have for B0: the shifts of an anti-B0 are those given in both conventions.
+    The imaginary parts of the shifts of a B0 have opposite signs in the two conventions; those of
+    an anti-B0 are the same in both.
 
     Args:
-        found: ``equal`` or ``conjugate``, of the sample; None where it is not known.
-        expected: of the estimator.
-        flavour: ``B0``, ``B0bar`` or ``both``, of the images.
-        shifts: of the images, any shape; NaN where they are not known.
-        coefficients: names of the estimated shifts.
+        found: convention of the sample, ``equal`` or ``conjugate``; None if unknown.
+        expected: convention of the estimator; None if unknown.
+        flavour: flavour of the images, ``B0``, ``B0bar`` or ``both``.
+        shifts: complex shifts of the images, any shape; NaN if unknown.
+        coefficients: names of the estimated parameters.
+
+    Returns:
+        The warning, or None if the conventions agree or do not matter.
     """
     if found is None or expected is None or found == expected or flavour == "B0bar":
         return None

@@ -1,8 +1,7 @@
-"""Which events images were made of, so that none is used twice where it must not be.
+"""Detection of events that are used in the images of more than one shard.
 
-Events are the same where they come from the same random stream (run seed, point, split and
-campaign) or from event files of the same values, whatever their names and labels say, and have the
-same places in them.
+Events are identical if they have the same positions in the same random stream (run seed, point,
+split and campaign) or in event files with the same values, regardless of file names and labels.
 """
 
 import os
@@ -19,7 +18,7 @@ from wilsonvox.voxels.shards import Shard
 
 
 def _joined(ranges: NDArray[np.int64], gap: int) -> tuple[tuple[int, int], ...]:
-    """Ranges of shape (n, 2) in ascending order, those less than `gap` apart made one."""
+    """Sort ranges of shape (n, 2) and merge those that are less than `gap` apart."""
     ranges = ranges[ranges[:, 0] < ranges[:, 1]]
     if not len(ranges):
         return ()
@@ -32,24 +31,24 @@ def _joined(ranges: NDArray[np.int64], gap: int) -> tuple[tuple[int, int], ...]:
 
 
 class EventRanges(StrictModel):
-    """The events that the images of one shard were made of."""
+    """Events from which the images of one shard were made."""
 
     stream: str | None = Field(
         default=None, description="random stream, seed/point/split/campaign; null if external"
     )
     file_digest: str | None = Field(
-        default=None, description="SHA-256 over the event file's values, whatever its labels"
+        default=None, description="SHA-256 of the values in the event file, without its labels"
     )
     entries: tuple[tuple[int, int], ...] = Field(
-        default=(), description="ranges of entries in that file, each without its end"
+        default=(), description="ranges of entries in that file, excluding their ends"
     )
 
     @classmethod
     def of(cls, shard: Shard) -> Self:
-        """The events of a shard.
+        """Return the events of a shard.
 
-        Ranges of images that have no room for another image between them are one range: the
-        events in the gap were cut.
+        Ranges of images are merged if the gap between them is too small for another image: the
+        events in the gap were removed by cuts.
         """
         about = shard.metadata
         labels = (about.point, about.split, about.campaign)
@@ -64,7 +63,7 @@ class EventRanges(StrictModel):
         )
 
     def shared(self, other: "EventRanges") -> str:
-        """In words, what this and `other` have in common; empty where they share no event.
+        """Describe the common source of shared events; an empty string if no event is shared.
 
         >>> first = EventRanges(stream="1/c9_-0.90/train/000", entries=((0, 200),))
         >>> first.shared(EventRanges(stream="1/c9_-0.90/train/000", entries=((150, 300),)))
@@ -78,20 +77,20 @@ class EventRanges(StrictModel):
             what = f"random stream {self.stream}"
         else:
             return ""
-        return what if self._meets(other) else ""
+        return what if self._overlaps(other) else ""
 
-    def _meets(self, other: "EventRanges") -> bool:
+    def _overlaps(self, other: "EventRanges") -> bool:
         if not (self.entries and other.entries):
             return False
         mine, theirs = np.array(self.entries), np.array(other.entries)
-        # ranges of each are ascending and apart
+        # both lists of ranges are ascending and disjoint
         begun = np.searchsorted(theirs[:, 0], mine[:, 1], side="left")
         ended = np.searchsorted(theirs[:, 1], mine[:, 0], side="right")
         return bool(np.any(begun > ended))
 
 
 class EventRegistry:
-    """Events by what identifies them, each with the name of what uses it."""
+    """Register of used events, with the name of their user (a file)."""
 
     def __init__(self, used: Iterable[tuple[str, EventRanges]] = ()) -> None:
         self._by_key: dict[str, list[tuple[str, EventRanges]]] = {}
@@ -99,13 +98,13 @@ class EventRegistry:
             self.add(name, events)
 
     def add(self, name: str, events: EventRanges) -> None:
-        """Remember that `name` uses `events`."""
+        """Register `events` as used by `name`."""
         for key in (events.stream, events.file_digest):
             if key is not None:
                 self._by_key.setdefault(key, []).append((name, events))
 
     def find(self, events: EventRanges) -> tuple[str, str] | None:
-        """Who uses some of `events` already, and in words what they share; None if nobody does."""
+        """Return the first registered user of any of `events` and the shared source, or None."""
         for key in (events.file_digest, events.stream):
             for name, used in self._by_key.get(key or "", ()):
                 what = events.shared(used)
@@ -115,23 +114,23 @@ class EventRegistry:
 
 
 def check_no_shared_events(shards: Iterable[tuple[str | os.PathLike[str], Shard]]) -> None:
-    """Refuse shards that have events in common.
+    """Raise an error if shards have events in common.
 
     Args:
-        shards: each with the name of its file.
+        shards: pairs of the name of a file and its shard.
 
     Raises:
-        UserError: names the second of two files whose images were made of the same events, the
-            first, and what they share.
+        UserError: images of two files were made from the same events. The message names both files
+            and the common source.
     """
     used = EventRegistry()
     for source, shard in shards:
         events = EventRanges.of(shard)
-        found = used.find(events)
-        if found:
-            first, what = found
+        overlap = used.find(events)
+        if overlap:
+            first, what = overlap
             raise UserError(
-                f"{source}: its images have events of {first} in them, both are of {what}; "
+                f"{source}: its images contain events of {first}, both are of {what}; "
                 "leave one of the two out, or make images of other events"
             )
         used.add(str(source), events)

@@ -1,9 +1,9 @@
-"""Which flavours an image is of, and which angles an anti-B0 has in it.
+"""Selection of events by flavour, and the angles of anti-B0 in images.
 
-Events have the angles of their own decay (`wilsonvox.theory.kinematics`): those of an anti-B0 are
-the CP-conjugate ones, of its negative lepton, so that without CP violation both flavours have one
-distribution. With the angles of the positive lepton, which the papers' code takes for both
-flavours, an anti-B0 has −cos_theta_mu and π − chi in their place.
+The angles of events are those of their own decay (`wilsonvox.theory.kinematics`). For an anti-B0
+these are the CP-conjugate angles, which refer to the negative lepton, so that both flavours have
+the same distribution without CP violation. With the angles of the positive lepton for both
+flavours, as in the code of the papers, an anti-B0 has −cos_theta_mu and π − chi instead.
 """
 
 import numpy as np
@@ -16,11 +16,11 @@ from wilsonvox.voxels.specification import ImageSpecification
 
 
 def is_of(flavour: NDArray[np.integer], name: str) -> NDArray[np.bool_]:
-    """Whether events belong to a flavour, ``B0``, ``B0bar`` or ``both``; shape (n,).
+    """Return the mask of events that belong to a flavour, bool of shape (n,).
 
     Args:
         flavour: +1 for B0, −1 for anti-B0, shape (n,).
-        name: of the flavour.
+        name: ``B0``, ``B0bar`` or ``both``.
     """
     if name == "both":
         return np.isin(flavour, list(FLAVOURS.values()))
@@ -28,7 +28,7 @@ def is_of(flavour: NDArray[np.integer], name: str) -> NDArray[np.bool_]:
 
 
 def with_image_angles(events: Events, image: ImageSpecification) -> Events:
-    """The events with the angles that they have in an image; themselves where none differs."""
+    """Return the events with the angles used in an image (unchanged for conjugate angles)."""
     if image.antiparticle_angles == "conjugate":
         return events
     anti = events.flavour < 0
@@ -41,10 +41,10 @@ def with_image_angles(events: Events, image: ImageSpecification) -> Events:
 
 
 def fitted_flavour(image: ImageSpecification) -> int:
-    """The one flavour, +1 or −1, whose events of an image a fit of the decay model reads.
+    """Return the flavour, +1 or −1, of the events that a fit of the decay model reads.
 
     Raises:
-        UserError: the image is of both, or has other angles than the decay's own.
+        UserError: the image has both flavours, or angles other than those of the decay itself.
     """
     if image.flavour == "both" or image.antiparticle_angles != "conjugate":
         raise UserError(

@@ -1,12 +1,11 @@
-"""What a voxel image keeps of the events' Fisher information on one shift.
+"""Fisher information on one shift that is retained in voxel images.
 
-An image forgets m_Kπ, the angles within a voxel, the q² of single events in a voxel with several,
-and, where the counts are not used, how many they were. For each of these steps the information
-that is left is computed from the density itself; no events are drawn.
+An image does not contain m_Kπ, the angles within a voxel, the q² of single events in a voxel with
+several events and, if the counts are not used, the numbers of events. The information that remains
+after each of these steps is computed from the density itself, without simulated events.
 
-Voxels are taken as independent, with Poisson counts of mean N p_v: what they would be if the
-number N of events in an image fluctuated. For the counts this is exact (Σ_v ∂p_v = 0), for the rest
-good to 1/N.
+Voxels are treated as independent with Poisson counts of mean N p_v, as if the number N of events in
+an image fluctuated. This is exact for the counts (Σ_v ∂p_v = 0) and accurate to 1/N for the rest.
 """
 
 import itertools
@@ -41,19 +40,19 @@ KEPT = (
     "voxel and mean q2",
     "voxel and count",
 )
-"""What is kept, from everything to the least; the first is the Cramér–Rao bound's."""
+"""Levels of retained information, in descending order; the first defines the Cramér–Rao bound."""
 
 N_Q2_BINS = 256
-"""Equal bins of q² in which sums over several events are convolved."""
+"""Number of equal bins of q² for the convolutions that give sums over several events."""
 N_VOXELS = 1024
-"""Voxels, evenly scattered over the angles, that stand for all."""
+"""Number of sampled voxels, evenly distributed over the angles."""
 N_INSIDE = 3
-"""Gauss–Legendre nodes across a voxel in each angle."""
+"""Gauss–Legendre nodes in a voxel in each angle."""
 
 _IN_A_BIN = 3
-"""Nodes in a q² bin."""
+"""Quadrature nodes in a q² bin."""
 _IN_A_PIECE = 4
-"""Nodes in a piece of m_Kπ."""
+"""Quadrature nodes in a piece of m_Kπ."""
 
 _STEP = 1e-3
 _CHUNK = 64
@@ -63,26 +62,30 @@ _TAIL = 1e-7
 
 @dataclass(frozen=True)
 class Information:
-    """Information of one event on one shift, by what is kept (`KEPT`).
+    """Information of one event on one shift at each level of `KEPT`.
 
-    left: float64, shape (6,); sigma_over_bound: √(left[0]/left), the least σ of an estimate from
-    what is kept, in units of the Cramér–Rao bound.
+    Attributes:
+        left: retained Fisher information, float64 of shape (6,).
     """
 
     left: Array
 
     @property
     def sigma_over_bound(self) -> Array:
-        """Least σ in units of the bound of the events themselves, shape (6,)."""
+        """Smallest σ of an estimate, √(left[0]/left), in units of the Cramér–Rao bound."""
         return np.asarray(np.sqrt(self.left[0] / self.left))
 
 
 @dataclass(frozen=True)
 class _Nodes:
-    """Where J_i is computed to integrate it over the line shape and over bins of q².
+    """Quadrature nodes for integrals of J_i over the line shape and over bins of q².
 
-    masses, mass_weights: of the line shape, shape (n_m,)
-    q2, weights, bins: nodes in q² [GeV²], their weights and the bin of each, shape (n,)
+    Attributes:
+        masses: nodes in m_Kπ [GeV], shape (n_m,).
+        mass_weights: their weights, shape (n_m,).
+        q2: nodes in q² [GeV²], shape (n,).
+        weights: their weights, shape (n,).
+        bins: indices of their bins, shape (n,).
     """
 
     masses: Array
@@ -93,14 +96,14 @@ class _Nodes:
 
     @classmethod
     def of(cls, model: DecayModel, image: ImageSpecification, edges: Array) -> Self:
-        """Nodes in the selected part of each bin."""
+        """Construct nodes in the selected part of each bin between `edges` [GeV²]."""
         ranges = selected_ranges(image)
         cut = [
             part
             for low, high in ranges
             for part in itertools.pairwise([low, *edges[(edges > low) & (edges < high)], high])
         ]
-        # to the largest end of phase space; at other masses J_i is zero beyond theirs
+        # up to the largest end of phase space; at larger masses J_i is zero beyond the end
         q2, weights = q2_quadrature(model, model.inputs.m_kpi_min_gev, cut, _IN_A_BIN)
         bins = np.clip(np.searchsorted(edges, q2, side="right") - 1, 0, len(edges) - 2)
         return cls(*mass_quadrature(model, ranges, _IN_A_PIECE), q2, weights, bins)
@@ -109,9 +112,10 @@ class _Nodes:
 def _marginal(
     model: DecayModel, shifts: NDArray[np.complex128], nodes: _Nodes, flavour: int, n_bins: int
 ) -> Array:
-    """J_i of selected events, integrated over q² bins and the line shape, shape (n_bins, 11).
+    """Integrate the J_i of selected events over q² bins and the line shape, shape (n_bins, 11).
 
-    Normalised so that 9/(32π) Σ J_i f_i is the probability of a bin, per angle.
+    They are normalised so that 9/(32π) Σ J_i f_i is the probability of a bin and density in the
+    angles.
     """
     total = np.zeros((n_bins, 11))
     for m_kpi, mass_weight in zip(nodes.masses, nodes.mass_weights, strict=True):
@@ -123,9 +127,14 @@ def _marginal(
 
 
 def _voxels(bins: int) -> tuple[Array, Array]:
-    """Angular functions at nodes inside some voxels, (n, N_INSIDE³, 11), and the nodes' weights.
+    """Evaluate the angular functions at quadrature nodes in sampled voxels.
 
-    The weights are those of an integral over one voxel, the 9/(32π) included.
+    Args:
+        bins: number of bins in each angle.
+
+    Returns:
+        The functions, shape (`N_VOXELS`, `N_INSIDE`³, 11), and the weights of the nodes for an
+        integral over one voxel, including the factor 9/(32π), shape (`N_INSIDE`³,).
     """
     points = qmc.Sobol(3, seed=1, scramble=True).random(N_VOXELS)
     corner = np.floor(points * bins) / bins
@@ -140,20 +149,21 @@ def _voxels(bins: int) -> tuple[Array, Array]:
 
 
 def _ratio(numerator: Array, denominator: Array) -> Array:
-    """numerator²/denominator where the second is not negligible, else 0."""
+    """Return numerator²/denominator, or 0 if the denominator is negligible."""
     large = denominator > _NEGLIGIBLE * denominator.max(axis=-1, keepdims=True)
     return np.divide(numerator**2, denominator, out=np.zeros_like(numerator), where=large)
 
 
 def _of_single(density: Array, derivative: Array, n_events: int) -> Array:
-    """Information of images in voxels, shape (n,), of which those with several events are empty.
+    """Compute the information in voxels if those with several events are emptied, shape (n,).
 
-    With λ events expected in a voxel it holds one, of a known q², with the probability λ exp(−λ).
+    With λ expected events, a voxel contains exactly one event, of known q², with probability
+    λ exp(−λ).
 
     Args:
         density: probability of one event by voxel and q² bin, shape (n, n_q2).
-        derivative: its derivative by the shift.
-        n_events: events in an image.
+        derivative: its derivative with respect to the shift, shape (n, n_q2).
+        n_events: number of events in an image.
     """
     mean, mean_slope = n_events * density.sum(axis=1), n_events * derivative.sum(axis=1)
     alone = np.exp(-mean)
@@ -165,12 +175,12 @@ def _of_single(density: Array, derivative: Array, n_events: int) -> Array:
 
 
 def _of_means(density: Array, derivative: Array, n_events: int) -> tuple[Array, Array]:
-    """Information of images in voxels, shape (n,): with mean q² and count, and without the count.
+    """Compute the information of mean q² in voxels, with and without the counts, each (n,).
 
     Args:
         density: probability of one event by voxel and q² bin, shape (n, n_q2).
-        derivative: its derivative by the shift.
-        n_events: events in an image.
+        derivative: its derivative with respect to the shift, shape (n, n_q2).
+        n_events: number of events in an image.
     """
     probability, slope = density.sum(axis=1), derivative.sum(axis=1)
     shape = density / probability[:, None]
@@ -183,7 +193,7 @@ def _of_means(density: Array, derivative: Array, n_events: int) -> tuple[Array, 
     transform_slope = np.fft.rfft(shape_slope, length)
     power = np.ones_like(transform)
     counted = mean_slope**2 / mean
-    # mean q² without the count: a mixture over counts, on the bins of single events
+    # mean q² without the count: a mixture over counts, in the bins of single events
     mixture, mixture_slope = np.zeros_like(shape), np.zeros_like(shape)
     for k in range(1, most + 1):
         derivative_k = np.fft.irfft(k * power * transform_slope, length)[:, : k * n_q2]
@@ -192,7 +202,7 @@ def _of_means(density: Array, derivative: Array, n_events: int) -> tuple[Array, 
         weight = poisson.pmf(k, mean)
         weight_slope = weight * (k / mean - 1) * mean_slope
         counted += weight * _ratio(derivative_k, density_k).sum(axis=1)
-        # a sum of k events in bin k·j of its lattice is a mean at the centre of bin j
+        # a sum of k events in bin k·j of the lattice of sums is a mean at the centre of bin j
         of_mean, of_mean_slope = k * density_k[:, ::k], k * derivative_k[:, ::k]
         mixture += weight[:, None] * of_mean
         mixture_slope += weight_slope[:, None] * of_mean + weight[:, None] * of_mean_slope
@@ -207,13 +217,13 @@ def image_information(
     image: ImageSpecification,
     name: str = "c9",
 ) -> Information:
-    """Information of one event, by what an image keeps of it.
+    """Compute the information of one event at each level of `KEPT`.
 
     Args:
-        model: the decay.
-        shifts: complex128, shape (6,): where the information is taken.
-        image: bins, events an image, flavour and cuts.
-        name: the parameter, of `PARAMETERS`; all others are known.
+        model: the decay model.
+        shifts: complex128 of shape (6,) at which the information is evaluated.
+        image: bins, events per image, flavour and cuts.
+        name: the parameter, from `PARAMETERS`; all others are taken as known.
 
     Raises:
         UserError: the image selects no phase space.
@@ -236,10 +246,12 @@ def image_information(
     for start in range(0, N_VOXELS, _CHUNK):
         part = functions[start : start + _CHUNK]
         inside, inside_slope = part @ at.T, part @ derivative.T
-        density, slope = (np.einsum("k,vkq->vq", weights, each) for each in (inside, inside_slope))
+        density, slope = (
+            np.einsum("k,vkq->vq", weights, array) for array in (inside, inside_slope)
+        )
         within = np.einsum("k,vkq->", weights, _ratio(inside_slope, inside))
         n_events = image.events_per_image
-        if image.multiple_entries == "removed":  # where all counts are one
+        if image.multiple_entries == "removed":  # all remaining counts are one
             with_count = without = _of_single(density, slope, n_events)
         else:
             with_count, without = _of_means(density, slope, n_events)
@@ -255,24 +267,26 @@ def image_information(
         model, shifts, [name], low, high, image.vetoes_gev2, flavour, factors
     )[0, 0]
     without_mass = _without_mass(at, derivative)
-    # the voxels' own sampling error cancels in ratios to what is known of the same voxels
+    # the error from sampling voxels cancels in ratios of values from the same voxels
     return Information(np.array([events, without_mass, *(kept[1:] / kept[0] * without_mass)]))
 
 
 def _without_mass(at: Array, derivative: Array) -> float:
-    """Information of q² bins and unbinned angles, by quadrature over all angles."""
+    """Compute the information of binned q² and unbinned angles, by quadrature over the angles."""
     functions, weight = angular_grid()
     return float((_ratio(functions @ derivative.T, functions @ at.T) * weight[:, None]).sum())
 
 
 class InformationRow(StrictModel):
-    """Information at one shift, in images of one number of bins, by what is kept."""
+    """Retained information at one point, for images with one number of bins."""
 
-    shifts: dict[str, float | complex] = Field(description="where the information is taken")
+    shifts: dict[str, float | complex] = Field(description="point, as shifts by coefficient")
     bins: int
-    information: dict[str, float] = Field(description="of one event, by what is kept")
+    information: dict[str, float] = Field(
+        description="Fisher information of one event, by level of retained information"
+    )
     sigma_over_bound: dict[str, float] = Field(
-        description="least σ of an estimate from what is kept, over that from everything"
+        description="smallest σ of an estimate in units of the Cramér–Rao bound, by level"
     )
 
 
@@ -282,7 +296,9 @@ class ImageInformation(RecordedResult):
     file_description: ClassVar[str] = "the information of images (.json)"
 
     coefficient: str
-    image_specification: ImageSpecification = Field(description="its bins are those of each row")
+    image_specification: ImageSpecification = Field(
+        description="specification of the images; each row has its own number of bins"
+    )
     physics_inputs: str
     rows: list[InformationRow]
     provenance: Record | None = None
@@ -295,20 +311,20 @@ def compare_images(
     bins: Sequence[int],
     name: str = "c9",
 ) -> ImageInformation:
-    """Information by what is kept, at several points and in several numbers of bins.
+    """Compute the retained information at several points and for several numbers of bins.
 
     Args:
-        model: the decay.
-        points: shifts by coefficient.
-        image: events an image, flavour and cuts.
+        model: the decay model.
+        points: shifts by coefficient, for each point.
+        image: events per image, flavour and cuts.
         bins: numbers of bins in each angle.
-        name: the parameter, of `PARAMETERS`.
+        name: the parameter, from `PARAMETERS`.
     """
     rows = []
     for shifts, n_bins in itertools.product(points, sorted(set(bins))):
         chosen = image.model_copy(update={"bins": n_bins})
-        found = image_information(model, shift_vector(shifts), chosen, name)
-        left, ratio = found.left.tolist(), found.sigma_over_bound.tolist()
+        result = image_information(model, shift_vector(shifts), chosen, name)
+        left, ratio = result.left.tolist(), result.sigma_over_bound.tolist()
         rows.append(
             InformationRow(
                 shifts=dict(shifts),

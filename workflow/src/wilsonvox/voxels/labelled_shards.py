@@ -1,4 +1,4 @@
-"""Training images: shards that fit together, and their labels."""
+"""Checks and labels of the shards of a training."""
 
 from collections.abc import Mapping
 
@@ -14,10 +14,10 @@ from wilsonvox.voxels.specification import describe_difference
 
 
 def check_voxels(source: str, shard: Shard) -> None:
-    """Refuse a shard with voxels that nothing can learn from.
+    """Raise an error if a shard has voxels with a non-finite mean q2.
 
     Raises:
-        UserError: a mean q2 is not finite; names `source` and the first such image.
+        UserError: a mean q2 is not finite. The message names `source` and the first such image.
     """
     wrong = ~np.isfinite(shard.mean_q2)
     if wrong.any():
@@ -29,29 +29,31 @@ def check_voxels(source: str, shard: Shard) -> None:
 
 
 def _check_shard(source: str, shard: Shard, split: str) -> None:
-    found = shard.metadata.split
-    if found not in (split, None):
+    actual = shard.metadata.split
+    if actual not in (split, None):
         raise UserError(
-            f"{source}: its images are of split {found!r}; --{split} takes those of {split!r} only"
+            f"{source}: its images are of split {actual!r}; --{split} takes those of {split!r} only"
         )
     if not np.isfinite(shard.shifts).all():
-        raise UserError(f"{source}: its true shifts are not known, so nothing can learn from it")
+        raise UserError(
+            f"{source}: its true shifts are not known, so it cannot be used for training"
+        )
     if np.any(shard.shifts.imag):
         raise UserError(f"{source}: its shifts have imaginary parts; networks predict real shifts")
     check_voxels(source, shard)
 
 
 def check_shards(train: Mapping[str, Shard], validation: Mapping[str, Shard]) -> None:
-    """Refuse shards that cannot be trained with.
+    """Raise an error if shards cannot be used together in a training.
 
     Args:
-        train: shards by the name of their file.
-        validation: likewise.
+        train: training shards by the name of their file.
+        validation: validation shards by the name of their file.
 
     Raises:
-        UserError: names the file that is of another split, image specification or set of physics
-            inputs than the first training shard, has unknown or complex shifts or non-finite
-            voxels, or is made of events that another one has too; or there are no images at all.
+        UserError: there are no images; or a shard has another split, image specification, lepton or
+            set of physics inputs than the first training shard, unknown or complex shifts,
+            non-finite voxels, or events of another shard. The message names the file.
     """
     for split, shards in (("train", train), ("validation", validation)):
         if not sum(map(len, shards.values())):
@@ -73,7 +75,7 @@ def check_shards(train: Mapping[str, Shard], validation: Mapping[str, Shard]) ->
 
 
 def varying_coefficients(shards: Mapping[str, Shard]) -> tuple[str, ...]:
-    """Names of the coefficients whose shifts differ among images, in the order of `COEFFICIENTS`.
+    """Return the coefficients whose shifts differ between images, in the order of `COEFFICIENTS`.
 
     Raises:
         UserError: all images have the same shifts.
@@ -87,13 +89,13 @@ def varying_coefficients(shards: Mapping[str, Shard]) -> tuple[str, ...]:
 
 
 def labels(shards: Mapping[str, Shard], coefficients: tuple[str, ...]) -> NDArray[np.float64]:
-    """True shifts of all images, float64 of shape (n_images, len(coefficients))."""
+    """Return the true shifts of all images, float64 of shape (n_images, len(coefficients))."""
     columns = [COEFFICIENTS.index(name) for name in coefficients]
     return np.concatenate([shard.shifts.real[:, columns] for shard in shards.values()])
 
 
 def training_points(shards: Mapping[str, Shard]) -> dict[str, int]:
-    """Number of images by point, in the order of the shards."""
+    """Return the number of images by point, in the order of the shards."""
     points: dict[str, int] = {}
     for shard in shards.values():
         label = shard.metadata.point or shard.metadata.sample or "unnamed"

@@ -1,6 +1,6 @@
-"""Reading external ROOT files into event files.
+"""Conversion of external ROOT files to event files.
 
-Three foreign layouts are known (flat four-momenta as EvtGen writes them, the columns of a Belle II
-ntuple, a jagged list of particles) next to the variables of the package itself, in TTrees and
-RNTuples. All values are taken as generator level: detector effects are not corrected for.
+Three external layouts are supported (flat four-momenta as written by EvtGen, the columns of a
+Belle II ntuple, a jagged list of particles) as well as the variables of this package, in TTrees and
+RNTuples. All values are taken as generator level, without correction for detector effects.
 """

@@ -1,4 +1,4 @@
-"""Which of several candidates of an event is kept."""
+"""Selection of one candidate in events with several."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +11,17 @@ RULE = "of several candidates in an event the first one (lowest __candidate__) i
 
 
 def first_candidates(source: Source, match: Match) -> NDArray[np.bool_] | None:
-    """Mask of the entries to keep, bool of shape (n_entries,); None where every entry is.
+    """Return the mask of entries to keep, bool of shape (n_entries,), or None to keep all.
 
-    Kept is each entry whose ``__candidate__`` is the lowest of all entries of the file with its
-    production, experiment, run and event, wherever they stand. Entries that agree in all five
-    numbers are different events (of jobs that count from the same number) and all stay.
+    An entry is kept if its ``__candidate__`` is the lowest of all entries in the file with the same
+    production, experiment, run and event numbers, in any order. Entries that agree in all five
+    numbers are different events (of jobs with the same numbering) and are all kept.
 
-    An ntuple without second candidates costs one pass over one column and no memory; else the
-    bookkeeping columns of the file are held, at most 40 bytes an entry.
+    An ntuple without second candidates takes one pass over one column and no memory. Otherwise the
+    bookkeeping columns are kept in memory, at most 40 bytes per entry.
 
     Raises:
-        UserError: several candidates, but no ``__event__`` to tell their events.
+        UserError: the file has several candidates per event, but no ``__event__``.
     """
     if "__candidate__" not in match.branches:
         return None
@@ -29,8 +29,8 @@ def first_candidates(source: Source, match: Match) -> NDArray[np.bool_] | None:
         return None
     if "__event__" not in match.branches:
         raise UserError(
-            f"{source.path}: has several candidates an event but no branch '__event__' "
-            "to tell the events apart; write it into the ntuple"
+            f"{source.path}: has several candidates per event but no branch '__event__' "
+            "to distinguish the events; write it into the ntuple"
         )
     names = [name for name in BOOKKEEPING if name in match.branches]
     parts = [

@@ -1,4 +1,4 @@
-"""Decays as a file holds them: unit, physical sense, and the way to the contract's columns."""
+"""Decays as read from a file: units, physical checks and conversion to events."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,71 +17,71 @@ Array = NDArray[np.float64]
 Checks = Mapping[str, NDArray[np.bool_]]
 
 SUM_TOLERANCE = 0.25
-"""Energy and momentum that the daughters may lack, in the B's rest frame [GeV].
+"""Tolerance on missing energy and momentum of the daughters, in the rest frame of the B [GeV].
 
-Wide enough for radiated photons (PHOTOS) and for a B that was refitted, and far from what a lost
-or a wrong daughter would do.
+It is large enough for radiated photons (PHOTOS) and refitted B candidates, and much smaller than
+the effect of a missing or wrong daughter.
 """
 ELECTRON_MASS2 = 2.5e-5
-"""Squared mass [GeV²] below which a lepton is an electron: (5 MeV)², for rounded momenta."""
+"""Squared mass [GeV²] below which a lepton counts as an electron: (5 MeV)², for rounded momenta."""
 LEPTONS_MASS2 = MUON_MASS**2 / 2
-"""Squared mass [GeV²] between those of an electron and of a muon."""
+"""Squared mass [GeV²] that separates electrons from muons."""
 ROUNDING_GEV2 = 1e-3
-"""Tolerance on squared masses [GeV²], beside 32 roundings of the squared energy."""
+"""Tolerance on squared masses [GeV²], in addition to 32 rounding errors of the squared energy."""
 
 REASONS = {
     "other_candidate": "another candidate of the event is kept",
     "other_decay": "not exactly one B0 → K π μ+ μ− with its daughters",
     "several_signal_decays": "more than one signal decay in the event",
-    "unknown_flavour": "neither B0 nor anti-B0 by its codes",
+    "unknown_flavour": "neither B0 nor anti-B0 by the PDG codes or charges",
     "not_finite": "a number is NaN or infinite",
     "energy_not_positive": "an energy is zero or negative",
     "negative_mass": "a particle has momentum above its energy",
     "b_mass": f"mass of the B outside {B_MASS_WINDOW[0]} … {B_MASS_WINDOW[1]} GeV",
-    "daughters_do_not_sum_to_b": f"more than {SUM_TOLERANCE} GeV lack in the B's rest frame",
+    "daughters_do_not_sum_to_b": f"more than {SUM_TOLERANCE} GeV missing in the B rest frame",
     "q2_out_of_range": "q2 outside 4 m_ℓ² … (m_B − m_Kπ)²",
     "angle_out_of_range": "an angle is out of its range or undefined",
 }
-"""What each reason for dropping an event means."""
+"""Reasons for dropping an event, with their descriptions."""
 
 
 class Decays(Protocol):
-    """Decays of one chunk of a file, in the file's unit until `in_gev`."""
+    """Decays of one chunk of a file, in the file's unit of energy before `in_gev`."""
 
     mass_window: ClassVar[tuple[float, float]]
     mass_name: ClassVar[str]
 
     @property
     def flavour(self) -> NDArray[np.int8]:
-        """+1 for B0, −1 for anti-B0, 0 where the file does not tell, shape (n,)."""
+        """Flavour, shape (n,): +1 for B0, −1 for anti-B0, 0 if unknown."""
         ...
 
     def __len__(self) -> int: ...
     def __getitem__(self, keep: NDArray[np.bool_]) -> Self: ...
 
     def masses(self) -> Array:
-        """A known mass of each decay, in the file's unit, shape (n,)."""
+        """Return a mass with a known range, in the file's unit, shape (n,)."""
         ...
 
     def in_gev(self, factor: float) -> Self:
-        """The same decays with energies times `factor`."""
+        """Return the decays with energies multiplied by `factor`."""
         ...
 
     def with_flavour(self, flavour: NDArray[np.int8]) -> Self:
-        """The same decays, their flavour settled."""
+        """Return the decays with the given flavour."""
         ...
 
     def leptons(self) -> tuple[int, int]:
-        """How many decays [GeV] are to electrons and to muons, of those that tell it."""
+        """Return the numbers of decays [GeV] identified as decays to electrons and to muons."""
         ...
 
     def events(self) -> tuple[Events, Counter[str]]:
-        """Physical decays [GeV] as events, and how many were dropped for which reason."""
+        """Convert physical decays [GeV] to events, and count the dropped ones by reason."""
         ...
 
 
 def _sift(checks: Checks, n: int) -> tuple[NDArray[np.bool_], Counter[str]]:
-    """What passes all checks, and how many fail which check first."""
+    """Return the mask of decays that pass all checks; count the others by first failed check."""
     keep = np.ones(n, dtype=np.bool_)
     failed: Counter[str] = Counter()
     for reason, passes in checks.items():
@@ -91,7 +91,7 @@ def _sift(checks: Checks, n: int) -> tuple[NDArray[np.bool_], Counter[str]]:
 
 
 def _as_events(columns: Mapping[str, NDArray[Any]]) -> Events:
-    """Events in the contract's float32, with chi below 2π also after rounding."""
+    """Convert columns to events, with chi below 2π after rounding to float32."""
     chi = np.asarray(columns["chi"]).astype(np.float32)
     below = np.nextafter(np.float32(2 * np.pi), np.float32(0))
     return Events.from_columns({**columns, "chi": np.minimum(chi, below)})
@@ -99,9 +99,12 @@ def _as_events(columns: Mapping[str, NDArray[Any]]) -> Events:
 
 @dataclass(frozen=True)
 class MomentumDecays:
-    """Four-momenta, float64 of shape (5, 4, n), ordered as `PARTICLES` and `COMPONENTS`.
+    """Decays as four-momenta.
 
-    `flavour` is 0 where the file does not tell; `precision` is the rounding of the file's numbers.
+    Attributes:
+        momenta: float64 of shape (5, 4, n), ordered as `PARTICLES` and `COMPONENTS`.
+        flavour: +1 for B0, −1 for anti-B0, 0 if unknown, shape (n,).
+        precision: relative rounding error of the numbers in the file.
     """
 
     momenta: Array
@@ -117,16 +120,16 @@ class MomentumDecays:
         return replace(self, momenta=self.momenta[:, :, keep], flavour=self.flavour[keep])
 
     def masses(self) -> Array:
-        """Masses of the B, NaN where it has none."""
+        """Return the masses of the B; NaN for negative squared masses."""
         with np.errstate(all="ignore"):
             return np.asarray(np.sqrt(self._mass2(self.momenta[0])))
 
     def in_gev(self, factor: float) -> Self:
-        """The same decays with energies times `factor`."""
+        """Return the decays with energies multiplied by `factor`."""
         return replace(self, momenta=self.momenta * factor)
 
     def with_flavour(self, flavour: NDArray[np.int8]) -> Self:
-        """The same decays, their flavour settled."""
+        """Return the decays with the given flavour."""
         return replace(self, flavour=flavour)
 
     @staticmethod
@@ -134,16 +137,16 @@ class MomentumDecays:
         return np.asarray(momentum[0] ** 2 - (momentum[1:] ** 2).sum(axis=0))
 
     def leptons(self) -> tuple[int, int]:
-        """How many decays are to electrons and to muons, by the leptons' masses.
+        """Return the numbers of decays to electrons and to muons, by the masses of the leptons.
 
-        Neither where the rounding of the file's numbers could hide a muon's mass.
+        Decays are not counted if the rounding error is as large as the mass of a muon.
         """
         with np.errstate(all="ignore"):
-            mass2 = np.stack([self._mass2(each) for each in self.momenta[3:]])
+            mass2 = np.stack([self._mass2(momentum) for momentum in self.momenta[3:]])
             rounding = 32 * self.precision * self.momenta[3:, 0] ** 2
-            told = (rounding < LEPTONS_MASS2).all(axis=0)
-            electrons = told & (mass2 < LEPTONS_MASS2).all(axis=0)
-            muons = told & (mass2 >= LEPTONS_MASS2).all(axis=0)
+            resolved = (rounding < LEPTONS_MASS2).all(axis=0)
+            electrons = resolved & (mass2 < LEPTONS_MASS2).all(axis=0)
+            muons = resolved & (mass2 >= LEPTONS_MASS2).all(axis=0)
         return int(electrons.sum()), int(muons.sum())
 
     def _tolerance(self, energy: Array) -> Array:
@@ -151,12 +154,12 @@ class MomentumDecays:
 
     def _checks(self) -> Checks:
         energies = self.momenta[:, 0]
-        mass2 = np.stack([self._mass2(each) for each in self.momenta])
-        lacking = self.momenta[0] - self.momenta[1:].sum(axis=0)
+        mass2 = np.stack([self._mass2(momentum) for momentum in self.momenta])
+        missing = self.momenta[0] - self.momenta[1:].sum(axis=0)
         b_mass = np.sqrt(mass2[0])
         metric = np.array([1.0, -1.0, -1.0, -1.0])[:, np.newaxis]
-        energy = (metric * lacking * self.momenta[0]).sum(axis=0) / b_mass
-        momentum2 = energy**2 - self._mass2(lacking)
+        energy = (metric * missing * self.momenta[0]).sum(axis=0) / b_mass
+        momentum2 = energy**2 - self._mass2(missing)
         return {
             "not_finite": np.isfinite(self.momenta).all(axis=(0, 1)),
             "energy_not_positive": (energies > 0).all(axis=0),
@@ -167,7 +170,7 @@ class MomentumDecays:
         }
 
     def events(self) -> tuple[Events, Counter[str]]:
-        """Physical decays as events, and how many were dropped for which reason."""
+        """Convert physical decays to events, and count the dropped ones by reason."""
         with np.errstate(all="ignore"):
             keep, dropped = _sift(self._checks(), len(self))
             good = self[keep]
@@ -206,9 +209,9 @@ def _ranges(
 
 @dataclass(frozen=True)
 class VariableDecays:
-    """The contract's own variables, float64 columns of shape (n,), `flavour` as above.
+    """Decays as the variables of event files, float64 columns of shape (n,).
 
-    chi is an angle: values from −2π to 0 are taken modulo 2π.
+    Values of chi from −2π to 0 are taken modulo 2π. For `flavour` see `MomentumDecays`.
     """
 
     variables: DecayVariables
@@ -224,35 +227,35 @@ class VariableDecays:
         return replace(self, variables=DecayVariables(**columns), flavour=self.flavour[keep])
 
     def masses(self) -> Array:
-        """Masses of the Kπ pair."""
+        """Return the masses of the Kπ pair."""
         return self.variables.m_kpi
 
     def leptons(self) -> tuple[int, int]:
-        """None, because the variables alone do not tell electrons from muons."""
+        """Return zeros: the variables do not distinguish electrons from muons."""
         return 0, 0
 
     def in_gev(self, factor: float) -> Self:
-        """The same decays with energies times `factor`."""
+        """Return the decays with energies multiplied by `factor`."""
         q2, m_kpi = self.variables.q2 * factor**2, self.variables.m_kpi * factor
         return replace(self, variables=replace(self.variables, q2=q2, m_kpi=m_kpi))
 
     def with_flavour(self, flavour: NDArray[np.int8]) -> Self:
-        """The same decays, their flavour settled."""
+        """Return the decays with the given flavour."""
         return replace(self, flavour=flavour)
 
     def events(self) -> tuple[Events, Counter[str]]:
-        """Physical decays as events, and how many were dropped for which reason."""
+        """Convert physical decays to events, and count the dropped ones by reason."""
         columns = {name: getattr(self.variables, name) for name in VARIABLES}
         finite = np.isfinite(np.stack(list(columns.values()))).all(axis=0)
         with np.errstate(all="ignore"):
-            # the variables alone do not tell electrons from muons
+            # the variables do not distinguish electrons from muons
             ranges = _ranges(self.variables, B_MASS, ROUNDING_GEV2, q2_min=0.0)
             keep, dropped = _sift({"not_finite": finite, **ranges}, len(self))
             cosines = {
                 name: np.clip(columns[name], -1.0, 1.0) for name in ("cos_theta_mu", "cos_theta_k")
             }
             chi = columns["chi"]
-            # a chi of 2π stays at the upper end, as a modulo would move it to the lower one
+            # keep a chi of 2π at the upper end, which a modulo would move to the lower one
             chi = np.where((chi >= 0) & (chi <= 2 * np.pi + 1e-6), chi, np.mod(chi, 2 * np.pi))
         whole = {**columns, **cosines, "chi": chi, "flavour": self.flavour}
         return _as_events({name: column[keep] for name, column in whole.items()}), dropped

@@ -1,4 +1,4 @@
-"""The layouts of external files: which branch plays which role, found by the branches' names."""
+"""Layouts of external files: assignment of branches to roles by their names."""
 
 import re
 from collections import defaultdict
@@ -12,7 +12,7 @@ from wilsonvox.events.event_file import BRANCHES
 from wilsonvox.theory.particles import COMPONENTS, PARTICLES
 
 LAYOUTS = ("auto", "variables", "four-momenta", "belle2", "particle-list")
-"""Names of the layouts; `auto` finds out."""
+"""Names of the layouts; `auto` selects the first that matches."""
 
 VARIABLES = tuple(name for name in BRANCHES if name != "flavour")
 LIST_COLUMNS = ("pdg_id", "mother", "e", "px", "py", "pz")
@@ -21,10 +21,14 @@ BOOKKEEPING = ("__production__", "__experiment__", "__run__", "__event__", "__ca
 
 @dataclass(frozen=True)
 class Match:
-    """How the branches of a file fit a layout.
+    """Assignment of the branches of a file to the roles of a layout.
 
-    `branches` maps roles (``K_px``, ``q2``, ``pdg_id``, ``b_pdg``, ``__event__``) to branches;
-    `missing` are branches that the layout needs and the file lacks.
+    Attributes:
+        layout: name of the layout.
+        branches: branch by role (``K_px``, ``q2``, ``pdg_id``, ``b_pdg``, ``__event__``).
+        n_needed: number of branches that the layout requires.
+        missing: required branches that the file does not have.
+        notes: warnings for the user.
     """
 
     layout: str
@@ -35,12 +39,12 @@ class Match:
 
     @property
     def fraction(self) -> float:
-        """Part of the needed branches that are there."""
+        """Fraction of the required branches that are present."""
         return 1 - len(self.missing) / self.n_needed
 
     @property
-    def tells_flavour(self) -> bool:
-        """Whether a branch tells B0 from anti-B0."""
+    def has_flavour(self) -> bool:
+        """Return whether a branch distinguishes B0 from anti-B0."""
         return self.layout == "particle-list" or any(
             role in self.branches for role in ("flavour", "b_pdg", "k_pdg", "k_charge")
         )
@@ -56,9 +60,9 @@ def _exact(layout: str, columns: Sequence[str], roles: Iterable[str], **optional
     branches = {role: role for role in wanted if role in columns}
     missing = tuple(role for role in wanted if role not in columns)
     for role, names in optional.items():
-        found = _first(columns, names.split())
-        if found:
-            branches[role] = found
+        branch = _first(columns, names.split())
+        if branch:
+            branches[role] = branch
     return Match(layout, branches, len(wanted), missing)
 
 
@@ -87,7 +91,7 @@ _BELLE2_COLUMN = re.compile(
     r"(?:(?P<prefix>.+?)_)?(?P<truth>mc_?)?(?P<quantity>e|px|py|pz|pdg|charge)", re.IGNORECASE
 )
 _BELLE2_PREFIXES = {
-    # the B's own columns have no prefix in an ntuple of a list of B candidates
+    # columns of the B itself have no prefix in an ntuple of a list of B candidates
     "B0": re.compile(r"|(anti[-_]?)?B_?[0d]?|B0bar", re.IGNORECASE),
     "K": re.compile(r"(.+_)?K(_?[pm])?"),
     "pi": re.compile(r"(.+_)?pi(_?[pm])?"),
@@ -100,14 +104,14 @@ _Quantities = Mapping[str, str]
 
 
 def _belle2_tables(columns: Iterable[str]) -> dict[bool, dict[str, dict[str, str]]]:
-    """Columns by level (truth or reconstructed), prefix and quantity."""
+    """Group columns by level (truth or reconstructed), prefix and quantity."""
     tables: dict[bool, dict[str, dict[str, str]]] = {True: {}, False: {}}
     for column in columns:
-        found = _BELLE2_COLUMN.fullmatch(column)
-        if found:
-            prefixes = tables[found["truth"] is not None]
-            quantities = prefixes.setdefault(found["prefix"] or "", {})
-            quantities.setdefault(found["quantity"].lower(), column)
+        match = _BELLE2_COLUMN.fullmatch(column)
+        if match:
+            prefixes = tables[match["truth"] is not None]
+            quantities = prefixes.setdefault(match["prefix"] or "", {})
+            quantities.setdefault(match["quantity"].lower(), column)
     return tables
 
 
@@ -121,7 +125,7 @@ def _belle2_level(columns: Sequence[str], truth: bool) -> Match:
         best = max(momenta.values(), default=0)
         prefixes = [prefix for prefix, number in momenta.items() if number == best > 0]
         if len(prefixes) > 1:
-            names = ", ".join(repr(each) for each in sorted(prefixes))
+            names = ", ".join(map(repr, sorted(prefixes)))
             raise UserError(
                 f"branches of several particles could be the {particle} ({names}); "
                 "keep one of them in the ntuple, or rename the others"
@@ -135,7 +139,7 @@ def _belle2_level(columns: Sequence[str], truth: bool) -> Match:
                 missing.append(f"{prefix}_{level}{component}".lstrip("_"))
             else:
                 branches[f"{particle}_{component}"] = column
-        # PDG codes of the truth tell the true flavour, the hypothesis only the reconstructed one
+        # true PDG codes give the true flavour, those of the hypothesis only the reconstructed one
         other: _Quantities = tables[not truth].get(prefix, {})
         role = {"B0": "b", "K": "k"}.get(particle, particle)
         for name in ("pdg", "charge"):
@@ -151,8 +155,8 @@ def _belle2_notes(truth: bool) -> tuple[str, ...]:
         return ()
     return (
         (
-            "no generated (mc) momenta: reconstructed ones are read and taken as generated, "
-            "resolution and efficiency stay in them"
+            "no generated (mc) momenta: reconstructed momenta are used instead, with the effects "
+            "of resolution and efficiency"
         ),
     )
 
@@ -171,11 +175,16 @@ _MATCHERS: Mapping[str, Callable[[Sequence[str]], Match]] = {
 
 
 def find_layout(path: Path, columns: Sequence[str], layout: str) -> Match:
-    """The branches of a file in their roles; `auto` takes the first layout that fits whole.
+    """Assign the branches of a file to the roles of a layout.
+
+    Args:
+        path: the file, for error messages.
+        columns: names of its branches.
+        layout: one of `LAYOUTS`; ``auto`` selects the first layout of which no branch is missing.
 
     Raises:
-        UserError: an unknown layout, a missing branch (named, with the nearest one that is
-            there), or no layout that fits.
+        UserError: the layout is unknown, a branch is missing (the message names it and the most
+            similar branch), or no layout matches.
     """
     if layout not in LAYOUTS:
         raise UserError(f"layout {layout!r} is unknown{did_you_mean(layout, LAYOUTS)}")
@@ -195,7 +204,7 @@ def find_layout(path: Path, columns: Sequence[str], layout: str) -> Match:
     if best is None or (layout == "auto" and best.fraction < 0.5):
         shown = ", ".join(columns[:12]) + (", …" if len(columns) > 12 else "")
         raise UserError(
-            f"{path}: its branches ({shown}) fit none of the layouts {', '.join(LAYOUTS[1:])}; "
+            f"{path}: its branches ({shown}) match none of the layouts {', '.join(LAYOUTS[1:])}; "
             "rename them, see 'wilsonvox ingest --help'"
         )
     first, *others = best.missing

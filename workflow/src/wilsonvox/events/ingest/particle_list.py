@@ -1,4 +1,4 @@
-"""The signal decay in jagged lists of particles, by PDG codes and mothers, in any order."""
+"""Search for the signal decay in jagged lists of particles, by PDG codes and mothers."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -22,23 +22,24 @@ from wilsonvox.theory.particles import (
 def find_decays(
     chunk: Mapping[str, Any], path: Path
 ) -> tuple[NDArray[Any], NDArray[np.int8], Counter[str]]:
-    """Momenta of the B0 → K*0(→ K π) μ+ μ− decays of jagged lists, one list an event.
+    """Find the B0 → K*0(→ K π) μ+ μ− decays in jagged lists with one list per event.
 
-    The B (±511) must have exactly the muons and either a K*0 (±313, with exactly K and π) or K
-    and π themselves as daughters, with the charges of its flavour; photons beside them are let
-    pass. ``mother`` is the place in the event's list, from 0; −1 for none.
+    The daughters of the B (±511) must be exactly the muons and either a K*0 (±313, with exactly the
+    daughters K and π) or K and π, with the charges that match its flavour. Additional photons are
+    ignored. Particles may be in any order; ``mother`` is an index into the list of the event, or
+    −1.
 
     Args:
-        chunk: awkward arrays `pdg_id`, `mother`, `e`, `px`, `py`, `pz`, each n × var.
-        path: the file, for messages.
+        chunk: awkward arrays `pdg_id`, `mother`, `e`, `px`, `py`, `pz` of type n × var.
+        path: the file, for error messages.
 
     Returns:
         Momenta of shape (5, 4, m), in the file's dtype and unit, ordered as `PARTICLES` and
-        (E, px, py, pz); flavour, int8 of shape (m,); and the numbers of events dropped:
+        (E, px, py, pz); flavour, int8 of shape (m,); and the numbers of dropped events,
         ``other_decay`` and ``several_signal_decays``.
 
     Raises:
-        UserError: the lists of the branches have different lengths, or are no lists of numbers.
+        UserError: the lists of the branches have different lengths or are not lists of numbers.
     """
     counts, flat = _flatten(chunk, path)
     starts = np.concatenate([[0], np.cumsum(counts)])[:-1]
@@ -47,7 +48,7 @@ def find_decays(
 
     has_parent = (mother >= 0) & (mother < counts[event])
     parent = np.where(has_parent, starts[event] + mother, -1)
-    # index −1 reads the last particle and is masked everywhere
+    # index −1 selects the last particle and is masked everywhere
     grandparent = np.where(has_parent, parent[parent], -1) if len(pdg) else parent
     is_b, is_kstar = np.abs(pdg) == PDG_CODES["B0"], np.abs(pdg) == K_STAR_PDG_CODE
     direct = has_parent & is_b[parent]
@@ -82,7 +83,7 @@ def find_decays(
     )
     momenta = np.stack(
         [
-            np.stack([flat[each][places[name][chosen]] for each in LIST_COLUMNS[2:]])
+            np.stack([flat[column][places[name][chosen]] for column in LIST_COLUMNS[2:]])
             for name in PARTICLES
         ]
     )
@@ -99,11 +100,11 @@ def _flatten(
     for name in LIST_COLUMNS:
         column = chunk[name]
         if column.ndim != 2:
-            raise UserError(f"{path}: branch {name!r} is no list of numbers; see --layout")
+            raise UserError(f"{path}: branch {name!r} is not a list of numbers; see --layout")
         numbers = ak.to_numpy(ak.num(column, axis=1)).astype(np.int64)
         if counts is not None and not np.array_equal(counts, numbers):
             raise UserError(
-                f"{path}: branches {LIST_COLUMNS[0]!r} and {name!r} list different numbers of "
+                f"{path}: branches {LIST_COLUMNS[0]!r} and {name!r} have different numbers of "
                 "particles in an event; write the file again"
             )
         counts = numbers

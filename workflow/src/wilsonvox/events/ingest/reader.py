@@ -1,4 +1,4 @@
-"""From external files to events: the stream, its counts, and the event file made of it."""
+"""Conversion of external files to a stream of events with counts, and to an event file."""
 
 import logging
 import os
@@ -34,40 +34,42 @@ from wilsonvox.theory.points import parse_point
 LOG = logging.getLogger(__name__)
 
 LEVEL = (
-    "everything here is taken as generator level: detector effects "
+    "all values are taken as generator level: detector effects "
     "(acceptance, efficiency, resolution, background) are not corrected for"
 )
 UNITS = {"GeV": 1.0, "MeV": 1e-3}
-"""Energy units that are told apart, and their size [GeV]."""
+"""Supported units of energy and their values [GeV]."""
 
 HIGH_Q2_GEV2 = 14.0
-"""Where the forward-backward asymmetry tells the flavours apart [GeV²]."""
+"""Lower end of the q² range in which the forward–backward asymmetry tests the flavour [GeV²]."""
 
 FLAVOUR_SIGNIFICANCE = 5.0
-"""Standard deviations by which it must contradict an assumed flavour."""
+"""Significance, in standard deviations, at which the asymmetry contradicts an assumed flavour."""
 
 JPSI_HALF_WIDTH_GEV2, JPSI_FRACTION = 0.1, 0.1
 """Half width of a window around the J/ψ [GeV²], and the fraction of events in it above which the
 file is taken to contain charmonium resonances. Without them the fraction is 1.2 %."""
 
 OTHER_LEPTONS = 0.01
-"""Part of the decays that may be to the other lepton by their masses."""
+"""Fraction of decays to the other lepton, by the lepton masses, that is tolerated."""
 
 _ANTI_NAME = re.compile(r"anti[-_]?b0?(?![a-z])|b0?bar|bbar", re.IGNORECASE)
 
 
 @dataclass
 class IngestedEvents:
-    """Events of external files, read in chunks when iterated over, with the counts so far.
+    """Events of external files, read in chunks when iterated over, with counts so far.
 
     Attributes:
         paths: the files.
-        layout: the layout found.
-        unit: ``GeV`` or ``MeV``; None before the first chunk, ``GeV and MeV`` where files differ.
-        n_read: entries (for particle lists: events) read.
-        n_kept: events given out.
-        n_dropped: events dropped, by reason (`wilsonvox.events.ingest.decays.REASONS`).
-        warnings: what the user should know of the result; also logged.
+        layout: layout of the files.
+        flavour: ``auto``, ``B0`` or ``B0bar``.
+        sources: tree and layout of each file.
+        unit: ``GeV`` or ``MeV``; None before the first chunk, ``GeV and MeV`` if files differ.
+        n_read: number of entries (for particle lists, events) read.
+        n_kept: number of events returned.
+        n_dropped: dropped events by reason (`wilsonvox.events.ingest.decays.REASONS`).
+        warnings: warnings about the result, which are also logged.
     """
 
     paths: tuple[Path, ...]
@@ -84,11 +86,11 @@ class IngestedEvents:
     _assumed: list[int] = field(default_factory=lambda: [0, 0], repr=False)
 
     def __iter__(self) -> Iterator[Events]:
-        """Events of all files in chunks, in file order. Iterate once.
+        """Yield the events of all files in chunks, in file order. Iterate only once.
 
         Raises:
-            UserError: a file is damaged, its unit cannot be told, its flavour contradicts the
-                one given, or no event is left at the end.
+            UserError: a file is damaged, its unit is unknown, its flavour contradicts the given
+                one, or no usable event is found.
         """
         for source, match in self.sources:
             yield from self._file(source, match)
@@ -105,34 +107,34 @@ class IngestedEvents:
         self._check_assumed_flavour()
         electrons, muons = self._leptons
         if electrons + muons and self.lepton is None:
-            self._warn(f"decays to electrons ({electrons:,}) and to muons ({muons:,}) together")
+            self._warn(f"both decays to electrons ({electrons:,}) and to muons ({muons:,})")
         if self._n_jpsi > JPSI_FRACTION * self.n_kept:
             self._warn(
                 f"{100 * self._n_jpsi / self.n_kept:.0f} % of the events lie within "
-                f"{JPSI_HALF_WIDTH_GEV2} GeV² of the J/ψ: charmonium resonances are in the file; "
-                "give veto windows when images are made"
+                f"{JPSI_HALF_WIDTH_GEV2} GeV² of the J/ψ: the file contains charmonium resonances; "
+                "use veto windows for the images"
             )
         LOG.info(LEVEL)
 
     @property
     def total_dropped(self) -> int:
-        """Number of events dropped so far."""
+        """Total number of events dropped so far."""
         return sum(self.n_dropped.values())
 
     @property
     def lepton(self) -> Literal["muon", "electron"] | None:
-        """The leptons of the decays read so far, by their masses; None where those do not tell."""
+        """Kind of lepton in the decays read so far, by mass; None if unknown or mixed."""
         electrons, muons = self._leptons
         if electrons > OTHER_LEPTONS * (electrons + muons) < muons:
             return None
         return "electron" if electrons > muons else "muon" if muons else None
 
     def counts(self) -> dict[str, int]:
-        """Dropped events by reason, without the reasons that dropped none."""
+        """Return the non-zero numbers of dropped events, by reason."""
         return {reason: self.n_dropped[reason] for reason in REASONS if self.n_dropped[reason]}
 
     def portable_warnings(self) -> tuple[str, ...]:
-        """The warnings so far, without the folders of this machine, as files keep them."""
+        """Return the warnings so far with portable paths, for storage in files."""
         texts = self.warnings
         for path in self.paths:
             texts = [text.replace(str(path), portable_path(path)) for text in texts]
@@ -149,7 +151,7 @@ class IngestedEvents:
     def _file(self, source: Source, match: Match) -> Iterator[Events]:
         for note in match.notes:
             self._warn(f"{source.path}: {note}")
-        self._say_flavour(source, match)
+        self._report_flavour(source, match)
         chosen = first_candidates(source, match) if match.layout == "belle2" else None
         if chosen is not None:
             LOG.info("%s: %s", source.path, RULE)
@@ -163,7 +165,7 @@ class IngestedEvents:
                 self.n_dropped["other_candidate"] += int((~keep).sum())
                 decays = decays[keep]
             position += n_entries
-            decays = self._settle_flavour(source, match, decays)
+            decays = self._assign_flavour(source, match, decays)
             if factor is None and len(decays):
                 factor = self._find_unit(source, match, decays)
             decays = decays.in_gev(factor or 1.0)
@@ -172,7 +174,7 @@ class IngestedEvents:
             events, dropped = decays.events()
             self.n_dropped.update(dropped)
             self.n_kept += len(events)
-            if self.flavour == "auto" and not match.tells_flavour:
+            if self.flavour == "auto" and not match.has_flavour:
                 high = events.cos_theta_mu[events.q2 > HIGH_Q2_GEV2]
                 self._assumed[0] += int((high > 0).sum())
                 self._assumed[1] += int((high < 0).sum())
@@ -180,17 +182,17 @@ class IngestedEvents:
             yield events
 
     def _check_assumed_flavour(self) -> None:
-        """Refuse anti-B0 decays that were taken as B0 because nothing told their flavour.
+        """Raise an error if events of unknown flavour, assumed to be B0, look like anti-B0.
 
-        Above 14 GeV² the muons' forward–backward asymmetry is about +0.3 for any shift near the
-        Standard Model; with the other flavour's angles it has the other sign.
+        Above 14 GeV² the forward–backward asymmetry of the muons is about +0.3 for all shifts near
+        the Standard Model. With the angles of the other flavour it has the opposite sign.
         """
         forward, backward = self._assumed
         total = forward + backward
         if total and (forward - backward) / total**0.5 < -FLAVOUR_SIGNIFICANCE:
             raise UserError(
-                f"{self.paths[0]}: no branch tells the flavour, and these are no B0 decays: their "
-                f"forward-backward asymmetry above {HIGH_Q2_GEV2:g} GeV² is "
+                f"{self.paths[0]}: no branch contains the flavour, and these are not B0 decays: "
+                f"their forward-backward asymmetry above {HIGH_Q2_GEV2:g} GeV² is "
                 f"{(forward - backward) / total:+.2f} ± {total**-0.5:.2f}, that of B0 is positive; "
                 "give --flavour B0bar (or --flavour B0)"
             )
@@ -202,7 +204,7 @@ class IngestedEvents:
             decays = MomentumDecays(momenta.astype(np.float64), flavour, _rounding([momenta]))
             return decays, len(flavour) + sum(dropped.values())
         roles = {role: chunk[branch] for role, branch in match.branches.items()}
-        flavour = _told_flavour(roles)
+        flavour = _flavour_in_file(roles)
         if match.layout == "variables":
             values = {name: roles[name].astype(np.float64) for name in VARIABLES}
             return VariableDecays(DecayVariables(**values), flavour), len(flavour)
@@ -219,10 +221,10 @@ class IngestedEvents:
         momenta: NDArray[np.float64],
         flavour: NDArray[np.int8],
     ) -> NDArray[np.float64]:
-        """Put the positive muon first by its code or charge.
+        """Order the muons by PDG code or charge, the positive one first.
 
-        An ntuple names daughters as in the decay string of the B0; for an anti-B0 candidate its
-        ``mu_p`` columns may hold the charge conjugate.
+        An ntuple names daughters as in the decay string of the B0. For an anti-B0 candidate, its
+        ``mu_p`` columns may contain the charge conjugate.
         """
         if "mup_pdg" in roles:
             exchanged = roles["mup_pdg"] == PDG_CODES["mum"]
@@ -239,24 +241,24 @@ class IngestedEvents:
         ordered[3:, :, exchanged] = momenta[[4, 3]][:, :, exchanged]
         return ordered
 
-    def _say_flavour(self, source: Source, match: Match) -> None:
-        if match.tells_flavour:
+    def _report_flavour(self, source: Source, match: Match) -> None:
+        if match.has_flavour:
             LOG.info("%s: flavour from the file", source.path)
         elif self.flavour != "auto":
             LOG.info("%s: flavour %s as given", source.path, self.flavour)
         elif _ANTI_NAME.search(source.path.name):
             raise UserError(
-                f"{source.path}: no branch tells the flavour, and the name speaks of anti-B0; "
+                f"{source.path}: no branch contains the flavour, and the name suggests anti-B0; "
                 "give --flavour B0bar (or --flavour B0)"
             )
         else:
             self._warn(
-                f"{source.path}: no branch tells the flavour, all events are taken as B0; "
+                f"{source.path}: no branch contains the flavour, all events are taken as B0; "
                 "use --flavour B0bar if they are anti-B0"
             )
 
-    def _settle_flavour(self, source: Source, match: Match, decays: Decays) -> Decays:
-        if not match.tells_flavour:
+    def _assign_flavour(self, source: Source, match: Match, decays: Decays) -> Decays:
+        if not match.has_flavour:
             value = FLAVOURS.get(self.flavour, FLAVOURS["B0"])
             return decays.with_flavour(np.full(len(decays), value, dtype=np.int8))
         known = decays.flavour != 0
@@ -266,7 +268,7 @@ class IngestedEvents:
             if contradicting:
                 raise UserError(
                     f"{source.path}: {contradicting} of the first {self.n_read} events are not "
-                    f"{self.flavour} by the file's own codes; use --flavour auto"
+                    f"{self.flavour} by the PDG codes or charges in the file; use --flavour auto"
                 )
         return decays[known]
 
@@ -292,25 +294,25 @@ class IngestedEvents:
                 self.unit = " and ".join(sorted({*known, unit}))
                 return factor
         raise UserError(
-            f"{source.path}: unit of energy not known: median {decays.mass_name} {median:.4g} is "
-            f"that of no B0 decay in GeV or MeV; convert the momenta, or check tree and layout"
+            f"{source.path}: unit of energy not known: median {decays.mass_name} {median:.4g} does "
+            f"not match a B0 decay in GeV or MeV; convert the momenta, or check tree and layout"
         )
 
 
 def _rounding(numbers: Sequence[NDArray[Any]]) -> float:
-    """Relative rounding of the coarsest floating-point type among arrays."""
-    kinds = [each.dtype for each in numbers if each.dtype.kind == "f"]
+    """Return the relative rounding error of the coarsest floating-point type among arrays."""
+    kinds = [array.dtype for array in numbers if array.dtype.kind == "f"]
     return max((float(np.finfo(dtype).eps) for dtype in kinds), default=0.0)
 
 
-def _told_flavour(roles: Mapping[str, NDArray[Any]]) -> NDArray[np.int8]:
-    """+1 for B0, −1 for anti-B0, 0 where the file does not tell, shape (n,)."""
+def _flavour_in_file(roles: Mapping[str, NDArray[Any]]) -> NDArray[np.int8]:
+    """Return +1 for B0, −1 for anti-B0, 0 if the file does not contain the flavour, shape (n,)."""
     codes = {"flavour": 1, "b_pdg": PDG_CODES["B0"], "k_pdg": PDG_CODES["K"], "k_charge": 1}
     for role, code in codes.items():
         if role in roles:
             values = roles[role]
-            told = (values == code).astype(np.int8) - (values == -code).astype(np.int8)
-            return np.asarray(told, dtype=np.int8)
+            flavour = (values == code).astype(np.int8) - (values == -code).astype(np.int8)
+            return np.asarray(flavour, dtype=np.int8)
     return np.zeros(len(next(iter(roles.values()))), dtype=np.int8)
 
 
@@ -320,17 +322,17 @@ def read_external(
     layout: str = "auto",
     flavour: str = "auto",
 ) -> IngestedEvents:
-    """Open external ROOT files and find out their layout; events are read by iterating.
+    """Open external ROOT files and determine their layout; iterate over the result to read events.
 
     Args:
-        paths: files or globs; all must have one layout.
+        paths: files or globs; all files must have the same layout.
         tree: TTree or RNTuple to read; None (or empty) for the only one in the file.
-        layout: one of `LAYOUTS`; ``auto`` finds out by the branches' names.
-        flavour: ``B0`` or ``B0bar`` for files that do not tell; ``auto`` takes those as B0.
+        layout: one of `LAYOUTS`; ``auto`` determines it from the names of the branches.
+        flavour: ``B0`` or ``B0bar`` for files without the flavour; ``auto`` takes these as B0.
 
     Raises:
-        UserError: no file, not a ROOT file, damaged, empty, without the tree or a branch, of
-            different layouts, or an unknown layout or flavour.
+        UserError: there is no file; a file is not a ROOT file, damaged, empty, or without the tree
+            or a branch; layouts differ; or the layout or flavour is unknown.
     """
     if flavour not in ("auto", *FLAVOURS):
         known = ("auto", *FLAVOURS)
@@ -345,22 +347,22 @@ def read_external(
         if match.layout != first:
             raise UserError(
                 f"{source.path}: has layout {match.layout}, but {files[0]} has {first}; "
-                "ingest them one by one"
+                "ingest them separately"
             )
     return IngestedEvents(tuple(files), first, flavour, tuple(sources))
 
 
 def _known_of_all(events: IngestedEvents) -> dict[str, Any]:
-    """What event files of this package tell of their decay, where all files agree."""
-    told = []
+    """Return the metadata on the decay that all files have in common (files of this package)."""
+    metadata = []
     for source, _ in events.sources:
         try:
-            told.append(read_metadata(source.path) if source.tree == TREE else None)
-        except UserError:  # of another program
-            told.append(None)
+            metadata.append(read_metadata(source.path) if source.tree == TREE else None)
+        except UserError:  # written by another program
+            metadata.append(None)
     known: dict[str, Any] = {}
     for name in ("physics_inputs", "lepton", "antiparticle_shifts"):
-        values = {getattr(each, name) if each else None for each in told}
+        values = {getattr(about, name) if about else None for about in metadata}
         known[name] = values.pop() if len(values) == 1 else None
     return known
 
@@ -376,23 +378,24 @@ def ingest_files(
     true_point: str | None = None,
     make_record: RecordFactory,
 ) -> EventMetadata:
-    """Write the usable events of external ROOT files as an event file.
+    """Write the usable events of external ROOT files to an event file.
 
     Args:
         paths: files or globs, see `read_external`.
-        out: the event file to write, atomically.
+        out: event file to write, atomically.
         tree: TTree or RNTuple to read; None for the only one.
         layout: one of `LAYOUTS`.
         flavour: ``auto``, ``B0`` or ``B0bar``.
-        sample: name of the sample, kept in the metadata.
-        true_point: label of the true shifts (``c9_-0.90``), where they are known.
-        make_record: makes the record of the event file.
+        sample: name of the sample, stored in the metadata.
+        true_point: label of the true shifts (``c9_-0.90``), if known.
+        make_record: function that makes the record of the event file.
 
     Returns:
-        The metadata that the file got, with the numbers of events read and dropped.
+        The metadata of the event file, with the numbers of events read and dropped.
 
     Raises:
-        UserError: as `read_external`, a bad label, or no usable event; no file is left then.
+        UserError: see `read_external`; or the label is malformed, or there is no usable event. No
+            file is written in these cases.
     """
     shifts = parse_point(true_point) if true_point else None
     events = read_external(paths, tree, layout, flavour)
@@ -406,7 +409,7 @@ def ingest_files(
     try:
         record = make_record(out, settings, events.paths)
     except Exception as error:
-        # the digest of an event file of our own reads it whole
+        # the digest of an event file of this package reads the whole file
         raise damaged(events.paths[0], error) from error
 
     known = _known_of_all(events)

@@ -1,4 +1,4 @@
-"""Finding and reading the tree of an external ROOT file, with every failure said in one line."""
+"""Opening and reading the tree of an external ROOT file, with one-line error messages."""
 
 import glob
 import os
@@ -12,25 +12,25 @@ from wilsonvox.core.files import require_file, require_whole_root
 from wilsonvox.core.suggestions import did_you_mean
 
 CHUNK = 200_000
-"""Entries read at a time: some 60 MB of four-momenta and their intermediate results."""
+"""Number of entries read at a time: about 60 MB of four-momenta and intermediate results."""
 
 _KINDS = ("TTree", "TNtuple", "ROOT::RNTuple")
 
 
 def expand_paths(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """Files of paths and globs (`*`, `?`, `[…]`, `**`), globs sorted, each file once.
+    """Expand paths and globs (`*`, `?`, `[…]`, `**`) to a list of files without duplicates.
 
-    An element may also hold several, separated by commas, as in samples.tsv. A name that exists
-    is taken as it stands, whatever characters it has.
+    The matches of a glob are sorted. An element may contain several paths separated by commas, as
+    in samples.tsv. Existing names are taken literally, whatever characters they contain.
 
     Raises:
-        UserError: nothing was given, a glob matches nothing, or a path is no file.
+        UserError: `patterns` is empty, a glob matches nothing, or a path is not a file.
     """
     parts: list[str] = []
-    for pattern in (os.fspath(each) for each in patterns):
+    for pattern in map(os.fspath, patterns):
         whole = Path(pattern).exists() or "," not in pattern
         parts += [pattern] if whole else [part.strip() for part in pattern.split(",")]
-    found: dict[Path, Path] = {}
+    files: dict[Path, Path] = {}
     for part in parts:
         is_glob = glob.has_magic(part) and not Path(part).exists()
         matches = sorted(glob.glob(part, recursive=True)) if is_glob else [part]  # noqa: PTH207
@@ -38,15 +38,15 @@ def expand_paths(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
             raise UserError(f"{part}: no file matches; quote the glob and check its folder")
         for match in matches:
             path = require_file(match, "a ROOT file, or a glob of ROOT files")
-            found.setdefault(path.resolve(), path)
-    if not found:
+            files.setdefault(path.resolve(), path)
+    if not files:
         raise UserError("no event file was given; name one or several with --events")
-    return list(found.values())
+    return list(files.values())
 
 
 @dataclass(frozen=True)
 class Source:
-    """One tree of one file: what it is called, its branches and its number of entries."""
+    """One tree of one file, with its name, kind, branches and number of entries."""
 
     path: Path
     tree: str
@@ -55,10 +55,10 @@ class Source:
     n_entries: int
 
     def chunks(self, columns: Iterable[str], jagged: bool = False) -> Iterator[Mapping[str, Any]]:
-        """Columns in chunks of `CHUNK` entries: NumPy arrays, or awkward ones where `jagged`.
+        """Yield columns in chunks of `CHUNK` entries, as NumPy or (if `jagged`) awkward arrays.
 
         Raises:
-            UserError: the file is damaged, or a flat column holds no single number an entry.
+            UserError: the file is damaged, or a flat column does not have one number per entry.
         """
         import uproot
 
@@ -80,21 +80,21 @@ class Source:
             raise damaged(self.path, error) from error
         if n_read != self.n_entries:
             raise UserError(
-                f"{self.path}: damaged or truncated: tree {self.tree!r} says {self.n_entries} "
-                f"entries, {n_read} could be read; copy or make the file again"
+                f"{self.path}: damaged or truncated: only {n_read} of {self.n_entries} entries of "
+                f"tree {self.tree!r} could be read; copy or make the file again"
             )
 
     def _require_flat(self, chunk: Mapping[str, Any]) -> None:
         for name, column in chunk.items():
             if column.ndim != 1 or column.dtype.kind not in "fiub":
                 raise UserError(
-                    f"{self.path}: branch {name!r} holds no single number an entry; "
+                    f"{self.path}: branch {name!r} does not have one number per entry; "
                     "choose the layout with --layout"
                 )
 
 
 def damaged(path: Path, error: Exception) -> UserError:
-    """The user's error of a ROOT file that uproot cannot read."""
+    """Return the error for a ROOT file that uproot cannot read."""
     reason = getattr(error, "strerror", None) or type(error).__name__
     return UserError(
         f"{path}: damaged or truncated ROOT file, cannot be read ({reason}); "
@@ -118,11 +118,15 @@ def _require_root(path: Path) -> None:
 
 
 def open_source(path: Path, tree: str | None = None) -> Source:
-    """The tree called `tree`, or the only one, of a ROOT file (a TTree or an RNTuple).
+    """Open a TTree or RNTuple of a ROOT file.
+
+    Args:
+        path: the file.
+        tree: name of the tree; None for the only one in the file.
 
     Raises:
-        UserError: not a readable ROOT file, no tree, no such tree, several where none was chosen,
-            or a tree without entries.
+        UserError: the file is not a readable ROOT file, has no tree, does not have the given tree,
+            or has several trees and no name was given; or the tree is empty.
     """
     import uproot
 
@@ -133,9 +137,9 @@ def open_source(path: Path, tree: str | None = None) -> Source:
             classes = file.classnames(recursive=True, cycle=False)
             trees = {name: kind for name, kind in classes.items() if kind.startswith(_KINDS)}
             chosen = _choose(path, trees, tree)
-            found = file[chosen]
-            columns = tuple(dict.fromkeys(found.keys()))
-            n_entries = int(found.num_entries)
+            content = file[chosen]
+            columns = tuple(dict.fromkeys(content.keys()))
+            n_entries = int(content.num_entries)
     except UserError:
         raise
     except Exception as error:
