@@ -57,8 +57,8 @@ def test_table_has_a_row_an_image_and_coefficient():
     [
         (toy_shard(0.5, split="test", campaign="001"), r"b: holds test images of c9_\+0.50"),
         (toy_shard(0.0, split="train", campaign="001"), "b: holds train images"),
-        (toy_shard(0.0, split="test"), "b: is campaign 000, and so is a"),
-        (toy_shard(0.0, point=None, sample="data"), "b: is no campaign of a point"),
+        (toy_shard(0.0, split="test"), "b: is campaign 000, the same as a"),
+        (toy_shard(0.0, point=None, sample="data"), "b: is not a campaign of a point"),
     ],
 )
 def test_shards_of_more_than_one_point_are_refused(other, message):

@@ -226,15 +226,15 @@ def test_other_events_than_those_of_the_images_are_refused(tmp_path):
     other, _ = write_campaign(tmp_path, -0.5)
     estimator = load_prepared(write_prepared(tmp_path / "estimator.npz"))
     shard = Shard.load(path)
-    with pytest.raises(UserError, match=r"000.root: not the events that the images of s.npz"):
+    with pytest.raises(UserError, match=r"000.root: is not the file that the images of s.npz"):
         estimator.predict(shard, other, "s.npz")
     unknown = changed_shard(path, events_digest=None)
-    with pytest.raises(UserError, match=r"s.npz: does not say of which events"):
+    with pytest.raises(UserError, match=r"s.npz: has no digest of the events"):
         estimator.predict(unknown, events, "s.npz")
     ranges = shard.source_range.copy()
     ranges[1, 1] -= 20
     moved = changed_shard(path, source_range=ranges)
-    with pytest.raises(UserError, match=r"s.npz: image 1 was made of 100 events, but .* 90 at"):
+    with pytest.raises(UserError, match=r"s.npz: image 1 was made from 100 events, but .* 90 at"):
         estimator.predict(moved, events, "s.npz")
     ranges[1] = (10_000, 10_200)
     with pytest.raises(UserError, match=r"s.npz: image 1 .* finds 0 at"):
@@ -316,7 +316,7 @@ def test_event_files_in_another_order_are_refused(tmp_path, monkeypatch, capsys)
     for (events, _), (_, shard) in zip(campaigns, campaigns[::-1], strict=True):
         words += ["--shard", str(shard), "--events", str(events)]
     assert run(words) == 1
-    assert "not the events that the images of" in capsys.readouterr().err
+    assert "is not the file that the images of" in capsys.readouterr().err
     assert run(words[:-2]) == 1
     assert "give the event file of each of the 2 shard(s)" in capsys.readouterr().err
     assert not Path("p.parquet").exists()

@@ -94,7 +94,7 @@ def test_a_bad_range_is_told(given, message):
         ({"tiny": {"parameters": {"network.filters": {"low": 1, "high": 3}}}},
          r"network\.filters: is no number: give choices"),
         ({"tiny": {"parameters": {"network.filters": {"choices": [[2], [2, 4]]}}}},
-         r"network\.filters: filters and blocks need one number a stack each \(got \[2, 4\]\)"),
+         r"network\.filters: filters and blocks must have the same length, one number per stage \(got \[2, 4\]\)"),
         ({"tiny": {"parameters": {"training.batch_size": {"low": 2, "hihg": 3}}}},
          r"hihg: unknown key; did you mean 'high'"),
         ({"tiny": {"parameters": {"training.batch_size": {"low": 2, "high": 3}}, "round": 2}},

@@ -241,7 +241,7 @@ def test_a_model_remembers_the_events_that_it_has_seen(folder):
 def test_seen_events_are_no_test_images(folder, evaluate, split, number, role):
     _voxelized(folder / "bad.npz", number, split=split, c9=0.5, campaign="003")
     error = evaluate("bad.npz")
-    assert f"bad.npz: its {split} images have events in them that model.keras was {role}" in error
+    assert f"bad.npz: its {split} images contain events that model.keras was {role}" in error
     assert "the same event file" in error
 
 
