@@ -111,7 +111,7 @@ BAD = {
     ),
     "filters and blocks": (
         ("estimators", "tiny", "network", {"filters": [8], "blocks": [1, 1]}),
-        "one number a stack",
+        "one number per stage",
     ),
     "path as a name": (("run", "../elsewhere"), "run: "),
 }

@@ -183,11 +183,11 @@ def spoiled(kind):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("twice", "c9_-2.00, campaign 000, image 0, c9 stand there twice"),
+        ("twice", "c9_-2.00, campaign 000, image 0, c9 are duplicated"),
         ("split", "only test and interpolation images"),
         ("both", "c9_-2.00, split interpolation, c9: the point is also in split test"),
         ("not finite", "1 of 10 are not finite"),
-        ("true", "the true shift is not one finite number"),
+        ("true", "the true shift is not a single finite number"),
         ("one", "one image; an ensemble needs at least 2"),
         ("unknown", "unknown coefficient 'c8'"),
         ("few points", "ensembles at 2 true values; the response needs at least 4"),
@@ -236,7 +236,7 @@ def test_a_summary_of_a_fit_has_seen_no_point_in_training():
 @pytest.mark.parametrize(
     ("update", "message"),
     [
-        ({"estimator": "other"}, r"its estimator \(other\) is not that of .* \(toy\)"),
+        ({"estimator": "other"}, r"its estimator \(other\) differs from that of .* \(toy\)"),
         ({"image": ImageSpecification(bins=25)}, "its image .*bins=25"),
         ({"physics_inputs": None}, r"its physics_inputs \(None\)"),
     ],

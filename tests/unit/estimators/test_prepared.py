@@ -237,7 +237,7 @@ def test_other_events_than_those_of_the_images_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"s.npz: image 1 was made from 100 events, but .* 90 at"):
         estimator.predict(moved, events, "s.npz")
     ranges[1] = (10_000, 10_200)
-    with pytest.raises(UserError, match=r"s.npz: image 1 .* finds 0 at"):
+    with pytest.raises(UserError, match=r"s.npz: image 1 .* gives 0 at"):
         estimator.predict(changed_shard(path, source_range=ranges), events, "s.npz")
     image = IMAGE.model_copy(update={"q2_min_gev2": 1.5})
     with pytest.raises(UserError, match=r"s.npz: its images do not fit .*: q2_min_gev2 1.5 ins"):
@@ -496,7 +496,7 @@ def test_predictions_of_another_preparation_are_not_used(capsys):
     model = Path("results/small/models/b2/fit/estimator.npz")
     write_prepared(model, settings=LikelihoodSettings(parameter_range=(-2, 11)))
     assert run([*MEASURE, "--events", "sample.root"]) == 1
-    assert "were made by another model than" in capsys.readouterr().err
+    assert "were made by a model other than" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("_finished")

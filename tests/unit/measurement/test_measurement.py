@@ -272,11 +272,11 @@ def test_interval_beyond_the_calibrated_range_is_open(measure, capsys):
 
 def test_images_that_scatter_too_much_are_told(measure):
     spread = np.array([-0.3, 0.3]) + response(-0.5)
-    assert any("does not look like the training" in w for w in measure(spread)["warnings"])
+    assert any("differs from the training" in w for w in measure(spread)["warnings"])
     same = np.full(8, response(-0.5))
     assert any("same events in several images" in w for w in measure(same)["warnings"])
     outside = np.array([-0.3, 0.3]) + response(3.0)
-    assert any("does not look like the training" in w for w in measure(outside)["warnings"])
+    assert any("differs from the training" in w for w in measure(outside)["warnings"])
 
 
 def test_what_is_known_of_the_sample_is_said(measure):
@@ -285,16 +285,16 @@ def test_what_is_known_of_the_sample_is_said(measure):
     assert found["true_shifts"] is None
     assert found["sample"] == "mine"
     (warning,) = found["warnings"]
-    assert "physics inputs flavio, the estimator is for evtgen-btosllnpr" in warning
+    assert "physics inputs flavio, the estimator assumes evtgen-btosllnpr" in warning
     shard = make_shard(1, left_over=0)
     shard.shifts[:, 0] = 0.05
     found = measure([response(0.0)], shard)
     assert found["true_shifts"] == {"c7": 0.05, "c9": -0.9}
-    assert "δC7 = 0.05, which the estimator takes for 0" in found["warnings"][0]
+    assert "δC7 = 0.05, which the estimator assumes to be 0" in found["warnings"][0]
     shard.shifts[:, 0] = 0.05j
     found = measure([response(0.0)], shard)
     assert found["true_shifts"] == {"c7_imaginary": 0.05, "c9": -0.9}
-    assert "Im δC7 = 0.05, which the estimator takes for 0" in found["warnings"][0]
+    assert "Im δC7 = 0.05, which the estimator assumes to be 0" in found["warnings"][0]
 
 
 def test_small_ensembles_and_a_response_that_turns_are_told():
@@ -305,8 +305,8 @@ def test_small_ensembles_and_a_response_that_turns_are_told():
     assert found.value is None
     assert "smallest ensemble has 20 images" in text
     assert "does not rise everywhere" in text
-    assert "stands for 2 shifts" in text
-    assert "made of several stretches" in text
+    assert "corresponds to 2 shifts" in text
+    assert "consists of several ranges" in text
 
 
 def test_predictions_of_an_earlier_model_are_left_out(measure, tmp_path):
@@ -314,7 +314,7 @@ def test_predictions_of_an_earlier_model_are_left_out(measure, tmp_path):
     evaluation = tmp_path / "run" / "evaluation" / "b2" / "resnet-small"
     write_ensembles(evaluation, other, points=(1.5,))
     found = measure([response(0.0)])
-    assert any("made by another model are left out" in text for text in found["warnings"])
+    assert any("by another model are excluded" in text for text in found["warnings"])
     assert found["coefficients"]["c9"]["calibrated_range"] == [-2.0, 1.0]
 
 
@@ -374,7 +374,7 @@ def no_run(folder):
     return {"--run": folder / "none"}
 
 
-@bad_input("holds no estimator")
+@bad_input("contains no estimator")
 def empty_run(folder):
     (folder / "empty").mkdir()
     return {"--run": folder / "empty"}
@@ -403,7 +403,7 @@ def no_predictions(folder):
     return {}
 
 
-@bad_input("made by another model")
+@bad_input("made by a model other than")
 def trained_again(folder):
     replace_model(folder, weights=b"new")
     return {}
