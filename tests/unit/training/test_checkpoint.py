@@ -163,7 +163,10 @@ def test_the_state_of_another_training_is_not_used(undisturbed, tmp_path, caplog
     trained = _train(path)
     lines = [each.getMessage() for each in caplog.records if str(path) in each.getMessage()]
     assert lines == [
-        f"{path}: state of another training (other seed, training settings); this one begins anew"
+        (
+            f"{path}: checkpoint of another training (different seed, training settings); this one "
+            "starts from the beginning"
+        )
     ]
     assert _weights(trained) == _weights(undisturbed[0])
 
@@ -293,7 +296,10 @@ def test_a_state_of_before_there_were_several_devices_is_refused(file, caplog):
     now = StateFile(file.path, {**file.key, "number of devices": "1"})
     assert now.load() is None
     assert [record.getMessage() for record in caplog.records] == [
-        f"{file.path}: state of another training (other number of devices); this one begins anew"
+        (
+            f"{file.path}: checkpoint of another training (different number of devices); "
+            "this one starts from the beginning"
+        )
     ]
 
 
@@ -326,8 +332,8 @@ def test_a_damaged_state_is_ignored_with_one_line(file, caplog, damage):
     damage(file.path)
     assert file.load() is None
     (line,) = [each.getMessage() for each in caplog.records]
-    assert line.startswith(f"{file.path}: not a readable state (")
-    assert line.endswith("; the training begins anew")
+    assert line.startswith(f"{file.path}: not a readable checkpoint (")
+    assert line.endswith("; the training starts from the beginning")
     assert "\n" not in line
 
 
@@ -354,7 +360,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_state_before(file):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
-        with pytest.raises(UserError, match=r"small\.npz: the training's state cannot be written"):
+        with pytest.raises(UserError, match=r"small\.npz: the checkpoint cannot be written"):
             file.save(large)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -366,7 +372,7 @@ def test_a_place_that_cannot_be_written_is_found_before_the_first_epoch(tmp_path
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.npz").mkdir()
     for path, message in (
-        (tmp_path / "file" / "s.npz", r"s\.npz: the training's state cannot be written: "),
+        (tmp_path / "file" / "s.npz", r"s\.npz: the checkpoint cannot be written: "),
         (tmp_path / "folder.npz", r"folder\.npz: is a folder"),
         (tmp_path / "state.txt", r"state\.txt: the name of a --state file ends in \.npz"),
     ):
@@ -467,5 +473,5 @@ def test_a_state_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsy
     words += ["--estimator", "toy", "--seed", "1", "--state", "file/state.npz"]
     assert run(["train", *words, "--history", "h.csv", "--out", "m.keras"]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("wilsonvox: error: file/state.npz: the training's state cannot be ")
+    assert error.startswith("wilsonvox: error: file/state.npz: the checkpoint cannot be ")
     assert not Path("m.keras").exists()

@@ -166,7 +166,7 @@ def test_a_training_stopped_wherever_equals_the_undisturbed_one(
         "after epoch 3",
     ]
     assert lines == [
-        f"stopped by SIGTERM {each}: the same command goes on from there; state in {path}"
+        f"stopped by SIGTERM {each}: the same command resumes from there; checkpoint in {path}"
         for each in where
     ]
     resuming = [r.getMessage() for r in caplog.records if r.getMessage().startswith("resuming")]
@@ -327,8 +327,8 @@ def test_a_stopped_command_is_one_line_and_143(signal_at, tmp_path, monkeypatch,
     signal_at(2, MIDDLE)
     assert run(["train", *words]) == 143
     assert capfd.readouterr().err.splitlines()[-1] == (
-        "stopped by SIGTERM in epoch 2 after batch 2 of 4: the same command goes on from there; "
-        "state in state/toy.npz"
+        "stopped by SIGTERM in epoch 2 after batch 2 of 4: the same command resumes from there; "
+        "checkpoint in state/toy.npz"
     )
     assert {each.name for each in tmp_path.iterdir()} == {*TRAIN, *VALIDATION, "state"}
 

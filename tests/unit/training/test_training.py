@@ -387,7 +387,7 @@ def test_options_give_the_settings_back():
 def test_errors_of_settings_name_the_option():
     with pytest.raises(UserError, match=r"--normalisation-scale-gev2: .*greater than 0"):
         model_from(VoxelScaling, {"normalisation_scale_gev2": "-1"})
-    with pytest.raises(UserError, match=r"^options: filters and blocks need one number"):
+    with pytest.raises(UserError, match=r"^options: filters and blocks must have the same length"):
         model_from(NetworkSettings, {"filters": "4,8", "blocks": "1"})
     assert model_from(PointGroup.__base__, {}) is not None
 
@@ -492,7 +492,7 @@ def test_mistakes_on_the_command_line_are_one_line(files, monkeypatch, capsys):
     assert run(["train", *words, *words[:2], *rest]) == 1
     assert "--train: train-1.0.npz is given twice" in capsys.readouterr().err
     assert run(["train", *words, *rest, "--filters", "8,16"]) == 1
-    assert "filters and blocks need one number" in capsys.readouterr().err
+    assert "filters and blocks must have the same length" in capsys.readouterr().err
     assert run(["train", *words, *rest, "--train", "none.npz"]) == 1
     assert "none.npz: does not exist" in capsys.readouterr().err
     assert not Path("x.csv").exists()

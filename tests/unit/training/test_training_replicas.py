@@ -51,7 +51,7 @@ def test_two_devices_are_one_and_go_on_to_the_last_bit(tmp_path):
     assert found["configurations equal"], "the file tells how many devices there were"
     assert found["refusal"] == (
         "--batch-size: 3 cannot be divided among the 2 GPUs of this job; give a multiple of 2, or "
-        "the job another number of GPUs"
+        "another number of GPUs"
     )
 
 

@@ -167,7 +167,7 @@ def test_compiled_trainings_agree_with_plain_ones():
 
 def test_a_cpu_computes_without_xla_and_says_so(plain, caplog):
     compiled = _train(jit_compile=True)
-    assert "this CPU computes without XLA" in caplog.text
+    assert "on this CPU XLA is not used" in caplog.text
     assert _difference(plain, compiled) == 0.0
 
 
@@ -311,5 +311,7 @@ def test_tensorboard_gets_every_epoch(tmp_path):
 
 def test_a_folder_for_tensorboard_that_cannot_be_is_one_line(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"--tensorboard: .*file/board: cannot be made: Not a dir"):
+    with pytest.raises(
+        UserError, match=r"--tensorboard: .*file/board: cannot be created: Not a dir"
+    ):
         _train(max_epochs=1, tensorboard=tmp_path / "file" / "board")

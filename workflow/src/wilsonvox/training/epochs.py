@@ -1,4 +1,4 @@
-"""The epochs of a training, from their first batch or from wherever the training's state has it.
+"""Epochs of a training, from the beginning or from a checkpoint.
 
 Imports Keras: import this module inside the functions that need it.
 """
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def _take_up(file: StateFile, batches: ImageBatches, max_epochs: int) -> TrainingState | None:
-    """The state to go on from, if there is one, with a line in the log."""
+    """Load the checkpoint to resume from, if there is one, and log it."""
     file.check_writable()
     begun = file.load()
     if begun is None:
@@ -40,29 +40,29 @@ def _take_up(file: StateFile, batches: ImageBatches, max_epochs: int) -> Trainin
 def _validate(
     model: Any, validation_batches: ImageBatches, callbacks: list[Any], epoch: int
 ) -> None:
-    """The end of an epoch whose batches are all done: what `fit` does after them."""
+    """Finish an epoch whose batches are all done, as `fit` does."""
     events = keras.callbacks.CallbackList(callbacks, model=model)
     events.on_train_begin()
     model.reset_metrics()
     events.on_epoch_begin(epoch)
     logs = dict(model.get_metrics_result())
-    found = model.evaluate(
+    metrics = model.evaluate(
         validation_batches.dataset(), callbacks=events, return_dict=True, verbose=0
     )
-    events.on_epoch_end(epoch, logs | {f"val_{name}": value for name, value in found.items()})
+    events.on_epoch_end(epoch, logs | {f"val_{name}": value for name, value in metrics.items()})
 
 
 @contextmanager
 def _failures_of(*batches: ImageBatches) -> Iterator[None]:
-    """Raise what was wrong with the images instead of TensorFlow's error about it."""
+    """Replace an error of TensorFlow by the error in the images that caused it."""
     import tensorflow as tf
 
     try:
         yield
     except tf.errors.OpError:
-        for each in batches:
-            if each.failure is not None:
-                raise each.failure from None
+        for images in batches:
+            if images.failure is not None:
+                raise images.failure from None
         raise
 
 
@@ -75,23 +75,23 @@ def run_epochs(
     progress_bar: bool,
     tensorboard: Path | None = None,
 ) -> tuple[Mapping[str, float], ...]:
-    """Train a network to the end, when it has the weights of its best epoch.
+    """Train a network to the end and restore the weights of its best epoch.
 
     Args:
         model: keras.Model, compiled.
-        batches: images to train with.
-        validation_batches: images that decide on learning rate, end and best epoch.
-        settings: of the training.
-        file: of its state, to write it to and to go on from; None keeps none.
+        batches: training images.
+        validation_batches: validation images, which determine learning rate, end and best epoch.
+        settings: settings of the training.
+        file: checkpoint file to write and to resume from; None for no checkpoints.
         progress_bar: show Keras's progress bar instead of lines in the log.
         tensorboard: folder for TensorBoard, see `wilsonvox.training.progress.TensorBoardLog`.
 
     Returns:
-        One row an epoch, by `wilsonvox.training.loop.HISTORY_COLUMNS`.
+        One row per epoch, with the columns `wilsonvox.training.loop.HISTORY_COLUMNS`.
 
     Raises:
-        TrainingStopped: a signal asked for it; without `file` signals do what they always do.
-        UserError: the loss is not finite, images cannot be read any more, or the state cannot be
+        TrainingStopped: a signal requested it; without `file` signals have their default effect.
+        UserError: the loss is not finite, images can no longer be read, or the checkpoint cannot be
             written.
     """
     begun = _take_up(file, batches, settings.max_epochs) if file else None
@@ -110,12 +110,12 @@ def run_epochs(
                 initial_epoch=first,
                 epochs=end,
                 callbacks=callbacks,
-                shuffle=False,  # the batches shuffle themselves
+                shuffle=False,  # the batches are already shuffled
                 verbose=1 if progress_bar else 0,
             )
 
         progress = begun.progress if begun else None
-        del begun  # as large as three networks
+        del begun  # three times as large as the network
         if progress and progress.batches_done:
             epoch = progress.next_epoch
             batches.epoch, batches.first_batch = epoch, progress.batches_done
@@ -126,6 +126,6 @@ def run_epochs(
             batches.first_batch = 0
             progress = callbacks[-1].begun.progress
         first = progress.next_epoch if progress else 0
-        # no epoch at all where only the writing of the model is left to do
+        # no epoch if only the model is left to write
         fit(first, first if progress and progress.stop_training else settings.max_epochs)
     return tuple(log.rows)
