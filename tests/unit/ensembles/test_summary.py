@@ -1,4 +1,4 @@
-"""Ensembles are summarized as the design says, and only what belongs together is."""
+"""Summaries of ensembles, and refusal of tables that do not match."""
 
 import hashlib
 import io
@@ -104,7 +104,7 @@ def test_slope_is_that_of_the_calibration():
     summary = summarize(frame, constant_bound)
     ensembles = make_ensembles(frame)
     response = fit_response(
-        [each.true for each in ensembles], [each.predicted for each in ensembles]
+        [ensemble.true for ensemble in ensembles], [ensemble.predicted for ensemble in ensembles]
     )
     np.testing.assert_array_equal(summary["response_slope"], response.derivative(summary["true"]))
 
@@ -302,7 +302,7 @@ def test_command_writes_both_files_and_the_bound_of_the_theory(tmp_path, coeffic
     record = read_record(tmp_path / "s.parquet")
     assert next(iter(record.copies.values())) == hashlib.sha256(csv).hexdigest()
     assert record.rule == "summarize"
-    assert {each.content_digest for each in record.inputs} >= {content_digest(coefficients)}
+    assert {entry.content_digest for entry in record.inputs} >= {content_digest(coefficients)}
     assert len(record.inputs) == len(tables) + 1
     assert not list(tmp_path.glob(".*"))
 
@@ -331,10 +331,10 @@ def test_command_warns_of_a_response_that_does_not_rise(
 def test_the_bound_is_that_of_the_images_flavour(
     tmp_path, coefficients, monkeypatch, flavour, angles, number, factor
 ):
-    asked = []
+    calls = []
 
     def bound(_table, _shifts, names, *cuts):
-        asked.append(cuts)
+        calls.append(cuts)
         return 0.05**2 * np.eye(len(names))
 
     monkeypatch.setattr("wilsonvox.theory.fisher.covariance_bound", bound)
@@ -344,9 +344,9 @@ def test_the_bound_is_that_of_the_images_flavour(
     metadata = METADATA.model_copy(update={"image": image})
     tables = write_predictions(tmp_path, predictions(30), metadata)
     assert run(command_line(tmp_path, tables, coefficients)) == 0
-    assert {each[:-1] for each in asked} == {(24_000.0, 1.0, 20.0, ((8.0, 11.0),), number)}
-    # of J_6s, which tells the leptons apart
-    assert {float(each[-1][NAMES.index("6s")]) for each in asked} == {factor}
+    assert {call[:-1] for call in calls} == {(24_000.0, 1.0, 20.0, ((8.0, 11.0),), number)}
+    # of J_6s, which distinguishes the leptons
+    assert {float(call[-1][NAMES.index("6s")]) for call in calls} == {factor}
 
 
 @pytest.mark.parametrize("kind", ["missing", "few", "inputs", "coefficients"])

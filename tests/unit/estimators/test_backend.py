@@ -1,4 +1,4 @@
-"""When TensorFlow's operations are made deterministic."""
+"""Determinism of TensorFlow's operations."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ from wilsonvox.voxels.specification import VoxelScaling
 
 @pytest.fixture
 def determinism(monkeypatch):
-    """Calls that make operations deterministic, on a machine with so many GPUs."""
+    """Record the calls that make operations deterministic, on a machine with a number of GPUs."""
     prepare_backend()
     import tensorflow as tf
 

@@ -24,7 +24,7 @@ SMALL = NetworkSettings(stem_filters=2, stem_kernel=3, filters=(2,), blocks=(1,)
 
 @dataclass
 class Constant:
-    """An estimator of two coefficients that predicts the number of the image."""
+    """Estimator of two coefficients that predicts the number of the image."""
 
     metadata = SimpleNamespace(coefficients=("c9", "c10"))
 
@@ -95,7 +95,7 @@ def model(tmp_path_factory):
     from wilsonvox.estimators.networks.resnet import build
 
     prepare_backend()
-    keras.utils.set_random_seed(1)  # with others its few rectified units may all be zero
+    keras.utils.set_random_seed(1)  # with other seeds its few rectified units may all be zero
     path = tmp_path_factory.mktemp("model") / "model.keras"
     metadata = EstimatorMetadata(
         estimator="toy",
@@ -125,9 +125,9 @@ def test_command_writes_a_prediction_table(model, tmp_path, monkeypatch, capfd):
     arguments = ["evaluate", "--model", str(model), *words, "--out", "p.parquet"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert run(arguments) == 0
-    told = capfd.readouterr().err
-    assert "\nCUDA_VISIBLE_DEVICES=-1: this TensorFlow is built for CPUs; comput" in f"\n{told}"
-    assert "toy: 6 interpolation images of c9_+0.50 predicted" in told
+    stderr = capfd.readouterr().err
+    assert "\nCUDA_VISIBLE_DEVICES=-1: this TensorFlow is built for CPUs; comput" in f"\n{stderr}"
+    assert "toy: 6 interpolation images of c9_+0.50 predicted" in stderr
     frame, metadata = read_table("p.parquet", PREDICTION_COLUMNS)
     assert (metadata.estimator, metadata.image, metadata.physics_inputs) == ("toy", IMAGE, "toy")
     assert frame["image_index"].tolist() == [0, 1, 2, 0, 1, 2]
@@ -136,7 +136,7 @@ def test_command_writes_a_prediction_table(model, tmp_path, monkeypatch, capfd):
     record = read_record("p.parquet")
     assert record is not None
     assert record.rule == "evaluate"
-    assert [each.path for each in record.inputs] == ["model.keras", "000.npz", "001.npz"]
+    assert [entry.path for entry in record.inputs] == ["model.keras", "000.npz", "001.npz"]
     first = Path("p.parquet").read_bytes()
     assert run(arguments) == 0
     assert Path("p.parquet").read_bytes() == first

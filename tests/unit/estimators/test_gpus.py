@@ -1,4 +1,4 @@
-"""Which GPUs a process was given, and what TensorFlow sees of them."""
+"""GPUs assigned to a process, and those that TensorFlow sees."""
 
 from types import SimpleNamespace
 
@@ -20,7 +20,7 @@ def _backend():
 
 @pytest.fixture
 def machine(monkeypatch):
-    """A machine with GPUs of these names, a TensorFlow for GPUs or CPUs, and the variable."""
+    """Fake a machine: its GPUs by name, TensorFlow with or without CUDA, and the variable."""
     import tensorflow as tf
 
     def make(visible, names=(), cuda=True):

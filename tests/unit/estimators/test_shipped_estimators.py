@@ -1,4 +1,4 @@
-"""The estimators in `resources/estimators` measure EvtGen files, and are what is said of them."""
+"""Estimators in `resources/estimators` measure EvtGen files as precisely as documented."""
 
 import json
 from pathlib import Path
@@ -32,12 +32,12 @@ class TestShipped:
         assert content["estimator"] == "voxel-sum"
         size = content["image_specification"]["events_per_image"]
         assert content["n_images"] == content["n_events_used"] // size > 0
-        found = content["coefficients"]["c9"]
-        (low, high), value = found["interval_95"], found["value"]
+        result = content["coefficients"]["c9"]
+        (low, high), value = result["interval_95"], result["value"]
         assert low < value < high
         # 60,000 events, of which 48,000 fill two images of 24,000: the bound is 0.021 to 0.024
         assert abs(value + 2.0) < 0.08
-        assert 0.04 < found["interval_68"][1] - found["interval_68"][0] < 0.065
+        assert 0.04 < result["interval_68"][1] - result["interval_68"][0] < 0.065
 
     def test_it_is_as_precise_and_honest_as_is_said(self, shipped):
         summary = summary_of(shipped)

@@ -1,4 +1,4 @@
-"""The most likely shifts of several coefficients, from sums over images."""
+"""Maximum-likelihood shifts of several coefficients, from sums over images."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def generator():
 
 
 def sums_of(shifts, noise):
-    """Sums that say one combination of the shifts thirty times as well as the other."""
+    """Sums that determine one combination of the shifts thirty times better than the other."""
     narrow = 30 * (10 * shifts[:, 0] + shifts[:, 1] + 0.2 * shifts[:, 1] ** 2)
     wide = 10 * shifts[:, 0] - shifts[:, 1]
     mean = np.stack([narrow, wide, narrow + wide**2 / 5, 0 * wide, narrow - wide], axis=1)
@@ -27,7 +27,7 @@ def sums_of(shifts, noise):
 
 
 def images(generator, first, number, n):
-    points = [list(each.values()) for each in sobol_points(BOX, number, first)]
+    points = [list(point.values()) for point in sobol_points(BOX, number, first)]
     shifts = np.repeat(np.array(points), n, axis=0)
     return sums_of(shifts, generator.normal(size=(len(shifts), 5))), shifts
 
@@ -49,7 +49,7 @@ def test_scoring_is_more_precise_in_every_direction_than_polynomials(generator):
     begin = start(sums)
     off = scoring(sums, begin)[inside] - shifts[inside]
     information = scoring.information(shifts[inside]) / np.outer(scoring.scale, scoring.scale)
-    # two degrees of freedom each, if the covariance is the inverse of the information
+    # χ² of two degrees of freedom each, if the covariance is the inverse of the information
     squared = np.einsum("nk,nkl,nl->n", off, information, off).mean()
     assert squared == pytest.approx(2, rel=0.4)
     before = (begin - shifts)[inside]
@@ -100,15 +100,15 @@ def test_the_network_takes_the_same_steps(generator, tmp_path):
     model = build(bins, density, anchors, True, head, scoring)
     model.save(tmp_path / "model.keras")
     loaded = load_model(tmp_path / "model.keras", safe_mode=True)
-    for each in (model, loaded):
-        found = each.predict_on_batch(voxels)
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, expected, atol=2e-4)
+    for value in (model, loaded):
+        actual = value.predict_on_batch(voxels)
+        assert actual.dtype == np.float32
+        np.testing.assert_allclose(actual, expected, atol=2e-4)
     assert np.ptp(expected, axis=0).min() > 1e-3
 
 
 def test_the_rate_is_found_where_coefficients_were_divided_by_it(generator):
-    """Also where the moments have errors, which least squares alone takes for curvature."""
+    """Includes moments with errors, which plain least squares mistakes for curvature."""
     shifts = generator.uniform(-1, 1, (40, 2))
     terms = polynomial_terms(shifts, 2)
     rate = np.array([1.0, 0.3, -0.4, 0.1, 0.0, 0.25])
@@ -120,9 +120,9 @@ def test_the_rate_is_found_where_coefficients_were_divided_by_it(generator):
     for noise in (0.0, error):
         moments = exact + noise * generator.normal(size=exact.shape)
         variances = np.full(exact.shape, noise**2 or 1e-12)
-        found = fit_density(knots, moments, shifts, np.ones(40), 2, flat, variances)
+        actual = fit_density(knots, moments, shifts, np.ones(40), 2, flat, variances)
         # centre and scale are those of the points, so compare values
-        ratio = 1 / (found.terms(shifts)[:, 0] * (terms @ rate))
+        ratio = 1 / (actual.terms(shifts)[:, 0] * (terms @ rate))
         assert np.ptp(ratio) / ratio.mean() < (0.15 if noise else 1e-4)
     plain = fit_density(knots, moments, shifts, np.ones(40), 2, flat)
     assert plain.rate is None

@@ -1,4 +1,4 @@
-"""A training that was killed goes on from its state and gives the same numbers, to the last bit."""
+"""Checkpoints: a killed training resumes and gives the same numbers, bit by bit."""
 
 import dataclasses
 import json
@@ -31,7 +31,7 @@ from wilsonvox.training.loop import train
 from wilsonvox.voxels.specification import VoxelScaling
 
 NETWORK = toy_network(dropout=0.3)
-# with this seed: 15 epochs, the tenth the best; cuts of the learning rate before 4, 6, 13 and 15
+# with this seed: 15 epochs, the tenth the best; reductions of the learning rate before 4, 6, 13, 15
 SEED = 2
 TRAINING = TrainingSettings(
     batch_size=4,
@@ -63,7 +63,7 @@ def _backend():
 
 @pytest.fixture
 def kill_in_epoch(monkeypatch):
-    """Interrupt trainings in the middle of any of these epochs, counted from 1."""
+    """Interrupt trainings within any of these epochs, counted from 1."""
     from wilsonvox.training.callbacks import StopWhenNotFinite
 
     def kill(*numbers):
@@ -82,7 +82,7 @@ def _train(state=None, seed=SEED, **changes):
 
 
 def _contents(path):
-    """All entries of a state file as bytes."""
+    """All entries of a checkpoint file as bytes."""
     with np.load(path, allow_pickle=False) as content:
         return {name: content[name].tobytes() for name in content.files}
 
@@ -93,15 +93,15 @@ def _weights(trained):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """A training that nobody disturbed, and its state after the last epoch."""
+    """Uninterrupted training, and its checkpoint after the last epoch."""
     path = tmp_path_factory.mktemp("undisturbed") / "state.npz"
     return _train(path), path
 
 
 # ---------------------------------------------------------------- the same numbers
 def test_the_training_is_one_that_could_go_wrong(undisturbed):
-    # what the tests below rely on: cuts of the learning rate before and after every interruption,
-    # the best epoch before one and after another, and an early end after all
+    # requirements of the tests below: reductions of the learning rate before and after every
+    # interruption, the best epoch before one and after another, and early stopping after all
     trained, path = undisturbed
     rates = [row["learning_rate"] for row in trained.history]
     cuts = [i + 1 for i in range(1, len(rates)) if rates[i] != rates[i - 1]]
@@ -130,10 +130,10 @@ def test_a_resumed_training_equals_the_undisturbed_one(
     expected, state = undisturbed
     assert resumed.history_csv() == expected.history_csv()
     assert _weights(resumed) == _weights(expected)
-    # the optimizer's variables and the seed generators too: the best weights alone would hide
-    # that the last epochs differ
+    # the optimizer's variables and the seed generators as well: the best weights alone would hide
+    # a difference in the last epochs
     assert _contents(path) == _contents(state)
-    assert [each.name for each in path.parent.iterdir()] == ["state.npz"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["state.npz"]
 
 
 def test_keeping_the_state_changes_nothing(undisturbed):
@@ -161,7 +161,7 @@ def test_the_state_of_another_training_is_not_used(undisturbed, tmp_path, caplog
     path = tmp_path / "state.npz"
     _train(path, seed=SEED + 1, max_epochs=1)
     trained = _train(path)
-    lines = [each.getMessage() for each in caplog.records if str(path) in each.getMessage()]
+    lines = [record.getMessage() for record in caplog.records if str(path) in record.getMessage()]
     assert lines == [
         (
             f"{path}: checkpoint of another training (different seed, training settings); this one "
@@ -171,7 +171,7 @@ def test_the_state_of_another_training_is_not_used(undisturbed, tmp_path, caplog
     assert _weights(trained) == _weights(undisturbed[0])
 
 
-# with this schedule: cuts before epochs 4 and 7, whatever the loss
+# with this schedule: reductions before epochs 4 and 7, whatever the loss
 STEPS = {
     "learning_rate_schedule": "step",
     "reduce_patience": 3,
@@ -204,7 +204,7 @@ def test_steps_begin_after_the_rise_and_end_at_the_limit():
     )
 
 
-# ---------------------------------------------------------------- whose state it is
+# ---------------------------------------------------------------- key of a training
 KEY_ARGUMENTS = SETTINGS | {
     "seed": 1,
     "threads": 2,
@@ -276,11 +276,11 @@ def file(tmp_path):
 def test_a_state_comes_back_as_it_was(file):
     assert file.load() is None
     file.save(STATE)
-    found = file.load()
-    assert found.progress == STATE.progress
-    assert isinstance(found.progress.rows[0]["epoch"], int)
+    result = file.load()
+    assert result.progress == STATE.progress
+    assert isinstance(result.progress.rows[0]["epoch"], int)
     for group in ("variables", "optimizer", "best_weights", "metrics"):
-        one, two = getattr(found, group), getattr(STATE, group)
+        one, two = getattr(result, group), getattr(STATE, group)
         assert [(a.dtype, a.tolist()) for a in one] == [(a.dtype, a.tolist()) for a in two]
 
 
@@ -308,7 +308,7 @@ def _pickled(path):
 
 
 def _altered(path):
-    # the checksums of the archive are right
+    # the checksums of the archive are correct
     with np.load(path, allow_pickle=False) as content:
         arrays = {name: content[name] for name in content.files}
     arrays["variables_00003"][0] += 1
@@ -331,7 +331,7 @@ def test_a_damaged_state_is_ignored_with_one_line(file, caplog, damage):
     file.save(STATE)
     damage(file.path)
     assert file.load() is None
-    (line,) = [each.getMessage() for each in caplog.records]
+    (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith(f"{file.path}: not a readable checkpoint (")
     assert line.endswith("; the training starts from the beginning")
     assert "\n" not in line
@@ -340,18 +340,18 @@ def test_a_damaged_state_is_ignored_with_one_line(file, caplog, damage):
 def test_every_flipped_byte_is_found_or_does_not_matter(file):
     file.save(STATE)
     whole = file.path.read_bytes()
-    found = 0
+    result = 0
     for place in range(0, len(whole), 7):
         damaged = bytearray(whole)
         damaged[place] ^= 0x10
         file.path.write_bytes(damaged)
         state = file.load()
-        found += state is None
-        if state is not None:  # a date or another byte of the archive that nobody reads
+        result += state is None
+        if state is not None:  # a date or another byte of the archive that is not read
             assert state.progress == STATE.progress
             for one, two in zip(state.variables, STATE.variables, strict=True):
                 np.testing.assert_array_equal(one, two)
-    assert found > 100
+    assert result > 100
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_state_before(file):
@@ -365,7 +365,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_state_before(file):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert file.load().progress == STATE.progress
-    assert [each.name for each in file.path.parent.iterdir()] == ["small.npz"]
+    assert [entry.name for entry in file.path.parent.iterdir()] == ["small.npz"]
 
 
 def test_a_place_that_cannot_be_written_is_found_before_the_first_epoch(tmp_path):
@@ -402,7 +402,7 @@ def test_what_a_killed_write_left_is_removed_and_nothing_else(file):
     assert file.load().progress == STATE.progress
     remove_state(file.path)
     assert sorted(file.path.parent.iterdir()) == sorted(others)
-    remove_state(file.path)  # not there: nothing to do
+    remove_state(file.path)  # no file: no effect
 
 
 # ---------------------------------------------------------------- command line

@@ -1,4 +1,4 @@
-"""A signal stops a training after the batch in work; the next start gives the same numbers."""
+"""A signal stops a training after the current batch; resuming gives the same numbers."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ from wilsonvox.training.signals import STOP_SIGNALS, StopRequest, TrainingStoppe
 from wilsonvox.voxels.specification import VoxelScaling
 
 NETWORK = toy_network(dropout=0.3)
-# with this seed: 6 epochs, the fourth the best; cuts of the learning rate before 3 and 6
+# with this seed: 6 epochs, the fourth is the best; reductions of the learning rate before 3 and 6
 SEED = 9
 TRAINING = TrainingSettings(
     batch_size=4,
@@ -48,9 +48,9 @@ def _backend():
 
 @pytest.fixture
 def signal_at(monkeypatch):
-    """Send a signal to this very process at given places of the next trainings.
+    """Send a signal to this process at given positions of the next trainings.
 
-    A place is an epoch, from 1, and what has just happened in it: ``begin``, ``batch 2``,
+    A position is an epoch, from 1, and the last event in it: ``begin``, ``batch 2``,
     ``validation batch 2``, ``end``.
     """
     from wilsonvox.training.callbacks import StopWhenNotFinite
@@ -114,7 +114,7 @@ def undisturbed(tmp_path_factory):
 
 
 def _stop_and_go_on(signal_at, path, stops):
-    """Stop at each of `stops`, a start each, and then train to the end; lines of the stops."""
+    """Stop once per entry of `stops`, then train to the end; return the log lines of the stops."""
     lines = []
     for epoch, what in stops:
         signal_at(epoch, what)
@@ -133,7 +133,7 @@ def _assert_equal(resumed, path, undisturbed):
     assert all(one.tobytes() == two.tobytes() for one, two in weights)
     # momenta, learning rate, seed generators, early stopping: everything after the last epoch
     assert _contents(path) == _contents(state)
-    assert [each.name for each in path.parent.iterdir()] == ["state.npz"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["state.npz"]
 
 
 def test_the_training_is_one_that_could_go_wrong(undisturbed):
@@ -166,12 +166,12 @@ def test_a_training_stopped_wherever_equals_the_undisturbed_one(
         "after epoch 3",
     ]
     assert lines == [
-        f"stopped by SIGTERM {each}: the same command resumes from there; checkpoint in {path}"
-        for each in where
+        f"stopped by SIGTERM {place}: the same command resumes from there; checkpoint in {path}"
+        for place in where
     ]
     resuming = [r.getMessage() for r in caplog.records if r.getMessage().startswith("resuming")]
     assert resuming == [
-        *(f"resuming {each}, of at most 20 epochs, from {path}" for each in where[:-1]),
+        *(f"resuming {place}, of at most 20 epochs, from {path}" for place in where[:-1]),
         f"resuming at epoch 4 of at most 20 from {path}",
     ]
     _assert_equal(resumed, path, undisturbed)
@@ -282,7 +282,7 @@ TERM, USR1 = signal.SIGTERM, signal.SIGUSR1
         ([(TERM, 0), (TERM, 0.5)], TERM, []),
         ([(TERM, 0), (TERM, 30)], TERM, [TERM]),
         ([(USR1, 0), (USR1, 30)], USR1, []),
-        # a warning, then the real thing: the time counts from that
+        # a warning, then the final signal: the time is counted from that
         ([(USR1, 0), (TERM, 30)], TERM, []),
         ([(USR1, 0), (TERM, 30), (TERM, 31)], TERM, []),
         ([(USR1, 0), (TERM, 30), (TERM, 60)], TERM, [TERM]),
@@ -330,7 +330,7 @@ def test_a_stopped_command_is_one_line_and_143(signal_at, tmp_path, monkeypatch,
         "stopped by SIGTERM in epoch 2 after batch 2 of 4: the same command resumes from there; "
         "checkpoint in state/toy.npz"
     )
-    assert {each.name for each in tmp_path.iterdir()} == {*TRAIN, *VALIDATION, "state"}
+    assert {entry.name for entry in tmp_path.iterdir()} == {*TRAIN, *VALIDATION, "state"}
 
 
 MAIN = "from wilsonvox.cli import main; main()"
@@ -363,7 +363,7 @@ def test_a_real_signal_to_a_real_process(tmp_path):
     assert stopped.returncode == 143
     pattern = r"stopped by SIGTERM (in epoch \d after batch \d of 4|after epoch \d): the same comm"
     assert re.match(pattern, last), last
-    assert {each.name for each in folder.iterdir()} == {*TRAIN, *VALIDATION, "state"}
+    assert {entry.name for entry in folder.iterdir()} == {*TRAIN, *VALIDATION, "state"}
     again = _process(folder)
     log, _ = again.communicate(timeout=300)
     assert again.returncode == 0, log

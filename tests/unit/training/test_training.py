@@ -1,4 +1,4 @@
-"""Batches, training, and estimators in files."""
+"""Batches, training, and model files."""
 
 import csv
 import io
@@ -212,7 +212,7 @@ def test_model_has_the_weights_of_the_best_epoch(model_file, trained):
 
 
 def test_learning_rate_falls_at_a_plateau_and_training_stops():
-    # a learning rate that moves nothing: no epoch is better than the first
+    # a learning rate without effect: no epoch is better than the first
     slow = TRAINING.model_copy(
         update={
             "learning_rate": 1e-30,
@@ -226,7 +226,7 @@ def test_learning_rate_falls_at_a_plateau_and_training_stops():
     settings = SETTINGS | {"training": slow, "network": still}
     result = train(_train_shards(), _validation_shards(), seed=5, **settings)
     rates = [row["learning_rate"] for row in result.history]
-    # two epochs without a better loss after the first one, then again
+    # two epochs without improvement after the first one, then again
     np.testing.assert_allclose(rates, [1e-30] * 3 + [2e-31] * 2 + [4e-32], rtol=1e-5)
 
 
@@ -315,7 +315,7 @@ def test_images_of_another_kind_are_refused(model_file):
 
 
 def _flip(path, target, entry):
-    """Copy a model file with one byte of `entry` changed, its zip checksum right."""
+    """Copy a model file with one byte of `entry` changed and a correct zip checksum."""
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as copy:
         for name in source.namelist():
             content = bytearray(source.read(name))
@@ -405,11 +405,11 @@ def files(tmp_path_factory):
     return folder, words
 
 
-def _command(folder, words, seed=5):
+def _command(folder, options, seed=5):
     """Run `wilsonvox train` in a process of its own, with one thread."""
     out = f"m{len(list(folder.glob('*.keras')))}-{seed}"
     history = f"{out}.csv"
-    arguments = ["train", *words, "--estimator", "toy", "--seed", str(seed), "--threads", "1"]
+    arguments = ["train", *options, "--estimator", "toy", "--seed", str(seed), "--threads", "1"]
     arguments += ["--history", history, "--out", f"{out}.keras"]
     code = "from wilsonvox.cli import main; main()"
     process = subprocess.Popen(
@@ -470,7 +470,7 @@ def test_model_file_tells_command_settings_and_inputs(two_runs):
     assert record.settings["network"]["filters"] == [4]
     assert record.settings["training"]["learning_rate"] == 0.02
     assert record.command[:3] == ("wilsonvox", "train", "--train")
-    assert [each.path for each in record.inputs] == [*_train_shards(), *_validation_shards()]
+    assert [entry.path for entry in record.inputs] == [*_train_shards(), *_validation_shards()]
     with zipfile.ZipFile(two_runs[0][0]) as archive:
         assert json.loads(archive.read(METADATA_ENTRY))["architecture"] == "resnet"
 

@@ -1,4 +1,4 @@
-"""What can be switched on in a training: each agrees with the plain way, or does what it says."""
+"""Options of a training: each agrees with the default, or has its documented effect."""
 
 import json
 import signal
@@ -50,7 +50,7 @@ def _train(network=NETWORK, train_shards=TRAIN, state=None, tensorboard=None, **
 
 
 def _difference(one, other, trainable=False):
-    """Largest difference of two networks' weights, relative to the largest of each array."""
+    """Largest difference of two networks' weights, relative to the largest weight of each array."""
     arrays = [
         [w.numpy() for w in (m.model.trainable_weights if trainable else m.model.weights)]
         for m in (one, other)
@@ -69,7 +69,7 @@ def plain():
 
 # ---------------------------------------------------------------- gradient accumulation
 def test_accumulated_gradients_are_those_of_the_whole_batch():
-    # all images alike, so that the batch normalisation of half a batch is that of the whole
+    # equal images, so that the batch normalisation of half a batch is that of the whole
     shards = {}
     for c9 in (-1.0, 1.0):
         shard = toy_shard(c9, 16)
@@ -115,7 +115,7 @@ def test_the_learning_rate_rises_batch_by_batch_and_is_cut_after_that(monkeypatc
         seen.append(float(self.model.optimizer.learning_rate.numpy()))
 
     monkeypatch.setattr(StopWhenNotFinite, "on_train_batch_end", spy)
-    # a learning rate that moves nothing: no epoch is better than the first that is looked at
+    # a learning rate without effect: no epoch after the warm-up is better than the first
     still = NETWORK.model_copy(update={"batch_normalisation_momentum": 0.999999999})
     result = _train(
         still,
@@ -140,7 +140,7 @@ def test_one_batch_of_half_the_rise_is_plain_with_half_the_learning_rate():
 
 # ---------------------------------------------------------------- mixed precision and XLA
 def test_mixed_precision_agrees_with_float32(monkeypatch):
-    # TensorFlow has no pooling in float16 on a CPU, so none here
+    # TensorFlow has no pooling in float16 on a CPU, so there is none here
     network = NETWORK.model_copy(update={"pool_size": 1})
     single = _train(network)
     monkeypatch.setattr("wilsonvox.training.loop._on_gpu", lambda: True)
@@ -159,10 +159,10 @@ def test_compiled_trainings_agree_with_plain_ones():
         words, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )
     assert process.returncode == 0, process.stderr
-    found = json.loads(process.stdout)
-    assert found["compiled"] == [False, True]
+    result = json.loads(process.stdout)
+    assert result["compiled"] == [False, True]
     # float32 has 1.2e-7; after twelve steps the largest relative difference was 6e-7
-    assert 0.0 < found["difference"] < 1e-5
+    assert 0.0 < result["difference"] < 1e-5
 
 
 def test_a_cpu_computes_without_xla_and_says_so(plain, caplog):
@@ -256,7 +256,7 @@ def test_a_stopped_training_with_all_of_them_goes_on_to_the_last_bit(tmp_path, m
 # ---------------------------------------------------------------- progress
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that each batch of training moves by `seconds`."""
+    """Clock that advances by `seconds` with each training batch."""
     from wilsonvox.training.callbacks import StopWhenNotFinite
 
     now = SimpleNamespace(now=0.0, seconds=0.0)
@@ -274,9 +274,9 @@ def test_long_epochs_tell_how_far_they_are(clock, caplog):
     clock.seconds = 40.0
     _train(max_epochs=2)
     lines = [r.getMessage() for r in caplog.records if r.getMessage().startswith("epoch")]
-    # four batches an epoch, a line a minute: after the second and the fourth
+    # four batches per epoch, one line per minute: after the second and the fourth
     starts = ["epoch 1, batch 2", "epoch 1, batch 4", "epoch 1 of"]
-    starts += [each.replace("epoch 1", "epoch 2") for each in starts]
+    starts += [start.replace("epoch 1", "epoch 2") for start in starts]
     for line, start in zip(lines, starts, strict=True):
         assert line.startswith(start)
     left = [line.rsplit(", ", 1)[1] for line in lines]
@@ -295,18 +295,18 @@ def test_tensorboard_gets_every_epoch(tmp_path):
     import tensorflow as tf
 
     trained = _train(max_epochs=2, tensorboard=tmp_path / "board")
-    found = {}
+    actual = {}
     for file in sorted((tmp_path / "board").rglob("events.*")):
         for event in tf.compat.v1.train.summary_iterator(str(file)):
             for value in event.summary.value:
-                found[file.parent.name, value.tag, event.step] = value.simple_value
+                actual[file.parent.name, value.tag, event.step] = value.simple_value
     expected = {}
     for row in trained.history:
         step = row["epoch"] - 1
         expected["train", "epoch_loss", step] = row["loss"]
         expected["train", "epoch_learning_rate", step] = row["learning_rate"]
         expected["validation", "epoch_loss", step] = row["val_loss"]
-    assert found == pytest.approx(expected)
+    assert actual == pytest.approx(expected)
 
 
 def test_a_folder_for_tensorboard_that_cannot_be_is_one_line(tmp_path):

@@ -75,7 +75,7 @@ def test_upper_edges_belong_to_the_last_bin():
 
 
 def edge_events(bins):
-    """Events on every bin edge of every axis as float32 has it, and one step to either side."""
+    """Events on every bin edge of every axis in float32, and one step to either side."""
     columns = {}
     for name, edges in bin_edges(bins).items():
         at = edges.astype(np.float32)
@@ -106,7 +106,7 @@ def test_images_are_those_of_boost_histogram(kind, bins):
         for low, high in ANGLES.values()
     ]
     histogram = bh.Histogram(*axes, storage=bh.storage.Mean())
-    # its axes end before their upper edge, which belongs to the last bin here
+    # its axes exclude their upper edge, which belongs to the last bin here
     columns = [
         np.minimum(getattr(events, name).astype(np.float64), np.nextafter(high, low))
         for name, (low, high) in ANGLES.items()
@@ -194,7 +194,7 @@ def test_asked_number_of_images(event_file):
     image = ImageSpecification(bins=5, events_per_image=1000)
     three = voxelize_file(path, image, 3)
     assert len(three) == 3
-    # the events behind the last image are read and counted too
+    # the events after the last image are read and counted, too
     assert three.metadata.n_events_left_over == 2000
     assert three.metadata.events_digest == voxelize_file(path, image).metadata.events_digest
     with pytest.raises(UserError, match=r"5000 events pass .* 6 image\(s\) of 1000 need 6000"):
@@ -292,7 +292,7 @@ def test_the_tree_alone_is_the_contract(tmp_path):
         file.mktree("events", dict(BRANCHES)).extend(make_events(2000).columns())
     shard = voxelize_file(path, ImageSpecification(bins=5, events_per_image=1000))
     assert len(shard) == 2
-    assert np.isnan(shard.shifts).all()  # the truth is not known
+    assert np.isnan(shard.shifts).all()  # the truth is unknown
 
 
 @pytest.mark.parametrize(
@@ -305,10 +305,10 @@ def test_vetoes_as_on_the_command_line_and_as_in_yaml(event_file, tmp_path, veto
     assert Shard.load(out).metadata.image.vetoes_gev2 == ((8, 11), (12.7, 14))
 
 
-@pytest.mark.parametrize("words", [["--vetoes-gev2", "11:8"], ["--q2-min-gev2", "20"]])
-def test_empty_ranges_are_refused(event_file, tmp_path, capsys, words):
+@pytest.mark.parametrize("options", [["--vetoes-gev2", "11:8"], ["--q2-min-gev2", "20"]])
+def test_empty_ranges_are_refused(event_file, tmp_path, capsys, options):
     path = event_file(make_events(10))
-    assert run(["voxelize", "--events", str(path), *words, "--out", str(tmp_path / "s.npz")]) == 1
+    assert run(["voxelize", "--events", str(path), *options, "--out", str(tmp_path / "s.npz")]) == 1
     assert "is empty" in capsys.readouterr().err
 
 
@@ -334,7 +334,7 @@ def test_voxels_with_several_events_are_left_empty_where_they_are_to_be(event_fi
     assert set(removed.count) == {1}
     lengths = [single[kept.offsets[i] : kept.offsets[i + 1]].sum() for i in range(3)]
     assert np.diff(removed.offsets).tolist() == lengths
-    # what the image was made of stays told
+    # the number of events behind the image is kept
     np.testing.assert_array_equal(removed.n_events, kept.n_events)
     np.testing.assert_array_equal(removed.source_range, kept.source_range)
     assert removed.metadata.n_events_used == kept.metadata.n_events_used

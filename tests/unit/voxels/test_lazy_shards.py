@@ -1,4 +1,4 @@
-"""Shards that stay in their files, and networks that are trained from them."""
+"""Shards that stay in their files, and networks trained from them."""
 
 import os
 import subprocess
@@ -119,9 +119,9 @@ def test_damaged_files_are_refused_as_by_loading(path, tmp_path):
     for name in ("flipped", "truncated", "text", "folder", "none"):
         messages = []
         for read in (Shard.load, open_shard):
-            with pytest.raises(UserError) as found:
+            with pytest.raises(UserError) as raised:
                 read(tmp_path / f"{name}.npz")
-            messages.append(str(found.value))
+            messages.append(str(raised.value))
         assert messages[0] == messages[1]
 
 
@@ -200,15 +200,15 @@ def test_sparse_batches_become_the_dense_ones(files, most_images):
     shards = list(_shards(files[0], open_shard).values())
     truth = np.arange(18.0)[:, None]
     sparse, dense = (
-        ImageBatches(shards, VoxelScaling(), 5, truth, seed=1, sparse=each)
-        for each in (True, False)
+        ImageBatches(shards, VoxelScaling(), 5, truth, seed=1, sparse=value)
+        for value in (True, False)
     )
     for (images, labels), expected in zip(sparse.dataset(), dense, strict=True):
         layer = DenseImages(8, most_images)
         assert layer.index_dtype == ("int32" if most_images == 5 else "int64")
-        found = layer(images)
-        assert found.dtype == "float32"
-        np.testing.assert_array_equal(found, expected[0])
+        actual = layer(images)
+        assert actual.dtype == "float32"
+        np.testing.assert_array_equal(actual, expected[0])
         np.testing.assert_array_equal(labels, expected[1])
 
 
@@ -248,7 +248,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     from wilsonvox.config.option_words import option_words
 
     peaks = []
-    # 12,000 voxels an image: 96 kB of those, 120 kB with the counts
+    # 12,000 voxels per image: 96 kB of data, 120 kB with the counts
     image = toy_shard(0.0, 1).metadata.image.model_copy(update={"bins": 26})
     shards = {}
     for c9 in POINTS:
@@ -274,7 +274,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
                     words += [f"--{split}", str(file)]
         training = TrainingSettings(batch_size=16, learning_rate=0.01, max_epochs=1)
         settings = (toy_network(0.0), training, VoxelScaling())
-        words += [word for each in settings for word in option_words(each)]
+        words += [word for value in settings for word in option_words(value)]
         words += ["--estimator", "toy", "--seed", "1", "--threads", "1"]
         words += ["--history", str(tmp_path / "h.csv"), "--out", str(tmp_path / "m.keras")]
         process = subprocess.run(
@@ -284,5 +284,5 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
             check=True,
         )
         peaks.append(int(process.stdout.split()[-1]) / 1000)
-    # 1,620 images more, 194 MB in shards
+    # 1,620 more images, 194 MB in shards
     assert peaks[1] - peaks[0] < 60, f"{peaks} MB"
