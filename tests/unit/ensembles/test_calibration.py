@@ -71,7 +71,7 @@ def coverage():
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("n", [1, 2, 8])
-def test_intervals_cover_as_often_as_they_say(coverage, n, level):
+def test_intervals_have_nominal_coverage(coverage, n, level):
     fraction, error = mean_and_error(coverage[n, level])
     assert fraction > level - 4 * error
     assert fraction < level + 4 * error + ALLOWANCE[level]
@@ -84,13 +84,13 @@ def test_values_are_unbiased(coverage, n):
 
 
 @pytest.mark.parametrize("n", [1, 2, 8])
-def test_intervals_without_the_response_do_not_cover(coverage, n):
+def test_intervals_without_the_response_undercover(coverage, n):
     for level in LEVELS:
         fraction, error = mean_and_error(coverage["naive", n, level])
         assert fraction < level - 10 * error
 
 
-def test_a_polynomial_is_found_again():
+def test_polynomial_is_recovered():
     shift = np.linspace(-1, 1, 12)
     y = 0.3 + shift - 0.4 * shift**2
     fit = fit_smooth(shift, y, np.full(12, 0.01), 5)
@@ -101,7 +101,7 @@ def test_a_polynomial_is_found_again():
     assert fit.variance(0.0).shape == ()
 
 
-def test_scatter_beyond_the_errors_is_found_and_kept():
+def test_scatter_in_excess_of_the_errors_is_estimated():
     rng = np.random.default_rng(4)
     shift = np.linspace(-2, 1, 60)
     fit = fit_smooth(shift, shift + rng.normal(0, 0.05, 60), np.full(60, 0.01), 3, 1)
@@ -116,7 +116,7 @@ def test_response_needs_four_true_values():
         fit_response([0.0, 1.0, 2.0, 3.0], [np.arange(5.0)] * 3 + [np.zeros(1)])
 
 
-def test_an_estimator_that_says_always_the_same_is_not_calibrated():
+def test_constant_predictions_are_not_calibrated():
     with pytest.raises(UserError, match="all 50 predictions of the ensemble at -2 are equal"):
         Calibration.of(POINTS, [np.zeros(50)] * len(POINTS))
     assert fit_response(POINTS, [np.zeros(50)] * len(POINTS)).derivative(0.0) == 0
@@ -154,7 +154,7 @@ def test_exact_ensembles_give_the_textbook_interval():
         assert not result.disjoint[0]
 
 
-def test_an_end_beyond_the_calibrated_range_is_open():
+def test_interval_end_beyond_the_calibrated_range_is_open():
     result = linear().intervals([-1.97, 0.95], 1, 0.68)
     assert np.isnan(result.low[0])
     assert np.isfinite(result.high[0])
@@ -163,7 +163,7 @@ def test_an_end_beyond_the_calibrated_range_is_open():
     np.testing.assert_array_equal(result.contains([-5.0, 5.0]), [True, True])
 
 
-def test_a_prediction_far_outside_has_no_value_and_no_interval():
+def test_prediction_far_outside_has_no_value_and_no_interval():
     calibration = linear()
     values, count = calibration.values([3.0])
     assert np.isnan(values[0])
@@ -173,7 +173,7 @@ def test_a_prediction_far_outside_has_no_value_and_no_interval():
     assert not result.contains(0.0)[0]
 
 
-def test_a_response_that_turns_is_told():
+def test_non_monotonic_response_is_reported():
     rng = np.random.default_rng(3)
     calibration = Calibration.of(
         POINTS, [-((p + 1) ** 2) + rng.normal(0, 0.05, 80) for p in POINTS]
@@ -187,7 +187,7 @@ def test_a_response_that_turns_is_told():
     assert calibration.intervals([-0.5], 1, 0.95).disjoint[0]
 
 
-def test_small_ensembles_are_taken_as_gaussian():
+def test_small_ensembles_have_gaussian_shape():
     rng = np.random.default_rng(3)
     small = toy_calibration(rng, 12)
     assert small.shape_is_gaussian
@@ -210,7 +210,7 @@ def test_order_of_points_does_not_matter():
     assert forward.intervals([0.1], 2, 0.95).low == backward.intervals([0.1], 2, 0.95).low
 
 
-def test_spread_p_values_are_uniform_and_see_too_much():
+def test_spread_p_values_are_uniform_and_detect_excess_spread():
     rng = np.random.default_rng(6)
     calibration = linear(n_images=400)
     p_values = [calibration.spread_p_values(rng.normal(0, 0.1, 5), 0.0)[0] for _ in range(500)]
@@ -219,7 +219,7 @@ def test_spread_p_values_are_uniform_and_see_too_much():
     assert calibration.spread_p_values(np.full(5, 0.1), 0.0)[1] < 1e-3
 
 
-def test_intervals_of_every_ensemble_cover_when_it_takes_no_part_in_the_calibration():
+def test_leave_one_out_coverage_is_nominal():
     generator = np.random.default_rng(3)
     true = np.linspace(-2, 1, 13)
     predictions = [0.9 * shift + generator.normal(0.1, 0.05, 900) for shift in true]
@@ -233,7 +233,7 @@ def test_intervals_of_every_ensemble_cover_when_it_takes_no_part_in_the_calibrat
     assert coverage_of(true, predictions)[6, 1] < 0.5
 
 
-def test_acceptance_of_a_shift_agrees_with_the_interval_that_holds_it():
+def test_acceptance_of_a_shift_agrees_with_the_interval():
     generator = np.random.default_rng(4)
     true = np.linspace(-2, 1, 9)
     made = Calibration.of(

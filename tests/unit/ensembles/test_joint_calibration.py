@@ -40,7 +40,7 @@ def calibrated(generator):
     return calibration(generator)
 
 
-def test_response_covariance_and_jacobian_are_those_of_the_ensembles(calibrated):
+def test_response_covariance_and_jacobian_match_the_ensembles(calibrated):
     for shift in np.array([[0.0, 0.0, 0.0], [0.03, -0.9, 0.4]]):
         expected = covariance(shift)
         root = np.sqrt(np.diag(expected))
@@ -63,7 +63,7 @@ def test_the_response_is_inverted_inside_the_box_only(calibrated):
     assert np.isnan(calibrated.invert(outside)).all()
 
 
-def test_columns_change_places_together(calibrated):
+def test_reordering_permutes_all_columns(calibrated):
     order = [2, 0, 1]
     other = calibrated.ordered(order)
     shift = np.array([0.02, -0.5, 0.3])
@@ -77,7 +77,7 @@ def test_columns_change_places_together(calibrated):
 
 
 @pytest.mark.parametrize("n_images", [1, 4])
-def test_estimates_scatter_as_their_covariance_says(generator, n_images):
+def test_estimates_scatter_by_their_covariance(generator, n_images):
     """One measurement each from many calibrations, so that their errors are included."""
     squared = []
     while len(squared) < 60:

@@ -48,7 +48,7 @@ def test_operations_are_deterministic_on_a_cpu_and_on_demand_on_gpus(
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_a_training_asks_for_what_its_settings_say(monkeypatch, wanted):
+def test_training_requests_determinism_by_its_settings(monkeypatch, wanted):
     asked = []
 
     class Enough(Exception):

@@ -33,7 +33,7 @@ class Constant:
         return np.stack([number, -number], axis=1)
 
 
-def test_table_has_a_row_an_image_and_coefficient():
+def test_table_has_one_row_per_image_and_coefficient():
     shifts = (0, -0.9, 0.4, 0, 0, 0)
     shards = {
         "a": toy_shard(-0.9, 2, "test", "000", shifts=shifts),
@@ -73,7 +73,7 @@ def test_shards_of_more_than_one_point_are_refused(other, message):
         (None, "interpolation", "a: holds test images of (c9_.*), not interpolation images of"),
     ],
 )
-def test_shards_at_the_place_of_others_are_refused(point, split, message):
+def test_shards_with_unexpected_labels_are_refused(point, split, message):
     shards = {"a": toy_shard(0.0, split="test")}
     label = shards["a"].metadata.point
     check_labels(shards, label, "test")
@@ -142,7 +142,7 @@ def test_command_writes_a_prediction_table(model, tmp_path, monkeypatch, capfd):
     assert Path("p.parquet").read_bytes() == first
 
 
-def test_missing_gpus_are_not_taken_for_a_damaged_model(model, tmp_path, monkeypatch, capfd):
+def test_missing_gpus_are_not_reported_as_a_damaged_model(model, tmp_path, monkeypatch, capfd):
     import tensorflow as tf
 
     monkeypatch.chdir(tmp_path)

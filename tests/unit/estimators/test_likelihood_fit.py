@@ -75,7 +75,7 @@ def test_errors_of_strongly_correlated_parameters(k, errordef):
 
 
 @pytest.mark.parametrize("k", [1, 3])
-def test_the_lower_of_two_minima_is_found(k):
+def test_lower_of_two_minima_is_returned(k):
     result = minimise(TwoMinima(k), (-5, 5))
     assert result.values[0] == pytest.approx(-2, abs=0.02)
     # the other minimum, if the first is out of range or the start is near the other
@@ -85,7 +85,7 @@ def test_the_lower_of_two_minima_is_found(k):
 
 
 @pytest.mark.parametrize("k", [1, 2])
-def test_a_minimum_at_a_limit_is_none(k):
+def test_minimum_at_a_limit_is_not_converged(k):
     result = minimise(Quadratic(np.full(k, 3.0), 0.01 * np.eye(k)), (-2, 2))
     assert not result.converged
     for array in (result.values, result.errors, result.covariance, intervals(result, 0.68)):

@@ -106,7 +106,7 @@ def write_campaign(folder, c9, n_images=3, split="test", campaign="000", spare=3
         ("angular-likelihood", AngularLikelihoodSettings(q2_bins_gev2=((1, 2), (2, 6)))),
     ],
 )
-def test_a_prepared_estimator_comes_back_as_it_was(tmp_path, architecture, settings):
+def test_prepared_estimator_round_trip(tmp_path, architecture, settings):
     given = {"architecture": architecture, "settings": settings, "coefficients": ("c9", "c10")}
     path = write_prepared(tmp_path / "estimator.npz", **given)
     result = load_prepared(path)
@@ -121,7 +121,7 @@ def test_a_prepared_estimator_comes_back_as_it_was(tmp_path, architecture, setti
     assert content_digest(again) == record.content_digest
 
 
-def test_a_damaged_file_is_one_clear_line(tmp_path):
+def test_damaged_file_is_a_one_line_error(tmp_path):
     path = write_prepared(tmp_path / "estimator.npz")
     content = bytearray(path.read_bytes())
     place = content.index(np.array([3.0]).tobytes())
@@ -136,7 +136,7 @@ def test_a_damaged_file_is_one_clear_line(tmp_path):
         load_prepared(tmp_path / "absent.npz")
 
 
-def test_values_that_were_changed_with_a_right_checksum_are_found(tmp_path):
+def test_changed_values_with_correct_checksum_are_detected(tmp_path):
     path = write_prepared(tmp_path / "estimator.npz")
     with np.load(path) as content:
         arrays = {name: content[name] for name in content.files}
@@ -145,13 +145,13 @@ def test_values_that_were_changed_with_a_right_checksum_are_found(tmp_path):
         load_prepared(path)
 
 
-def test_a_shard_is_no_prepared_estimator(tmp_path):
+def test_shard_is_refused_as_prepared_estimator(tmp_path):
     _, shard = write_campaign(tmp_path, -1.0)
     with pytest.raises(UserError, match="was not written by `wilsonvox prepare`"):
         load_prepared(shard)
 
 
-def test_command_prepares_what_it_is_told(tmp_path, monkeypatch):
+def test_command_writes_the_requested_estimator(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["--architecture", "likelihood", "--coefficients", "c9,c10_imaginary"]
     words += ["--parameter-range", "-2,3", "--bins", "2", "--events-per-image", "100"]
@@ -177,7 +177,7 @@ def test_command_prepares_what_it_is_told(tmp_path, monkeypatch):
         (["--architecture", "likelihood", "--out", "e.keras"], "e.keras: the name of a prepared"),
     ],
 )
-def test_wrong_options_are_one_clear_line(tmp_path, monkeypatch, capsys, options, message):
+def test_wrong_options_are_a_one_line_error(tmp_path, monkeypatch, capsys, options, message):
     monkeypatch.chdir(tmp_path)
     assert run(["prepare", "--estimator", "fit", "--out", "e.npz", *options]) == 1
     error = capsys.readouterr().err
@@ -203,7 +203,7 @@ def test_each_image_has_its_own_events(tmp_path, monkeypatch):
             assert np.array_equal(column, expected.columns()[name]), name
 
 
-def test_predictions_are_those_of_each_images_events(tmp_path):
+def test_each_image_is_predicted_from_its_own_events(tmp_path):
     events, path = write_campaign(tmp_path, -1.0)
     estimator = load_prepared(write_prepared(tmp_path / "estimator.npz"))
     values, errors = estimator.predict(Shard.load(path), events)
@@ -221,7 +221,7 @@ def changed_shard(path, **fields):
     return Shard(metadata=about, **arrays)
 
 
-def test_other_events_than_those_of_the_images_are_refused(tmp_path):
+def test_events_that_do_not_belong_to_the_images_are_refused(tmp_path):
     events, path = write_campaign(tmp_path, -1.0)
     other, _ = write_campaign(tmp_path, -0.5)
     estimator = load_prepared(write_prepared(tmp_path / "estimator.npz"))
@@ -247,7 +247,7 @@ def test_other_events_than_those_of_the_images_are_refused(tmp_path):
 # ---------------------------------------------------------------- evaluation
 
 
-def test_evaluation_writes_the_table_of_the_networks(tmp_path, monkeypatch, capsys):
+def test_evaluation_writes_the_same_table_as_for_networks(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     model = str(write_prepared(tmp_path / "estimator.npz"))
     words = ["evaluate", "--model", "estimator.npz", "--out", "p.parquet", "--split", "test"]
@@ -292,7 +292,7 @@ def test_decays_to_another_lepton_are_refused(tmp_path, monkeypatch, capsys):
     assert run([*words, "--events", str(electrons), "--out", "p.parquet"]) == 0
 
 
-def test_a_table_of_predictions_tells_its_decay(tmp_path, monkeypatch, capsys):
+def test_prediction_table_contains_its_decay(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_prepared(tmp_path / "estimator.npz", **MUONS)
     words = ["evaluate", "--model", "estimator.npz", "--out", "p.parquet"]
@@ -322,7 +322,7 @@ def test_event_files_in_another_order_are_refused(tmp_path, monkeypatch, capsys)
     assert not Path("p.parquet").exists()
 
 
-def test_a_network_takes_no_events(tmp_path, monkeypatch, capsys):
+def test_events_option_is_refused_for_a_network(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["evaluate", "--model", "m.keras", "--shard", "s.npz", "--events", "e.root"]
     assert run([*words, "--out", "p.parquet"]) == 1
@@ -342,7 +342,7 @@ def fail_on_image(monkeypatch, chosen):
     monkeypatch.setattr(toy_fit.Mean, "estimate", failing)
 
 
-def test_a_fit_that_does_not_converge_keeps_its_row_and_is_told(tmp_path, monkeypatch, capsys):
+def test_fit_that_does_not_converge_keeps_its_row_and_is_logged(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_prepared(tmp_path / "estimator.npz")
     events, shard = write_campaign(Path(), -0.5)
@@ -356,7 +356,7 @@ def test_a_fit_that_does_not_converge_keeps_its_row_and_is_told(tmp_path, monkey
     assert frame["error"].isna().tolist() == [False, True, False]
 
 
-def test_a_value_without_an_error_is_no_value(tmp_path, monkeypatch):
+def test_value_without_an_error_is_nan(tmp_path, monkeypatch):
     estimator = load_prepared(write_prepared(tmp_path / "estimator.npz"))
     events, shard = write_campaign(tmp_path, -0.5)
     estimate = toy_fit.Mean.estimate
@@ -459,7 +459,7 @@ def test_a_flavour_that_contradicts_an_event_file_is_refused(capsys):
 
 
 @pytest.mark.usefixtures("_finished")
-def test_a_foreign_file_is_measured_by_its_events():
+def test_external_file_is_measured():
     import uproot
 
     columns = toy_events(430, -0.9, seed=9).columns()
@@ -473,7 +473,7 @@ def test_a_foreign_file_is_measured_by_its_events():
 
 
 @pytest.mark.usefixtures("_finished")
-def test_images_alone_are_refused(capsys):
+def test_images_without_events_are_refused(capsys):
     shard = "results/small/voxels/b2/test/c9_-1.00/000.npz"
     assert run([*MEASURE, "--shard", shard, "--json", "m.json"]) == 1
     error = capsys.readouterr().err
@@ -492,7 +492,7 @@ def test_a_sample_whose_fit_does_not_converge_is_refused(monkeypatch, capsys):
 
 
 @pytest.mark.usefixtures("_finished")
-def test_predictions_of_another_preparation_are_not_used(capsys):
+def test_predictions_of_an_earlier_preparation_are_not_used(capsys):
     model = Path("results/small/models/b2/fit/estimator.npz")
     write_prepared(model, settings=LikelihoodSettings(parameter_range=(-2, 11)))
     assert run([*MEASURE, "--events", "sample.root"]) == 1
@@ -500,7 +500,7 @@ def test_predictions_of_another_preparation_are_not_used(capsys):
 
 
 @pytest.mark.usefixtures("_finished")
-def test_of_two_estimators_of_one_name_the_one_of_the_predictions_is_taken(capsys):
+def test_estimator_of_the_predictions_is_chosen_among_two_with_one_name(capsys):
     """The estimator was a network before."""
     Path("results/small/models/b2/fit/model.keras").write_bytes(b"left over")
     assert run([*MEASURE, "--events", "sample.root"]) == 0

@@ -24,7 +24,7 @@ def _layers(model, kind):
     return [layer for layer in model.layers if type(layer).__name__ == kind]
 
 
-def test_counts_of_layers_are_those_of_a_resnet34(resnet34):
+def test_layer_counts_match_resnet34(resnet34):
     convolutions = [layer.name for layer in _layers(resnet34, "Conv3D")]
     projections = [name for name in convolutions if name.endswith("_0_conv")]
     # 33 in the main path (one in the stem, 16 blocks of two), and one per change of shape
@@ -88,7 +88,7 @@ def test_number_of_trainable_parameters_counted_by_hand(resnet34):
     assert trainable == weights + scales + head
 
 
-def test_all_layers_are_keras_own_and_named(resnet34):
+def test_all_layers_are_from_keras_and_named(resnet34):
     for layer in resnet34.layers:
         assert type(layer).__module__.startswith("keras."), layer.name
         kind = type(layer).__name__.lower()
@@ -106,13 +106,13 @@ def test_sizes_are_arguments():
     assert model.get_layer("conv1_bn").momentum == SMALL.batch_normalisation_momentum
 
 
-def test_pool_size_one_leaves_the_pooling_out():
+def test_pool_size_one_turns_pooling_off():
     model = build((8, 8, 8, 1), 1, SMALL.model_copy(update={"pool_size": 1}))
     assert not _layers(model, "MaxPooling3D")
     assert model.get_layer("conv2_block1_out").output.shape[1:] == (4, 4, 4, 4)
 
 
-def test_average_pooling_is_a_choice():
+def test_average_pooling_can_be_chosen():
     changes = {"pooling": "average", "pool_size": 4, "pool_stride": 4}
     model = build((8, 8, 8, 1), 1, SMALL.model_copy(update=changes))
     assert not _layers(model, "MaxPooling3D")
@@ -122,7 +122,7 @@ def test_average_pooling_is_a_choice():
     np.testing.assert_allclose(pool(images)[0, 0, 0, 0], images.mean(axis=(0, 1, 2, 3)), rtol=1e-5)
 
 
-def test_shortcuts_carry_the_input():
+def test_shortcuts_pass_the_input_through():
     model = build((8, 8, 8, 1), 1, SMALL)
     for layer in model.layers:
         if layer.name.endswith("_conv") and layer.name != "conv1_conv":
@@ -140,12 +140,12 @@ def test_shortcuts_carry_the_input():
     assert np.ptp(before) > 0
 
 
-def test_unknown_architecture_is_a_users_error():
+def test_unknown_architecture_is_a_user_error():
     with pytest.raises(UserError, match=r"'resnext' is unknown; known are resnet"):
         builder("resnext")
 
 
-def test_coordinates_are_those_of_the_voxels_and_stand_where_a_voxel_is_occupied():
+def test_coordinate_channels_are_filled_in_occupied_voxels_only():
     import keras
 
     from wilsonvox.estimators.networks.resnet import with_coordinates

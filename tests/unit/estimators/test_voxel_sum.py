@@ -62,7 +62,7 @@ def test_angular_functions_are_averaged_over_each_voxel():
         np.testing.assert_allclose(table[voxel], expected, atol=2e-3)
 
 
-def test_dual_functions_pick_one_function_each():
+def test_dual_functions_are_orthonormal_to_the_functions():
     functions = voxel_functions(12)
     result = dual_functions(functions).T @ functions / len(functions)
     np.testing.assert_allclose(result, np.eye(11), atol=1e-10)
@@ -80,7 +80,7 @@ def test_knots_divide_the_voxels_into_equal_parts(generator):
     assert shares.sum() == pytest.approx(1, abs=1e-3)
 
 
-def test_moments_are_those_of_each_voxel_alone(generator):
+def test_moments_are_sums_over_single_voxels(generator):
     bins, n = 4, 500
     knots = np.array([-1.0, 0.5, 1.0, 2.5])
     dual = dual_functions(voxel_functions(bins))
@@ -131,7 +131,7 @@ def test_moments_of_q2_are_those_of_the_events_not_of_voxels(generator):
     np.testing.assert_allclose(actual.expected_counts(), expected, rtol=0.1)
 
 
-def test_single_events_stand_for_those_that_share_a_voxel(generator):
+def test_single_events_represent_events_that_share_a_voxel(generator):
     """The density at q² of all events is learned, though only single events show their q²."""
     bins, n_images, events_per_image = 3, 300, 30
     functions = voxel_functions(bins)
@@ -207,7 +207,7 @@ def test_pairs_have_the_density_of_two_independent_events(generator):
         assert abs(actual - 1) > 0.05
 
 
-def test_density_is_the_polynomial_that_the_moments_follow(generator):
+def test_density_recovers_polynomial_moments(generator):
     shifts = np.linspace(-2, 1, 7)[:, None]
     truth = generator.normal(size=(3, 11, 3))
     truth[:, :, 0] = 4 + np.abs(truth[:, :, 0])
@@ -220,14 +220,14 @@ def test_density_is_the_polynomial_that_the_moments_follow(generator):
     np.testing.assert_allclose(density.terms(shifts), scaled, atol=1e-12)
 
 
-def test_too_few_points_for_a_degree_lower_it(generator):
+def test_too_few_points_reduce_the_degree(generator):
     moments = 4 + generator.normal(size=(2, 3, 11))
     flat = voxel_functions(6).mean(axis=0)
     shifts = np.array([[-1.0], [0.0]])
     assert fit_density(np.arange(3.0), moments, shifts, np.ones(2), 3, flat).degree == 1
 
 
-def test_anchors_lie_far_apart(generator):
+def test_anchors_are_far_from_each_other(generator):
     points = np.vstack([generator.uniform(-0.1, 0.1, (50, 2)), [[1, 1], [-1, 1], [1, -1]]])
     anchors = chosen_anchors(points, 4)
     assert len(anchors) == 4
@@ -237,7 +237,7 @@ def test_anchors_lie_far_apart(generator):
 
 
 # ---------------------------------------------------------------- head
-def test_head_is_as_good_as_the_best_linear_one_and_unbiased_at_the_ends(generator):
+def test_head_is_as_precise_as_the_best_linear_one_and_unbiased_at_the_ends(generator):
     truth = np.repeat(np.linspace(-2, 1, 13), 200)[:, None]
     signal, noise = np.array([1.0, 0.5, -0.3]), np.array([0.5, 0.2, 0.4])
 
@@ -280,7 +280,7 @@ def at(density, log_q2):
 
 
 @pytest.mark.parametrize("use_counts", [True, False])
-def test_network_computes_the_sum_of_logarithms(generator, use_counts):
+def test_network_computes_the_sum_of_log_densities(generator, use_counts):
     from wilsonvox.estimators.voxel_sum.network import build
 
     density, bins = made_up(generator), 8
@@ -313,7 +313,7 @@ def test_network_computes_the_sum_of_logarithms(generator, use_counts):
         np.testing.assert_allclose(actual[image], expected, atol=2e-4)
 
 
-def test_head_in_the_network_is_the_head_of_the_fit(generator):
+def test_head_in_the_network_equals_the_fitted_head(generator):
     from wilsonvox.estimators.voxel_sum.network import build
 
     density, shard = made_up(generator), toy_shard(0.0)
@@ -377,7 +377,7 @@ def test_command_writes_an_estimator_that_loads_in_safe_mode_and_predicts(traine
     assert estimator.predict(toy_shard(0.0, 0, "test")).shape == (0, 1)
 
 
-def test_predictions_do_not_depend_on_the_images_beside(trained):
+def test_predictions_do_not_depend_on_other_images_in_the_batch(trained):
     estimator, shard = load_estimator(trained), toy_shard(0.0, 20, "test")
     alone = [estimator.predict(toy_part(shard, index))[0, 0] for index in (0, 7, 19)]
     np.testing.assert_allclose(estimator.predict(shard)[[0, 7, 19], 0], alone, atol=1e-5)
@@ -407,7 +407,7 @@ def test_equal_fits_give_equal_files(files, trained, tmp_path):
     assert read_estimator_metadata(again) == read_estimator_metadata(trained)
 
 
-def test_images_without_any_voxel_of_one_event_are_learned_from(files):
+def test_fit_to_images_without_single_events(files):
     """With so many events that each voxel has several, only means of q² are known."""
     from wilsonvox.voxels.shards import Shard
 
@@ -457,7 +457,7 @@ def test_one_shard_is_in_memory_at_a_time(files):
         ({"image": ImageSpecification(bins=9, events_per_image=100)}, "bins 9 instead of 8"),
     ],
 )
-def test_shards_that_do_not_fit_are_named(files, change, message):
+def test_shards_that_do_not_match_are_named(files, change, message):
     from wilsonvox.voxels.shards import Shard
 
     def load(path):

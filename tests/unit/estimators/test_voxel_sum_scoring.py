@@ -32,7 +32,7 @@ def images(generator, first, number, n):
     return sums_of(shifts, generator.normal(size=(len(shifts), 5))), shifts
 
 
-def test_polynomial_gradient_is_that_of_the_terms():
+def test_polynomial_gradient_matches_finite_differences():
     value, step = np.array([0.3, -0.7, 1.1]), 1e-6
     for row, variable in zip(polynomial_gradient(value, 3).T, np.eye(3), strict=True):
         ends = [polynomial_terms((value + side * step * variable)[None], 3)[0] for side in (1, -1)]
@@ -56,12 +56,12 @@ def test_scoring_is_more_precise_in_every_direction_than_polynomials(generator):
     assert np.einsum("nk,nkl,nl->n", before, information, before).mean() > 1.3 * squared
 
 
-def test_too_few_points_for_polynomials_have_no_scoring(generator):
+def test_too_few_points_give_no_scoring(generator):
     known = [*images(generator, 0, 2, 20), *images(generator, 2, 2, 20)]
     assert fit_scoring(*known, fit_head(*known, 1, 10.0), 3) is None
 
 
-def test_the_network_takes_the_same_steps(generator, tmp_path):
+def test_network_takes_the_same_scoring_steps(generator, tmp_path):
     from keras.saving import load_model
 
     bins, k, r = 4, 2, 3
@@ -107,7 +107,7 @@ def test_the_network_takes_the_same_steps(generator, tmp_path):
     assert np.ptp(expected, axis=0).min() > 1e-3
 
 
-def test_the_rate_is_found_where_coefficients_were_divided_by_it(generator):
+def test_rate_is_recovered_from_divided_coefficients(generator):
     """Includes moments with errors, which plain least squares mistakes for curvature."""
     shifts = generator.uniform(-1, 1, (40, 2))
     terms = polynomial_terms(shifts, 2)

@@ -80,7 +80,7 @@ def test_joint_ensembles_keep_images_together():
         joint_ensembles(frame.drop(index=0))
 
 
-def test_sigma_over_bound_and_volume_are_those_of_the_calibrated_shifts():
+def test_sigma_over_bound_and_volume_of_calibrated_shifts():
     frame = predictions()
     summary = summarize(frame, sigma_bound, trained=True)
     for name, slope in zip(NAMES, np.diag(JACOBIAN), strict=True):
@@ -97,7 +97,7 @@ def test_sigma_over_bound_and_volume_are_those_of_the_calibrated_shifts():
     np.testing.assert_allclose(mean / calibrated(), 1, atol=0.08)
 
 
-def test_the_volume_is_not_low_for_few_images():
+def test_volume_is_unbiased_for_few_images():
     logarithms = [
         np.log(point.volume_over_bound)
         for seed in range(8)
@@ -133,7 +133,7 @@ def test_values_and_intervals_of_a_sample():
     assert not warnings
 
 
-def test_an_interval_that_leaves_the_box_is_open_and_a_value_outside_is_none():
+def test_interval_beyond_the_box_is_open_and_value_outside_is_none():
     result, _, warnings = measured(JACOBIAN @ [0.0, 0.5])
     assert result["c9"].interval_95[1] is None
     assert result["c9"].interval_95[0] is not None
@@ -146,7 +146,7 @@ def test_an_interval_that_leaves_the_box_is_open_and_a_value_outside_is_none():
     assert "no values are given" in warnings[0]
 
 
-def test_images_that_scatter_too_much_are_warned_of():
+def test_excess_scatter_of_images_gives_a_warning():
     centre = JACOBIAN @ [0.0, -0.5]
     apart = np.array([centre + 5 * SIGMA, centre - 5 * SIGMA])
     assert "δC7, δC9: the images' predictions scatter more" in measured(apart)[2][-1]
@@ -180,12 +180,12 @@ def results(tmp_path):
     return folder
 
 
-def test_covariances_travel_in_the_summary(results):
+def test_summary_contains_covariances(results):
     about = read(results / "evaluation/b50/sum/summary.parquet", SUMMARY_COLUMNS)[1]
     assert about.joint == joint_covariances(predictions(), covariance_bound)
 
 
-def test_the_closing_table_tells_the_volume(results):
+def test_summary_table_contains_the_volume(results):
     lines = [line.split() for line in run_table(results).splitlines()]
     volume = next(line for line in lines if line[:1] == ["volume"] and "all" in line)
     assert volume[1:5] == ["all", "12", "–", "–"]
@@ -197,7 +197,7 @@ def files(results):
     return [results / f"measurements/b50/{name}/mine.json" for name in ("sum", "fit")]
 
 
-def test_ellipses_hold_their_part_of_the_distribution():
+def test_ellipses_contain_their_probability():
     rng = np.random.default_rng(3)
     drawn = rng.multivariate_normal([0, 0], COVARIANCE, 20_000)
     for level in corner.LEVELS:

@@ -160,7 +160,7 @@ def event_file(path, n, flavour=1, dropped=None):
     return path
 
 
-def test_value_and_intervals_are_those_of_the_calibration(measure, capsys):
+def test_value_and_intervals_match_the_calibration(measure, capsys):
     actual = measure([response(-0.9) + 0.02, response(-0.9) - 0.02])
     c9 = actual["coefficients"]["c9"]
     assert c9["value"] == pytest.approx(-0.9, abs=0.02)
@@ -196,7 +196,7 @@ def test_value_and_intervals_are_those_of_the_calibration(measure, capsys):
     assert warning == f"warning: {remainder}"
 
 
-def test_pulls_of_images_are_in_units_of_the_width_at_the_truth(measure):
+def test_pulls_are_in_units_of_the_width_at_the_true_shift(measure):
     result = measure([response(-0.9) + 2 * WIDTH, response(-0.9) - WIDTH])
     assert result["coefficients"]["c9"]["pulls"] == pytest.approx([2, -1], abs=0.2)
     unknown = measure([response(-0.9)], make_shard(1, true=None))
@@ -230,7 +230,7 @@ def test_record_names_model_predictions_and_images(measure, tmp_path):
     assert len(names) == 2 + len(POINTS)
 
 
-def test_a_fit_that_had_the_name_before_is_not_used(measure, tmp_path):
+def test_earlier_fit_of_the_same_name_is_not_used(measure, tmp_path):
     (tmp_path / "run/models/b2/resnet-small/estimator.npz").write_bytes(b"left over")
     assert measure([response(0.0)])["n_images"] == 1
 
@@ -270,7 +270,7 @@ def test_interval_beyond_the_calibrated_range_is_open(measure, capsys):
     assert upper["interval_95"][1] is None
 
 
-def test_images_that_scatter_too_much_are_told(measure):
+def test_unusual_scatter_of_images_gives_a_warning(measure):
     spread = np.array([-0.3, 0.3]) + response(-0.5)
     assert any("differs from the training" in w for w in measure(spread)["warnings"])
     same = np.full(8, response(-0.5))
@@ -279,7 +279,7 @@ def test_images_that_scatter_too_much_are_told(measure):
     assert any("differs from the training" in w for w in measure(outside)["warnings"])
 
 
-def test_what_is_known_of_the_sample_is_said(measure):
+def test_sample_with_other_inputs_or_shifts_gives_warnings(measure):
     shard = make_shard(1, true=None, left_over=0, sample="mine", physics_inputs="flavio")
     result = measure([response(0.0)], shard)
     assert result["true_shifts"] is None
@@ -297,7 +297,7 @@ def test_what_is_known_of_the_sample_is_said(measure):
     assert "Im δC7 = 0.05, which the estimator assumes to be 0" in result["warnings"][0]
 
 
-def test_small_ensembles_and_a_response_that_turns_are_told():
+def test_small_ensembles_and_non_monotonic_response_give_warnings():
     rng = np.random.default_rng(1)
     turned = Calibration.of(POINTS, [-((p + 1) ** 2) + rng.normal(0, 0.02, 20) for p in POINTS])
     result, warnings = measure_coefficient("c9", turned, np.array([-0.5]))
@@ -332,7 +332,7 @@ def test_a_root_file_is_read_binned_and_measured(tmp_path, predicts, capsys):
     assert read_metadata(path).n_read == 250
 
 
-def test_a_foreign_file_is_ingested_and_its_warnings_are_kept(tmp_path, predicts):
+def test_external_file_is_ingested_and_its_warnings_are_kept(tmp_path, predicts):
     make_run(tmp_path / "run")
     predicts([response(-0.9)])
     columns = events(300).columns()
@@ -489,7 +489,7 @@ def diverged(_folder):
 
 
 @pytest.mark.parametrize("name", list(BAD_INPUTS))
-def test_bad_input_is_one_line_and_no_output(tmp_path, predicts, capsys, name):
+def test_bad_input_is_a_one_line_error_without_output(tmp_path, predicts, capsys, name):
     expected, case = BAD_INPUTS[name]
     predicts([np.nan] if name == "diverged" else [0.0])
     make_run(tmp_path / "run")
@@ -510,7 +510,7 @@ def test_bad_input_is_one_line_and_no_output(tmp_path, predicts, capsys, name):
     assert not (tmp_path / "m.json").exists()
 
 
-def test_zero_as_an_end_is_a_number(measure):
+def test_interval_end_of_zero_is_not_an_open_end(measure):
     result = Measurement.model_validate(measure([response(0.0)]) | {"provenance": None})
     c9 = CoefficientMeasurement(
         value=-0.03,
@@ -557,6 +557,6 @@ def test_a_measurement_in_another_run_belongs_to_that_run(measure, tmp_path, mon
 
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[3] / "resources").rglob("*.root")))
-def test_every_shipped_file_has_a_record_that_can_be_read_or_none(path):
+def test_shipped_files_have_a_readable_record_or_none(path):
     record = read_record(path)
     assert record is None or record.rule == "ingest_events"

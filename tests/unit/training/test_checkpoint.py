@@ -99,7 +99,7 @@ def undisturbed(tmp_path_factory):
 
 
 # ---------------------------------------------------------------- the same numbers
-def test_the_training_is_one_that_could_go_wrong(undisturbed):
+def test_reference_training_covers_the_interesting_cases(undisturbed):
     # requirements of the tests below: reductions of the learning rate before and after every
     # interruption, the best epoch before one and after another, and early stopping after all
     trained, path = undisturbed
@@ -115,7 +115,7 @@ def test_the_training_is_one_that_could_go_wrong(undisturbed):
 
 
 @pytest.mark.parametrize("killed_in", [(5,), (9,), (14,), (1, 2, 13)])
-def test_a_resumed_training_equals_the_undisturbed_one(
+def test_resumed_training_equals_uninterrupted_one(
     undisturbed, kill_in_epoch, tmp_path, caplog, killed_in
 ):
     caplog.set_level("INFO")
@@ -136,14 +136,12 @@ def test_a_resumed_training_equals_the_undisturbed_one(
     assert [entry.name for entry in path.parent.iterdir()] == ["state.npz"]
 
 
-def test_keeping_the_state_changes_nothing(undisturbed):
+def test_writing_checkpoints_changes_no_weights(undisturbed):
     assert _weights(_train()) == _weights(undisturbed[0])
 
 
 @pytest.mark.parametrize("changes", [{}, {"max_epochs": 3}])
-def test_after_the_last_epoch_only_the_model_is_left_to_write(
-    kill_in_epoch, tmp_path, caplog, changes
-):
+def test_after_the_last_epoch_only_the_model_is_written(kill_in_epoch, tmp_path, caplog, changes):
     caplog.set_level("INFO")
     path = tmp_path / "state.npz"
     first = _train(path, **changes)
@@ -157,7 +155,7 @@ def test_after_the_last_epoch_only_the_model_is_left_to_write(
     assert path.read_bytes() == before
 
 
-def test_the_state_of_another_training_is_not_used(undisturbed, tmp_path, caplog):
+def test_checkpoint_of_another_training_is_not_used(undisturbed, tmp_path, caplog):
     path = tmp_path / "state.npz"
     _train(path, seed=SEED + 1, max_epochs=1)
     trained = _train(path)
@@ -180,7 +178,7 @@ STEPS = {
 }
 
 
-def test_in_steps_the_learning_rate_is_cut_whatever_the_loss(kill_in_epoch, tmp_path):
+def test_step_schedule_does_not_depend_on_the_loss(kill_in_epoch, tmp_path):
     whole, path = tmp_path / "whole.npz", tmp_path / "state.npz"
     expected = _train(whole, **STEPS)
     rates = [row["learning_rate"] for row in expected.history]
@@ -196,7 +194,7 @@ def test_in_steps_the_learning_rate_is_cut_whatever_the_loss(kill_in_epoch, tmp_
     assert _contents(path) == _contents(whole)
 
 
-def test_steps_begin_after_the_rise_and_end_at_the_limit():
+def test_step_schedule_begins_after_warm_up_and_ends_at_the_limit():
     changes = STEPS | {"warmup_epochs": 2, "reduce_patience": 2, "minimum_learning_rate": 0.05}
     rates = [row["learning_rate"] for row in _train(**changes).history]
     np.testing.assert_allclose(
@@ -239,12 +237,12 @@ def _other_image():
         ("package versions", {"versions": {"keras": "4"}}),
     ],
 )
-def test_key_tells_each_thing_that_numbers_depend_on(part, changes):
+def test_key_depends_on_every_input_of_the_training(part, changes):
     first, second = _key(), _key(**changes)
     assert {name for name in first if first[name] != second[name]} == {part}
 
 
-def test_key_knows_the_code_and_not_the_names_of_files():
+def test_key_depends_on_code_but_not_on_file_names():
     renamed = {f"elsewhere/{name}": shard for name, shard in TRAIN.items()}
     assert _key(train_shards=renamed) == _key()
     other = _key(code_digest="edited")
@@ -273,7 +271,7 @@ def file(tmp_path):
     return StateFile(tmp_path / "folder" / "small.npz", {"seed": "1"})
 
 
-def test_a_state_comes_back_as_it_was(file):
+def test_checkpoint_round_trip(file):
     assert file.load() is None
     file.save(STATE)
     result = file.load()
@@ -284,7 +282,7 @@ def test_a_state_comes_back_as_it_was(file):
         assert [(a.dtype, a.tolist()) for a in one] == [(a.dtype, a.tolist()) for a in two]
 
 
-def test_a_state_of_before_there_were_several_devices_is_refused(file, caplog):
+def test_checkpoint_without_number_of_devices_is_refused(file, caplog):
     file.save(STATE)
     with np.load(file.path, allow_pickle=False) as content:
         arrays = {name: content[name] for name in content.files if "metrics" not in name}
@@ -327,7 +325,7 @@ def _altered(path):
         _altered,
     ],
 )
-def test_a_damaged_state_is_ignored_with_one_line(file, caplog, damage):
+def test_damaged_checkpoint_is_ignored_with_one_log_line(file, caplog, damage):
     file.save(STATE)
     damage(file.path)
     assert file.load() is None
@@ -337,7 +335,7 @@ def test_a_damaged_state_is_ignored_with_one_line(file, caplog, damage):
     assert "\n" not in line
 
 
-def test_every_flipped_byte_is_found_or_does_not_matter(file):
+def test_every_flipped_byte_is_detected_or_harmless(file):
     file.save(STATE)
     whole = file.path.read_bytes()
     result = 0
@@ -354,7 +352,7 @@ def test_every_flipped_byte_is_found_or_does_not_matter(file):
     assert result > 100
 
 
-def test_a_full_disk_is_one_line_and_leaves_the_state_before(file):
+def test_full_disk_is_a_one_line_error_and_keeps_the_previous_checkpoint(file):
     file.save(STATE)
     large = dataclasses.replace(STATE, variables=(np.zeros(200_000),))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -368,7 +366,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_state_before(file):
     assert [entry.name for entry in file.path.parent.iterdir()] == ["small.npz"]
 
 
-def test_a_place_that_cannot_be_written_is_found_before_the_first_epoch(tmp_path):
+def test_unwritable_path_is_detected_before_the_first_epoch(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.npz").mkdir()
     for path, message in (
@@ -389,7 +387,7 @@ with atomic_path(sys.argv[1]) as temporary:
 """
 
 
-def test_what_a_killed_write_left_is_removed_and_nothing_else(file):
+def test_only_temporary_files_of_killed_writes_are_removed(file):
     file.save(STATE)
     before = file.path.read_bytes()
     others = [file.path.with_name(name) for name in ("small2.npz", ".small.v2.npz", "small.csv")]
@@ -441,7 +439,7 @@ def _process(folder, before=""):
 
 
 @pytest.mark.slow
-def test_a_killed_command_goes_on(tmp_path):
+def test_killed_command_resumes(tmp_path):
     disturbed = tmp_path / "disturbed"
     killed, whole = _process(disturbed, KILL), _process(tmp_path / "whole")
     killed.communicate(timeout=300)
@@ -464,7 +462,7 @@ def test_a_killed_command_goes_on(tmp_path):
     assert len(history.splitlines()) == 16
 
 
-def test_a_state_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys):
+def test_unwritable_checkpoint_is_a_one_line_error(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("")
     words = [word for name, shard in TRAIN.items() for word in ("--train", save(shard, name))]

@@ -73,7 +73,7 @@ def with_scan(scan, **more):
         ({"choices": [1, 1]}, "a value is duplicated"),
     ],
 )
-def test_a_bad_range_is_told(given, message):
+def test_invalid_range_is_refused(given, message):
     with pytest.raises(ValueError, match=message):
         SearchRange.model_validate(given)
 
@@ -106,7 +106,7 @@ def test_a_bad_range_is_told(given, message):
          r"scan\.tiny\.fixed\.training\.max_epochs: Input should be .* \(got 0\)"),
     ],
 )  # fmt: skip
-def test_a_bad_scan_is_one_clear_line(scan, message):
+def test_invalid_scan_is_a_one_line_error(scan, message):
     scan = {
         name: value.model_dump(exclude_unset=True) if isinstance(value, ScanSettings) else value
         for name, value in scan.items()
@@ -117,7 +117,7 @@ def test_a_bad_scan_is_one_clear_line(scan, message):
     assert "\n" not in str(caught.value)
 
 
-def test_settings_of_both_kinds_of_networks_have_names():
+def test_setting_names_of_both_kinds_of_networks():
     names = setting_names(NETWORK)
     assert {"network.stem_filters", "training.learning_rate", "normalisation.scale_gev2"} <= {
         *names
@@ -132,7 +132,7 @@ def test_settings_of_both_kinds_of_networks_have_names():
     assert changed.network.blocks == NETWORK.network.blocks
 
 
-def test_a_value_is_in_the_search_space_or_not():
+def test_search_space_contains_values():
     assert contains(SearchRange(low=2, high=8, step=3), 5)
     assert not contains(SearchRange(low=2, high=8, step=3), 4)
     assert not contains(SearchRange(low=2, high=8), 9)
@@ -171,7 +171,7 @@ def test_equal_scans_suggest_equal_trials_and_the_first_is_the_estimator_itself(
         assert isinstance(entry["network.stem_filters"], int)
 
 
-def test_later_rounds_learn_from_all_before_whatever_ended_first():
+def test_later_rounds_use_all_earlier_results_in_any_order():
     scan = scan_of({"training.learning_rate": RATE}, trials_per_round=24)
     first = suggest(NETWORK, scan, 0, round_seed(1, "tiny", 0), [])
     results = done(first)
@@ -246,7 +246,7 @@ def toy_scan(objectives, parameters=PARAMETERS):
 OBJECTIVES = [0.31, 0.2, None, 0.25, 0.18, 0.22, 0.12, 0.4]
 
 
-def test_the_least_error_is_the_best_and_the_table_has_all_trials():
+def test_best_trial_has_the_lowest_error_and_table_has_all_trials():
     rounds, results = toy_scan(OBJECTIVES)
     scan = collected(rounds, results[::-1])
     assert scan.best == 6
@@ -261,7 +261,7 @@ def test_the_least_error_is_the_best_and_the_table_has_all_trials():
     assert rows[1]["network.filters"] == "[64, 128, 256, 512]"
 
 
-def test_importance_finds_the_setting_that_matters():
+def test_importance_is_highest_for_the_relevant_setting():
     rounds, results = toy_scan([0.0] * 24)
     renumbered = [
         Done(
@@ -292,7 +292,7 @@ def test_trials_of_another_scan_are_refused():
         collected([rounds[0], changed], results)
 
 
-def test_the_study_is_one_of_optuna_and_equal_in_equal_scans(tmp_path):
+def test_study_is_readable_by_optuna_and_reproducible(tmp_path):
     import optuna
 
     rounds, results = toy_scan(OBJECTIVES)
@@ -373,7 +373,7 @@ def train_words(number, round_number=0):
 
 
 @pytest.mark.slow
-def test_a_scan_by_hand(shards, tmp_path, monkeypatch, capsys):
+def test_scan_by_commands(shards, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["--round", "0", "--out", "0.json"]
     assert run([*VOXEL_SUM_WORDS, *words]) == 0

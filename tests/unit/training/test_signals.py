@@ -136,14 +136,14 @@ def _assert_equal(resumed, path, undisturbed):
     assert [entry.name for entry in path.parent.iterdir()] == ["state.npz"]
 
 
-def test_the_training_is_one_that_could_go_wrong(undisturbed):
+def test_reference_training_covers_the_interesting_cases(undisturbed):
     trained, _ = undisturbed
     rates = [row["learning_rate"] for row in trained.history]
     cuts = [i + 1 for i in range(1, len(rates)) if rates[i] != rates[i - 1]]
     assert (cuts, trained.best["epoch"], len(rates)) == ([3, 6], 4, 6)
 
 
-def test_a_training_stopped_wherever_equals_the_undisturbed_one(
+def test_training_stopped_anywhere_equals_uninterrupted_one(
     undisturbed, signal_at, tmp_path, caplog
 ):
     caplog.set_level("INFO")
@@ -194,14 +194,14 @@ def test_a_training_stopped_wherever_equals_the_undisturbed_one(
         (MIDDLE, "begin", "batch 3", "begin"),
     ],
 )
-def test_each_place_alone(undisturbed, signal_at, tmp_path, epoch, whats):
+def test_stop_at_each_position(undisturbed, signal_at, tmp_path, epoch, whats):
     path = tmp_path / "state.npz"
     number = len(undisturbed[0].history) if epoch == "last" else epoch
     _, resumed = _stop_and_go_on(signal_at, path, [(number, what) for what in whats])
     _assert_equal(resumed, path, undisturbed)
 
 
-def test_stopped_before_the_first_batch_nothing_is_kept(signal_at, tmp_path):
+def test_stop_before_the_first_batch_writes_no_checkpoint(signal_at, tmp_path):
     path = tmp_path / "state.npz"
     signal_at(1, "begin")
     with pytest.raises(TrainingStopped, match=r"^stopped by SIGTERM before the first batch$"):
@@ -209,7 +209,7 @@ def test_stopped_before_the_first_batch_nothing_is_kept(signal_at, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_stopped_when_it_begins_again_state_and_handlers_stay(signal_at, tmp_path):
+def test_stop_on_resuming_keeps_checkpoint_and_handlers(signal_at, tmp_path):
     handlers = [signal.getsignal(number) for number in STOP_SIGNALS]
     path = tmp_path / "state.npz"
     signal_at(1, MIDDLE, signal.SIGUSR1)
@@ -225,7 +225,7 @@ def test_stopped_when_it_begins_again_state_and_handlers_stay(signal_at, tmp_pat
     assert [signal.getsignal(number) for number in STOP_SIGNALS] == handlers
 
 
-def test_without_a_state_signals_do_what_they_always_do(signal_at):
+def test_without_a_checkpoint_signals_have_their_default_effect(signal_at):
     class Ended(Exception):
         pass
 
@@ -296,7 +296,7 @@ def test_a_second_request_ends_at_once(clock, ended, given, received, ends):
     assert (request.received, ended) == (received, ends)
 
 
-def test_nothing_ends_a_process_that_writes_its_state(clock, ended):
+def test_no_signal_ends_a_process_that_writes_a_checkpoint(clock, ended):
     request = StopRequest()
     request.handle(TERM, None)
     clock.seconds = 30
@@ -321,7 +321,9 @@ def _words(folder):
     return [*words, "--state", "state/toy.npz", "--history", "history.csv", "--out", "model.keras"]
 
 
-def test_a_stopped_command_is_one_line_and_143(signal_at, tmp_path, monkeypatch, capfd):
+def test_stopped_command_prints_one_line_and_exits_with_143(
+    signal_at, tmp_path, monkeypatch, capfd
+):
     monkeypatch.chdir(tmp_path)
     words = _words(tmp_path)
     signal_at(2, MIDDLE)

@@ -37,7 +37,7 @@ def _run(folder, max_epochs, *places):
 
 
 @pytest.mark.slow
-def test_two_devices_are_one_and_go_on_to_the_last_bit(tmp_path):
+def test_two_devices_equal_one_and_resume_bit_by_bit(tmp_path):
     result = _run(tmp_path, 6, "1:3", "3:2")
     # images per device before the stop: half of each batch of four
     assert result["counts"] == [[6, 6], [4, 4]]
@@ -74,7 +74,7 @@ def _batches(n_images, batch_size, **options):
 
 
 @pytest.mark.parametrize(("n_images", "batch_size"), [(11, 4), (9, 4), (8, 4), (3, 8), (7, 6)])
-def test_validation_is_filled_up_with_images_of_no_weight(n_images, batch_size):
+def test_validation_is_padded_with_images_of_zero_weight(n_images, batch_size):
     batches = _batches(n_images, batch_size, replicas=2)
     every = [batches[index] for index in range(batches.num_batches)]
     assert all(len(images) == len(labels) == len(w) for images, labels, w in every)

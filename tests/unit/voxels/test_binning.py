@@ -42,7 +42,7 @@ def event_file(tmp_path):
     return make
 
 
-def test_mean_and_count_equal_a_plain_loop():
+def test_mean_and_count_equal_a_simple_loop():
     events = make_events(3000)
     voxel, mean_q2, count = fill_image(events, 6)
     sums: dict[int, list[float]] = {}
@@ -96,7 +96,7 @@ def repeated_events():
 
 @pytest.mark.parametrize("bins", [7, 25, 50, 100])
 @pytest.mark.parametrize("kind", ["random", "edges", "repeated", "one", "none"])
-def test_images_are_those_of_boost_histogram(kind, bins):
+def test_images_equal_boost_histogram(kind, bins):
     n_events = {"random": 24_000, "one": 1, "none": 0}.get(kind, 0)
     events = {"edges": lambda: edge_events(bins), "repeated": repeated_events}.get(
         kind, lambda: make_events(n_events, seed=bins)
@@ -189,7 +189,7 @@ def test_images_are_consecutive_selected_events(event_file, monkeypatch, size, q
     assert np.all(shard.shifts[:, [0, 2, 3, 4, 5]] == 0)
 
 
-def test_asked_number_of_images(event_file):
+def test_requested_number_of_images(event_file):
     path = event_file(make_events(5000))
     image = ImageSpecification(bins=5, events_per_image=1000)
     three = voxelize_file(path, image, 3)
@@ -282,7 +282,7 @@ def test_values_that_are_not_finite_are_left_out_and_counted(event_file):
     assert np.isfinite(shard.mean_q2).all()
 
 
-def test_the_tree_alone_is_the_contract(tmp_path):
+def test_any_file_with_the_tree_is_accepted(tmp_path):
     import uproot
 
     from wilsonvox.events.event_file import BRANCHES
@@ -320,7 +320,7 @@ def of_both(n_events, n_anti, seed=5):
     return Events.from_columns(make_events(n_events, seed).columns() | {"flavour": flavour})
 
 
-def test_voxels_with_several_events_are_left_empty_where_they_are_to_be(event_file):
+def test_voxels_with_several_events_can_be_left_empty(event_file):
     path = event_file(make_events(3000))
     kept, removed = (
         voxelize_file(path, ImageSpecification(bins=8, events_per_image=1000, multiple_entries=how))
@@ -369,7 +369,7 @@ def test_one_flavour_of_two_is_selected(event_file):
     assert shard.metadata.n_events_cut == {"other flavour": 1200}
 
 
-def test_a_mixture_that_is_not_half_of_each_is_refused_where_that_matters(event_file):
+def test_unequal_mixture_of_flavours_is_refused_when_it_matters(event_file):
     path = event_file(of_both(4000, 1500))
     given = {"bins": 8, "events_per_image": 1000, "flavour": "both"}
     voxelize_file(path, ImageSpecification(**given))

@@ -41,7 +41,7 @@ def _part(shard, images):
 
 
 # ---------------------------------------------------------------- which events
-def test_events_of_a_shard_are_its_stream_its_file_and_its_entries():
+def test_event_ranges_identify_stream_file_and_entries():
     shard = toy_shard(0.5, 6, campaign="002", seed=7, events_digest=DIGEST)
     result = EventRanges.of(shard)
     assert result.stream == "7/c9_+0.50/train/002"
@@ -52,7 +52,7 @@ def test_events_of_a_shard_are_its_stream_its_file_and_its_entries():
     assert EventRanges.of(toy_shard(0.5, point=None, sample="data")).stream is None
 
 
-def test_cut_events_between_images_make_no_gap():
+def test_cut_events_between_images_leave_no_gap():
     shard = toy_shard(0.0, 4)
     # q2 cuts: images span more entries than they have events, with cut ones between them
     shard.source_range[:] = [[3, 130], [131, 240], [339, 450], [550, 700]]
@@ -73,14 +73,14 @@ def test_cut_events_between_images_make_no_gap():
         ((), ((0, 1000),), False),
     ],
 )
-def test_entries_meet_where_a_plain_loop_says_so(mine, theirs, meet):
+def test_overlap_of_entries_equals_a_simple_loop(mine, theirs, meet):
     one, two = (EventRanges(file_digest=DIGEST, entries=value) for value in (mine, theirs))
     entries = [{i for low, high in ranges for i in range(low, high)} for ranges in (mine, theirs)]
     assert bool(entries[0] & entries[1]) == meet
     assert bool(one.shared(two)) == bool(two.shared(one)) == meet
 
 
-def test_the_file_counts_more_than_its_labels():
+def test_file_content_takes_precedence_over_labels():
     one = EventRanges(stream="1/a/train/000", file_digest=DIGEST, entries=((0, 9),))
     renamed = one.model_copy(update={"stream": "1/a/test/000"})
     longer = one.model_copy(update={"file_digest": OTHER})
@@ -137,7 +137,7 @@ def test_shards_with_the_same_events_are_refused_by_name(option, labels, message
     assert "\n" not in str(raised.value)
 
 
-def test_parts_of_one_file_may_be_used_beside_each_other():
+def test_disjoint_parts_of_one_file_may_be_used_together():
     whole = toy_shard(0.0, 6, seed=7, events_digest=DIGEST)
     parts = {name: _part(whole, images) for name, images in (("a", [0, 2, 4]), ("b", [1, 3, 5]))}
     check_no_shared_events(parts.items())
@@ -227,7 +227,7 @@ def evaluate(folder, monkeypatch, capsys):
     return command
 
 
-def test_a_model_remembers_the_events_that_it_has_seen(folder):
+def test_model_stores_the_events_of_its_training(folder):
     metadata = read_estimator_metadata(folder / "model.keras")
     shards = {name: Shard.load(folder / f"{name}.npz") for name in ("train0", "train1", "val")}
     expected = {name: EventRanges.of(shard) for name, shard in shards.items()}
@@ -238,7 +238,7 @@ def test_a_model_remembers_the_events_that_it_has_seen(folder):
 
 @pytest.mark.parametrize("split", ["test", "interpolation"])
 @pytest.mark.parametrize(("number", "role"), [(1, "trained"), (3, "validated")])
-def test_seen_events_are_no_test_images(folder, evaluate, split, number, role):
+def test_training_events_are_refused_as_test_images(folder, evaluate, split, number, role):
     _voxelized(folder / "bad.npz", number, split=split, c9=0.5, campaign="003")
     error = evaluate("bad.npz")
     assert f"bad.npz: its {split} images contain events that model.keras was {role}" in error

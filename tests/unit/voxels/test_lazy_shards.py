@@ -59,7 +59,7 @@ def test_a_stored_shard_has_the_images_of_the_loaded_one(path, method):
         np.testing.assert_array_equal(np.asarray(stored.arrays()[name]), array)
 
 
-def test_an_image_is_all_that_is_read(path, monkeypatch):
+def test_only_the_requested_image_is_read(path, monkeypatch):
     sizes = []
     plain = os.preadv
 
@@ -109,7 +109,7 @@ def test_an_image_without_voxels(tmp_path):
 
 
 # ---------------------------------------------------------------- files that are wrong
-def test_damaged_files_are_refused_as_by_loading(path, tmp_path):
+def test_damaged_files_are_refused_like_loaded_ones(path, tmp_path):
     content = bytearray(path.read_bytes())
     content[content.index(Shard.load(path).mean_q2.tobytes())] ^= 1
     (tmp_path / "flipped.npz").write_bytes(content)
@@ -134,7 +134,7 @@ def test_compressed_shards_are_refused(path, tmp_path):
         open_shard(packed)
 
 
-def test_other_zip_files_have_no_arrays(tmp_path):
+def test_stored_arrays_of_other_npz_files(tmp_path):
     np.savez(tmp_path / "a.npz", one=np.arange(3), two=np.zeros((2, 2)), text=np.array("x"))
     arrays = stored_arrays(tmp_path / "a.npz")
     assert list(arrays) == ["one"]
@@ -144,7 +144,7 @@ def test_other_zip_files_have_no_arrays(tmp_path):
 
 
 @pytest.mark.parametrize("what", ["shorter", "touched", "gone"])
-def test_a_file_that_changes_in_use_is_one_line(path, what):
+def test_file_that_changes_in_use_is_a_one_line_error(path, what):
     from wilsonvox.voxels import lazy_shards as stored_shards
 
     shard = open_shard(path)
@@ -194,7 +194,7 @@ def test_a_training_from_files_equals_one_from_memory(files):
 
 
 @pytest.mark.parametrize("most_images", [5, 2**31 // 8**3])
-def test_sparse_batches_become_the_dense_ones(files, most_images):
+def test_sparse_batches_equal_dense_ones(files, most_images):
     from wilsonvox.estimators.networks.image_batches import DenseImages, ImageBatches
 
     shards = list(_shards(files[0], open_shard).values())
@@ -213,7 +213,7 @@ def test_sparse_batches_become_the_dense_ones(files, most_images):
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_file_that_vanishes_in_a_training_is_its_last_line(tmp_path, monkeypatch, which):
+def test_file_that_vanishes_during_training_is_a_one_line_error(tmp_path, monkeypatch, which):
     from wilsonvox.training.progress import EpochLog
     from wilsonvox.voxels import lazy_shards as stored_shards
 
