@@ -178,7 +178,7 @@ def test_non_monotonic_response_is_reported():
     calibration = Calibration.of(
         POINTS, [-((p + 1) ** 2) + rng.normal(0, 0.05, 80) for p in POINTS]
     )
-    (stretch,) = calibration.falling
+    (stretch,) = calibration.falling_ranges
     assert stretch[0] == pytest.approx(-1, abs=0.05)
     assert stretch[1] == 1.0
     values, count = calibration.values([-0.5])

@@ -14,10 +14,10 @@ from wilsonvox.core.polynomials import polynomial_terms
 from wilsonvox.estimators.model_file import load_estimator, read_estimator_metadata
 from wilsonvox.estimators.settings import VoxelSumSettings
 from wilsonvox.estimators.voxel_sum.fitting import (
-    chosen_anchors,
     fit_voxel_sum,
     image_sums,
     point_moments,
+    select_anchors,
 )
 from wilsonvox.estimators.voxel_sum.head import Head, fit_head
 from wilsonvox.estimators.voxel_sum.voxel_density import (
@@ -229,11 +229,11 @@ def test_too_few_points_reduce_the_degree(generator):
 
 def test_anchors_are_far_from_each_other(generator):
     points = np.vstack([generator.uniform(-0.1, 0.1, (50, 2)), [[1, 1], [-1, 1], [1, -1]]])
-    anchors = chosen_anchors(points, 4)
+    anchors = select_anchors(points, 4)
     assert len(anchors) == 4
     for corner in ([1, 1], [-1, 1], [1, -1]):
         assert corner in anchors.tolist()
-    np.testing.assert_array_equal(chosen_anchors(points[:3], 4), np.unique(points[:3], axis=0))
+    np.testing.assert_array_equal(select_anchors(points[:3], 4), np.unique(points[:3], axis=0))
 
 
 # ---------------------------------------------------------------- head

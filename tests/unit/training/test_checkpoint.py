@@ -19,12 +19,12 @@ from wilsonvox.estimators.networks.backend import prepare_backend
 from wilsonvox.estimators.settings import TrainingSettings
 from wilsonvox.records.digests import content_digest, digest_arrays
 from wilsonvox.training.checkpoint import (
+    Checkpoint,
+    CheckpointFile,
     Plateau,
     Progress,
-    StateFile,
     Stopping,
-    TrainingState,
-    remove_state,
+    remove_checkpoint,
     training_key,
 )
 from wilsonvox.training.loop import train
@@ -250,7 +250,7 @@ def test_key_depends_on_code_but_not_on_file_names():
 
 
 # ---------------------------------------------------------------- the file
-STATE = TrainingState(
+STATE = Checkpoint(
     Progress(
         next_epoch=3,
         batches_done=2,
@@ -268,7 +268,7 @@ STATE = TrainingState(
 
 @pytest.fixture
 def file(tmp_path):
-    return StateFile(tmp_path / "folder" / "small.npz", {"seed": "1"})
+    return CheckpointFile(tmp_path / "folder" / "small.npz", {"seed": "1"})
 
 
 def test_checkpoint_round_trip(file):
@@ -291,7 +291,7 @@ def test_checkpoint_without_number_of_devices_is_refused(file, caplog):
     arrays["progress"] = np.array(json.dumps(progress))
     arrays["digest"] = np.array(digest_arrays((n, a) for n, a in arrays.items() if n != "digest"))
     np.savez(file.path, **arrays)
-    now = StateFile(file.path, {**file.key, "number of devices": "1"})
+    now = CheckpointFile(file.path, {**file.key, "number of devices": "1"})
     assert now.load() is None
     assert [record.getMessage() for record in caplog.records] == [
         (
@@ -398,9 +398,9 @@ def test_only_temporary_files_of_killed_writes_are_removed(file):
     assert len(list(file.path.parent.iterdir())) == 5
     assert file.path.read_bytes() == before
     assert file.load().progress == STATE.progress
-    remove_state(file.path)
+    remove_checkpoint(file.path)
     assert sorted(file.path.parent.iterdir()) == sorted(others)
-    remove_state(file.path)  # no file: no effect
+    remove_checkpoint(file.path)  # no file: no effect
 
 
 # ---------------------------------------------------------------- command line

@@ -19,7 +19,7 @@ from wilsonvox.estimators.settings import NetworkEstimatorConfig, VoxelSumEstima
 from wilsonvox.figures import scan as figure
 from wilsonvox.records.digests import content_digest
 from wilsonvox.records.embedded import read_record
-from wilsonvox.training.scan.comparison import COLUMNS, collected, table
+from wilsonvox.training.scan.comparison import COLUMNS, combine_rounds, table
 from wilsonvox.training.scan.settings import ScanSettings, SearchRange
 from wilsonvox.training.scan.space import contains, decode, setting_names, with_settings
 from wilsonvox.training.scan.study import importance, round_seed, space_of, suggest, write_study
@@ -248,7 +248,7 @@ OBJECTIVES = [0.31, 0.2, None, 0.25, 0.18, 0.22, 0.12, 0.4]
 
 def test_best_trial_has_the_lowest_error_and_table_has_all_trials():
     rounds, results = toy_scan(OBJECTIVES)
-    scan = collected(rounds, results[::-1])
+    scan = combine_rounds(rounds, results[::-1])
     assert scan.best == 6
     assert [trial.trial for trial in scan.trials] == list(range(8))
     assert sum(scan.importance.values()) == pytest.approx(1)
@@ -281,15 +281,15 @@ def test_importance_is_highest_for_the_relevant_setting():
 def test_trials_of_another_scan_are_refused():
     rounds, results = toy_scan(OBJECTIVES)
     with pytest.raises(UserError, match="the result of trial 3 is missing"):
-        collected(rounds, results[:3] + results[4:])
+        combine_rounds(rounds, results[:3] + results[4:])
     other = results[0].model_copy(update={"parameters": results[1].parameters})
     with pytest.raises(UserError, match="the settings of trial 0 differ from its suggestion"):
-        collected(rounds, [other, *results[1:]])
+        combine_rounds(rounds, [other, *results[1:]])
     with pytest.raises(UserError, match="8 results given, but there are 4 trials"):
-        collected(rounds[:1], results)
+        combine_rounds(rounds[:1], results)
     changed = rounds[1].model_copy(update={"estimator": "other"})
     with pytest.raises(UserError, match="different scans"):
-        collected([rounds[0], changed], results)
+        combine_rounds([rounds[0], changed], results)
 
 
 def test_study_is_readable_by_optuna_and_reproducible(tmp_path):
@@ -311,7 +311,7 @@ def test_study_is_readable_by_optuna_and_reproducible(tmp_path):
 
 # ---------------------------------------------------------------- figure
 def draw(objectives, parameters=PARAMETERS):
-    return figure.draw(collected(*toy_scan(objectives, parameters)))
+    return figure.draw(combine_rounds(*toy_scan(objectives, parameters)))
 
 
 def test_the_figure_shows_every_trial_in_every_panel():
@@ -477,7 +477,7 @@ JOBS = {
     "second suggestions": ("suggest_trials", WHOLE | {"round": "1"}),
     "first trial": ("train_trial", WHOLE | {"trial": "000"}),
     "last trial": ("train_trial", WHOLE | {"trial": "003"}),
-    "collected": ("collect_trials", WHOLE),
+    "combine_rounds": ("collect_trials", WHOLE),
     "figure": ("plot_scan", WHOLE),
     "sum": ("train_trial_voxel_sum", {"image": "b8_n300", "estimator": "sum", "trial": "003"}),
     "train": ("train", WHOLE),
@@ -499,7 +499,7 @@ TRAINED = SCAN_JOBS - {"first suggestions"}
     ("change", "jobs"),
     [
         (dict, set()),
-        (lambda v: v["scan"]["tiny"].update(rounds=3), {"collected", "figure"}),
+        (lambda v: v["scan"]["tiny"].update(rounds=3), {"combine_rounds", "figure"}),
         (lambda v: v["scan"]["tiny"].update(seed=TINY["seed"]), set()),
         (lambda v: v["scan"]["tiny"].update(seed=3), SCAN_JOBS),
         (lambda v: v["scan"]["tiny"].update(sampler="random"), SCAN_JOBS),

@@ -20,7 +20,12 @@ from wilsonvox.estimators.networks.backend import prepare_backend
 from wilsonvox.estimators.settings import TrainingSettings
 from wilsonvox.records.digests import content_digest
 from wilsonvox.training.loop import train
-from wilsonvox.training.signals import STOP_SIGNALS, StopRequest, TrainingStopped, listening
+from wilsonvox.training.signals import (
+    STOP_SIGNALS,
+    StopRequest,
+    TrainingStopped,
+    handle_stop_signals,
+)
 from wilsonvox.voxels.specification import VoxelScaling
 
 NETWORK = toy_network(dropout=0.3)
@@ -247,7 +252,7 @@ def test_outside_the_main_thread_no_handler_is_installed():
     seen = []
 
     def use():
-        with listening() as request:
+        with handle_stop_signals() as request:
             seen.append((request.received, [signal.getsignal(n) for n in STOP_SIGNALS]))
 
     thread = threading.Thread(target=use)

@@ -236,7 +236,7 @@ class Calibration:
         return np.linspace(self.low, self.high, _GRID_POINTS)
 
     @cached_property
-    def falling(self) -> list[tuple[float, float]]:
+    def falling_ranges(self) -> list[tuple[float, float]]:
         """Parts of the calibrated range in which the response does not rise, as (low, high)."""
         flat = np.concatenate([[False], self.response.derivative(self.grid) <= 0, [False]])
         starts = np.flatnonzero(~flat[:-1] & flat[1:])

@@ -255,12 +255,12 @@ class JointCalibration:
         own = np.diag(scatter**2 * (1 + (shares**2).sum(axis=1)))
         return np.asarray(np.einsum("ai,bi,iab->ab", shares, shares, of_means) + own)
 
-    def invert(self, observed: Array, anywhere: bool = False) -> Array:
+    def invert(self, observed: Array, extrapolate: bool = False) -> Array:
         """Solve f(δ) = `observed` by Newton's method; NaN if there is no solution in the box.
 
         Args:
             observed: mean predictions, shape (k,).
-            anywhere: accept solutions outside the box, where f is extrapolated.
+            extrapolate: accept solutions outside the box, where f is extrapolated.
         """
         reach = self.high - self.low
         shift = np.clip(observed, self.low, self.high)
@@ -272,7 +272,7 @@ class JointCalibration:
             # polynomials are meaningless far outside the box
             shift = np.clip(shift + step, self.low - reach, self.high + reach)
             if np.all(np.abs(step) < 1e-10 * reach):
-                if anywhere or np.all((shift >= self.low) & (shift <= self.high)):
+                if extrapolate or np.all((shift >= self.low) & (shift <= self.high)):
                     return shift
                 break
         return np.full(len(observed), np.nan)
@@ -282,14 +282,14 @@ class JointCalibration:
         inverse = np.linalg.inv(self.jacobian(shift))
         return np.asarray(inverse @ covariance @ inverse.T)
 
-    def estimate(self, predictions: Array, anywhere: bool = False) -> JointEstimate:
+    def estimate(self, predictions: Array, extrapolate: bool = False) -> JointEstimate:
         """Estimate the shifts of a sample from the predictions of its images, shape (n, k).
 
         Args:
             predictions: predictions of the images.
-            anywhere: accept solutions outside the box, see `invert`.
+            extrapolate: accept solutions outside the box, see `invert`.
         """
-        value = self.invert(predictions.mean(axis=0), anywhere)
+        value = self.invert(predictions.mean(axis=0), extrapolate)
         if not np.all(np.isfinite(value)):
             return JointEstimate(value, np.full((len(value), len(value)), np.nan))
         of_mean = self.covariance(value) / len(predictions) + self.response_covariance(value)
@@ -305,7 +305,7 @@ class JointCalibration:
         Returns:
             Shape (n, k).
         """
-        rows = [self.estimate(image[None], anywhere=True) for image in predictions]
+        rows = [self.estimate(image[None], extrapolate=True) for image in predictions]
         return np.array(
             [(estimate.value - true) / np.sqrt(np.diag(estimate.covariance)) for estimate in rows]
         )

@@ -136,9 +136,9 @@ class Estimator:
     def _batches(self, shard: Shard) -> Any:
         if isinstance(self.metadata.network, VoxelSumSettings):
             from wilsonvox.estimators.networks.voxel_batches import VoxelBatches
-            from wilsonvox.estimators.voxel_sum.limits import IMAGES_AT_A_TIME
+            from wilsonvox.estimators.voxel_sum.limits import IMAGES_PER_BATCH
 
-            return VoxelBatches(shard, IMAGES_AT_A_TIME, self.metadata.network.use_counts)
+            return VoxelBatches(shard, IMAGES_PER_BATCH, self.metadata.network.use_counts)
         from wilsonvox.estimators.networks.image_batches import ImageBatches
 
         return ImageBatches([shard], self.metadata.normalisation, PREDICTION_BATCH)

@@ -65,7 +65,7 @@ def symbol(coefficient: str) -> str:
     return ("Im " if part else "") + "δC" + name[1:].replace("p", "′")
 
 
-def shown(value: float, decimals: int = 2) -> str:
+def format_number(value: float, decimals: int = 2) -> str:
     """Format a number for display, with a minus sign."""
     return f"{value:.{decimals}f}".replace("-", "−")
 
@@ -84,7 +84,7 @@ def measure_coefficient(
     name, n = symbol(coefficient), len(predictions)
     mean = float(np.mean(predictions))
     low, high = calibration.low, calibration.high
-    edges = f"{shown(low)} … {shown(high)}"
+    edges = f"{format_number(low)} … {format_number(high)}"
     warnings: list[str] = []
     if calibration.shape_is_gaussian:
         smallest = min(len(sample) for sample in calibration.predictions)
@@ -92,8 +92,10 @@ def measure_coefficient(
             f"{name}: the smallest ensemble has {smallest} images, too few to determine the "
             "shape of the predictions; the intervals assume a Gaussian"
         )
-    if calibration.falling:
-        stretches = ", ".join(f"{shown(a)} … {shown(b)}" for a, b in calibration.falling)
+    if calibration.falling_ranges:
+        stretches = ", ".join(
+            f"{format_number(a)} … {format_number(b)}" for a, b in calibration.falling_ranges
+        )
         warnings.append(
             f"{name}: the estimator's response does not rise everywhere in the calibrated range "
             f"(not in {stretches}), so that one prediction can correspond to several shifts"
@@ -102,14 +104,14 @@ def measure_coefficient(
     if count[0] == 0:
         curve = calibration.response(calibration.grid)
         warnings.append(
-            f"{name}: the mean prediction {shown(mean, 3)} is outside the calibrated response "
-            f"{shown(float(curve.min()), 3)} … {shown(float(curve.max()), 3)} (shifts {edges}); "
-            "no value is given"
+            f"{name}: the mean prediction {format_number(mean, 3)} is outside the calibrated "
+            f"response {format_number(float(curve.min()), 3)} … "
+            f"{format_number(float(curve.max()), 3)} (shifts {edges}); no value is given"
         )
     elif count[0] > 1:
         warnings.append(
-            f"{name}: the mean prediction {shown(mean, 3)} corresponds to {count[0]} shifts, "
-            "because the response does not rise everywhere; no value is given"
+            f"{name}: the mean prediction {format_number(mean, 3)} corresponds to {count[0]} "
+            "shifts, because the response does not rise everywhere; no value is given"
         )
     intervals: list[Ends] = []
     nowhere: list[int] = []
@@ -130,7 +132,7 @@ def measure_coefficient(
             if end is None:
                 warnings.append(
                     f"{label}: {side} end open: beyond the calibrated range (it ends at "
-                    f"{shown(edge)})"
+                    f"{format_number(edge)})"
                 )
     if n >= 2:
         p_values = _spread_p_values(calibration, predictions, float(values[0]))
@@ -178,7 +180,7 @@ def measure_jointly(
         warnings.append(
             f"{together}: the mean prediction corresponds to no shifts in the calibrated box "
             + ", ".join(
-                f"{symbol(name)} {shown(low)} … {shown(high)}"
+                f"{symbol(name)} {format_number(low)} … {format_number(high)}"
                 for name, low, high in zip(names, calibration.low, calibration.high, strict=True)
             )
             + "; no values are given"
@@ -202,7 +204,7 @@ def measure_jointly(
                 if known and not within:
                     warnings.append(
                         f"{symbol(name)}: {round(100 * level)} % interval: {side} end open: beyond "
-                        f"the calibrated range (it ends at {shown(edge)})"
+                        f"the calibrated range (it ends at {format_number(edge)})"
                     )
         measured[name] = CoefficientMeasurement(
             value=_number(estimate.value[index]),

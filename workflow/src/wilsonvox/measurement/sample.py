@@ -27,9 +27,9 @@ from wilsonvox.events.event_file import FLAVOURS, TREE, iterate_events, read_met
 from wilsonvox.measurement.intervals import (
     CoefficientMeasurement,
     JointMeasurement,
+    format_number,
     measure_coefficient,
     measure_jointly,
-    shown,
     symbol,
 )
 from wilsonvox.measurement.run_folder import EstimatorFiles, calibrate, current_predictions
@@ -196,7 +196,7 @@ def sample_warnings(
     for name, value in truth.items():
         if name not in coefficients:
             warnings.append(
-                f"the sample has {symbol(name)} = {shown(value)}, which the estimator "
+                f"the sample has {symbol(name)} = {format_number(value)}, which the estimator "
                 "assumes to be 0"
             )
     return warnings

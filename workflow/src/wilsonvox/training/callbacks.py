@@ -12,9 +12,9 @@ import numpy as np
 
 from wilsonvox.estimators.networks.image_batches import ImageBatches
 from wilsonvox.estimators.settings import TrainingSettings
-from wilsonvox.training.checkpoint import Plateau, Progress, StateFile, Stopping, TrainingState
+from wilsonvox.training.checkpoint import Checkpoint, CheckpointFile, Plateau, Progress, Stopping
 from wilsonvox.training.progress import EpochLog, TensorBoardLog
-from wilsonvox.training.replicas import of_each_replica
+from wilsonvox.training.replicas import replica_copies
 from wilsonvox.training.signals import LossNotFinite, StopRequest, TrainingStopped
 
 
@@ -137,13 +137,14 @@ class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     end of an epoch, and reset themselves when the training begins.
 
     Attributes:
-        begun: checkpoint from which the next `fit` resumes; None: start with the network as it is.
+        resume_from: checkpoint from which the next `fit` resumes; None: start with the network
+            as it is.
     """
 
     def __init__(
         self,
-        file: StateFile,
-        begun: TrainingState | None,
+        file: CheckpointFile,
+        resume_from: Checkpoint | None,
         request: StopRequest,
         log: EpochLog,
         plateau: keras.callbacks.ReduceLROnPlateau | None,
@@ -151,7 +152,7 @@ class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.file = file
-        self.begun = begun
+        self.resume_from = resume_from
         self.request = request
         self.log = log
         self.batches = log.batches
@@ -162,14 +163,14 @@ class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, _logs: dict[str, float] | None = None) -> None:
         """Restore the network, its optimizer and the other callbacks from the checkpoint."""
-        if self.begun is None:
+        if self.resume_from is None:
             return
-        progress = self.begun.progress
+        progress = self.resume_from.progress
         for name, value in progress.plateau or ():
             setattr(self.plateau, name, value)
         for name, value in progress.stopping:
             setattr(self.stopping, name, value)
-        self.stopping.best_weights = list(self.begun.best_weights) or None
+        self.stopping.best_weights = list(self.resume_from.best_weights) or None
         self.log.rows[:] = progress.rows
         self.model.stop_training = progress.stop_training
         # Keras creates the optimizer's variables only in the first step
@@ -177,13 +178,13 @@ class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             with self.model.distribute_strategy.scope():
                 self.model.optimizer.build(self.model.trainable_variables)
         for variables, values in (
-            (self.model.variables, self.begun.variables),
-            (self.model.optimizer.variables, self.begun.optimizer),
+            (self.model.variables, self.resume_from.variables),
+            (self.model.optimizer.variables, self.resume_from.optimizer),
         ):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
-        self._metrics = self.begun.metrics
-        self.begun = None
+        self._metrics = self.resume_from.metrics
+        self.resume_from = None
 
     def on_epoch_begin(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
         """Restore the sums of the loss, which Keras has just reset, from the checkpoint.
@@ -193,7 +194,7 @@ class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         """
         self._epoch = epoch
         for copies, values in zip(
-            of_each_replica(self.model, self.model.metrics_variables) if self._metrics else (),
+            replica_copies(self.model, self.model.metrics_variables) if self._metrics else (),
             self._metrics,
             strict=True,
         ):
@@ -241,10 +242,10 @@ class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         if self.batches.first_batch:
             # the rest of a resumed epoch is a separate `fit`, at whose end other callbacks change
             # weights
-            self.begun = state
+            self.resume_from = state
 
     def _keep_sums(self) -> None:
-        copies = of_each_replica(self.model, self.model.metrics_variables)
+        copies = replica_copies(self.model, self.model.metrics_variables)
         self._metrics = tuple(
             np.stack([copy.numpy() for copy in copies_of_variable]) for copies_of_variable in copies
         )
@@ -263,11 +264,11 @@ class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             line += f": the same command resumes from there; checkpoint in {self.file.path}"
         return TrainingStopped(line, number)
 
-    def _save(self, state: TrainingState) -> None:
+    def _save(self, state: Checkpoint) -> None:
         with self.request.writing():
             self.file.save(state)
 
-    def _state(self, epoch: int, batches_done: int) -> TrainingState:
+    def _state(self, epoch: int, batches_done: int) -> Checkpoint:
         progress = Progress(
             next_epoch=epoch,
             batches_done=batches_done,
@@ -280,7 +281,7 @@ class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             if self.plateau is None
             else Plateau(**{name: getattr(self.plateau, name) for name in Plateau.model_fields}),
         )
-        return TrainingState(
+        return Checkpoint(
             progress,
             variables=_values(self.model.variables),
             optimizer=_values(self.model.optimizer.variables),
@@ -310,8 +311,8 @@ def make_callbacks(
     settings: TrainingSettings,
     batches: ImageBatches,
     progress_bar: bool,
-    file: StateFile | None,
-    begun: TrainingState | None,
+    file: CheckpointFile | None,
+    resume_from: Checkpoint | None,
     request: StopRequest,
     tensorboard: Path | None = None,
 ) -> tuple[list[Any], EpochLog]:
@@ -322,7 +323,7 @@ def make_callbacks(
         batches: training batches.
         progress_bar: True if a progress bar is shown; the log is then quiet.
         file: checkpoint file, or None; if given, `SaveCheckpoint` is the last callback.
-        begun: checkpoint to resume from, or None.
+        resume_from: checkpoint to resume from, or None.
         request: stop request by a signal.
         tensorboard: folder for TensorBoard, or None.
     """
@@ -349,5 +350,5 @@ def make_callbacks(
     if tensorboard is not None:
         callbacks.append(TensorBoardLog(tensorboard, log))
     if file is not None:
-        callbacks.append(SaveCheckpoint(file, begun, request, log, plateau, stopping))
+        callbacks.append(SaveCheckpoint(file, resume_from, request, log, plateau, stopping))
     return callbacks, log

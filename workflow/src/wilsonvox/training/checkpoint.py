@@ -64,7 +64,7 @@ class Progress(StrictModel):
 
 
 @dataclass(frozen=True)
-class TrainingState:
+class Checkpoint:
     """Checkpoint: state of a training after an epoch, or within one.
 
     progress: numbers
@@ -139,7 +139,7 @@ def training_key(
 
 
 @dataclass(frozen=True)
-class StateFile:
+class CheckpointFile:
     """Checkpoint file of one training.
 
     path: file name
@@ -167,7 +167,7 @@ class StateFile:
         except OSError as error:
             raise self._not_written(error) from error
 
-    def save(self, state: TrainingState) -> None:
+    def save(self, state: Checkpoint) -> None:
         """Write a checkpoint, atomically.
 
         Raises:
@@ -191,7 +191,7 @@ class StateFile:
             "free space there or give another --state"
         )
 
-    def load(self) -> TrainingState | None:
+    def load(self) -> Checkpoint | None:
         """Read the checkpoint; None if there is none from which this training can resume.
 
         Logs one line with the reason if a file is not used.
@@ -217,14 +217,14 @@ class StateFile:
             reason = f"checkpoint of another training (different {', '.join(different)})"
             logger.warning("%s: %s; this one starts from the beginning", self.path, reason)
             return None
-        return TrainingState(progress, *(_group(arrays, name) for name in _GROUPS))
+        return Checkpoint(progress, *(_group(arrays, name) for name in _GROUPS))
 
 
 def _group(arrays: Mapping[str, NDArray[Any]], group: str) -> Arrays:
     return tuple(arrays[name] for name in sorted(arrays) if name.startswith(f"{group}_"))
 
 
-def remove_state(path: Path) -> None:
+def remove_checkpoint(path: Path) -> None:
     """Remove the checkpoint of a finished training, and temporary files of killed processes."""
     for file in (path, *unfinished_files(path)):
         try:

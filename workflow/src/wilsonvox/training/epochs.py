@@ -14,27 +14,29 @@ import keras
 from wilsonvox.estimators.networks.image_batches import ImageBatches
 from wilsonvox.estimators.settings import TrainingSettings
 from wilsonvox.training.callbacks import format_position, make_callbacks
-from wilsonvox.training.checkpoint import StateFile, TrainingState
-from wilsonvox.training.signals import StopRequest, listening
+from wilsonvox.training.checkpoint import Checkpoint, CheckpointFile
+from wilsonvox.training.signals import StopRequest, handle_stop_signals
 
 logger = logging.getLogger(__name__)
 
 
-def _take_up(file: StateFile, batches: ImageBatches, max_epochs: int) -> TrainingState | None:
+def _load_checkpoint(
+    file: CheckpointFile, batches: ImageBatches, max_epochs: int
+) -> Checkpoint | None:
     """Load the checkpoint to resume from, if there is one, and log it."""
     file.check_writable()
-    begun = file.load()
-    if begun is None:
+    checkpoint = file.load()
+    if checkpoint is None:
         return None
-    done = begun.progress.next_epoch
-    if begun.progress.stop_training or done >= max_epochs:
+    done = checkpoint.progress.next_epoch
+    if checkpoint.progress.stop_training or done >= max_epochs:
         logger.info("training had ended after epoch %d: its best weights from %s", done, file.path)
-    elif begun.progress.batches_done:
-        where = format_position(done, begun.progress.batches_done, batches)
+    elif checkpoint.progress.batches_done:
+        where = format_position(done, checkpoint.progress.batches_done, batches)
         logger.info("resuming %s, of at most %d epochs, from %s", where, max_epochs, file.path)
     else:
         logger.info("resuming at epoch %d of at most %d from %s", done + 1, max_epochs, file.path)
-    return begun
+    return checkpoint
 
 
 def _validate(
@@ -53,7 +55,7 @@ def _validate(
 
 
 @contextmanager
-def _failures_of(*batches: ImageBatches) -> Iterator[None]:
+def _raise_image_errors(*batches: ImageBatches) -> Iterator[None]:
     """Replace an error of TensorFlow by the error in the images that caused it."""
     import tensorflow as tf
 
@@ -71,7 +73,7 @@ def run_epochs(
     batches: ImageBatches,
     validation_batches: ImageBatches,
     settings: TrainingSettings,
-    file: StateFile | None,
+    file: CheckpointFile | None,
     progress_bar: bool,
     tensorboard: Path | None = None,
 ) -> tuple[Mapping[str, float], ...]:
@@ -94,13 +96,13 @@ def run_epochs(
         UserError: the loss is not finite, images can no longer be read, or the checkpoint cannot be
             written.
     """
-    begun = _take_up(file, batches, settings.max_epochs) if file else None
+    resume_from = _load_checkpoint(file, batches, settings.max_epochs) if file else None
     with (
-        listening() if file else nullcontext(StopRequest()) as request,
-        _failures_of(batches, validation_batches),
+        handle_stop_signals() if file else nullcontext(StopRequest()) as request,
+        _raise_image_errors(batches, validation_batches),
     ):
         callbacks, log = make_callbacks(
-            settings, batches, progress_bar, file, begun, request, tensorboard
+            settings, batches, progress_bar, file, resume_from, request, tensorboard
         )
 
         def fit(first: int, end: int) -> None:
@@ -114,8 +116,8 @@ def run_epochs(
                 verbose=1 if progress_bar else 0,
             )
 
-        progress = begun.progress if begun else None
-        del begun  # three times as large as the network
+        progress = resume_from.progress if resume_from else None
+        del resume_from  # three times as large as the network
         if progress and progress.batches_done:
             epoch = progress.next_epoch
             batches.epoch, batches.first_batch = epoch, progress.batches_done
@@ -124,7 +126,7 @@ def run_epochs(
             else:
                 _validate(model, validation_batches, callbacks, epoch)
             batches.first_batch = 0
-            progress = callbacks[-1].begun.progress
+            progress = callbacks[-1].resume_from.progress
         first = progress.next_epoch if progress else 0
         # no epoch if only the model is left to write
         fit(first, first if progress and progress.stop_training else settings.max_epochs)

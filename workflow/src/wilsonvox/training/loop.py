@@ -22,7 +22,7 @@ from wilsonvox.estimators.metadata import EstimatorMetadata
 from wilsonvox.estimators.networks.backend import prepare_backend
 from wilsonvox.estimators.networks.gpus import describe_device, log_devices
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
-from wilsonvox.training.checkpoint import StateFile, training_key
+from wilsonvox.training.checkpoint import CheckpointFile, training_key
 from wilsonvox.training.replicas import Replicas
 from wilsonvox.voxels.event_overlap import EventRanges
 from wilsonvox.voxels.labelled_shards import (
@@ -164,7 +164,7 @@ def train(
         progress_bar: show Keras's progress bar instead of lines in the log.
         state: checkpoint file (.npz), written after every epoch and when a signal requests a stop;
             the training resumes from it if it belongs to the same training. It remains when the
-            training has ended; see `wilsonvox.training.checkpoint.remove_state`.
+            training has ended; see `wilsonvox.training.checkpoint.remove_checkpoint`.
         tensorboard: folder for TensorBoard event files, or None. They contain times and are not an
             output of the training.
         devices: TensorFlow's names of the devices that share each batch; None for all visible GPUs,
@@ -240,7 +240,7 @@ def train(
             versions={package.__name__: package.__version__ for package in (keras, np, tf)},
             code_digest=code_digest,
         )
-        file = StateFile(state, key)
+        file = CheckpointFile(state, key)
     replicas.synchronise(model, on=True)
     history = run_epochs(
         trainable, batches, validation_batches, training, file, progress_bar, tensorboard

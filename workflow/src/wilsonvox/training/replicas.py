@@ -112,7 +112,7 @@ class Replicas:
                 layer.synchronized = on
 
 
-def of_each_replica(model: Any, variables: Sequence[Any]) -> list[tuple[Any, ...]]:
+def replica_copies(model: Any, variables: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Return the copies of each variable of a compiled model, one per device.
 
     Sums that each device keeps separately, such as those of a loss, are saved and restored copy by

@@ -81,7 +81,7 @@ class StopRequest:
 
 
 @contextmanager
-def listening() -> Iterator[StopRequest]:
+def handle_stop_signals() -> Iterator[StopRequest]:
     """Handle `STOP_SIGNALS` in this context; no effect outside the main thread.
 
     Previous handlers are restored at the end.

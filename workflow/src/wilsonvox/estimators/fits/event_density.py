@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 _ROUNDING = 1e-5
 """Relative distance explained by single precision and by the conversion from four-momenta."""
-_MANY = 1e-3
+_WARNING_FRACTION = 1e-3
 
 _CHUNK = 8192
 """Events computed at once; their arrays fit into the processor's cache."""
@@ -195,7 +195,7 @@ def inside_phase_space(model: DecayModel, events: Events) -> tuple[Array, Array]
     mass = np.clip(m_kpi, model.inputs.m_kpi_min_gev, model.inputs.m_kpi_max_gev)
     moved = np.clip(q2, model.q2_min_gev2, model.q2_end(mass))
     far = (np.abs(moved - q2) > _ROUNDING * q2) | (np.abs(mass - m_kpi) > _ROUNDING * m_kpi)
-    if far.mean() > _MANY:
+    if far.mean() > _WARNING_FRACTION:
         logger.warning(
             "%d of %d events lie outside phase space or the range of the K* line shape; they are "
             "moved to its boundary",

@@ -133,7 +133,7 @@ def _minuit(
     return minuit
 
 
-def _scanned(rough: Objective, low: float, high: float) -> list[Array]:
+def _scan_minima(rough: Objective, low: float, high: float) -> list[Array]:
     """Return the local minima of a scan in one parameter."""
     points = np.linspace(low, high, _SCAN_STEPS)
     padded = np.concatenate([[np.inf], rough.values(points[:, None]), [np.inf]])
@@ -141,7 +141,7 @@ def _scanned(rough: Objective, low: float, high: float) -> list[Array]:
     return [points[[index]] for index in np.flatnonzero(lowest)]
 
 
-def _searched(rough: Objective, low: float, high: float) -> list[Array]:
+def _search_minima(rough: Objective, low: float, high: float) -> list[Array]:
     """Return the lowest minima in several parameters, from rough fits.
 
     Rough fits start at the best point of a (deterministic) Halton sequence and the Standard Model,
@@ -189,9 +189,9 @@ def minimise(objective: Objective, limits: tuple[float, float], start: Array | N
     if start is not None:
         starts = [start]
     elif objective.n_parameters == 1:
-        starts = _scanned(objective.rough(), low, high)
+        starts = _scan_minima(objective.rough(), low, high)
     else:
-        starts = _searched(objective.rough(), low, high)
+        starts = _search_minima(objective.rough(), low, high)
     # without limits in MINUIT, whose parameter transformation distorts errors
     fits = [_minuit(objective, point) for point in starts]
     margin = _AT_LIMIT * (high - low)

@@ -260,13 +260,13 @@ def events_of_images(
                 parts[index].append(selected[int(low) : int(high)])
             if end <= stop:
                 waiting.remove(index)
-                yield index, _whole(shard, index, parts.pop(index), events, source)
+                yield index, _image_events(shard, index, parts.pop(index), events, source)
         start = stop
     for index in waiting:  # range beyond the end of the file
-        yield index, _whole(shard, index, parts.pop(index), events, source)
+        yield index, _image_events(shard, index, parts.pop(index), events, source)
 
 
-def _whole(
+def _image_events(
     shard: Shard,
     index: int,
     parts: list[Events],

@@ -15,7 +15,7 @@ from wilsonvox.estimators.metadata import EstimatorMetadata
 from wilsonvox.estimators.networks.backend import prepare_backend
 from wilsonvox.estimators.settings import VoxelSumSettings
 from wilsonvox.estimators.voxel_sum.head import fit_head
-from wilsonvox.estimators.voxel_sum.limits import IMAGES_AT_A_TIME, MOST_ANCHORS, most_anchors
+from wilsonvox.estimators.voxel_sum.limits import IMAGES_PER_BATCH, MAX_ANCHORS, max_anchors
 from wilsonvox.estimators.voxel_sum.scoring import fit_scoring
 from wilsonvox.estimators.voxel_sum.voxel_density import (
     DualMoments,
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
-MOST_EXPECTED = 5.0
+MAX_EXPECTED_EVENTS = 5.0
 """Upper limit of the expected number of events of a voxel in the weights of single events."""
 
 ANCHOR_BOX = 0.75
@@ -85,7 +85,7 @@ def _header(source: str, shard: Shard, histogram: Q2Histogram | None = None) -> 
     )
 
 
-def chosen_anchors(shifts: Array, most: int = MOST_ANCHORS) -> Array:
+def select_anchors(shifts: Array, most: int = MAX_ANCHORS) -> Array:
     """Choose anchors from the points by farthest-point sampling, starting near the mean.
 
     Args:
@@ -107,7 +107,7 @@ def chosen_anchors(shifts: Array, most: int = MOST_ANCHORS) -> Array:
     return np.asarray(points[np.sort(chosen)])
 
 
-def sampled_anchors(shifts: Array, number: int) -> Array:
+def sample_anchors(shifts: Array, number: int) -> Array:
     """Place anchors by a Sobol sequence in the central part of the box of the training points.
 
     For several shifts, points far from each other would be corners of the box, about which an image
@@ -132,7 +132,7 @@ def image_sums(model: Any, shard: Shard, use_counts: bool) -> Array:
 
     if not len(shard):
         return np.zeros((0, model.output_shape[-1]))
-    batches = VoxelBatches(shard, IMAGES_AT_A_TIME, use_counts)
+    batches = VoxelBatches(shard, IMAGES_PER_BATCH, use_counts)
     # not `predict`: its threads keep the shard in memory until garbage collection
     parts = [model.predict_on_batch(batches[number][0]) for number in range(batches.num_batches)]
     return np.concatenate(parts).astype(np.float64)
@@ -215,7 +215,7 @@ def point_moments(
             if use_counts:
                 alone = shard.count[entries] == 1
                 voxel, mean_q2 = voxel[alone], mean_q2[alone]
-                expected = np.clip(totals[number].expected_counts(), 0, MOST_EXPECTED)
+                expected = np.clip(totals[number].expected_counts(), 0, MAX_EXPECTED_EVENTS)
                 weight = np.exp(expected)[voxel]
                 spectrum.add(mean_q2, weight)
             moments[number].add(voxel, mean_q2, weight)
@@ -302,8 +302,8 @@ def fit_voxel_sum(
     prepare_backend(threads)
     from wilsonvox.estimators.voxel_sum.network import build
 
-    most = most_anchors(len(names))
-    anchors = chosen_anchors(points) if len(names) == 1 else sampled_anchors(points, most)
+    most = max_anchors(len(names))
+    anchors = select_anchors(points) if len(names) == 1 else sample_anchors(points, most)
     summing = build(bins, density, anchors, settings.use_counts)
     sums = {
         path: image_sums(summing, load(path), settings.use_counts) for path in (*train, *validation)

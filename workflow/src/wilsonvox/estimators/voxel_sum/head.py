@@ -15,10 +15,10 @@ from wilsonvox.core.polynomials import polynomial_terms
 
 Array = NDArray[np.float64]
 
-SIGNAL = 1.2
+MINIMUM_RELATIVE_VARIANCE = 1.2
 """Minimum variance of a combination that is used, relative to that between images of one point."""
 
-MOST_TERMS = 300
+MAX_TERMS = 300
 """Maximum number of terms of the polynomials of a head."""
 
 
@@ -138,13 +138,13 @@ def fit_head(
     validation_groups = by_point(validation_shifts)
     projection, offset, variances = components(sums, groups)
     k = shifts.shape[1]
-    signals = max(k, int((variances > SIGNAL).sum()))
+    signals = max(k, int((variances > MINIMUM_RELATIVE_VARIANCE).sum()))
     best: tuple[float, Head] | None = None
     for r in range(k, min(signals, projection.shape[1]) + 1):
         project, shift = projection[:, :r], offset[:r]
         for degree in range(1, most_degree + 1):
             terms = polynomial_terms(sums @ project + shift, degree)
-            if terms.shape[1] > min(MOST_TERMS, len(sums) // 4):
+            if terms.shape[1] > min(MAX_TERMS, len(sums) // 4):
                 break
             variance = np.ones((len(groups), k))
             for _ in range(3):  # the weights are variances, which depend on the fit

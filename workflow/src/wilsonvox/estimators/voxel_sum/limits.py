@@ -3,14 +3,14 @@
 Anchors are values of the shifts at which the log-density ratios of a voxel are computed.
 """
 
-MOST_ANCHORS = 24
+MAX_ANCHORS = 24
 """Maximum number of anchors for one coefficient."""
 
 
-def most_anchors(n_coefficients: int) -> int:
+def max_anchors(n_coefficients: int) -> int:
     """Return the maximum number of anchors for a number of coefficients."""
-    return MOST_ANCHORS if n_coefficients == 1 else 2 * MOST_ANCHORS
+    return MAX_ANCHORS if n_coefficients == 1 else 2 * MAX_ANCHORS
 
 
-IMAGES_AT_A_TIME = 8
+IMAGES_PER_BATCH = 8
 """Number of images per batch."""

@@ -13,11 +13,11 @@ import numpy as np
 from wilsonvox.core.polynomials import polynomial_orders
 from wilsonvox.estimators.voxel_sum.head import Head
 from wilsonvox.estimators.voxel_sum.scoring import (
-    LEAST_RATE,
-    LONGEST_STEP,
-    REACH,
+    ITERATIONS,
+    MAX_SCALED_SHIFT,
+    MAX_STEP,
+    MINIMUM_RATE,
     RIDGE,
-    STEPS,
     Scoring,
 )
 from wilsonvox.estimators.voxel_sum.voxel_density import (
@@ -129,7 +129,7 @@ def _log_density_of_several(
     return ops.subtract(ops.multiply(n, ops.log(rate)), ops.multiply(0.5, exponent))
 
 
-def _added_up(logarithm: Any, count: Any) -> Any:
+def _sum_over_voxels(logarithm: Any, count: Any) -> Any:
     """Sum over the voxels of each image, relative to the mean over the anchors."""
     from keras import ops
 
@@ -160,7 +160,7 @@ def _sums(image: Image, bins: int, density: VoxelDensity, anchors: Any) -> Any:
 
     at_anchors, functions = values(density, "density"), _angular_functions(bins)
     logarithm = _log_density(functions(image["voxel"]), image["mean_q2"], density, at_anchors)
-    sums = _added_up(logarithm, image["count"])
+    sums = _sum_over_voxels(logarithm, image["count"])
     if "pair_voxel" not in image:
         return sums
     pairs = functions(image["pair_voxel"])
@@ -182,7 +182,7 @@ def _sums(image: Image, bins: int, density: VoxelDensity, anchors: Any) -> Any:
             values(density.pairs, "pair_density"),
             "pair_",
         )
-    sums = ops.add(sums, _added_up(logarithm, image["pair_count"]))
+    sums = ops.add(sums, _sum_over_voxels(logarithm, image["pair_count"]))
     logarithm = _log_density_of_several(
         functions(image["several_voxel"]),
         image["several_mean_q2"],
@@ -190,7 +190,7 @@ def _sums(image: Image, bins: int, density: VoxelDensity, anchors: Any) -> Any:
         density.q2_moments,
         at_anchors,
     )
-    return ops.add(sums, _added_up(logarithm, image["several_count"]))
+    return ops.add(sums, _sum_over_voxels(logarithm, image["several_count"]))
 
 
 def build(
@@ -252,7 +252,7 @@ def build(
         )(x)
         x = _polynomials(x, head)
     if scoring is not None:
-        x = _most_likely(sums, x, scoring)
+        x = _maximum_likelihood_shifts(sums, x, scoring)
     model = keras.Model(image, x, name="voxel_sum")
     for layer in model.layers:
         if hasattr(layer, "given"):
@@ -307,7 +307,7 @@ def _powers(coefficients: Any, k: int, degree: int) -> Any:
     return kernel
 
 
-def _most_likely(sums: Any, start: Any, scoring: Scoring) -> Any:
+def _maximum_likelihood_shifts(sums: Any, start: Any, scoring: Scoring) -> Any:
     """Fisher scoring from a start to the maximum-likelihood shifts; float64, as in the fit."""
     from keras import layers, ops
 
@@ -324,8 +324,8 @@ def _most_likely(sums: Any, start: Any, scoring: Scoring) -> Any:
     weigh = dense("weight", r, scoring.weight)
     by_shift = layers.Reshape((r + 1, k), dtype="float64", name="by_shift")
     z = dense("scaled", k, np.diag(1 / scoring.scale), -scoring.centre / scoring.scale)(start)
-    z = ops.clip(z, -REACH, REACH)
-    for _ in range(STEPS):
+    z = ops.clip(z, -MAX_SCALED_SHIFT, MAX_SCALED_SHIFT)
+    for _ in range(ITERATIONS):
         one = ops.concatenate([ops.ones_like(z[:, :1]), z], axis=-1)
         powers = ops.ones_like(z[:, :1])
         for power in range(1, degree):
@@ -333,7 +333,7 @@ def _most_likely(sums: Any, start: Any, scoring: Scoring) -> Any:
         slopes = by_shift(slopes_of(powers))
         powers = ops.reshape(ops.einsum("bi,bj->bij", powers, one), (-1, (k + 1) ** degree))
         values = values_of(powers)
-        rate = ops.maximum(values[:, r:], LEAST_RATE)
+        rate = ops.maximum(values[:, r:], MINIMUM_RATE)
         mean = ops.divide(values[:, :r], rate)
         change = ops.multiply(ops.expand_dims(mean, -1), slopes[:, r:])
         slopes = ops.divide(ops.subtract(slopes[:, :r], change), ops.expand_dims(rate, -1))
@@ -344,6 +344,8 @@ def _most_likely(sums: Any, start: Any, scoring: Scoring) -> Any:
         information = ops.add(information, RIDGE * np.eye(k))
         direction = ops.einsum("brk,br->bk", slopes, left)
         step = ops.solve(information, ops.expand_dims(direction, -1))[..., 0]
-        z = ops.clip(ops.add(z, ops.clip(step, -LONGEST_STEP, LONGEST_STEP)), -REACH, REACH)
+        z = ops.clip(
+            ops.add(z, ops.clip(step, -MAX_STEP, MAX_STEP)), -MAX_SCALED_SHIFT, MAX_SCALED_SHIFT
+        )
     shifts = dense("shifts", k, np.diag(scoring.scale), scoring.centre)(z)
     return ops.cast(shifts, "float32")

@@ -21,17 +21,17 @@ from wilsonvox.estimators.voxel_sum.head import Head, by_point, components
 
 Array = NDArray[np.float64]
 
-STEPS = 10
+ITERATIONS = 10
 """Number of iterations."""
-LONGEST_STEP = 0.3
+MAX_STEP = 0.3
 """Maximum step in each scaled shift; training points have scaled shifts between −1 and 1."""
-REACH = 1.3
+MAX_SCALED_SHIFT = 1.3
 """Maximum absolute value of a predicted scaled shift."""
-LEAST_RATE = 0.01
+MINIMUM_RATE = 0.01
 """Lower limit of the rate, in units of the rate at the centre."""
 RIDGE = 1e-3
 """Regularisation: information added to each scaled shift, which keeps steps finite."""
-MOST_COMPONENTS = (2, 3, 4, 6, 8)
+COMPONENTS_PER_SHIFT = (2, 3, 4, 6, 8)
 """Numbers of combinations to try, in units of the number of shifts."""
 
 
@@ -78,7 +78,7 @@ class Scoring:
         """Return μ and G at scaled shifts of shape (n, k), shapes (n, r) and (n, r, k)."""
         values = polynomial_terms(scaled, self.degree) @ self.both
         slopes = np.einsum("nt,trk->nrk", polynomial_terms(scaled, self.degree - 1), self.gradient)
-        rate = np.maximum(values[:, -1:], LEAST_RATE)
+        rate = np.maximum(values[:, -1:], MINIMUM_RATE)
         mean = values[:, :-1] / rate
         return mean, (slopes[:, :-1] - mean[..., None] * slopes[:, -1:]) / rate[..., None]
 
@@ -91,14 +91,14 @@ class Scoring:
         """Return shifts of images, shape (n, k), from sums of shape (n, n_sums) and a start."""
         x = sums @ self.projection + self.offset
         k = len(self.centre)
-        z = np.clip((start - self.centre) / self.scale, -REACH, REACH)
-        for _ in range(STEPS):
+        z = np.clip((start - self.centre) / self.scale, -MAX_SCALED_SHIFT, MAX_SCALED_SHIFT)
+        for _ in range(ITERATIONS):
             mean, slopes = self._model(z)
             left = x - mean
             weighted = np.einsum("nrk,rs->nks", slopes, self.weight)
             information = weighted @ slopes + RIDGE * np.eye(k)
             step = np.linalg.solve(information, (weighted @ left[..., None]))[..., 0]
-            z = np.clip(z + np.clip(step, -LONGEST_STEP, LONGEST_STEP), -REACH, REACH)
+            z = np.clip(z + np.clip(step, -MAX_STEP, MAX_STEP), -MAX_SCALED_SHIFT, MAX_SCALED_SHIFT)
         return np.asarray(self.centre + self.scale * z)
 
 
@@ -165,8 +165,8 @@ def fit_scoring(
     while rate is not None and len(polynomial_orders(k, least)) < len(rate):
         least += 1
     for degree in range(least, max(most_degree, least) + 1):
-        for factor in MOST_COMPONENTS:
-            if factor * k > sums.shape[1] and factor != MOST_COMPONENTS[0]:
+        for factor in COMPONENTS_PER_SHIFT:
+            if factor * k > sums.shape[1] and factor != COMPONENTS_PER_SHIFT[0]:
                 break
             parts = _candidate(sums, scaled, groups, factor * k, degree, rate)
             if parts is not None:

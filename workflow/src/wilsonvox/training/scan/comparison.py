@@ -11,7 +11,7 @@ COLUMNS = ("trial", "round", "objective", "best_epoch", "n_parameters", "failure
 """Columns of the table before those of the scanned settings."""
 
 
-def collected(rounds: Sequence[Suggestions], trials: Sequence[TrialResult]) -> Scan:
+def combine_rounds(rounds: Sequence[Suggestions], trials: Sequence[TrialResult]) -> Scan:
     """Combine rounds and trials into one scan.
 
     Args:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
 
-SOONEST_IMPORTANCE = 4
+MINIMUM_TRIALS_FOR_IMPORTANCE = 4
 """Minimum number of trials for a meaningful importance."""
 
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
@@ -85,7 +85,7 @@ def round_seed(seed: int, estimator: str, round_number: int) -> int:
     return int(np.random.SeedSequence(entropy=seed, spawn_key=key).generate_state(1)[0])
 
 
-def _tell(
+def _add_trials(
     study: "Study", space: Mapping[str, Mapping[str, Any]], trials: Sequence[CompletedTrial]
 ) -> None:
     """Add trials to a study in the order of their numbers, without clock times."""
@@ -160,7 +160,7 @@ def suggest(
         sampler = optuna.samplers.RandomSampler(seed=sampler_seed)
     study = optuna.create_study(sampler=sampler, direction="minimize")
     space = space_of(estimator, scan.parameters)
-    _tell(study, space, earlier)
+    _add_trials(study, space, earlier)
     own = own_values(estimator, scan.parameters)
     if round_number == 0 and own is not None:
         study.enqueue_trial(own)
@@ -190,7 +190,7 @@ def write_study(
     backend = storages.journal.JournalFileBackend(str(path), lock_obj=lock)
     storage = storages.JournalStorage(backend)
     study = _optuna().create_study(study_name=name, storage=storage, direction="minimize")
-    _tell(study, space, trials)
+    _add_trials(study, space, trials)
     lines = [json.loads(line) for line in Path(path).read_text().splitlines()]
     texts = [json.dumps(line | {"worker_id": "wilsonvox"}) + "\n" for line in lines]
     Path(path).write_text("".join(texts))
@@ -205,15 +205,15 @@ def importance(
     with those among all. With a dozen trials it is only indicative.
 
     Returns:
-        Importance by setting, or None with fewer than `SOONEST_IMPORTANCE` successful trials, or if
-        all objectives are equal.
+        Importance by setting, or None with fewer than `MINIMUM_TRIALS_FOR_IMPORTANCE` successful
+        trials, or if all objectives are equal.
     """
     done = [trial for trial in trials if trial.objective is not None]
-    if len(done) < SOONEST_IMPORTANCE or len({trial.objective for trial in done}) == 1:
+    if len(done) < MINIMUM_TRIALS_FOR_IMPORTANCE or len({trial.objective for trial in done}) == 1:
         return None
     optuna = _optuna()
     study = optuna.create_study(direction="minimize")
-    _tell(study, space, done)
+    _add_trials(study, space, done)
     importances = optuna.importance.get_param_importances(
         study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
     )

@@ -16,7 +16,7 @@ from wilsonvox.estimators.settings import (
     NetworkEstimatorConfig,
     VoxelSumEstimatorConfig,
 )
-from wilsonvox.estimators.voxel_sum.limits import IMAGES_AT_A_TIME
+from wilsonvox.estimators.voxel_sum.limits import IMAGES_PER_BATCH
 from wilsonvox.events.event_file import CHUNK
 from wilsonvox.theory.points import SPLITS
 from wilsonvox.voxels.specification import ImageSpecification
@@ -365,7 +365,7 @@ class _Planner:
                 voxels=n_images * occupied_voxels(specification),
                 shard_voxels=self.largest_campaign(image) * occupied_voxels(specification),
                 voxel_elements=(n_images + validated) * network.elements,
-                batch_elements=IMAGES_AT_A_TIME * network.elements,
+                batch_elements=IMAGES_PER_BATCH * network.elements,
                 parameters=network.parameters,
             )
 
@@ -396,7 +396,7 @@ class _Planner:
         network = self.size(specification, settings)
         # a cheap operation on a voxel costs more than one on a dense array
         sums = isinstance(settings, VoxelSumEstimatorConfig)
-        batch = IMAGES_AT_A_TIME if sums else PREDICTION_BATCH
+        batch = IMAGES_PER_BATCH if sums else PREDICTION_BATCH
         return {
             "images": n_images,
             "voxels": n_images * occupied_voxels(specification),
