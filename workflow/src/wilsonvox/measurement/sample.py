@@ -277,19 +277,19 @@ def measure(
     if len(missing):
         raise UserError(f"{files.model}: predicts values that are not finite; train it again")
     names = tuple(calibrations)
-    said = [*warnings, *sample_warnings(shard, physics_inputs, names, antiparticle_shifts)]
+    all_warnings = [*warnings, *sample_warnings(shard, physics_inputs, names, antiparticle_shifts)]
     truth = true_shifts(shard, names)
     measured: dict[str, CoefficientMeasurement] = {}
     errors: JointMeasurement | None = None
     if joint is not None:
         measured, errors, more = measure_jointly(names, joint, predictions, truth)
-        said += more
+        all_warnings += more
     else:
         for column, (name, calibration) in enumerate(calibrations.items()):
             measured[name], more = measure_coefficient(
                 name, calibration, predictions[:, column], (truth or {}).get(name)
             )
-            said += more
+            all_warnings += more
     dropped = dropped_events(shard)
     return Measurement(
         coefficients=measured,
@@ -302,7 +302,7 @@ def measure(
         image=files.image,
         image_specification=shard.metadata.image,
         physics_inputs=physics_inputs,
-        warnings=said,
+        warnings=all_warnings,
         sample=shard.metadata.sample,
         true_shifts=truth,
     )
