@@ -477,7 +477,7 @@ JOBS = {
     "second suggestions": ("suggest_trials", WHOLE | {"round": "1"}),
     "first trial": ("train_trial", WHOLE | {"trial": "000"}),
     "last trial": ("train_trial", WHOLE | {"trial": "003"}),
-    "combine_rounds": ("collect_trials", WHOLE),
+    "collected": ("collect_trials", WHOLE),
     "figure": ("plot_scan", WHOLE),
     "sum": ("train_trial_voxel_sum", {"image": "b8_n300", "estimator": "sum", "trial": "003"}),
     "train": ("train", WHOLE),
@@ -499,7 +499,7 @@ TRAINED = SCAN_JOBS - {"first suggestions"}
     ("change", "jobs"),
     [
         (dict, set()),
-        (lambda v: v["scan"]["tiny"].update(rounds=3), {"combine_rounds", "figure"}),
+        (lambda v: v["scan"]["tiny"].update(rounds=3), {"collected", "figure"}),
         (lambda v: v["scan"]["tiny"].update(seed=TINY["seed"]), set()),
         (lambda v: v["scan"]["tiny"].update(seed=3), SCAN_JOBS),
         (lambda v: v["scan"]["tiny"].update(sampler="random"), SCAN_JOBS),
@@ -513,6 +513,6 @@ TRAINED = SCAN_JOBS - {"first suggestions"}
         (lambda v: v.pop("scan") and v.update(scan=SCANS), set()),
     ],
 )  # fmt: skip
-def test_an_edit_reruns_what_it_must(change, jobs):
+def test_edit_reruns_only_affected_jobs(change, jobs):
     before, after = digests(dict), digests(change)
     assert {name for name in JOBS if before[name] != after[name]} == jobs
