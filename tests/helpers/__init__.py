@@ -1,1 +1,1 @@
-"""Builders of small inputs, and checks, that several tests share."""
+"""Builders of small inputs, and checks, shared by several tests."""

@@ -1,7 +1,7 @@
-"""Trainings with and without XLA, where operations need not be deterministic.
+"""Trainings with and without XLA, with operations that may be nondeterministic.
 
-A program for `test_training_switches.py`: that they are deterministic cannot be undone in a
-process, and Keras compiles nothing then. Prints what it found as JSON.
+A program for `test_training_switches.py`: determinism cannot be switched off within a process, and
+Keras does not compile deterministic operations. Prints its results as JSON.
 """
 
 import json

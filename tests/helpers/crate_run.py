@@ -1,4 +1,4 @@
-"""A small finished run, made without the workflow, for the tests of crates."""
+"""Small finished run, made without the workflow, for the tests of crates."""
 
 import json
 import zipfile

@@ -1,4 +1,4 @@
-"""What the reference validator says of an RO-Crate, without a network."""
+"""Findings of the reference validator for RO-Crates, without a network."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ CONTEXTS = {
     "https://w3id.org/ro/crate/1.1/context": "ro-crate-1.1.jsonld",
     "https://w3id.org/ro/terms/workflow-run/context": "workflow-run.jsonld",
 }
-"""JSON-LD contexts by the address that a crate names them with (tests/data/jsonld)."""
+"""JSON-LD contexts by the address that a crate gives (tests/data/jsonld)."""
 
 
 def fill_cache(path: Path) -> None:
@@ -47,33 +47,33 @@ def _settings(cache: Path, severity: Severity, **given: Any) -> ValidationSettin
 
 
 def _findings(result: Any, severity: Severity) -> Counter[tuple[str, str]]:
-    return Counter((each.severity.name, each.check.name) for each in result.get_issues(severity))
+    return Counter((issue.severity.name, issue.check.name) for issue in result.get_issues(severity))
 
 
 def findings(crate: Path, cache: Path) -> Counter[tuple[str, str]]:
-    """Severity and name of every check that a zipped crate fails, required and recommended."""
+    """Return severity and name of each failed check of a zipped crate, required or recommended."""
     severity = Severity.RECOMMENDED
-    # the validator takes its path for a URI, in which there is no space
+    # the validator parses its path as a URI, which must not contain spaces
     copy = shutil.copy(crate, cache.with_name("to_validate.zip"))
     settings = _settings(cache, severity, rocrate_uri=URI(str(copy)))
     return _findings(validate(settings), severity)
 
 
 def metadata_findings(metadata: dict[str, Any], cache: Path) -> Counter[tuple[str, str]]:
-    """Severity and name of every required check that crate metadata fails, files left aside."""
+    """Return severity and name of each failed required check of crate metadata, without files."""
     severity = Severity.REQUIRED
     settings = _settings(cache, severity, rocrate_uri=None, metadata_only=True)
-    # the validator may change what it is given
+    # the validator may change its input
     copy = json.loads(json.dumps(metadata))
     return _findings(validate_metadata_as_dict(copy, settings), severity)
 
 
 ACCEPTED = {
-    # nobody's name stands in a crate that a workflow makes; who publishes it adds theirs
+    # a crate made by a workflow contains no names of persons; publishers add theirs
     ("RECOMMENDED", "Action agent"),
     ("RECOMMENDED", "Root Data Entity: `author` property"),
     ("RECOMMENDED", "Root Data Entity: `publisher` property"),
-    # subcommands of this package have no address of their own on the web
+    # subcommands of this package have no web address of their own
     ("RECOMMENDED", "SoftwareApplication id"),
 }
-"""Findings that stay."""
+"""Expected findings."""

@@ -1,4 +1,4 @@
-"""Four-momenta built by hand from the decay variables: shares no code with the package."""
+"""Four-momenta built from the decay variables, independently of the package."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ def _breakup(m, m1, m2):
 
 
 def boost(p, beta):
-    """Active boost of (4, n) momenta by velocities (3, n)."""
+    """Boost momenta of shape (4, n) actively by velocities of shape (3, n)."""
     b2 = (beta**2).sum(axis=0)
     gamma = 1 / np.sqrt(1 - b2)
     along = (beta * p[1:]).sum(axis=0)
@@ -50,7 +50,7 @@ def build_b0(q2, cos_theta_mu, cos_theta_k, chi, m_kpi):
 
 
 def cp_conjugate(momenta):
-    """The anti-B0 decay: all momenta reversed, particles and antiparticles exchanged."""
+    """CP conjugate: all momenta reversed, particles and antiparticles exchanged."""
     reversed_ = momenta * np.array([1, -1, -1, -1])[np.newaxis, :, np.newaxis]
     return reversed_[[0, 1, 2, 4, 3]]
 
@@ -69,7 +69,7 @@ def random_variables(n, seed=1):
 
 
 def random_frame(momenta, seed=2, largest=0.9, smallest=0.0):
-    """The same decays, each in another frame."""
+    """Boost each decay to a random frame."""
     rng = np.random.default_rng(seed)
     n = momenta.shape[2]
     rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0]
@@ -79,7 +79,7 @@ def random_frame(momenta, seed=2, largest=0.9, smallest=0.0):
     )
     direction = rng.normal(size=(3, n))
     beta = direction / np.sqrt((direction**2).sum(axis=0)) * rng.uniform(smallest, largest, n)
-    return np.stack([boost(each, beta) for each in turned])
+    return np.stack([boost(momenta, beta) for momenta in turned])
 
 
 def flat_columns(momenta, names=PARTICLES, components=COMPONENTS, separator="_"):

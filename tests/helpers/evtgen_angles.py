@@ -1,4 +1,4 @@
-"""EvtGen's own angles of real EvtGen decays: shares no code with the package."""
+"""EvtGen's own angles of EvtGen decays, independent of the package."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def momenta_of(name):
 
 
 def evtgen_angle_chi(k, pi, mup):
-    """EvtGen's EvtDecayAngleChi(B; K, π, μ+, μ−) for a B at rest, of 3-momenta (3, n)."""
+    """EvtGen's EvtDecayAngleChi(B; K, π, μ+, μ−) for a B at rest, with 3-momenta (3, n)."""
     axis = k + pi
     kaon = k - (axis * k).sum(axis=0) / (axis**2).sum(axis=0) * axis
     muon = mup - (axis * mup).sum(axis=0) / (axis**2).sum(axis=0) * axis

@@ -1,11 +1,10 @@
-"""How well a file of decays agrees with the model: many statistics, one p-value, from toys.
+"""Goodness of fit of a file of decays with the model: many statistics, one p-value, from toys.
 
-The statistics are those of `STATISTICS`: chi-squares of four one-dimensional and six
-two-dimensional histograms, chi-squares of the twelve angular moments in three q² ranges, and the
-pull of the likelihood's δC9. Expectations, covariances and the distribution of every statistic are
-those of toys with as many events as the file. The overall statistic is the least of the statistics'
-p-values; its own distribution over the toys gives the overall p-value, so that correlations between
-the statistics count as they should.
+The statistics are those of `STATISTICS`: χ² of four one-dimensional and six two-dimensional
+histograms, χ² of the twelve angular moments in three ranges of q², and the pull of the likelihood's
+δC9. Expectations, covariances and the distributions of the statistics come from toys with as many
+events as the file. The overall statistic is the smallest p-value; its distribution over the toys
+gives the overall p-value, which accounts for correlations between the statistics.
 """
 
 import itertools
@@ -35,7 +34,7 @@ STATISTICS = (
 )
 
 Fit = Callable[[Events], tuple[float, float]]
-"""δC9 of events and its error."""
+"""Function that returns δC9 of events and its error."""
 
 
 def quantile_edges(events: Events) -> dict[str, Array]:
@@ -45,7 +44,7 @@ def quantile_edges(events: Events) -> dict[str, Array]:
 
 
 def moments(events: Events) -> Array:
-    """Means of the twelve angular functions in each q² range, shape (3, 12); J_6c's stands last."""
+    """Means of the twelve angular functions in each q² range, shape (3, 12); J_6c is last."""
     mu, k, chi = (events.columns()[name].astype(np.float64) for name in VARIABLES[1:])
     functions = np.column_stack([angular_functions(mu, k, chi), k**2 * mu])
     result = []
@@ -57,7 +56,7 @@ def moments(events: Events) -> Array:
 
 @dataclass(frozen=True)
 class Numbers:
-    """What is compared: histograms (fine in one variable, coarse in two), moments, δC9, error."""
+    """Compared quantities: histograms (fine in 1D, coarse in 2D), moments, δC9, its error."""
 
     one: Array
     two: Array
@@ -66,12 +65,12 @@ class Numbers:
 
     @classmethod
     def of(cls, events: Events, edges: dict[str, Array], fit: Fit) -> "Numbers":
-        """Reduce events to what is compared."""
+        """Compute the compared quantities of events."""
         index = {
             name: np.searchsorted(edges[name], getattr(events, name).astype(np.float64))
             for name in VARIABLES
         }
-        coarse = {name: each // (FINE // COARSE) for name, each in index.items()}
+        coarse = {name: bins // (FINE // COARSE) for name, bins in index.items()}
         one = [np.bincount(index[name], minlength=FINE) for name in VARIABLES]
         two = [np.bincount(coarse[a] * COARSE + coarse[b], minlength=COARSE**2) for a, b in PAIRS]
         return cls(np.array(one, float), np.array(two, float), moments(events), fit(events))
@@ -85,7 +84,7 @@ def toys(
     n_toys: int,
     seed: int = 1,
 ) -> Iterator[Events]:
-    """Toys of `n_events` events each."""
+    """Yield toys with `n_events` events."""
     stream = Stream(seed, "goodness", "test", 0)
     held = Events.concatenate([])
     made = 0
@@ -99,7 +98,7 @@ def toys(
 
 @dataclass(frozen=True)
 class Goodness:
-    """p-values of a file, by statistic, and the overall one."""
+    """p-values of a file, by statistic, and the overall p-value."""
 
     p_values: dict[str, float]
     overall: float
@@ -108,31 +107,31 @@ class Goodness:
 
     @property
     def pull(self) -> float:
-        """Of the fitted δC9, from the model's."""
+        """Pull of the fitted δC9 with respect to the model's."""
         return self.shift / self.error
 
 
 def _statistics(all_numbers: list[Numbers], true: float) -> Array:
-    """Statistics of every set of numbers, shape (n, 14); expectations are those of all but one."""
+    """Statistics of every set, shape (n, 14); expectations are means over all but the first."""
     n = len(all_numbers)
     columns = []
     for name, count in (("one", len(VARIABLES)), ("two", len(PAIRS))):
-        values = np.array([getattr(each, name) for each in all_numbers])
+        values = np.array([getattr(numbers, name) for numbers in all_numbers])
         expected = (values.sum(axis=0) - values) / (n - 1)
         squares = (values - expected) ** 2 / np.maximum(expected, 1e-9)
         columns += [squares[:, index].sum(axis=-1) for index in range(count)]
-    values = np.array([each.moments for each in all_numbers])
+    values = np.array([number.moments for number in all_numbers])
     for index in range(len(Q2_RANGES)):
         centred = values[:, index] - values[:, index].mean(axis=0)
-        # of rank eleven: the functions of J_1s and J_1c add up to one
+        # of rank eleven, because the functions of J_1s and J_1c add up to one
         inverse = np.linalg.pinv(np.cov(centred.T), rcond=1e-9, hermitian=True)
         columns.append(((centred @ inverse) * centred).sum(axis=1))
-    columns.append(np.array([abs(each.fit[0] - true) / each.fit[1] for each in all_numbers]))
+    columns.append(np.array([abs(entry.fit[0] - true) / entry.fit[1] for entry in all_numbers]))
     return np.stack(columns, axis=1)
 
 
 def _tail(of_toys: Array, values: Array) -> Array:
-    """Smooth p-values of chi-square-like statistics, with the toys' mean and variance."""
+    """Smooth p-values of χ²-like statistics, with mean and variance of the toys."""
     scale = of_toys.var() / (2 * of_toys.mean())
     return np.asarray(chi2.sf(values / scale, of_toys.mean() / scale))
 
@@ -148,18 +147,18 @@ def goodness(
     """Compare events with the model at `shifts`.
 
     Args:
-        events: all of one flavour.
-        table: of the model.
+        events: events of one flavour.
+        table: coefficient table of the model.
         shifts: complex128, shape (6,).
-        fit: δC9 and its error.
-        n_toys: the least p-value is 1/(n_toys + 1).
-        seed: of the toys.
+        fit: function that returns δC9 and its error.
+        n_toys: number of toys; the smallest p-value is 1/(n_toys + 1).
+        seed: seed of the toys.
     """
     flavour = int(events.flavour[0])
     source = toys(table, shifts, flavour, len(events), n_toys, seed)
     first = next(source)
     edges = quantile_edges(first)
-    numbers = [Numbers.of(each, edges, fit) for each in itertools.chain([first], source)]
+    numbers = [Numbers.of(sample, edges, fit) for sample in itertools.chain([first], source)]
     numbers.append(Numbers.of(events, edges, fit))
     true = float(shifts[1].real)
     statistics = _statistics(numbers, true)

@@ -1,4 +1,4 @@
-"""Toy inputs of figures: events, images, predictions and summaries of made-up numbers."""
+"""Toy inputs of figures: events, images, predictions and summaries with made-up numbers."""
 
 import numpy as np
 import pandas as pd

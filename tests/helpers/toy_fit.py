@@ -1,7 +1,7 @@
-"""A stand-in for the modules of estimators that read events: a fit that is a mean.
+"""Stand-in for the modules of estimators that read events: a fit that is a mean.
 
-It takes ``(mean cos θ_μ of the image) × scale`` for each coefficient, whatever the coefficient is,
-and does not converge where all cos θ_μ are 0.
+Its estimate is ``(mean cos θ_μ of the image) × scale`` for each coefficient; it fails to converge
+if all cos θ_μ are 0.
 """
 
 from collections.abc import Mapping
@@ -25,19 +25,19 @@ def prepare(
     coefficients: tuple[str, ...],
     settings: EventSettings,
 ) -> dict[str, Array]:
-    """One scale a coefficient: the upper limit of the fitted shift."""
+    """Compute the arrays: one scale per coefficient, the upper limit of the fitted shift."""
     assert model.q2_min_gev2 < image.q2_max_gev2
     return {"scale": np.full(len(coefficients), settings.parameter_range[1])}
 
 
 @dataclass
 class Mean:
-    """The fit."""
+    """Toy fit."""
 
     scale: Array
 
     def estimate(self, events: Events) -> Estimate:
-        """Mean and its error."""
+        """Return mean and error."""
         angle = events.cos_theta_mu.astype(np.float64)
         if not angle.any():
             nothing = np.full(len(self.scale), np.nan)
@@ -47,7 +47,7 @@ class Mean:
 
 
 def estimator(arrays: Mapping[str, Array], metadata: PreparedMetadata, model: DecayModel) -> Mean:
-    """The fit of a file's arrays."""
+    """Build the fit from the arrays of a file."""
     assert len(arrays["scale"]) == len(metadata.coefficients)
     assert model.inputs.name == metadata.physics_inputs
     return Mean(arrays["scale"])

@@ -1,4 +1,4 @@
-"""A small set of observables with made-up predictions, quadratic in the shifts."""
+"""Small set of observables with made-up predictions, quadratic in the shifts."""
 
 import numpy as np
 
@@ -7,18 +7,18 @@ from wilsonvox.global_fit.predictions import PredictionTable
 
 
 def toy_set() -> ObservableSet:
-    """The packaged set of 2015: its values and errors are real."""
+    """The packaged set of 2015, with real values and errors."""
     return load_observables("lhcb-2015")
 
 
 def toy_table(c9: float = -0.8, c10: float = 0.2, seed: int = 1) -> PredictionTable:
-    """Predictions that meet the measured values, up to half an error, at (c9, c10)."""
+    """Predictions that agree with the measured values, within half an error, at (c9, c10)."""
     observables = toy_set()
     random = np.random.default_rng(seed)
     n = len(observables.measurements)
     coefficients = np.zeros((n, 3, 6))
     coefficients[:, 1:, 0] = 1.0
-    # denominators that vary, and differ for a few
+    # denominators that vary, different for a few observables
     coefficients[:, 1, 1:] = 0.05 * random.uniform(-1, 1, (n, 5))
     coefficients[:, 2, 1:] = coefficients[:, 1, 1:]
     coefficients[:4, 2, 1:] = 0.05 * random.uniform(-1, 1, (4, 5))

@@ -1,4 +1,4 @@
-"""A small lineage of arrays with real records: coefficients, events, shards and a model."""
+"""Small lineage of arrays with real records: coefficients, events, shards and a model."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,11 +25,11 @@ def write(
     command = ["wilsonvox", rule, *options, "--out", str(path)]
     draft = make_record(rule, path, settings, inputs, seed, command)
     record = draft.written_to(path, digest_arrays(arrays.items()))
-    found = Path(path)
-    found.parent.mkdir(parents=True, exist_ok=True)
-    with found.open("wb") as handle:
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("wb") as handle:
         np.savez(handle, provenance=np.array(record.to_json()), **arrays)
-    return found
+    return file
 
 
 def write_run(
@@ -43,8 +43,8 @@ def write_run(
 ) -> Path:
     """Write a run's event files, shards and model, and return the model's path.
 
-    The model's content depends on all that is given, like that of a real one; with
-    `settings_in_content` false, not on the learning rate.
+    Like that of a real model, its content depends on all arguments; with `settings_in_content`
+    false, it does not depend on the learning rate.
     """
     folder = Path(run)
     shards = []

@@ -15,7 +15,7 @@ IMAGE = ImageSpecification(bins=8, events_per_image=100)
 
 
 def toy_network(dropout: float) -> NetworkSettings:
-    """A network small enough to be trained in a second."""
+    """Network small enough to be trained in a second."""
     return NetworkSettings(
         stem_filters=4,
         stem_kernel=3,
@@ -36,7 +36,7 @@ def toy_shard(
     shifts: Sequence[float] | None = None,
     **metadata: Any,
 ) -> Shard:
-    """Images whose mean q2 grows with `c9`, each with about 80 voxels at random places."""
+    """Images with a mean q2 that grows with `c9`, each with about 80 voxels at random places."""
     key = (round(1000 * c9) + 100_000, n_images, len(split), int(campaign))
     generator = np.random.default_rng(key)
     cells = image.bins**3

@@ -1,7 +1,7 @@
-"""Trainings on two logical devices of one CPU, which have to be set up before TensorFlow starts.
+"""Trainings on two logical devices of one CPU, which must be set up before TensorFlow starts.
 
-A program for `test_training_replicas.py`: prints what it found as JSON. Its arguments are a folder
-for states, the number of epochs, and the places to stop at (epoch and batch).
+A program for `test_training_replicas.py`, which prints its results as JSON. Its arguments are a
+folder for checkpoints, the number of epochs, and the positions to stop at (epoch and batch).
 """
 
 import json
@@ -46,7 +46,7 @@ def run(max_epochs, devices=None, state=None, dropout=0.0, train_shards=TRAIN, *
 
 
 def stop_at(places):
-    """Signal this process after each batch of `places` (epoch, batch), both from 1, once."""
+    """Signal this process once after each batch of `places` (epoch, batch), both from 1."""
     from wilsonvox.training.callbacks import StopWhenNotFinite
 
     def on_train_batch_end(self, batch, logs=None):  # noqa: ARG001
@@ -79,33 +79,33 @@ def main(folder, max_epochs, *places):
     (cpu,) = tf.config.list_physical_devices("CPU")
     part = tf.config.LogicalDeviceConfiguration()
     tf.config.set_logical_device_configuration(cpu, [part, part])
-    found = {}
+    results = {}
 
     one, two = run(max_epochs), run(max_epochs, TWO)
     scales = [max(1.0, float(np.abs(w).max())) for w in one.model.get_weights()]
     pairs = zip(one.model.get_weights(), two.model.get_weights(), strict=True)
-    found["weights"] = max(
+    results["weights"] = max(
         float(np.abs(a - b).max()) / scale for (a, b), scale in zip(pairs, scales, strict=True)
     )
     for name in ("loss", "val_loss"):
-        found[name] = max(
+        results[name] = max(
             abs(a[name] - b[name]) for a, b in zip(one.history, two.history, strict=True)
         )
-    found["configurations equal"] = one.model.get_config() == two.model.get_config()
+    results["configurations equal"] = one.model.get_config() == two.model.get_config()
 
     whole, state = folder / "whole.npz", folder / "stopped.npz"
     undisturbed = run(max_epochs, TWO, whole, dropout=0.3)
     left = [[int(number) for number in place.split(":")] for place in places]
     stop_at(left)
-    found["counts"] = []
+    results["counts"] = []
     for _ in places:
         try:
             run(max_epochs, TWO, state, dropout=0.3)
         except TrainingStopped:
-            found["counts"].append(contents(state)["metrics_00001"].tolist())
+            results["counts"].append(contents(state)["metrics_00001"].tolist())
     resumed = run(max_epochs, TWO, state, dropout=0.3)
-    found["places left"] = left
-    found["resumed equal"] = (
+    results["places left"] = left
+    results["resumed equal"] = (
         resumed.history_csv() == undisturbed.history_csv()
         and all(
             a.tobytes() == b.tobytes()
@@ -117,8 +117,8 @@ def main(folder, max_epochs, *places):
         == [(n, a.tobytes()) for n, a in contents(whole).items()]
     )
 
-    found["refusal"] = refusal(batch_size=3)
-    print(json.dumps(found))
+    results["refusal"] = refusal(batch_size=3)
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -223,7 +223,7 @@ def test_too_few_events_are_no_estimate(predicted, sample):
 
 def test_refusals(model, predicted, sample):
     vetoed = ImageSpecification(vetoes_gev2=((8.0, 14.0),))
-    with pytest.raises(UserError, match=r"bin 11 … 12\.5 GeV² the image selects nothing"):
+    with pytest.raises(UserError, match=r"selects nothing in the bin 11 … 12\.5 GeV²"):
         predictions(model, vetoed, ("c9",), BINS)
     with pytest.raises(UserError, match=r"bin 22 … 23 GeV²"):
         predictions(model, ImageSpecification(q2_max_gev2=30), ("c9",), ((1.0, 2.0), (22.0, 23.0)))

@@ -111,7 +111,7 @@ BAD = {
     ),
     "filters and blocks": (
         ("estimators", "tiny", "network", {"filters": [8], "blocks": [1, 1]}),
-        "one number a stack",
+        "one number per stage",
     ),
     "path as a name": (("run", "../elsewhere"), "run: "),
 }
@@ -130,13 +130,13 @@ BAD_FITS = {
     "key of a fit": ({"images": ["b8_n300"], "coefficients": ["c9"]}, "no key of .*resnet, but of"),
     "unknown architecture": (FIT | {"architecture": "likelyhood"}, "did you mean 'likelihood'"),
     "unknown coefficient": (FIT | {"coefficients": ["c8"]}, "'c8' is unknown; known are c7, c9"),
-    "coefficient twice": (FIT | {"coefficients": ["c9", "c9"]}, "c9 stands there twice"),
+    "coefficient twice": (FIT | {"coefficients": ["c9", "c9"]}, "c9 is duplicated"),
     "no coefficient": (FIT | {"coefficients": []}, r"fit\.coefficients: "),
     "constant coefficient": (FIT | {"coefficients": ["c10"]}, "c10 is the same at all points"),
     "range": (FIT | {"parameter_range": [1, 1]}, r"fit\.parameter_range: range 1 … 1 is empty"),
     "bins": (
         FIT | {"architecture": "angular-likelihood", "q2_bins_gev2": [[1, 3], [2, 4]]},
-        "range 1 … 3 is not below the one that begins at 2",
+        "range 1 … 3 must lie below the next one, which begins at 2",
     ),
     "no mapping": (3, r"estimators\.fit: .*got 3"),
 }

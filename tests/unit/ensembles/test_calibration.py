@@ -1,4 +1,4 @@
-"""Intervals hold the truth as often as they say, in toys that know the true response."""
+"""Coverage of the intervals, in toys with a known response."""
 
 import numpy as np
 import pytest
@@ -15,11 +15,11 @@ from wilsonvox.ensembles.calibration import coverage as coverage_of
 
 POINTS = np.linspace(-2.0, 1.0, 13)
 ALLOWANCE = {0.68: 0.02, 0.95: 0.01}
-"""How much more than its level an interval may cover: see docs/physics/statistics.md."""
+"""Allowed overcoverage of an interval: see docs/physics/statistics.md."""
 
 
 def true_response(shift):
-    """Shrinks towards the middle at both edges, as networks do."""
+    """Response that shrinks towards the centre at both edges, as networks do."""
     return 1.3 * np.tanh((shift + 0.45) / 1.7) - 0.4
 
 
@@ -28,13 +28,13 @@ def true_width(shift):
 
 
 def draw(shift, rng, shape):
-    """Predictions with a gamma tail upwards: skewness 0.6 at −2, 1.1 at +1."""
+    """Draw predictions with a gamma tail upwards: skewness 0.6 at −2, 1.1 at +1."""
     k = 6 - 2.5 * np.broadcast_to(shift, shape)
     return true_response(shift) + true_width(shift) * (rng.gamma(k) - k) / np.sqrt(k)
 
 
 def toy_calibration(rng, n_images=100):
-    return Calibration.of(POINTS, [draw(each, rng, n_images) for each in POINTS])
+    return Calibration.of(POINTS, [draw(point, rng, n_images) for point in POINTS])
 
 
 def mean_and_error(fractions):
@@ -43,7 +43,7 @@ def mean_and_error(fractions):
 
 @pytest.fixture(scope="module")
 def coverage():
-    """Fractions covered, biases and broken fractions: one number a calibration, 8,000 toys each."""
+    """Coverage, biases and failures: one number per calibration, 8,000 toys each."""
     rng = np.random.default_rng(20)
     result = {}
     for _ in range(40):
@@ -54,7 +54,7 @@ def coverage():
             for level in LEVELS:
                 covered = calibration.intervals(observed, n, level).contains(true)
                 result.setdefault((n, level), []).append(covered.mean())
-                # forgetting the response: the prediction taken for the value
+                # ignoring the response: the prediction taken as the value
                 low, high = (
                     calibration.deviation_quantile(true, n, (1 + sign * level) / 2)
                     for sign in (-1, 1)
@@ -71,7 +71,7 @@ def coverage():
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("n", [1, 2, 8])
-def test_intervals_cover_as_often_as_they_say(coverage, n, level):
+def test_intervals_have_nominal_coverage(coverage, n, level):
     fraction, error = mean_and_error(coverage[n, level])
     assert fraction > level - 4 * error
     assert fraction < level + 4 * error + ALLOWANCE[level]
@@ -84,13 +84,13 @@ def test_values_are_unbiased(coverage, n):
 
 
 @pytest.mark.parametrize("n", [1, 2, 8])
-def test_intervals_without_the_response_do_not_cover(coverage, n):
+def test_intervals_without_the_response_undercover(coverage, n):
     for level in LEVELS:
         fraction, error = mean_and_error(coverage["naive", n, level])
         assert fraction < level - 10 * error
 
 
-def test_a_polynomial_is_found_again():
+def test_polynomial_is_recovered():
     shift = np.linspace(-1, 1, 12)
     y = 0.3 + shift - 0.4 * shift**2
     fit = fit_smooth(shift, y, np.full(12, 0.01), 5)
@@ -101,7 +101,7 @@ def test_a_polynomial_is_found_again():
     assert fit.variance(0.0).shape == ()
 
 
-def test_scatter_beyond_the_errors_is_found_and_kept():
+def test_scatter_in_excess_of_the_errors_is_estimated():
     rng = np.random.default_rng(4)
     shift = np.linspace(-2, 1, 60)
     fit = fit_smooth(shift, shift + rng.normal(0, 0.05, 60), np.full(60, 0.01), 3, 1)
@@ -116,7 +116,7 @@ def test_response_needs_four_true_values():
         fit_response([0.0, 1.0, 2.0, 3.0], [np.arange(5.0)] * 3 + [np.zeros(1)])
 
 
-def test_an_estimator_that_says_always_the_same_is_not_calibrated():
+def test_constant_predictions_are_not_calibrated():
     with pytest.raises(UserError, match="all 50 predictions of the ensemble at -2 are equal"):
         Calibration.of(POINTS, [np.zeros(50)] * len(POINTS))
     assert fit_response(POINTS, [np.zeros(50)] * len(POINTS)).derivative(0.0) == 0
@@ -129,16 +129,16 @@ def test_quantiles_of_the_mean_are_those_of_a_bootstrap(n):
     sample = (sample - sample.mean()) / sample.std()
     probabilities = [0.025, 0.16, 0.84, 0.975]
     drawn = np.sort(rng.choice(sample, (200_000, n)).mean(axis=1)) * np.sqrt(n)
-    found = quantiles_of_mean(sample, n, probabilities)
-    np.testing.assert_allclose(found, np.quantile(drawn, probabilities), atol=0.02)
+    result = quantiles_of_mean(sample, n, probabilities)
+    np.testing.assert_allclose(result, np.quantile(drawn, probabilities), atol=0.02)
 
 
 def linear(slope=1.0, width=0.1, n_images=100, points=POINTS):
-    """Ensembles that are exact normal quantiles about a straight response."""
+    """Ensembles that are exact normal quantiles about a linear response."""
     from scipy.stats import norm
 
     normal = norm.ppf((np.arange(n_images) + 0.5) / n_images)
-    return Calibration.of(points, [slope * each + width * normal for each in points])
+    return Calibration.of(points, [slope * point + width * normal for point in points])
 
 
 def test_exact_ensembles_give_the_textbook_interval():
@@ -147,38 +147,38 @@ def test_exact_ensembles_give_the_textbook_interval():
     assert values[0] == pytest.approx(-0.5, abs=1e-6)
     assert count[0] == 1
     for n in (1, 4):
-        found = calibration.intervals([-0.25], n, 0.68)
+        result = calibration.intervals([-0.25], n, 0.68)
         half = 0.9945 * 0.1 / 0.5 / np.sqrt(n)
-        assert found.low[0] == pytest.approx(-0.5 - half, rel=0.03)
-        assert found.high[0] == pytest.approx(-0.5 + half, rel=0.03)
-        assert not found.disjoint[0]
+        assert result.low[0] == pytest.approx(-0.5 - half, rel=0.03)
+        assert result.high[0] == pytest.approx(-0.5 + half, rel=0.03)
+        assert not result.disjoint[0]
 
 
-def test_an_end_beyond_the_calibrated_range_is_open():
-    found = linear().intervals([-1.97, 0.95], 1, 0.68)
-    assert np.isnan(found.low[0])
-    assert np.isfinite(found.high[0])
-    assert np.isfinite(found.low[1])
-    assert np.isnan(found.high[1])
-    np.testing.assert_array_equal(found.contains([-5.0, 5.0]), [True, True])
+def test_interval_end_beyond_the_calibrated_range_is_open():
+    result = linear().intervals([-1.97, 0.95], 1, 0.68)
+    assert np.isnan(result.low[0])
+    assert np.isfinite(result.high[0])
+    assert np.isfinite(result.low[1])
+    assert np.isnan(result.high[1])
+    np.testing.assert_array_equal(result.contains([-5.0, 5.0]), [True, True])
 
 
-def test_a_prediction_far_outside_has_no_value_and_no_interval():
+def test_prediction_far_outside_has_no_value_and_no_interval():
     calibration = linear()
     values, count = calibration.values([3.0])
     assert np.isnan(values[0])
     assert count[0] == 0
-    found = calibration.intervals([3.0], 1, 0.95)
-    assert found.empty[0]
-    assert not found.contains(0.0)[0]
+    result = calibration.intervals([3.0], 1, 0.95)
+    assert result.empty[0]
+    assert not result.contains(0.0)[0]
 
 
-def test_a_response_that_turns_is_told():
+def test_non_monotonic_response_is_reported():
     rng = np.random.default_rng(3)
     calibration = Calibration.of(
         POINTS, [-((p + 1) ** 2) + rng.normal(0, 0.05, 80) for p in POINTS]
     )
-    (stretch,) = calibration.falling
+    (stretch,) = calibration.falling_ranges
     assert stretch[0] == pytest.approx(-1, abs=0.05)
     assert stretch[1] == 1.0
     values, count = calibration.values([-0.5])
@@ -187,7 +187,7 @@ def test_a_response_that_turns_is_told():
     assert calibration.intervals([-0.5], 1, 0.95).disjoint[0]
 
 
-def test_small_ensembles_are_taken_as_gaussian():
+def test_small_ensembles_have_gaussian_shape():
     rng = np.random.default_rng(3)
     small = toy_calibration(rng, 12)
     assert small.shape_is_gaussian
@@ -204,13 +204,13 @@ def test_fewer_points_still_calibrate():
 
 def test_order_of_points_does_not_matter():
     rng = np.random.default_rng(5)
-    ensembles = [draw(each, rng, 60) for each in POINTS]
+    ensembles = [draw(point, rng, 60) for point in POINTS]
     forward = Calibration.of(POINTS, ensembles)
     backward = Calibration.of(POINTS[::-1], ensembles[::-1])
     assert forward.intervals([0.1], 2, 0.95).low == backward.intervals([0.1], 2, 0.95).low
 
 
-def test_spread_p_values_are_uniform_and_see_too_much():
+def test_spread_p_values_are_uniform_and_detect_excess_spread():
     rng = np.random.default_rng(6)
     calibration = linear(n_images=400)
     p_values = [calibration.spread_p_values(rng.normal(0, 0.1, 5), 0.0)[0] for _ in range(500)]
@@ -219,21 +219,21 @@ def test_spread_p_values_are_uniform_and_see_too_much():
     assert calibration.spread_p_values(np.full(5, 0.1), 0.0)[1] < 1e-3
 
 
-def test_intervals_of_every_ensemble_cover_when_it_takes_no_part_in_the_calibration():
+def test_leave_one_out_coverage_is_nominal():
     generator = np.random.default_rng(3)
     true = np.linspace(-2, 1, 13)
     predictions = [0.9 * shift + generator.normal(0.1, 0.05, 900) for shift in true]
-    found = coverage_of(true, predictions)
-    assert np.isnan(found[[0, -1]]).all()
+    result = coverage_of(true, predictions)
+    assert np.isnan(result[[0, -1]]).all()
     for column, level in enumerate(LEVELS):
         error = np.sqrt(level * (1 - level) / (11 * 900))
-        assert abs(found[1:-1, column].mean() - level) < 4 * error
-    # one ensemble that is off by three of its widths is not covered, however well the others are
+        assert abs(result[1:-1, column].mean() - level) < 4 * error
+    # an ensemble that is off by three widths is not covered, even if all others are
     predictions[6] = predictions[6] + 0.15
     assert coverage_of(true, predictions)[6, 1] < 0.5
 
 
-def test_acceptance_of_a_shift_agrees_with_the_interval_that_holds_it():
+def test_acceptance_of_a_shift_agrees_with_the_interval():
     generator = np.random.default_rng(4)
     true = np.linspace(-2, 1, 9)
     made = Calibration.of(

@@ -1,4 +1,4 @@
-"""Several coefficients are calibrated together: response, covariance, values and their errors."""
+"""Joint calibration of several coefficients: response, covariance, values and their errors."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ JACOBIAN = np.array([[0.9, 0.01, 0.0], [0.5, 0.8, -0.1], [0.0, 0.2, 1.1]])
 
 
 def covariance(shift):
-    """Wider towards larger δC9, with strong correlations, as the decay has them."""
+    """Covariance that grows with δC9, with strong correlations, similar to that of the decay."""
     sigma = np.array([0.02, 0.3 * np.exp(0.2 * shift[1]), 0.25])
     correlation = np.array([[1, -0.9, 0.8], [-0.9, 1, -0.85], [0.8, -0.85, 1]])
     return correlation * np.outer(sigma, sigma)
@@ -26,8 +26,8 @@ def draw(generator, shift, n):
 
 
 def calibration(generator, n_points=32, n=200):
-    true = np.array([list(each.values()) for each in sobol_points(BOX, n_points)])
-    return JointCalibration(true, tuple(draw(generator, each, n) for each in true))
+    true = np.array([list(point.values()) for point in sobol_points(BOX, n_points)])
+    return JointCalibration(true, tuple(draw(generator, shift, n) for shift in true))
 
 
 @pytest.fixture
@@ -40,12 +40,12 @@ def calibrated(generator):
     return calibration(generator)
 
 
-def test_response_covariance_and_jacobian_are_those_of_the_ensembles(calibrated):
+def test_response_covariance_and_jacobian_match_the_ensembles(calibrated):
     for shift in np.array([[0.0, 0.0, 0.0], [0.03, -0.9, 0.4]]):
         expected = covariance(shift)
         root = np.sqrt(np.diag(expected))
-        found = calibrated.covariance(shift) / np.outer(root, root)
-        np.testing.assert_allclose(found, expected / np.outer(root, root), atol=0.06)
+        actual = calibrated.covariance(shift) / np.outer(root, root)
+        np.testing.assert_allclose(actual, expected / np.outer(root, root), atol=0.06)
         np.testing.assert_allclose(
             (calibrated.response(shift) - response(shift)) / root, 0, atol=0.12
         )
@@ -63,11 +63,11 @@ def test_the_response_is_inverted_inside_the_box_only(calibrated):
     assert np.isnan(calibrated.invert(outside)).all()
 
 
-def test_columns_change_places_together(calibrated):
+def test_reordering_permutes_all_columns(calibrated):
     order = [2, 0, 1]
     other = calibrated.ordered(order)
     shift = np.array([0.02, -0.5, 0.3])
-    # another order of regressions is another model of the covariance, but nearly the same
+    # another order of regressions is another model of the covariance, but almost the same
     np.testing.assert_allclose(
         other.response(shift[order]), calibrated.response(shift)[order], atol=1e-3
     )
@@ -77,16 +77,16 @@ def test_columns_change_places_together(calibrated):
 
 
 @pytest.mark.parametrize("n_images", [1, 4])
-def test_estimates_scatter_as_their_covariance_says(generator, n_images):
-    """Of many calibrations one measurement each, so that their own errors are in it."""
+def test_estimates_scatter_by_their_covariance(generator, n_images):
+    """One measurement each from many calibrations, so that their errors are included."""
     squared = []
     while len(squared) < 60:
         calibrated = calibration(generator, 16, 40)
         shift = np.array([0.01, -0.7, 0.1])
-        found = calibrated.estimate(draw(generator, shift, n_images))
-        if np.isfinite(found.value).all():
-            off = found.value - shift
-            squared.append(off @ np.linalg.solve(found.covariance, off))
+        result = calibrated.estimate(draw(generator, shift, n_images))
+        if np.isfinite(result.value).all():
+            off = result.value - shift
+            squared.append(off @ np.linalg.solve(result.covariance, off))
     # χ² of three degrees of freedom: mean 3, and 68 % below 3.51
     assert np.mean(squared) == pytest.approx(3, abs=1.0)
     assert np.mean(np.array(squared) < 3.51) == pytest.approx(0.68, abs=0.18)

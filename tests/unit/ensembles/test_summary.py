@@ -1,4 +1,4 @@
-"""Ensembles are summarized as the design says, and only what belongs together is."""
+"""Summaries of ensembles, and refusal of tables that do not match."""
 
 import hashlib
 import io
@@ -69,7 +69,7 @@ def constant_bound(shifts, names):
     return dict.fromkeys(names, 0.05)
 
 
-def test_summary_says_what_the_toy_does():
+def test_summary_matches_the_toy():
     frame = predictions()
     summary = summarize(frame, constant_bound)
     assert list(summary.columns) == list(SUMMARY_COLUMNS)
@@ -90,7 +90,7 @@ def test_summary_says_what_the_toy_does():
     np.testing.assert_allclose(summary["sigma_over_bound"], 1.25, rtol=0.15)
 
 
-def test_sigma_is_the_sample_standard_deviation_and_quantiles_are_pandas_own():
+def test_sigma_and_quantiles_match_pandas():
     frame = predictions(30)
     row = summarize(frame, constant_bound).iloc[0]
     predicted = frame[frame["point"] == row["point"]]["predicted"]
@@ -104,12 +104,12 @@ def test_slope_is_that_of_the_calibration():
     summary = summarize(frame, constant_bound)
     ensembles = make_ensembles(frame)
     response = fit_response(
-        [each.true for each in ensembles], [each.predicted for each in ensembles]
+        [ensemble.true for ensemble in ensembles], [ensemble.predicted for ensemble in ensembles]
     )
     np.testing.assert_array_equal(summary["response_slope"], response.derivative(summary["true"]))
 
 
-def test_bound_is_asked_at_all_shifts_of_the_point():
+def test_bound_is_evaluated_at_all_shifts_of_the_point():
     c7 = predictions(20, coefficient="c9")
     c7["point"] = "c7_+0.05__" + c7["point"]
     asked = {}
@@ -122,7 +122,7 @@ def test_bound_is_asked_at_all_shifts_of_the_point():
     assert asked[-1.5] == ({"c7": 0.05, "c9": -1.5}, ("c9",))
 
 
-def test_several_coefficients_have_a_row_each():
+def test_several_coefficients_have_one_row_each():
     both = predictions(20, coefficient="c9")
     other = both.assign(coefficient="c7", true=both["true"] / 10, predicted=both["predicted"] / 10)
     both["point"] = other["point"] = both["point"].str.replace("c9_", "sobol_")
@@ -137,13 +137,13 @@ def test_a_response_that_does_not_rise_has_no_sigma_over_bound():
     assert summary["sigma_over_bound"].isna().all()
 
 
-def test_a_dead_estimator_is_summarized_without_a_crash():
+def test_constant_estimator_is_summarized():
     summary = summarize(predictions(slope=0.0, width=0.0), constant_bound)
     assert (summary["sigma"] == 0).all()
     assert summary["gauss_sigma"].isna().all()
 
 
-def test_gaussian_fit_is_unbiased_and_not_pulled_by_outliers():
+def test_gaussian_fit_is_unbiased_and_robust_to_outliers():
     rng = np.random.default_rng(2)
     fits = np.array([gaussian_fit(rng.normal(-0.9, 0.05, 100)) for _ in range(100)])
     assert np.mean(fits[:, 0]) == pytest.approx(-0.9, abs=4 * 1.2 * 0.05 / np.sqrt(100 * 100))
@@ -160,7 +160,7 @@ def test_gaussian_fit_is_unbiased_and_not_pulled_by_outliers():
     [np.arange(9.0), np.zeros(50)],
     ids=["few", "equal"],
 )
-def test_gaussian_fit_says_nan_where_there_is_no_gaussian(sample):
+def test_gaussian_fit_is_nan_without_a_gaussian(sample):
     assert np.isnan(gaussian_fit(sample)).all()
 
 
@@ -183,17 +183,17 @@ def spoiled(kind):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("twice", "c9_-2.00, campaign 000, image 0, c9 stand there twice"),
+        ("twice", "c9_-2.00, campaign 000, image 0, c9 are duplicated"),
         ("split", "only test and interpolation images"),
         ("both", "c9_-2.00, split interpolation, c9: the point is also in split test"),
         ("not finite", "1 of 10 are not finite"),
-        ("true", "the true shift is not one finite number"),
+        ("true", "the true shift is not a single finite number"),
         ("one", "one image; an ensemble needs at least 2"),
         ("unknown", "unknown coefficient 'c8'"),
         ("few points", "ensembles at 2 true values; the response needs at least 4"),
     ],
 )
-def test_what_does_not_belong_together_is_refused(kind, message):
+def test_inconsistent_predictions_are_refused(kind, message):
     with pytest.raises(UserError, match=message):
         summarize(spoiled(kind), constant_bound)
 
@@ -227,7 +227,7 @@ def test_tables_of_one_estimator_are_read_as_one(tmp_path):
         read_predictions([])
 
 
-def test_a_summary_of_a_fit_has_seen_no_point_in_training():
+def test_summary_of_a_fit_has_no_training_points():
     summary = summarize(predictions(20), constant_bound, trained=False)
     assert summary["seen_in_training"].dtype == bool
     assert not summary["seen_in_training"].any()
@@ -236,7 +236,7 @@ def test_a_summary_of_a_fit_has_seen_no_point_in_training():
 @pytest.mark.parametrize(
     ("update", "message"),
     [
-        ({"estimator": "other"}, r"its estimator \(other\) is not that of .* \(toy\)"),
+        ({"estimator": "other"}, r"its estimator \(other\) differs from that of .* \(toy\)"),
         ({"image": ImageSpecification(bins=25)}, "its image .*bins=25"),
         ({"physics_inputs": None}, r"its physics_inputs \(None\)"),
     ],
@@ -265,7 +265,7 @@ def command_line(tmp_path, tables, coefficients):
     return [*words, "--out", str(tmp_path / "s.parquet"), "--csv", str(tmp_path / "s.csv")]
 
 
-def test_command_knows_a_fit_and_refuses_a_table_of_another_lepton(tmp_path, coefficients, capsys):
+def test_command_recognises_a_fit_and_refuses_another_lepton(tmp_path, coefficients, capsys):
     frame = predictions(30)
     chosen = frame[frame["true"].isin([-1.2, -0.5, 0.0, 0.5])]
     fit = METADATA.model_copy(update={"trained": False, "lepton": "muon"})
@@ -302,7 +302,7 @@ def test_command_writes_both_files_and_the_bound_of_the_theory(tmp_path, coeffic
     record = read_record(tmp_path / "s.parquet")
     assert next(iter(record.copies.values())) == hashlib.sha256(csv).hexdigest()
     assert record.rule == "summarize"
-    assert {each.content_digest for each in record.inputs} >= {content_digest(coefficients)}
+    assert {entry.content_digest for entry in record.inputs} >= {content_digest(coefficients)}
     assert len(record.inputs) == len(tables) + 1
     assert not list(tmp_path.glob(".*"))
 
@@ -328,13 +328,13 @@ def test_command_warns_of_a_response_that_does_not_rise(
         ("both", "positive-lepton", 1, 0),
     ],
 )
-def test_the_bound_is_that_of_the_images_flavour(
+def test_bound_is_for_the_flavour_of_the_images(
     tmp_path, coefficients, monkeypatch, flavour, angles, number, factor
 ):
-    asked = []
+    calls = []
 
     def bound(_table, _shifts, names, *cuts):
-        asked.append(cuts)
+        calls.append(cuts)
         return 0.05**2 * np.eye(len(names))
 
     monkeypatch.setattr("wilsonvox.theory.fisher.covariance_bound", bound)
@@ -344,9 +344,9 @@ def test_the_bound_is_that_of_the_images_flavour(
     metadata = METADATA.model_copy(update={"image": image})
     tables = write_predictions(tmp_path, predictions(30), metadata)
     assert run(command_line(tmp_path, tables, coefficients)) == 0
-    assert {each[:-1] for each in asked} == {(24_000.0, 1.0, 20.0, ((8.0, 11.0),), number)}
-    # of J_6s, which tells the leptons apart
-    assert {float(each[-1][NAMES.index("6s")]) for each in asked} == {factor}
+    assert {call[:-1] for call in calls} == {(24_000.0, 1.0, 20.0, ((8.0, 11.0),), number)}
+    # of J_6s, which distinguishes the leptons
+    assert {float(call[-1][NAMES.index("6s")]) for call in calls} == {factor}
 
 
 @pytest.mark.parametrize("kind", ["missing", "few", "inputs", "coefficients"])

@@ -1,4 +1,4 @@
-"""When TensorFlow's operations are made deterministic."""
+"""Determinism of TensorFlow's operations."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ from wilsonvox.voxels.specification import VoxelScaling
 
 @pytest.fixture
 def determinism(monkeypatch):
-    """Calls that make operations deterministic, on a machine with so many GPUs."""
+    """Record the calls that make operations deterministic, on a machine with a number of GPUs."""
     prepare_backend()
     import tensorflow as tf
 
@@ -48,7 +48,7 @@ def test_operations_are_deterministic_on_a_cpu_and_on_demand_on_gpus(
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_a_training_asks_for_what_its_settings_say(monkeypatch, wanted):
+def test_training_requests_determinism_by_its_settings(monkeypatch, wanted):
     asked = []
 
     class Enough(Exception):

@@ -24,7 +24,7 @@ SMALL = NetworkSettings(stem_filters=2, stem_kernel=3, filters=(2,), blocks=(1,)
 
 @dataclass
 class Constant:
-    """An estimator of two coefficients that predicts the number of the image."""
+    """Estimator of two coefficients that predicts the number of the image."""
 
     metadata = SimpleNamespace(coefficients=("c9", "c10"))
 
@@ -33,7 +33,7 @@ class Constant:
         return np.stack([number, -number], axis=1)
 
 
-def test_table_has_a_row_an_image_and_coefficient():
+def test_table_has_one_row_per_image_and_coefficient():
     shifts = (0, -0.9, 0.4, 0, 0, 0)
     shards = {
         "a": toy_shard(-0.9, 2, "test", "000", shifts=shifts),
@@ -57,8 +57,8 @@ def test_table_has_a_row_an_image_and_coefficient():
     [
         (toy_shard(0.5, split="test", campaign="001"), r"b: holds test images of c9_\+0.50"),
         (toy_shard(0.0, split="train", campaign="001"), "b: holds train images"),
-        (toy_shard(0.0, split="test"), "b: is campaign 000, and so is a"),
-        (toy_shard(0.0, point=None, sample="data"), "b: is no campaign of a point"),
+        (toy_shard(0.0, split="test"), "b: is campaign 000, the same as a"),
+        (toy_shard(0.0, point=None, sample="data"), "b: is not a campaign of a point"),
     ],
 )
 def test_shards_of_more_than_one_point_are_refused(other, message):
@@ -73,7 +73,7 @@ def test_shards_of_more_than_one_point_are_refused(other, message):
         (None, "interpolation", "a: holds test images of (c9_.*), not interpolation images of"),
     ],
 )
-def test_shards_at_the_place_of_others_are_refused(point, split, message):
+def test_shards_with_unexpected_labels_are_refused(point, split, message):
     shards = {"a": toy_shard(0.0, split="test")}
     label = shards["a"].metadata.point
     check_labels(shards, label, "test")
@@ -95,7 +95,7 @@ def model(tmp_path_factory):
     from wilsonvox.estimators.networks.resnet import build
 
     prepare_backend()
-    keras.utils.set_random_seed(1)  # with others its few rectified units may all be zero
+    keras.utils.set_random_seed(1)  # with other seeds its few rectified units may all be zero
     path = tmp_path_factory.mktemp("model") / "model.keras"
     metadata = EstimatorMetadata(
         estimator="toy",
@@ -125,9 +125,9 @@ def test_command_writes_a_prediction_table(model, tmp_path, monkeypatch, capfd):
     arguments = ["evaluate", "--model", str(model), *words, "--out", "p.parquet"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert run(arguments) == 0
-    told = capfd.readouterr().err
-    assert "\nCUDA_VISIBLE_DEVICES=-1: this TensorFlow is built for CPUs; comput" in f"\n{told}"
-    assert "toy: 6 interpolation images of c9_+0.50 predicted" in told
+    stderr = capfd.readouterr().err
+    assert "\nCUDA_VISIBLE_DEVICES=-1: this TensorFlow is built for CPUs; comput" in f"\n{stderr}"
+    assert "toy: 6 interpolation images of c9_+0.50 predicted" in stderr
     frame, metadata = read_table("p.parquet", PREDICTION_COLUMNS)
     assert (metadata.estimator, metadata.image, metadata.physics_inputs) == ("toy", IMAGE, "toy")
     assert frame["image_index"].tolist() == [0, 1, 2, 0, 1, 2]
@@ -136,13 +136,13 @@ def test_command_writes_a_prediction_table(model, tmp_path, monkeypatch, capfd):
     record = read_record("p.parquet")
     assert record is not None
     assert record.rule == "evaluate"
-    assert [each.path for each in record.inputs] == ["model.keras", "000.npz", "001.npz"]
+    assert [entry.path for entry in record.inputs] == ["model.keras", "000.npz", "001.npz"]
     first = Path("p.parquet").read_bytes()
     assert run(arguments) == 0
     assert Path("p.parquet").read_bytes() == first
 
 
-def test_missing_gpus_are_not_taken_for_a_damaged_model(model, tmp_path, monkeypatch, capfd):
+def test_missing_gpus_are_not_reported_as_a_damaged_model(model, tmp_path, monkeypatch, capfd):
     import tensorflow as tf
 
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Which GPUs a process was given, and what TensorFlow sees of them."""
+"""GPUs assigned to a process, and those that TensorFlow sees."""
 
 from types import SimpleNamespace
 
@@ -20,7 +20,7 @@ def _backend():
 
 @pytest.fixture
 def machine(monkeypatch):
-    """A machine with GPUs of these names, a TensorFlow for GPUs or CPUs, and the variable."""
+    """Fake a machine: its GPUs by name, TensorFlow with or without CUDA, and the variable."""
     import tensorflow as tf
 
     def make(visible, names=(), cuda=True):
@@ -55,7 +55,7 @@ def machine(monkeypatch):
         ("0,-1,1", 1),
     ],
 )
-def test_gpus_that_the_variable_names(visible, number):
+def test_number_of_gpus_in_the_variable(visible, number):
     assert named_gpus(visible) == number
 
 
@@ -77,7 +77,7 @@ A100 = "NVIDIA A100-SXM4-40GB"
         ),
     ],
 )
-def test_line_in_the_log(machine, caplog, visible, names, cuda, line):
+def test_log_line_describes_devices(machine, caplog, visible, names, cuda, line):
     caplog.set_level("INFO")
     machine(visible, names, cuda)
     check_gpus()
@@ -85,7 +85,7 @@ def test_line_in_the_log(machine, caplog, visible, names, cuda, line):
     assert [record.getMessage() for record in caplog.records] == [line]
 
 
-def test_gpus_without_details_have_their_own_names(machine, monkeypatch):
+def test_gpus_without_details_are_named_by_tensorflow(machine, monkeypatch):
     import tensorflow as tf
 
     machine("0", ["x"])
@@ -100,7 +100,7 @@ def test_gpus_without_details_have_their_own_names(machine, monkeypatch):
         ("0,1", ["a"], "CUDA_VISIBLE_DEVICES=0,1 names 2 GPUs, but TensorFlow finds 1: "),
     ],
 )
-def test_missing_gpus_are_one_line(machine, visible, names, start):
+def test_missing_gpus_are_a_one_line_error(machine, visible, names, start):
     machine(visible, names)
     with pytest.raises(UserError) as error:
         prepare_backend()
@@ -113,7 +113,7 @@ def test_missing_gpus_are_one_line(machine, visible, names, start):
     ("visible", "names", "cuda"),
     [("0", [], False), ("-1", [], True), ("", [], True), (None, [], True), ("0", ["a"], True)],
 )
-def test_nothing_is_missing(machine, visible, names, cuda):
+def test_enough_gpus_are_accepted(machine, visible, names, cuda):
     machine(visible, names, cuda)
     check_gpus()
 

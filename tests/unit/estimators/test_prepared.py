@@ -1,4 +1,4 @@
-"""Estimators that read events: their file, their events, their predictions and measurements."""
+"""Estimators that read events: file, events, predictions and measurements."""
 
 import json
 import shutil
@@ -64,7 +64,7 @@ def write_prepared(path, **settings):
 
 
 def toy_events(n, c9, seed=1):
-    """Half of the events are below the cut on q2; the mean of cos θ_μ is c9 / 10."""
+    """Events, half of them below the cut on q2; the mean of cos θ_μ is c9 / 10."""
     rng = np.random.default_rng((seed, round(1000 * c9) + 10_000))
     return Events.from_columns(
         {
@@ -79,7 +79,7 @@ def toy_events(n, c9, seed=1):
 
 
 def write_campaign(folder, c9, n_images=3, split="test", campaign="000", spare=30, **decay):
-    """An event file and its shard; their paths."""
+    """Write an event file and its shard; return their paths."""
     point = point_label({"c9": c9})
     about = EventMetadata(
         origin="generated", point=point, shifts={"c9": c9}, split=split, campaign=campaign,
@@ -106,14 +106,14 @@ def write_campaign(folder, c9, n_images=3, split="test", campaign="000", spare=3
         ("angular-likelihood", AngularLikelihoodSettings(q2_bins_gev2=((1, 2), (2, 6)))),
     ],
 )
-def test_a_prepared_estimator_comes_back_as_it_was(tmp_path, architecture, settings):
+def test_prepared_estimator_round_trip(tmp_path, architecture, settings):
     given = {"architecture": architecture, "settings": settings, "coefficients": ("c9", "c10")}
     path = write_prepared(tmp_path / "estimator.npz", **given)
-    found = load_prepared(path)
-    assert found.metadata == metadata(**given)
-    assert type(found.metadata.settings) is type(settings)
-    assert found.model == MODEL
-    assert found.estimator.scale.tolist() == [settings.parameter_range[1]] * 2
+    result = load_prepared(path)
+    assert result.metadata == metadata(**given)
+    assert type(result.metadata.settings) is type(settings)
+    assert result.model == MODEL
+    assert result.estimator.scale.tolist() == [settings.parameter_range[1]] * 2
     record = read_record(path)
     assert record.content_digest == content_digest(path)
     assert architectures_of(record) == (architecture,)
@@ -121,7 +121,7 @@ def test_a_prepared_estimator_comes_back_as_it_was(tmp_path, architecture, setti
     assert content_digest(again) == record.content_digest
 
 
-def test_a_damaged_file_is_one_clear_line(tmp_path):
+def test_damaged_file_is_a_one_line_error(tmp_path):
     path = write_prepared(tmp_path / "estimator.npz")
     content = bytearray(path.read_bytes())
     place = content.index(np.array([3.0]).tobytes())
@@ -136,7 +136,7 @@ def test_a_damaged_file_is_one_clear_line(tmp_path):
         load_prepared(tmp_path / "absent.npz")
 
 
-def test_values_that_were_changed_with_a_right_checksum_are_found(tmp_path):
+def test_changed_values_with_correct_checksum_are_detected(tmp_path):
     path = write_prepared(tmp_path / "estimator.npz")
     with np.load(path) as content:
         arrays = {name: content[name] for name in content.files}
@@ -145,29 +145,29 @@ def test_values_that_were_changed_with_a_right_checksum_are_found(tmp_path):
         load_prepared(path)
 
 
-def test_a_shard_is_no_prepared_estimator(tmp_path):
+def test_shard_is_refused_as_prepared_estimator(tmp_path):
     _, shard = write_campaign(tmp_path, -1.0)
     with pytest.raises(UserError, match="was not written by `wilsonvox prepare`"):
         load_prepared(shard)
 
 
-def test_command_prepares_what_it_is_told(tmp_path, monkeypatch):
+def test_command_writes_the_requested_estimator(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["--architecture", "likelihood", "--coefficients", "c9,c10_imaginary"]
     words += ["--parameter-range", "-2,3", "--bins", "2", "--events-per-image", "100"]
     words += ["--lepton", "electron", "--antiparticle-shifts", "conjugate"]
     assert run(["prepare", "--estimator", "fit", *words, "--out", "e.npz"]) == 0
-    found = load_prepared("e.npz")
-    assert found.model == MODEL
-    assert found.metadata.coefficients == ("c9", "c10_imaginary")
-    assert found.metadata.settings == LikelihoodSettings(parameter_range=(-2, 3))
+    result = load_prepared("e.npz")
+    assert result.model == MODEL
+    assert result.metadata.coefficients == ("c9", "c10_imaginary")
+    assert result.metadata.settings == LikelihoodSettings(parameter_range=(-2, 3))
     record = read_record("e.npz")
     assert (record.rule, record.settings["lepton"]) == ("prepare_estimator", "electron")
     assert record.settings["architecture"] == "likelihood"
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("options", "message"),
     [
         (
             ["--architecture", "likelihood", "--q2-bins-gev2", "1:2"],
@@ -180,9 +180,9 @@ def test_command_prepares_what_it_is_told(tmp_path, monkeypatch):
         (["--architecture", "likelihood", "--out", "e.keras"], "e.keras: the name of a prepared"),
     ],
 )
-def test_wrong_options_are_one_clear_line(tmp_path, monkeypatch, capsys, words, message):
+def test_wrong_options_are_a_one_line_error(tmp_path, monkeypatch, capsys, options, message):
     monkeypatch.chdir(tmp_path)
-    assert run(["prepare", "--estimator", "fit", "--out", "e.npz", *words]) == 1
+    assert run(["prepare", "--estimator", "fit", "--out", "e.npz", *options]) == 1
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
@@ -198,15 +198,15 @@ def test_each_image_has_its_own_events(tmp_path, monkeypatch):
     shard = Shard.load(path)
     whole = toy_events(630, -1.0)
     selected = whole[whole.q2 > 1]
-    found = dict(events_of_images(shard, events))
-    assert sorted(found) == [0, 1, 2]
-    for index, chosen in found.items():
+    actual = dict(events_of_images(shard, events))
+    assert sorted(actual) == [0, 1, 2]
+    for index, chosen in actual.items():
         expected = selected[100 * index : 100 * (index + 1)]
         for name, column in chosen.columns().items():
             assert np.array_equal(column, expected.columns()[name]), name
 
 
-def test_predictions_are_those_of_each_images_events(tmp_path):
+def test_each_image_is_predicted_from_its_own_events(tmp_path):
     events, path = write_campaign(tmp_path, -1.0)
     estimator = load_prepared(write_prepared(tmp_path / "estimator.npz"))
     values, errors = estimator.predict(Shard.load(path), events)
@@ -224,23 +224,23 @@ def changed_shard(path, **fields):
     return Shard(metadata=about, **arrays)
 
 
-def test_other_events_than_those_of_the_images_are_refused(tmp_path):
+def test_events_that_do_not_belong_to_the_images_are_refused(tmp_path):
     events, path = write_campaign(tmp_path, -1.0)
     other, _ = write_campaign(tmp_path, -0.5)
     estimator = load_prepared(write_prepared(tmp_path / "estimator.npz"))
     shard = Shard.load(path)
-    with pytest.raises(UserError, match=r"000.root: not the events that the images of s.npz"):
+    with pytest.raises(UserError, match=r"000.root: is not the file that the images of s.npz"):
         estimator.predict(shard, other, "s.npz")
     unknown = changed_shard(path, events_digest=None)
-    with pytest.raises(UserError, match=r"s.npz: does not say of which events"):
+    with pytest.raises(UserError, match=r"s.npz: has no digest of the events"):
         estimator.predict(unknown, events, "s.npz")
     ranges = shard.source_range.copy()
     ranges[1, 1] -= 20
     moved = changed_shard(path, source_range=ranges)
-    with pytest.raises(UserError, match=r"s.npz: image 1 was made of 100 events, but .* 90 at"):
+    with pytest.raises(UserError, match=r"s.npz: image 1 was made from 100 events, but .* 90 at"):
         estimator.predict(moved, events, "s.npz")
     ranges[1] = (10_000, 10_200)
-    with pytest.raises(UserError, match=r"s.npz: image 1 .* finds 0 at"):
+    with pytest.raises(UserError, match=r"s.npz: image 1 .* gives 0 at"):
         estimator.predict(changed_shard(path, source_range=ranges), events, "s.npz")
     image = IMAGE.model_copy(update={"q2_min_gev2": 1.5})
     with pytest.raises(UserError, match=r"s.npz: its images do not fit .*: q2_min_gev2 1.5 ins"):
@@ -250,11 +250,11 @@ def test_other_events_than_those_of_the_images_are_refused(tmp_path):
 # ---------------------------------------------------------------- evaluation
 
 
-def test_evaluation_writes_the_table_of_the_networks(tmp_path, monkeypatch, capsys):
+def test_evaluation_writes_the_same_table_as_for_networks(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     model = str(write_prepared(tmp_path / "estimator.npz"))
     words = ["evaluate", "--model", "estimator.npz", "--out", "p.parquet", "--split", "test"]
-    campaigns = [write_campaign(Path(), -0.5, campaign=each) for each in ("000", "001")]
+    campaigns = [write_campaign(Path(), -0.5, campaign=value) for value in ("000", "001")]
     for events, shard in campaigns:
         words += ["--shard", str(shard), "--events", str(events)]
     assert run(words) == 0
@@ -266,12 +266,12 @@ def test_evaluation_writes_the_table_of_the_networks(tmp_path, monkeypatch, caps
     assert set(frame["true"]) == {-0.5}
     estimator = load_prepared(model)
     parts = [estimator.predict(Shard.load(shard), events) for events, shard in campaigns]
-    assert frame["predicted"].tolist() == np.concatenate([each[0] for each in parts])[:, 0].tolist()
-    assert frame["error"].tolist() == np.concatenate([each[1] for each in parts])[:, 0].tolist()
+    assert frame["predicted"].tolist() == np.concatenate([part[0] for part in parts])[:, 0].tolist()
+    assert frame["error"].tolist() == np.concatenate([part[1] for part in parts])[:, 0].tolist()
     record = read_record("p.parquet")
     assert record.rule == "evaluate_events"
     assert architectures_of(record) == ("likelihood",)
-    assert [Path(each.path).name for each in record.inputs] == [
+    assert [Path(entry.path).name for entry in record.inputs] == [
         "estimator.npz", "000.npz", "001.npz", "000.root", "001.root",
     ]  # fmt: skip
 
@@ -290,18 +290,18 @@ def test_decays_to_another_lepton_are_refused(tmp_path, monkeypatch, capsys):
     assert "of decays to electrons, estimator.npz of decays to muons" in error
     assert error.count("\n") == 1
     assert not Path("p.parquet").exists()
-    # of a file that does not say it nothing is known
+    # nothing is known of a file without this entry
     write_prepared(tmp_path / "estimator.npz")
     assert run([*words, "--events", str(electrons), "--out", "p.parquet"]) == 0
 
 
-def test_a_table_of_predictions_tells_its_decay(tmp_path, monkeypatch, capsys):
+def test_prediction_table_contains_its_decay(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_prepared(tmp_path / "estimator.npz", **MUONS)
     words = ["evaluate", "--model", "estimator.npz", "--out", "p.parquet"]
     events, shard = write_campaign(Path(), -0.5, lepton="muon", antiparticle_shifts="conjugate")
     assert run([*words, "--shard", str(shard), "--events", str(events)]) == 0
-    assert "opposite sign" not in capsys.readouterr().err  # of real shifts nothing is to be said
+    assert "opposite sign" not in capsys.readouterr().err  # no warning for real shifts
     _, about = read_table("p.parquet", PREDICTION_COLUMNS)
     assert (about.lepton, about.antiparticle_shifts) == ("muon", "equal")
     write_prepared(tmp_path / "estimator.npz", coefficients=("c9_imaginary",), **MUONS)
@@ -314,18 +314,18 @@ def test_a_table_of_predictions_tells_its_decay(tmp_path, monkeypatch, capsys):
 def test_event_files_in_another_order_are_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_prepared(tmp_path / "estimator.npz")
-    campaigns = [write_campaign(Path(), -0.5, campaign=each) for each in ("000", "001")]
+    campaigns = [write_campaign(Path(), -0.5, campaign=value) for value in ("000", "001")]
     words = ["evaluate", "--model", "estimator.npz", "--out", "p.parquet"]
     for (events, _), (_, shard) in zip(campaigns, campaigns[::-1], strict=True):
         words += ["--shard", str(shard), "--events", str(events)]
     assert run(words) == 1
-    assert "not the events that the images of" in capsys.readouterr().err
+    assert "is not the file that the images of" in capsys.readouterr().err
     assert run(words[:-2]) == 1
     assert "give the event file of each of the 2 shard(s)" in capsys.readouterr().err
     assert not Path("p.parquet").exists()
 
 
-def test_a_network_takes_no_events(tmp_path, monkeypatch, capsys):
+def test_events_option_is_refused_for_a_network(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["evaluate", "--model", "m.keras", "--shard", "s.npz", "--events", "e.root"]
     assert run([*words, "--out", "p.parquet"]) == 1
@@ -333,7 +333,7 @@ def test_a_network_takes_no_events(tmp_path, monkeypatch, capsys):
 
 
 def fail_on_image(monkeypatch, chosen):
-    """The fit of the image that is estimated `chosen`-th does not converge."""
+    """Make the fit of the image that is fitted `chosen`-th fail to converge."""
     estimate, calls = toy_fit.Mean.estimate, []
 
     def failing(self, events):
@@ -345,21 +345,21 @@ def fail_on_image(monkeypatch, chosen):
     monkeypatch.setattr(toy_fit.Mean, "estimate", failing)
 
 
-def test_a_fit_that_does_not_converge_keeps_its_row_and_is_told(tmp_path, monkeypatch, capsys):
+def test_fit_that_does_not_converge_keeps_its_row_and_is_logged(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_prepared(tmp_path / "estimator.npz")
     events, shard = write_campaign(Path(), -0.5)
     fail_on_image(monkeypatch, 2)
     words = ["--model", "estimator.npz", "--shard", str(shard), "--events", str(events)]
     assert run(["evaluate", *words, "--out", "p.parquet"]) == 0
-    told = capsys.readouterr().err
-    assert "000.npz: the fit of 1 of 3 images did not converge (image 1)" in told
+    stderr = capsys.readouterr().err
+    assert "000.npz: the fit of 1 of 3 images did not converge (image 1)" in stderr
     frame, _ = read_table("p.parquet", PREDICTION_COLUMNS)
     assert frame["predicted"].isna().tolist() == [False, True, False]
     assert frame["error"].isna().tolist() == [False, True, False]
 
 
-def test_a_value_without_an_error_is_no_value(tmp_path, monkeypatch):
+def test_value_without_an_error_is_nan(tmp_path, monkeypatch):
     estimator = load_prepared(write_prepared(tmp_path / "estimator.npz"))
     events, shard = write_campaign(tmp_path, -0.5)
     estimate = toy_fit.Mean.estimate
@@ -368,12 +368,12 @@ def test_a_value_without_an_error_is_no_value(tmp_path, monkeypatch):
         return Estimate(estimate(self, chosen).values, np.array([np.nan]))
 
     monkeypatch.setattr(toy_fit.Mean, "estimate", without_error)
-    for found in estimator.predict(Shard.load(shard), events):
-        assert np.isnan(found).all()
+    for result in estimator.predict(Shard.load(shard), events):
+        assert np.isnan(result).all()
 
 
 def test_an_ensemble_with_a_fit_that_did_not_converge_is_not_summarized(tmp_path, monkeypatch):
-    """Without that image the others would look better than the estimator is."""
+    """Without that image the others would make the estimator look better than it is."""
     monkeypatch.chdir(tmp_path)
     write_prepared(tmp_path / "estimator.npz")
     events, shard = write_campaign(Path(), -0.5)
@@ -392,7 +392,7 @@ POINTS = (-2.0, -1.5, -1.0, -0.5, 0.0)
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
-    """A folder with a run of the stand-in's predictions, and a sample at -0.9."""
+    """Folder with a run of the stand-in's predictions, and a sample at −0.9."""
     folder = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(sys.modules, "wilsonvox.estimators.fits.unbinned", toy_fit)
@@ -413,7 +413,7 @@ def run_folder(tmp_path_factory):
 
 @pytest.fixture
 def _finished(run_folder, tmp_path, monkeypatch):
-    """The working folder is a copy of that run's."""
+    """Make a copy of that run the working folder."""
     shutil.copytree(run_folder, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
 
@@ -425,15 +425,15 @@ MEASURE = ["measure", "--run", "results/small", "--estimator", "fit"]
 def test_a_sample_is_measured_as_with_a_network(capsys):
     assert run([*MEASURE, "--events", "sample.root", "--json", "m.json"]) == 0
     assert "2 images of 100 events" in capsys.readouterr().out
-    found = json.loads(Path("m.json").read_text())
-    c9 = found["coefficients"]["c9"]
+    result = json.loads(Path("m.json").read_text())
+    c9 = result["coefficients"]["c9"]
     assert c9["value"] == pytest.approx(-0.9, abs=0.2)
     assert c9["interval_95"][0] < -0.9 < c9["interval_95"][1]
-    assert (found["n_images"], found["n_events_used"], found["estimator"]) == (2, 200, "fit")
-    assert found["true_shifts"] == {"c9": -0.9}
+    assert (result["n_images"], result["n_events_used"], result["estimator"]) == (2, 200, "fit")
+    assert result["true_shifts"] == {"c9": -0.9}
     record = read_record("m.json")
     assert (record.rule, architectures_of(record)) == ("measure_events", ("likelihood",))
-    names = [Path(each.path).name for each in record.inputs]
+    names = [Path(entry.path).name for entry in record.inputs]
     assert (names[0], names[-1], len(names)) == ("estimator.npz", "sample.root", 2 + len(POINTS))
 
 
@@ -462,7 +462,7 @@ def test_a_flavour_that_contradicts_an_event_file_is_refused(capsys):
 
 
 @pytest.mark.usefixtures("_finished")
-def test_a_foreign_file_is_measured_by_its_events():
+def test_external_file_is_measured():
     import uproot
 
     columns = toy_events(430, -0.9, seed=9).columns()
@@ -471,12 +471,12 @@ def test_a_foreign_file_is_measured_by_its_events():
     for name in ("sample", "foreign"):
         assert run([*MEASURE, "--events", f"{name}.root", "--json", f"{name}.json"]) == 0
     ours, foreign = (json.loads(Path(f"{name}.json").read_text()) for name in ("sample", "foreign"))
-    values = (each["coefficients"]["c9"]["value"] for each in (ours, foreign))
+    values = (value["coefficients"]["c9"]["value"] for value in (ours, foreign))
     assert next(values) == pytest.approx(next(values), abs=1e-5)
 
 
 @pytest.mark.usefixtures("_finished")
-def test_images_alone_are_refused(capsys):
+def test_images_without_events_are_refused(capsys):
     shard = "results/small/voxels/b2/test/c9_-1.00/000.npz"
     assert run([*MEASURE, "--shard", shard, "--json", "m.json"]) == 1
     error = capsys.readouterr().err
@@ -495,16 +495,16 @@ def test_a_sample_whose_fit_does_not_converge_is_refused(monkeypatch, capsys):
 
 
 @pytest.mark.usefixtures("_finished")
-def test_predictions_of_another_preparation_are_not_used(capsys):
+def test_predictions_of_an_earlier_preparation_are_not_used(capsys):
     model = Path("results/small/models/b2/fit/estimator.npz")
     write_prepared(model, settings=LikelihoodSettings(parameter_range=(-2, 11)))
     assert run([*MEASURE, "--events", "sample.root"]) == 1
-    assert "were made by another model than" in capsys.readouterr().err
+    assert "were made by a model other than" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("_finished")
-def test_of_two_estimators_of_one_name_the_one_of_the_predictions_is_taken(capsys):
-    """It was a network once."""
+def test_estimator_of_the_predictions_is_chosen_among_two_with_one_name(capsys):
+    """The estimator was a network before."""
     Path("results/small/models/b2/fit/model.keras").write_bytes(b"left over")
     assert run([*MEASURE, "--events", "sample.root"]) == 0
     assert "δC9 = −0.8" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The papers' 3D ResNet-34 and its small relatives."""
+"""The 3D ResNet-34 of the papers and smaller networks of its kind."""
 
 import numpy as np
 import pytest
@@ -24,10 +24,10 @@ def _layers(model, kind):
     return [layer for layer in model.layers if type(layer).__name__ == kind]
 
 
-def test_counts_of_layers_are_those_of_a_resnet34(resnet34):
+def test_layer_counts_match_resnet34(resnet34):
     convolutions = [layer.name for layer in _layers(resnet34, "Conv3D")]
     projections = [name for name in convolutions if name.endswith("_0_conv")]
-    # 33 in the main path (one at the bottom, 16 blocks of two), and where the shape changes
+    # 33 in the main path (one in the stem, 16 blocks of two), and one per change of shape
     assert len(convolutions) - len(projections) == 33
     assert projections == ["conv3_block1_0_conv", "conv4_block1_0_conv", "conv5_block1_0_conv"]
     assert len(_layers(resnet34, "Add")) == 3 + 4 + 6 + 3
@@ -81,14 +81,14 @@ def test_number_of_trainable_parameters_counted_by_hand(resnet34):
     weights = 7**3 * 64
     for before, after in zip(inputs, channels, strict=True):
         weights += 27 * before * after + 27 * after * after
-        weights += before * after if before != after else 0  # the projection
+        weights += before * after if before != after else 0  # projection
     scales = 2 * (64 + 2 * sum(channels) + 128 + 256 + 512)
     head = 512 * 1000 + 1000 + 1000 + 1
     trainable = sum(int(np.prod(weight.shape)) for weight in resnet34.trainable_weights)
     assert trainable == weights + scales + head
 
 
-def test_all_layers_are_keras_own_and_named(resnet34):
+def test_all_layers_are_from_keras_and_named(resnet34):
     for layer in resnet34.layers:
         assert type(layer).__module__.startswith("keras."), layer.name
         kind = type(layer).__name__.lower()
@@ -100,19 +100,19 @@ def test_sizes_are_arguments():
     assert model.output.shape == (None, 3)
     names = [layer.name for layer in model.layers]
     assert "conv2_block2_1_conv" in names
-    assert "conv2_block1_0_conv" not in names  # nothing changes there: the identity
+    assert "conv2_block1_0_conv" not in names  # no change of shape here: the identity
     assert "conv3_block1_0_conv" in names
     assert model.get_layer("conv3_block1_out").output.shape[1:] == (1, 1, 1, 8)
     assert model.get_layer("conv1_bn").momentum == SMALL.batch_normalisation_momentum
 
 
-def test_pool_size_one_leaves_the_pooling_out():
+def test_pool_size_one_turns_pooling_off():
     model = build((8, 8, 8, 1), 1, SMALL.model_copy(update={"pool_size": 1}))
     assert not _layers(model, "MaxPooling3D")
     assert model.get_layer("conv2_block1_out").output.shape[1:] == (4, 4, 4, 4)
 
 
-def test_average_pooling_is_a_choice():
+def test_average_pooling_can_be_chosen():
     changes = {"pooling": "average", "pool_size": 4, "pool_stride": 4}
     model = build((8, 8, 8, 1), 1, SMALL.model_copy(update=changes))
     assert not _layers(model, "MaxPooling3D")
@@ -122,12 +122,12 @@ def test_average_pooling_is_a_choice():
     np.testing.assert_allclose(pool(images)[0, 0, 0, 0], images.mean(axis=(0, 1, 2, 3)), rtol=1e-5)
 
 
-def test_shortcuts_carry_the_input():
+def test_shortcuts_pass_the_input_through():
     model = build((8, 8, 8, 1), 1, SMALL)
     for layer in model.layers:
         if layer.name.endswith("_conv") and layer.name != "conv1_conv":
             layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
-    # with dead convolutions, an identity block gives its (positive) input back
+    # with zero convolutions, an identity block returns its (positive) input
     import keras
 
     inner = keras.Model(
@@ -140,12 +140,12 @@ def test_shortcuts_carry_the_input():
     assert np.ptp(before) > 0
 
 
-def test_unknown_architecture_is_a_users_error():
+def test_unknown_architecture_is_a_user_error():
     with pytest.raises(UserError, match=r"'resnext' is unknown; known are resnet"):
         builder("resnext")
 
 
-def test_coordinates_are_those_of_the_voxels_and_stand_where_a_voxel_is_occupied():
+def test_coordinate_channels_are_filled_in_occupied_voxels_only():
     import keras
 
     from wilsonvox.estimators.networks.resnet import with_coordinates
@@ -157,15 +157,15 @@ def test_coordinates_are_those_of_the_voxels_and_stand_where_a_voxel_is_occupied
     values = np.zeros((2, bins, bins, bins, 1), np.float32)
     values[0, 1, 4, 2] = 0.3
     values[1, 5, 0, 5] = 0.7
-    found = model.predict_on_batch(values)
-    assert np.count_nonzero(found.any(axis=-1)) == 2
-    for one, (mu, cos_k, chi) in zip(found, ((1, 4, 2), (5, 0, 5)), strict=True):
+    result = model.predict_on_batch(values)
+    assert np.count_nonzero(result.any(axis=-1)) == 2
+    for one, (mu, cos_k, chi) in zip(result, ((1, 4, 2), (5, 0, 5)), strict=True):
         angle = 2 * np.pi * (chi + 0.5) / bins
         centre = [2 * (mu + 0.5) / bins - 1, 2 * (cos_k + 0.5) / bins - 1]
         np.testing.assert_allclose(
             one[mu, cos_k, chi, 1:], [*centre, np.cos(angle), np.sin(angle)], atol=1e-6
         )
-    np.testing.assert_array_equal(found[..., :1], values)
+    np.testing.assert_array_equal(result[..., :1], values)
 
 
 def test_a_network_with_coordinates_is_saved_without_code(tmp_path):

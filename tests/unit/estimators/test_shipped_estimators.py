@@ -1,4 +1,4 @@
-"""The estimators in `resources/estimators` measure EvtGen files, and are what is said of them."""
+"""Estimators in `resources/estimators` measure EvtGen files as precisely as documented."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def summary_of(shipped):
 
 @pytest.mark.parametrize("shipped", SHIPPED, ids=lambda path: path.name)
 class TestShipped:
-    def test_a_file_is_measured(self, shipped, tmp_path, capsys):
+    def test_file_is_measured(self, shipped, tmp_path, capsys):
         out = tmp_path / "measured.json"
         words = ["measure", "--run", str(shipped), "--json", str(out)]
         events = EVTGEN / "evtgen_btosllnpr_b0_dc9_-2.00.root"
@@ -32,14 +32,14 @@ class TestShipped:
         assert content["estimator"] == "voxel-sum"
         size = content["image_specification"]["events_per_image"]
         assert content["n_images"] == content["n_events_used"] // size > 0
-        found = content["coefficients"]["c9"]
-        (low, high), value = found["interval_95"], found["value"]
+        result = content["coefficients"]["c9"]
+        (low, high), value = result["interval_95"], result["value"]
         assert low < value < high
         # 60,000 events, of which 48,000 fill two images of 24,000: the bound is 0.021 to 0.024
         assert abs(value + 2.0) < 0.08
-        assert 0.04 < found["interval_68"][1] - found["interval_68"][0] < 0.065
+        assert 0.04 < result["interval_68"][1] - result["interval_68"][0] < 0.065
 
-    def test_it_is_as_precise_and_honest_as_is_said(self, shipped):
+    def test_precision_and_coverage_match_the_documentation(self, shipped):
         summary = summary_of(shipped)
         assert (summary["n_images"] >= 900).all()
         inside = summary[summary["true"].between(-2.0, 1.1)]
@@ -56,7 +56,7 @@ class TestShipped:
             error = np.sqrt(level * (1 - level) / between["n_images"].sum())
             assert abs(between[column].mean() - level) < 4 * error
 
-    def test_it_is_small_and_carries_its_records(self, shipped):
+    def test_files_are_small_and_contain_records(self, shipped):
         files = [path for path in shipped.rglob("*") if path.is_file()]
         assert sum(path.stat().st_size for path in files) < 1_000_000
         for path in files:
@@ -67,7 +67,7 @@ class TestShipped:
                 assert not any(word.startswith("/") for word in record.command)
 
 
-def test_sigma_falls_with_the_number_of_events_as_the_bound_does():
+def test_sigma_scales_with_the_number_of_events_like_the_bound():
     """σ·√N of images of 2,400 and of 24,000 events, at each value."""
     scaled = {}
     for shipped in SHIPPED:

@@ -1,4 +1,4 @@
-"""The network that sums over voxels: its density, its head, the network itself, and the command."""
+"""The voxel-sum estimator: density, head, network, and command."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +14,10 @@ from wilsonvox.core.polynomials import polynomial_terms
 from wilsonvox.estimators.model_file import load_estimator, read_estimator_metadata
 from wilsonvox.estimators.settings import VoxelSumSettings
 from wilsonvox.estimators.voxel_sum.fitting import (
-    chosen_anchors,
     fit_voxel_sum,
     image_sums,
     point_moments,
+    select_anchors,
 )
 from wilsonvox.estimators.voxel_sum.head import Head, fit_head
 from wilsonvox.estimators.voxel_sum.voxel_density import (
@@ -58,14 +58,14 @@ def test_angular_functions_are_averaged_over_each_voxel():
             indexing="ij",
         )
         expected = angular_functions(mu, cos_k, chi).reshape(-1, 11).mean(axis=0)
-        # the midpoints err by the root at the ends of the range
+        # the midpoint rule is inaccurate for the square root at the ends of the range
         np.testing.assert_allclose(table[voxel], expected, atol=2e-3)
 
 
-def test_dual_functions_pick_one_function_each():
+def test_dual_functions_are_orthonormal_to_the_functions():
     functions = voxel_functions(12)
-    found = dual_functions(functions).T @ functions / len(functions)
-    np.testing.assert_allclose(found, np.eye(11), atol=1e-10)
+    result = dual_functions(functions).T @ functions / len(functions)
+    np.testing.assert_allclose(result, np.eye(11), atol=1e-10)
 
 
 def test_knots_divide_the_voxels_into_equal_parts(generator):
@@ -80,7 +80,7 @@ def test_knots_divide_the_voxels_into_equal_parts(generator):
     assert shares.sum() == pytest.approx(1, abs=1e-3)
 
 
-def test_moments_are_those_of_each_voxel_alone(generator):
+def test_moments_are_sums_over_single_voxels(generator):
     bins, n = 4, 500
     knots = np.array([-1.0, 0.5, 1.0, 2.5])
     dual = dual_functions(voxel_functions(bins))
@@ -100,7 +100,7 @@ def test_moments_are_those_of_each_voxel_alone(generator):
 
 
 def test_moments_of_q2_are_those_of_the_events_not_of_voxels(generator):
-    """Events of q² that depends on the angles, some five in a voxel, of which means are known."""
+    """Events with q² that depends on the angles, about five per voxel, of which means are known."""
     bins, n_images, events_per_image = 4, 400, 320
     functions = voxel_functions(bins)
     dual = dual_functions(functions)
@@ -108,31 +108,31 @@ def test_moments_of_q2_are_those_of_the_events_not_of_voxels(generator):
     rate = np.array([1.0, 0.4, 0.1, 0.0, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0])
     density = functions @ rate / (functions @ rate).sum()
     mean_of = 3 + 4 * functions[:, 1]
-    found = Q2Moments(functions, dual)
+    actual = Q2Moments(functions, dual)
     all_q2, all_voxel = [], []
     for _ in range(n_images):
         voxel = generator.choice(bins**3, events_per_image, p=density)
         q2 = generator.gamma(4.0, mean_of[voxel] / 4)
         occupied, inverse, count = np.unique(voxel, return_inverse=True, return_counts=True)
         mean_q2 = np.bincount(inverse, q2) / count
-        found.add(occupied, mean_q2.astype(np.float32), count.astype(np.uint16), 1)
+        actual.add(occupied, mean_q2.astype(np.float32), count.astype(np.uint16), 1)
         all_q2.append(q2)
         all_voxel.append(voxel)
     voxel, q2 = np.concatenate(all_voxel), np.concatenate(all_q2)
     for order in range(3):
         truth[order] = (dual[voxel] * q2[:, None] ** order).mean(axis=0)
-    # the first two are sums over events whatever the voxels
-    np.testing.assert_allclose(found.normalised()[:2], truth[:2], atol=1e-4)
+    # the first two are sums over events, independent of the voxels
+    np.testing.assert_allclose(actual.normalised()[:2], truth[:2], atol=1e-4)
     error = (dual[voxel] * q2[:, None] ** 2).std(axis=0) / np.sqrt(len(q2))
-    # squares of sums scatter three times as much as sums of squares, with five in a voxel
-    assert np.all(np.abs(found.normalised()[2] - truth[2]) < 15 * error)
-    assert np.abs(found.normalised()[2] - truth[2])[:2].max() < 0.1 * truth[2, :2].min()
+    # squares of sums scatter three times as much as sums of squares, with five events per voxel
+    assert np.all(np.abs(actual.normalised()[2] - truth[2]) < 15 * error)
+    assert np.abs(actual.normalised()[2] - truth[2])[:2].max() < 0.1 * truth[2, :2].min()
     expected = np.bincount(voxel, minlength=bins**3) / n_images
-    np.testing.assert_allclose(found.expected_counts(), expected, rtol=0.1)
+    np.testing.assert_allclose(actual.expected_counts(), expected, rtol=0.1)
 
 
-def test_single_events_stand_for_those_that_share_a_voxel(generator):
-    """The density at q² of all events is learned, though only lone ones show their q²."""
+def test_single_events_represent_events_that_share_a_voxel(generator):
+    """The density at q² of all events is learned, though only single events show their q²."""
     bins, n_images, events_per_image = 3, 300, 30
     functions = voxel_functions(bins)
     rate = np.array([1.0, 1.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
@@ -144,7 +144,7 @@ def test_single_events_stand_for_those_that_share_a_voxel(generator):
         offsets = [0]
         for _ in range(n_images):
             voxel = generator.choice(bins**3, events_per_image, p=density)
-            # high q² is where there are few events
+            # few events are at high q²
             q2 = np.where(generator.random(events_per_image) < 1 / (1 + 40 * density[voxel]), 9, 1)
             high += (q2 == 9).mean() / (2 * n_images)
             occupied, inverse, count = np.unique(voxel, return_inverse=True, return_counts=True)
@@ -164,13 +164,13 @@ def test_single_events_stand_for_those_that_share_a_voxel(generator):
     knots = np.log([1.0, 9.0])
     truths = {path: np.full((n_images, 1), float(path)) for path in shards}
     points = np.array([[-1.0], [1.0]])
-    found = point_moments(list(shards), shards.get, knots, points, truths, True, bins)
-    shares = found.near_knots @ functions.mean(axis=0)
+    result = point_moments(list(shards), shards.get, knots, points, truths, True, bins)
+    shares = result.near_knots @ functions.mean(axis=0)
     assert shares.sum(axis=1) == pytest.approx([1, 1], abs=0.01)
     assert shares[:, 1].mean() == pytest.approx(high, abs=0.02)
-    # taken at their means as they are, the events that share a voxel are at neither end
-    found = point_moments(list(shards), shards.get, knots, points, truths, False, bins)
-    assert (found.near_knots @ functions.mean(axis=0))[:, 1].mean() > high + 0.05
+    # with mean values taken as q², the events that share a voxel are at neither end
+    result = point_moments(list(shards), shards.get, knots, points, truths, False, bins)
+    assert (result.near_knots @ functions.mean(axis=0))[:, 1].mean() > high + 0.05
 
 
 def test_pairs_have_the_density_of_two_independent_events(generator):
@@ -178,7 +178,7 @@ def test_pairs_have_the_density_of_two_independent_events(generator):
     functions = voxel_functions(4)
     knots = np.linspace(np.log(0.2), np.log(18), 40)
     tables = np.zeros((40, 11, 2))
-    # one density falls with q² and is brought out by the shift, another rises
+    # one density falls with q² and increases with the shift, another rises with q²
     tables[:, 0, 0] = 1 / functions[:, 0].mean()
     tables[:, 1, 1] = np.linspace(-0.5, 0.5, 40) / functions[:, 1].mean()
     density = VoxelDensity(knots, tables, np.zeros(1), np.ones(1), 1)
@@ -198,16 +198,16 @@ def test_pairs_have_the_density_of_two_independent_events(generator):
     assert mean_of_all == pytest.approx(1, rel=1e-3)
     for low, high in ((1.0, 1.5), (5.0, 5.5), (10.0, 10.5), (15.0, 15.5)):
         inside = (means > low) & (means < high)
-        # what the shift and the voxel make of the density of pairs at the centre over all voxels
+        # density of pairs for this shift and voxel, over that at the centre averaged over voxels
         centre = products[0, 0] / functions[:, 0].mean() ** 2
         expected = of_pairs[inside].mean() / centre
         table = at(pairs, np.log((low + high) / 2))
-        found = (f[first] * f[second]) @ table @ pairs.terms(np.array([[shift]]))[0]
-        assert found == pytest.approx(expected, rel=0.02)
-        assert abs(found - 1) > 0.05
+        actual = (f[first] * f[second]) @ table @ pairs.terms(np.array([[shift]]))[0]
+        assert actual == pytest.approx(expected, rel=0.02)
+        assert abs(actual - 1) > 0.05
 
 
-def test_density_is_the_polynomial_that_the_moments_follow(generator):
+def test_density_recovers_polynomial_moments(generator):
     shifts = np.linspace(-2, 1, 7)[:, None]
     truth = generator.normal(size=(3, 11, 3))
     truth[:, :, 0] = 4 + np.abs(truth[:, :, 0])
@@ -220,24 +220,24 @@ def test_density_is_the_polynomial_that_the_moments_follow(generator):
     np.testing.assert_allclose(density.terms(shifts), scaled, atol=1e-12)
 
 
-def test_too_few_points_for_a_degree_lower_it(generator):
+def test_too_few_points_reduce_the_degree(generator):
     moments = 4 + generator.normal(size=(2, 3, 11))
     flat = voxel_functions(6).mean(axis=0)
     shifts = np.array([[-1.0], [0.0]])
     assert fit_density(np.arange(3.0), moments, shifts, np.ones(2), 3, flat).degree == 1
 
 
-def test_anchors_lie_far_apart(generator):
+def test_anchors_are_far_from_each_other(generator):
     points = np.vstack([generator.uniform(-0.1, 0.1, (50, 2)), [[1, 1], [-1, 1], [1, -1]]])
-    anchors = chosen_anchors(points, 4)
+    anchors = select_anchors(points, 4)
     assert len(anchors) == 4
     for corner in ([1, 1], [-1, 1], [1, -1]):
         assert corner in anchors.tolist()
-    np.testing.assert_array_equal(chosen_anchors(points[:3], 4), np.unique(points[:3], axis=0))
+    np.testing.assert_array_equal(select_anchors(points[:3], 4), np.unique(points[:3], axis=0))
 
 
 # ---------------------------------------------------------------- head
-def test_head_is_as_good_as_the_best_linear_one_and_unbiased_at_the_ends(generator):
+def test_head_is_as_precise_as_the_best_linear_one_and_unbiased_at_the_ends(generator):
     truth = np.repeat(np.linspace(-2, 1, 13), 200)[:, None]
     signal, noise = np.array([1.0, 0.5, -0.3]), np.array([0.5, 0.2, 0.4])
 
@@ -250,7 +250,7 @@ def test_head_is_as_good_as_the_best_linear_one_and_unbiased_at_the_ends(generat
         predicted = head(images(np.full((4000, 1), value)))[:, 0]
         assert predicted.mean() == pytest.approx(value, abs=0.3 * best)
         assert predicted.std() == pytest.approx(best, rel=0.15)
-    # least squares alone is drawn to the middle
+    # plain least squares is biased towards the centre
     plain = fit_head(images(truth), truth, images(truth[::5]), truth[::5], 1, 1.0)
     heavy = fit_head(images(truth), truth, images(truth[::5]), truth[::5], 1, 100.0)
     at_end = images(np.full((20_000, 1), -2.0))
@@ -272,7 +272,7 @@ def made_up(generator, degree=2):
 
 
 def at(density, log_q2):
-    """Tables between the knots, shape (n_functions, n_terms)."""
+    """Interpolate the tables between the knots, shape (n_functions, n_terms)."""
     last = len(density.knots) - 2
     place = np.interp(log_q2, density.knots, np.arange(last + 2))
     low = min(int(place), last)
@@ -280,14 +280,14 @@ def at(density, log_q2):
 
 
 @pytest.mark.parametrize("use_counts", [True, False])
-def test_network_computes_the_sum_of_logarithms(generator, use_counts):
+def test_network_computes_the_sum_of_log_densities(generator, use_counts):
     from wilsonvox.estimators.voxel_sum.network import build
 
     density, bins = made_up(generator), 8
     anchors = np.array([[-2.0], [-1.0], [0.5]])
     shard = toy_shard(0.0)
     shard = replace(shard, count=generator.integers(1, 4, len(shard.voxel)).astype(np.uint16))
-    found = image_sums(build(bins, density, anchors, use_counts), shard, use_counts)
+    actual = image_sums(build(bins, density, anchors, use_counts), shard, use_counts)
     factors = angular_factors(bins)
     for image in range(len(shard)):
         expected = np.zeros(3)
@@ -310,10 +310,10 @@ def test_network_computes_the_sum_of_logarithms(generator, use_counts):
                     shard.mean_q2[entry], mean, np.sqrt(variance / n)
                 )
             expected += log - log.mean()
-        np.testing.assert_allclose(found[image], expected, atol=2e-4)
+        np.testing.assert_allclose(actual[image], expected, atol=2e-4)
 
 
-def test_head_in_the_network_is_the_head_of_the_fit(generator):
+def test_head_in_the_network_equals_the_fitted_head(generator):
     from wilsonvox.estimators.voxel_sum.network import build
 
     density, shard = made_up(generator), toy_shard(0.0)
@@ -323,8 +323,8 @@ def test_head_in_the_network_is_the_head_of_the_fit(generator):
         generator.normal(size=(10, 1)), 3,
     )  # fmt: skip
     sums = image_sums(build(8, density, anchors, True), shard, True)
-    found = image_sums(build(8, density, anchors, True, head), shard, True)
-    np.testing.assert_allclose(found, head(sums), rtol=1e-4, atol=1e-3)
+    result = image_sums(build(8, density, anchors, True, head), shard, True)
+    np.testing.assert_allclose(result, head(sums), rtol=1e-4, atol=1e-3)
 
 
 # ---------------------------------------------------------------- fit and command
@@ -371,20 +371,20 @@ def test_command_writes_an_estimator_that_loads_in_safe_mode_and_predicts(traine
         shard = toy_shard(c9, 40, "test", campaign="003")
         predicted = estimator.predict(shard)
         assert predicted.shape == (40, 1)
-        # mean q2 of 80 voxels, 4 GeV² a unit of δC9 apart and with a scatter of 1 GeV²
+        # mean q2 of 80 voxels, 4 GeV² per unit of δC9, with a scatter of 1 GeV²
         assert predicted.mean() == pytest.approx(c9, abs=0.15)
         assert predicted.std() < 0.15
     assert estimator.predict(toy_shard(0.0, 0, "test")).shape == (0, 1)
 
 
-def test_predictions_do_not_depend_on_the_images_beside(trained):
+def test_predictions_do_not_depend_on_other_images_in_the_batch(trained):
     estimator, shard = load_estimator(trained), toy_shard(0.0, 20, "test")
     alone = [estimator.predict(toy_part(shard, index))[0, 0] for index in (0, 7, 19)]
     np.testing.assert_allclose(estimator.predict(shard)[[0, 7, 19], 0], alone, atol=1e-5)
 
 
 def toy_part(shard, index):
-    """One image of a shard as a shard of its own."""
+    """Return one image of a shard as a shard of its own."""
     entries = slice(shard.offsets[index], shard.offsets[index + 1])
     return replace(
         shard,
@@ -407,8 +407,8 @@ def test_equal_fits_give_equal_files(files, trained, tmp_path):
     assert read_estimator_metadata(again) == read_estimator_metadata(trained)
 
 
-def test_images_without_any_voxel_of_one_event_are_learned_from(files):
-    """So many events that each voxel has several: means of q² alone tell."""
+def test_fit_to_images_without_single_events(files):
+    """With so many events that each voxel has several, only means of q² are known."""
     from wilsonvox.voxels.shards import Shard
 
     def load(path):
@@ -445,7 +445,7 @@ def test_one_shard_is_in_memory_at_a_time(files):
         return shard
 
     fit_voxel_sum(files["train"], files["validation"], SETTINGS, load)
-    # the next is read before the name of the last is free
+    # the next shard is read before the previous one is released
     assert most <= 2
 
 
@@ -457,7 +457,7 @@ def test_one_shard_is_in_memory_at_a_time(files):
         ({"image": ImageSpecification(bins=9, events_per_image=100)}, "bins 9 instead of 8"),
     ],
 )
-def test_shards_that_do_not_fit_are_named(files, change, message):
+def test_shards_that_do_not_match_are_named(files, change, message):
     from wilsonvox.voxels.shards import Shard
 
     def load(path):

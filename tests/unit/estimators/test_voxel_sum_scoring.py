@@ -1,4 +1,4 @@
-"""The most likely shifts of several coefficients, from sums over images."""
+"""Maximum-likelihood shifts of several coefficients, from sums over images."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def generator():
 
 
 def sums_of(shifts, noise):
-    """Sums that say one combination of the shifts thirty times as well as the other."""
+    """Sums that determine one combination of the shifts thirty times better than the other."""
     narrow = 30 * (10 * shifts[:, 0] + shifts[:, 1] + 0.2 * shifts[:, 1] ** 2)
     wide = 10 * shifts[:, 0] - shifts[:, 1]
     mean = np.stack([narrow, wide, narrow + wide**2 / 5, 0 * wide, narrow - wide], axis=1)
@@ -27,12 +27,12 @@ def sums_of(shifts, noise):
 
 
 def images(generator, first, number, n):
-    points = [list(each.values()) for each in sobol_points(BOX, number, first)]
+    points = [list(point.values()) for point in sobol_points(BOX, number, first)]
     shifts = np.repeat(np.array(points), n, axis=0)
     return sums_of(shifts, generator.normal(size=(len(shifts), 5))), shifts
 
 
-def test_polynomial_gradient_is_that_of_the_terms():
+def test_polynomial_gradient_matches_finite_differences():
     value, step = np.array([0.3, -0.7, 1.1]), 1e-6
     for row, variable in zip(polynomial_gradient(value, 3).T, np.eye(3), strict=True):
         ends = [polynomial_terms((value + side * step * variable)[None], 3)[0] for side in (1, -1)]
@@ -49,19 +49,19 @@ def test_scoring_is_more_precise_in_every_direction_than_polynomials(generator):
     begin = start(sums)
     off = scoring(sums, begin)[inside] - shifts[inside]
     information = scoring.information(shifts[inside]) / np.outer(scoring.scale, scoring.scale)
-    # two degrees of freedom each, if the covariance is the inverse of the information
+    # χ² of two degrees of freedom each, if the covariance is the inverse of the information
     squared = np.einsum("nk,nkl,nl->n", off, information, off).mean()
     assert squared == pytest.approx(2, rel=0.4)
     before = (begin - shifts)[inside]
     assert np.einsum("nk,nkl,nl->n", before, information, before).mean() > 1.3 * squared
 
 
-def test_too_few_points_for_polynomials_have_no_scoring(generator):
+def test_too_few_points_give_no_scoring(generator):
     known = [*images(generator, 0, 2, 20), *images(generator, 2, 2, 20)]
     assert fit_scoring(*known, fit_head(*known, 1, 10.0), 3) is None
 
 
-def test_the_network_takes_the_same_steps(generator, tmp_path):
+def test_network_takes_the_same_scoring_steps(generator, tmp_path):
     from keras.saving import load_model
 
     bins, k, r = 4, 2, 3
@@ -100,15 +100,15 @@ def test_the_network_takes_the_same_steps(generator, tmp_path):
     model = build(bins, density, anchors, True, head, scoring)
     model.save(tmp_path / "model.keras")
     loaded = load_model(tmp_path / "model.keras", safe_mode=True)
-    for each in (model, loaded):
-        found = each.predict_on_batch(voxels)
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, expected, atol=2e-4)
+    for value in (model, loaded):
+        actual = value.predict_on_batch(voxels)
+        assert actual.dtype == np.float32
+        np.testing.assert_allclose(actual, expected, atol=2e-4)
     assert np.ptp(expected, axis=0).min() > 1e-3
 
 
-def test_the_rate_is_found_where_coefficients_were_divided_by_it(generator):
-    """Also where the moments have errors, which least squares alone takes for curvature."""
+def test_rate_is_recovered_from_divided_coefficients(generator):
+    """Includes moments with errors, which plain least squares mistakes for curvature."""
     shifts = generator.uniform(-1, 1, (40, 2))
     terms = polynomial_terms(shifts, 2)
     rate = np.array([1.0, 0.3, -0.4, 0.1, 0.0, 0.25])
@@ -120,9 +120,9 @@ def test_the_rate_is_found_where_coefficients_were_divided_by_it(generator):
     for noise in (0.0, error):
         moments = exact + noise * generator.normal(size=exact.shape)
         variances = np.full(exact.shape, noise**2 or 1e-12)
-        found = fit_density(knots, moments, shifts, np.ones(40), 2, flat, variances)
+        actual = fit_density(knots, moments, shifts, np.ones(40), 2, flat, variances)
         # centre and scale are those of the points, so compare values
-        ratio = 1 / (found.terms(shifts)[:, 0] * (terms @ rate))
+        ratio = 1 / (actual.terms(shifts)[:, 0] * (terms @ rate))
         assert np.ptp(ratio) / ratio.mean() < (0.15 if noise else 1e-4)
     plain = fit_density(knots, moments, shifts, np.ones(40), 2, flat)
     assert plain.rate is None

@@ -1,4 +1,4 @@
-"""Several coefficients from predictions to summary, measurement, closing table and corner plot."""
+"""Several coefficients: predictions, summary, measurement, summary table and corner plot."""
 
 import json
 
@@ -31,7 +31,7 @@ SIGMA = np.array([0.01, 0.2])
 COVARIANCE = np.outer(SIGMA, SIGMA) * [[1, -0.8], [-0.8, 1]]
 JACOBIAN = np.array([[0.8, 0.01], [0.0, 0.9]])
 LABELS = [sampled_label(n) for n in range(12)]
-SHIFTS = np.array([list(each.values()) for each in sobol_points(BOX, 12)])
+SHIFTS = np.array([list(point.values()) for point in sobol_points(BOX, 12)])
 
 
 def predictions(n=100, seed=2):
@@ -73,14 +73,14 @@ def test_joint_ensembles_keep_images_together():
     frame = predictions(5)
     expected = frame[frame["point"] == LABELS[3]]["predicted"].to_numpy().reshape(-1, 2)
     shuffled = frame.sample(frac=1, random_state=4)
-    found = {each.point: each for each in joint_ensembles(shuffled)}
-    np.testing.assert_array_equal(found[LABELS[3]].predicted, expected)
-    np.testing.assert_array_equal(found[LABELS[3]].true, SHIFTS[3])
-    with pytest.raises(UserError, match=r"sobol_0000: an image has none of one of c7, c9"):
+    actual = {ensemble.point: ensemble for ensemble in joint_ensembles(shuffled)}
+    np.testing.assert_array_equal(actual[LABELS[3]].predicted, expected)
+    np.testing.assert_array_equal(actual[LABELS[3]].true, SHIFTS[3])
+    with pytest.raises(UserError, match=r"sobol_0000: an image lacks a .* of c7, c9"):
         joint_ensembles(frame.drop(index=0))
 
 
-def test_sigma_over_bound_and_volume_are_those_of_the_calibrated_shifts():
+def test_sigma_over_bound_and_volume_of_calibrated_shifts():
     frame = predictions()
     summary = summarize(frame, sigma_bound, trained=True)
     for name, slope in zip(NAMES, np.diag(JACOBIAN), strict=True):
@@ -89,38 +89,41 @@ def test_sigma_over_bound_and_volume_are_those_of_the_calibrated_shifts():
         assert rows["sigma_over_bound"].mean() == pytest.approx(2, rel=0.04)
     joint = joint_covariances(frame, covariance_bound)
     assert joint.coefficients == NAMES
-    assert [each.point for each in joint.points] == LABELS
+    assert [point.point for point in joint.points] == LABELS
     # twice the width in each of two directions
-    volumes = [each.volume_over_bound for each in joint.points]
+    volumes = [point.volume_over_bound for point in joint.points]
     assert np.mean(volumes) == pytest.approx(4, rel=0.07)
-    mean = np.mean([each.covariance for each in joint.points], axis=0)
+    mean = np.mean([point.covariance for point in joint.points], axis=0)
     np.testing.assert_allclose(mean / calibrated(), 1, atol=0.08)
 
 
-def test_the_volume_is_not_low_for_few_images():
+def test_volume_is_unbiased_for_few_images():
     logarithms = [
-        np.log(each.volume_over_bound)
+        np.log(point.volume_over_bound)
         for seed in range(8)
-        for each in joint_covariances(predictions(6, seed), covariance_bound).points
+        for point in joint_covariances(predictions(6, seed), covariance_bound).points
     ]
     assert np.mean(logarithms) == pytest.approx(np.log(4), abs=0.25)
 
 
 def measured(values, seed=2):
     calibration = JointCalibration(
-        SHIFTS, tuple(each.predicted for each in joint_ensembles(predictions(100, seed)))
+        SHIFTS, tuple(ensemble.predicted for ensemble in joint_ensembles(predictions(100, seed)))
     )
     return measure_jointly(NAMES, calibration, np.atleast_2d(values))
 
 
 def test_values_and_intervals_of_a_sample():
     true = np.array([0.01, -0.6])
-    found, joint, warnings = measured(JACOBIAN @ true)
+    actual, joint, warnings = measured(JACOBIAN @ true)
     sigma = np.sqrt(np.diag(calibrated()))
     for name, value, error in zip(NAMES, true, sigma, strict=True):
-        assert found[name].value == pytest.approx(value, abs=0.1 * error)
-        assert found[name].per_image == pytest.approx([found[name].value])
-        for interval, factor in ((found[name].interval_68, 0.994), (found[name].interval_95, 1.96)):
+        assert actual[name].value == pytest.approx(value, abs=0.1 * error)
+        assert actual[name].per_image == pytest.approx([actual[name].value])
+        for interval, factor in (
+            (actual[name].interval_68, 0.994),
+            (actual[name].interval_95, 1.96),
+        ):
             half = (interval[1] - interval[0]) / 2
             assert half == pytest.approx(factor * error, rel=0.12)
     assert joint.coefficients == NAMES
@@ -130,20 +133,20 @@ def test_values_and_intervals_of_a_sample():
     assert not warnings
 
 
-def test_an_interval_that_leaves_the_box_is_open_and_a_value_outside_is_none():
-    found, _, warnings = measured(JACOBIAN @ [0.0, 0.5])
-    assert found["c9"].interval_95[1] is None
-    assert found["c9"].interval_95[0] is not None
+def test_interval_beyond_the_box_is_open_and_value_outside_is_none():
+    result, _, warnings = measured(JACOBIAN @ [0.0, 0.5])
+    assert result["c9"].interval_95[1] is None
+    assert result["c9"].interval_95[0] is not None
     assert any("δC9: 95 % interval: upper end open" in text for text in warnings)
-    found, joint, warnings = measured(JACOBIAN @ [0.0, 1.5])
+    result, joint, warnings = measured(JACOBIAN @ [0.0, 1.5])
     assert joint is None
-    assert {each.value for each in found.values()} == {None}
-    assert {end for each in found.values() for end in each.interval_68} == {None}
+    assert {c.value for c in result.values()} == {None}
+    assert {end for c in result.values() for end in c.interval_68} == {None}
     assert "δC9 −2.00 … " in warnings[0]
     assert "no values are given" in warnings[0]
 
 
-def test_images_that_scatter_too_much_are_warned_of():
+def test_excess_scatter_of_images_gives_a_warning():
     centre = JACOBIAN @ [0.0, -0.5]
     apart = np.array([centre + 5 * SIGMA, centre - 5 * SIGMA])
     assert "δC7, δC9: the images' predictions scatter more" in measured(apart)[2][-1]
@@ -151,7 +154,7 @@ def test_images_that_scatter_too_much_are_warned_of():
 
 @pytest.fixture
 def results(tmp_path):
-    """A run with a summary and with measurements of one sample by two estimators."""
+    """Run with a summary and with measurements of one sample by two estimators."""
     folder = tmp_path / "results/demo"
     frame = predictions()
     image = ImageSpecification()
@@ -164,9 +167,9 @@ def results(tmp_path):
         SUMMARY_COLUMNS, about, make_record("summarize", "out.file", {}),
     )  # fmt: skip
     for seed, estimator in enumerate(("sum", "fit")):
-        found, joint, _ = measured(JACOBIAN @ [0.01 * seed, -0.6], seed)
+        result, joint, _ = measured(JACOBIAN @ [0.01 * seed, -0.6], seed)
         content = {
-            "coefficients": {name: each.model_dump() for name, each in found.items()},
+            "coefficients": {name: c.model_dump() for name, c in result.items()},
             "joint": joint.model_dump(), "n_images": 1, "sample": "mine", "estimator": estimator,
             "true_shifts": {"c7": 0.0, "c9": -0.6}, "physics_inputs": "toy",
             "image_specification": image.model_dump(mode="json"),
@@ -177,12 +180,12 @@ def results(tmp_path):
     return folder
 
 
-def test_covariances_travel_in_the_summary(results):
+def test_summary_contains_covariances(results):
     about = read(results / "evaluation/b50/sum/summary.parquet", SUMMARY_COLUMNS)[1]
     assert about.joint == joint_covariances(predictions(), covariance_bound)
 
 
-def test_the_closing_table_tells_the_volume(results):
+def test_summary_table_contains_the_volume(results):
     lines = [line.split() for line in run_table(results).splitlines()]
     volume = next(line for line in lines if line[:1] == ["volume"] and "all" in line)
     assert volume[1:5] == ["all", "12", "–", "–"]
@@ -194,7 +197,7 @@ def files(results):
     return [results / f"measurements/b50/{name}/mine.json" for name in ("sum", "fit")]
 
 
-def test_ellipses_hold_their_part_of_the_distribution():
+def test_ellipses_contain_their_probability():
     rng = np.random.default_rng(3)
     drawn = rng.multivariate_normal([0, 0], COVARIANCE, 20_000)
     for level in corner.LEVELS:
@@ -205,12 +208,12 @@ def test_ellipses_hold_their_part_of_the_distribution():
 
 
 def test_corner_draws_every_estimator_and_the_truth(results):
-    found = [corner.read(path) for path in files(results)]
-    figure = corner.draw(found)
+    result = [corner.read(path) for path in files(results)]
+    figure = corner.draw(result)
     pair = figure.axes[2]
     assert len(pair.patches) == 4
     centres = {tuple(np.round(patch.center, 6)) for patch in pair.patches}
-    assert centres == {tuple(np.round(each.value, 6)) for each in found}
+    assert centres == {tuple(np.round(estimate.value, 6)) for estimate in result}
     assert "C_{9}" in pair.get_ylabel()
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ["sum", "fit", "68 %", "95 %", "true shifts"]
@@ -220,8 +223,8 @@ def test_corner_names_an_estimator_without_values(results):
     path = files(results)[1]
     content = json.loads(path.read_text())
     content["joint"] = None
-    for each in content["coefficients"].values():
-        each["value"] = None
+    for entry in content["coefficients"].values():
+        entry["value"] = None
     path.write_text(json.dumps(content))
     both = corner.draw([corner.read(path) for path in files(results)])
     assert len(both.axes[2].patches) == 2

@@ -1,4 +1,4 @@
-"""A measurement says what it found, and says so where it found nothing."""
+"""Measurements: values, intervals, warnings, and errors in one line."""
 
 import json
 import zipfile
@@ -109,7 +109,7 @@ def make_shard(n_images=2, image=IMAGE, true=-0.9, left_over=7, **metadata):
 
 @pytest.fixture
 def predicts(monkeypatch):
-    """Set what the fake network says of a sample's images."""
+    """Set the predictions of the fake network."""
 
     def set_predictions(values):
         class Fake:
@@ -160,9 +160,9 @@ def event_file(path, n, flavour=1, dropped=None):
     return path
 
 
-def test_value_and_intervals_are_those_of_the_calibration(measure, capsys):
-    found = measure([response(-0.9) + 0.02, response(-0.9) - 0.02])
-    c9 = found["coefficients"]["c9"]
+def test_value_and_intervals_match_the_calibration(measure, capsys):
+    actual = measure([response(-0.9) + 0.02, response(-0.9) - 0.02])
+    c9 = actual["coefficients"]["c9"]
     assert c9["value"] == pytest.approx(-0.9, abs=0.02)
     half = WIDTH / 0.8 / np.sqrt(2)
     for name, factor in (("interval_68", 0.994), ("interval_95", 1.96)):
@@ -170,21 +170,21 @@ def test_value_and_intervals_are_those_of_the_calibration(measure, capsys):
         assert low < c9["value"] < high
         assert (high - low) / 2 == pytest.approx(factor * half, rel=0.2)
     assert c9["per_image"] == pytest.approx([-0.875, -0.925], abs=0.03)
-    assert found["n_images"] == 2
-    assert found["n_events_used"] == 200
-    assert found["n_events_dropped"] == 12
-    assert found["n_events_dropped_by_reason"] == {
+    assert actual["n_images"] == 2
+    assert actual["n_events_used"] == 200
+    assert actual["n_events_dropped"] == 12
+    assert actual["n_events_dropped_by_reason"] == {
         "outside the q2 range": 5,
         "fill no whole image": 7,
     }
-    assert found["estimator"] == "resnet-small"
-    assert found["image"] == "b2"
-    assert found["image_specification"]["bins"] == 2
-    assert found["physics_inputs"] == INPUTS
-    assert found["true_shifts"] == {"c9": -0.9}
-    assert "statistical" in found["interval_type"]
-    assert "generator level" in found["interval_type"]
-    (remainder,) = found["warnings"]
+    assert actual["estimator"] == "resnet-small"
+    assert actual["image"] == "b2"
+    assert actual["image_specification"]["bins"] == 2
+    assert actual["physics_inputs"] == INPUTS
+    assert actual["true_shifts"] == {"c9": -0.9}
+    assert "statistical" in actual["interval_type"]
+    assert "generator level" in actual["interval_type"]
+    (remainder,) = actual["warnings"]
     assert remainder.startswith("7 selected events fill no whole image of 100")
     result, used, warning = capsys.readouterr().out.splitlines()
     assert result.startswith("δC9 = −0.9")
@@ -196,9 +196,9 @@ def test_value_and_intervals_are_those_of_the_calibration(measure, capsys):
     assert warning == f"warning: {remainder}"
 
 
-def test_pulls_of_images_are_in_units_of_the_width_at_the_truth(measure):
-    found = measure([response(-0.9) + 2 * WIDTH, response(-0.9) - WIDTH])
-    assert found["coefficients"]["c9"]["pulls"] == pytest.approx([2, -1], abs=0.2)
+def test_pulls_are_in_units_of_the_width_at_the_true_shift(measure):
+    result = measure([response(-0.9) + 2 * WIDTH, response(-0.9) - WIDTH])
+    assert result["coefficients"]["c9"]["pulls"] == pytest.approx([2, -1], abs=0.2)
     unknown = measure([response(-0.9)], make_shard(1, true=None))
     assert unknown["coefficients"]["c9"]["pulls"] is None
     outside = measure([response(-0.9)], make_shard(1, true=-7.0))
@@ -224,13 +224,13 @@ def test_record_names_model_predictions_and_images(measure, tmp_path):
     record = read_record(tmp_path / "m.json")
     assert record.rule == "measure"
     assert record.settings == {"estimator": "resnet-small", "image": "b2"}
-    names = [Path(each.path).name for each in record.inputs]
+    names = [Path(entry.path).name for entry in record.inputs]
     assert names[0] == "model.keras"
     assert names[-1] == "s.npz"
     assert len(names) == 2 + len(POINTS)
 
 
-def test_a_fit_that_had_the_name_before_is_not_used(measure, tmp_path):
+def test_earlier_fit_of_the_same_name_is_not_used(measure, tmp_path):
     (tmp_path / "run/models/b2/resnet-small/estimator.npz").write_bytes(b"left over")
     assert measure([response(0.0)])["n_images"] == 1
 
@@ -243,79 +243,79 @@ def test_equal_runs_give_equal_files(measure, tmp_path):
 
 
 def test_prediction_outside_the_response_has_no_value(measure, capsys):
-    found = measure([response(3.0)])
-    c9 = found["coefficients"]["c9"]
+    result = measure([response(3.0)])
+    c9 = result["coefficients"]["c9"]
     assert c9["value"] is None
     assert c9["interval_68"] == [None, None]
     assert c9["per_image"] == [None]
     assert c9["levels_without_shift"] == [68, 95]
-    text = " ".join(found["warnings"])
+    text = " ".join(result["warnings"])
     assert "outside the calibrated response" in text
     assert "95 % interval: no shift in the calibrated range −2.00 … 1.00 agrees" in text
     assert capsys.readouterr().out.startswith("δC9 = no value (68 % CL: none; 95 %: none)")
 
 
 def test_interval_beyond_the_calibrated_range_is_open(measure, capsys):
-    found = measure([response(-1.99)])
-    c9 = found["coefficients"]["c9"]
+    result = measure([response(-1.99)])
+    c9 = result["coefficients"]["c9"]
     assert c9["value"] == pytest.approx(-1.99, abs=0.03)
     assert c9["interval_68"][0] is None
     assert c9["interval_68"][1] > -1.99
     assert any(
         "68 % interval: lower end open: beyond the calibrated range (it ends at −2.00)" in text
-        for text in found["warnings"]
+        for text in result["warnings"]
     )
     assert "(68 % CL: below −2.00" in capsys.readouterr().out
     upper = measure([response(0.99)])["coefficients"]["c9"]
     assert upper["interval_95"][1] is None
 
 
-def test_images_that_scatter_too_much_are_told(measure):
+def test_unusual_scatter_of_images_gives_a_warning(measure):
     spread = np.array([-0.3, 0.3]) + response(-0.5)
-    assert any("does not look like the training" in w for w in measure(spread)["warnings"])
+    assert any("differs from the training" in w for w in measure(spread)["warnings"])
     same = np.full(8, response(-0.5))
     assert any("same events in several images" in w for w in measure(same)["warnings"])
     outside = np.array([-0.3, 0.3]) + response(3.0)
-    assert any("does not look like the training" in w for w in measure(outside)["warnings"])
+    assert any("differs from the training" in w for w in measure(outside)["warnings"])
 
 
-def test_what_is_known_of_the_sample_is_said(measure):
+def test_sample_with_other_inputs_or_shifts_gives_warnings(measure):
     shard = make_shard(1, true=None, left_over=0, sample="mine", physics_inputs="flavio")
-    found = measure([response(0.0)], shard)
-    assert found["true_shifts"] is None
-    assert found["sample"] == "mine"
-    (warning,) = found["warnings"]
-    assert "physics inputs flavio, the estimator is for evtgen-btosllnpr" in warning
+    result = measure([response(0.0)], shard)
+    assert result["true_shifts"] is None
+    assert result["sample"] == "mine"
+    (warning,) = result["warnings"]
+    assert "physics inputs flavio, the estimator assumes evtgen-btosllnpr" in warning
     shard = make_shard(1, left_over=0)
     shard.shifts[:, 0] = 0.05
-    found = measure([response(0.0)], shard)
-    assert found["true_shifts"] == {"c7": 0.05, "c9": -0.9}
-    assert "δC7 = 0.05, which the estimator takes for 0" in found["warnings"][0]
+    result = measure([response(0.0)], shard)
+    assert result["true_shifts"] == {"c7": 0.05, "c9": -0.9}
+    assert "δC7 = 0.05, which the estimator assumes to be 0" in result["warnings"][0]
     shard.shifts[:, 0] = 0.05j
-    found = measure([response(0.0)], shard)
-    assert found["true_shifts"] == {"c7_imaginary": 0.05, "c9": -0.9}
-    assert "Im δC7 = 0.05, which the estimator takes for 0" in found["warnings"][0]
+    result = measure([response(0.0)], shard)
+    assert result["true_shifts"] == {"c7_imaginary": 0.05, "c9": -0.9}
+    assert "Im δC7 = 0.05, which the estimator assumes to be 0" in result["warnings"][0]
 
 
-def test_small_ensembles_and_a_response_that_turns_are_told():
+def test_small_ensembles_and_non_monotonic_response_give_warnings():
     rng = np.random.default_rng(1)
     turned = Calibration.of(POINTS, [-((p + 1) ** 2) + rng.normal(0, 0.02, 20) for p in POINTS])
-    found, warnings = measure_coefficient("c9", turned, np.array([-0.5]))
+    result, warnings = measure_coefficient("c9", turned, np.array([-0.5]))
     text = " ".join(warnings)
-    assert found.value is None
+    assert result.value is None
     assert "smallest ensemble has 20 images" in text
     assert "does not rise everywhere" in text
-    assert "stands for 2 shifts" in text
-    assert "made of several stretches" in text
+    assert "corresponds to 2 shifts" in text
+    assert "consists of several ranges" in text
 
 
 def test_predictions_of_an_earlier_model_are_left_out(measure, tmp_path):
     other = write_model(tmp_path / "elsewhere", weights=b"other")
     evaluation = tmp_path / "run" / "evaluation" / "b2" / "resnet-small"
     write_ensembles(evaluation, other, points=(1.5,))
-    found = measure([response(0.0)])
-    assert any("made by another model are left out" in text for text in found["warnings"])
-    assert found["coefficients"]["c9"]["calibrated_range"] == [-2.0, 1.0]
+    result = measure([response(0.0)])
+    assert any("by another model are excluded" in text for text in result["warnings"])
+    assert result["coefficients"]["c9"]["calibrated_range"] == [-2.0, 1.0]
 
 
 def test_a_root_file_is_read_binned_and_measured(tmp_path, predicts, capsys):
@@ -324,15 +324,15 @@ def test_a_root_file_is_read_binned_and_measured(tmp_path, predicts, capsys):
     path = event_file(tmp_path / "mine.root", 250, dropped={"b_mass": 3})
     words = ["--run", str(tmp_path / "run"), "--estimator", "resnet-small", "--events", str(path)]
     assert run(["measure", *words, "--json", str(tmp_path / "m.json")]) == 0
-    found = json.loads((tmp_path / "m.json").read_text())
-    assert found["n_images"] == 2
-    assert found["n_events_dropped_by_reason"] == {"b_mass": 3, "fill no whole image": 50}
-    assert found["true_shifts"] == {"c9": -0.9}
+    result = json.loads((tmp_path / "m.json").read_text())
+    assert result["n_images"] == 2
+    assert result["n_events_dropped_by_reason"] == {"b_mass": 3, "fill no whole image": 50}
+    assert result["true_shifts"] == {"c9": -0.9}
     assert "50 selected events" in capsys.readouterr().out
     assert read_metadata(path).n_read == 250
 
 
-def test_a_foreign_file_is_ingested_and_its_warnings_are_kept(tmp_path, predicts):
+def test_external_file_is_ingested_and_its_warnings_are_kept(tmp_path, predicts):
     make_run(tmp_path / "run")
     predicts([response(-0.9)])
     columns = events(300).columns()
@@ -342,18 +342,18 @@ def test_a_foreign_file_is_ingested_and_its_warnings_are_kept(tmp_path, predicts
     words = ["--run", str(tmp_path / "run"), "--estimator", "resnet-small", "--tree", "decays"]
     files = ["--events", str(tmp_path / "foreign.root"), "--json", str(tmp_path / "m.json")]
     assert run(["measure", *words, *files]) == 0
-    found = json.loads((tmp_path / "m.json").read_text())
-    assert any(text.startswith("foreign.root: no branch tells") for text in found["warnings"])
-    assert found["n_events_used"] + found["n_events_dropped"] == 300
-    assert found["true_shifts"] is None
-    assert found["provenance"]["settings"]["tree"] == "decays"
+    result = json.loads((tmp_path / "m.json").read_text())
+    assert any(text.startswith("foreign.root: no branch tells") for text in result["warnings"])
+    assert result["n_events_used"] + result["n_events_dropped"] == 300
+    assert result["true_shifts"] is None
+    assert result["provenance"]["settings"]["tree"] == "decays"
 
 
 BAD_INPUTS = {}
 
 
 def bad_input(expected):
-    """Register a case: it spoils the files of a folder and gives the options to use there."""
+    """Register a case: it damages the files of a folder and returns the options to use there."""
 
     def register(case):
         BAD_INPUTS[case.__name__] = expected, case
@@ -374,7 +374,7 @@ def no_run(folder):
     return {"--run": folder / "none"}
 
 
-@bad_input("holds no estimator")
+@bad_input("contains no estimator")
 def empty_run(folder):
     (folder / "empty").mkdir()
     return {"--run": folder / "empty"}
@@ -403,7 +403,7 @@ def no_predictions(folder):
     return {}
 
 
-@bad_input("made by another model")
+@bad_input("made by a model other than")
 def trained_again(folder):
     replace_model(folder, weights=b"new")
     return {}
@@ -489,7 +489,7 @@ def diverged(_folder):
 
 
 @pytest.mark.parametrize("name", list(BAD_INPUTS))
-def test_bad_input_is_one_line_and_no_output(tmp_path, predicts, capsys, name):
+def test_bad_input_is_a_one_line_error_without_output(tmp_path, predicts, capsys, name):
     expected, case = BAD_INPUTS[name]
     predicts([np.nan] if name == "diverged" else [0.0])
     make_run(tmp_path / "run")
@@ -510,8 +510,8 @@ def test_bad_input_is_one_line_and_no_output(tmp_path, predicts, capsys, name):
     assert not (tmp_path / "m.json").exists()
 
 
-def test_zero_as_an_end_is_a_number(measure):
-    found = Measurement.model_validate(measure([response(0.0)]) | {"provenance": None})
+def test_interval_end_of_zero_is_not_an_open_end(measure):
+    result = Measurement.model_validate(measure([response(0.0)]) | {"provenance": None})
     c9 = CoefficientMeasurement(
         value=-0.03,
         interval_68=(-0.08, 0.0),
@@ -520,7 +520,7 @@ def test_zero_as_an_end_is_a_number(measure):
         mean_prediction=0.0,
         calibrated_range=(-0.1, 1.0),
     )
-    line = report_lines(found.model_copy(update={"coefficients": {"c9p": c9}}))[0]
+    line = report_lines(result.model_copy(update={"coefficients": {"c9p": c9}}))[0]
     assert line.startswith("δC9′ = −0.030 +0.030 −0.050 (68 % CL; 95 %: below −0.100 … 0.050)")
 
 
@@ -532,16 +532,16 @@ def test_a_measurement_made_elsewhere_can_be_audited(measure, tmp_path, monkeypa
     measure([-0.9, -1.0])
     record = read_record(tmp_path / "m.json")
     assert record.run == "run"
-    assert "models/b2/resnet-small/model.keras" in {each.path for each in record.inputs}
+    assert "models/b2/resnet-small/model.keras" in {entry.path for entry in record.inputs}
     assert str(tmp_path) not in record.to_json()
     graph = LineageGraph(Places(run=tmp_path / "run", search=(tmp_path,)))
-    found = graph.add(tmp_path / "m.json").inputs
-    assert len(found) == len(record.inputs) > 2
-    assert all(node.exists for node in found)
+    result = graph.add(tmp_path / "m.json").inputs
+    assert len(result) == len(record.inputs) > 2
+    assert all(node.exists for node in result)
 
 
 def test_a_measurement_in_another_run_belongs_to_that_run(measure, tmp_path, monkeypatch):
-    """So does a global fit's, whose crate has it as its own and the estimator as another's."""
+    """The same holds for a global fit, whose crate contains it and refers to the other run."""
     monkeypatch.chdir(tmp_path)
     measure([-0.9, -1.0])
     output = "results/mine/global_fit/measurement.json"
@@ -549,7 +549,7 @@ def test_a_measurement_in_another_run_belongs_to_that_run(measure, tmp_path, mon
     assert run(["measure", *words]) == 0
     record = read_record(tmp_path / output)
     assert (record.run, record.output) == ("results/mine", "global_fit/measurement.json")
-    names = {each.path for each in record.inputs}
+    names = {entry.path for entry in record.inputs}
     assert "../../run/models/b2/resnet-small/model.keras" in names
     nodes = LineageGraph().add(tmp_path / output).inputs
     assert len(nodes) == len(names) > 2
@@ -557,6 +557,6 @@ def test_a_measurement_in_another_run_belongs_to_that_run(measure, tmp_path, mon
 
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[3] / "resources").rglob("*.root")))
-def test_every_shipped_file_has_a_record_that_can_be_read_or_none(path):
+def test_shipped_files_have_a_readable_record_or_none(path):
     record = read_record(path)
     assert record is None or record.rule == "ingest_events"

@@ -1,4 +1,4 @@
-"""A training that was killed goes on from its state and gives the same numbers, to the last bit."""
+"""Checkpoints: a killed training resumes and gives the same numbers, bit by bit."""
 
 import dataclasses
 import json
@@ -19,19 +19,19 @@ from wilsonvox.estimators.networks.backend import prepare_backend
 from wilsonvox.estimators.settings import TrainingSettings
 from wilsonvox.records.digests import content_digest, digest_arrays
 from wilsonvox.training.checkpoint import (
+    Checkpoint,
+    CheckpointFile,
     Plateau,
     Progress,
-    StateFile,
     Stopping,
-    TrainingState,
-    remove_state,
+    remove_checkpoint,
     training_key,
 )
 from wilsonvox.training.loop import train
 from wilsonvox.voxels.specification import VoxelScaling
 
 NETWORK = toy_network(dropout=0.3)
-# with this seed: 15 epochs, the tenth the best; cuts of the learning rate before 4, 6, 13 and 15
+# with this seed: 15 epochs, the tenth the best; reductions of the learning rate before 4, 6, 13, 15
 SEED = 2
 TRAINING = TrainingSettings(
     batch_size=4,
@@ -63,7 +63,7 @@ def _backend():
 
 @pytest.fixture
 def kill_in_epoch(monkeypatch):
-    """Interrupt trainings in the middle of any of these epochs, counted from 1."""
+    """Interrupt trainings within any of these epochs, counted from 1."""
     from wilsonvox.training.callbacks import StopWhenNotFinite
 
     def kill(*numbers):
@@ -82,7 +82,7 @@ def _train(state=None, seed=SEED, **changes):
 
 
 def _contents(path):
-    """All entries of a state file as bytes."""
+    """All entries of a checkpoint file as bytes."""
     with np.load(path, allow_pickle=False) as content:
         return {name: content[name].tobytes() for name in content.files}
 
@@ -93,15 +93,15 @@ def _weights(trained):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """A training that nobody disturbed, and its state after the last epoch."""
+    """Uninterrupted training, and its checkpoint after the last epoch."""
     path = tmp_path_factory.mktemp("undisturbed") / "state.npz"
     return _train(path), path
 
 
 # ---------------------------------------------------------------- the same numbers
-def test_the_training_is_one_that_could_go_wrong(undisturbed):
-    # what the tests below rely on: cuts of the learning rate before and after every interruption,
-    # the best epoch before one and after another, and an early end after all
+def test_reference_training_covers_the_interesting_cases(undisturbed):
+    # requirements of the tests below: reductions of the learning rate before and after every
+    # interruption, the best epoch before one and after another, and early stopping after all
     trained, path = undisturbed
     rates = [row["learning_rate"] for row in trained.history]
     cuts = [i + 1 for i in range(1, len(rates)) if rates[i] != rates[i - 1]]
@@ -115,7 +115,7 @@ def test_the_training_is_one_that_could_go_wrong(undisturbed):
 
 
 @pytest.mark.parametrize("killed_in", [(5,), (9,), (14,), (1, 2, 13)])
-def test_a_resumed_training_equals_the_undisturbed_one(
+def test_resumed_training_equals_uninterrupted_one(
     undisturbed, kill_in_epoch, tmp_path, caplog, killed_in
 ):
     caplog.set_level("INFO")
@@ -130,20 +130,18 @@ def test_a_resumed_training_equals_the_undisturbed_one(
     expected, state = undisturbed
     assert resumed.history_csv() == expected.history_csv()
     assert _weights(resumed) == _weights(expected)
-    # the optimizer's variables and the seed generators too: the best weights alone would hide
-    # that the last epochs differ
+    # the optimizer's variables and the seed generators as well: the best weights alone would hide
+    # a difference in the last epochs
     assert _contents(path) == _contents(state)
-    assert [each.name for each in path.parent.iterdir()] == ["state.npz"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["state.npz"]
 
 
-def test_keeping_the_state_changes_nothing(undisturbed):
+def test_writing_checkpoints_changes_no_weights(undisturbed):
     assert _weights(_train()) == _weights(undisturbed[0])
 
 
 @pytest.mark.parametrize("changes", [{}, {"max_epochs": 3}])
-def test_after_the_last_epoch_only_the_model_is_left_to_write(
-    kill_in_epoch, tmp_path, caplog, changes
-):
+def test_after_the_last_epoch_only_the_model_is_written(kill_in_epoch, tmp_path, caplog, changes):
     caplog.set_level("INFO")
     path = tmp_path / "state.npz"
     first = _train(path, **changes)
@@ -157,18 +155,21 @@ def test_after_the_last_epoch_only_the_model_is_left_to_write(
     assert path.read_bytes() == before
 
 
-def test_the_state_of_another_training_is_not_used(undisturbed, tmp_path, caplog):
+def test_checkpoint_of_another_training_is_not_used(undisturbed, tmp_path, caplog):
     path = tmp_path / "state.npz"
     _train(path, seed=SEED + 1, max_epochs=1)
     trained = _train(path)
-    lines = [each.getMessage() for each in caplog.records if str(path) in each.getMessage()]
+    lines = [record.getMessage() for record in caplog.records if str(path) in record.getMessage()]
     assert lines == [
-        f"{path}: state of another training (other seed, training settings); this one begins anew"
+        (
+            f"{path}: checkpoint of another training (different seed, training settings); this one "
+            "starts from the beginning"
+        )
     ]
     assert _weights(trained) == _weights(undisturbed[0])
 
 
-# with this schedule: cuts before epochs 4 and 7, whatever the loss
+# with this schedule: reductions before epochs 4 and 7, whatever the loss
 STEPS = {
     "learning_rate_schedule": "step",
     "reduce_patience": 3,
@@ -177,7 +178,7 @@ STEPS = {
 }
 
 
-def test_in_steps_the_learning_rate_is_cut_whatever_the_loss(kill_in_epoch, tmp_path):
+def test_step_schedule_does_not_depend_on_the_loss(kill_in_epoch, tmp_path):
     whole, path = tmp_path / "whole.npz", tmp_path / "state.npz"
     expected = _train(whole, **STEPS)
     rates = [row["learning_rate"] for row in expected.history]
@@ -193,7 +194,7 @@ def test_in_steps_the_learning_rate_is_cut_whatever_the_loss(kill_in_epoch, tmp_
     assert _contents(path) == _contents(whole)
 
 
-def test_steps_begin_after_the_rise_and_end_at_the_limit():
+def test_step_schedule_begins_after_warm_up_and_ends_at_the_limit():
     changes = STEPS | {"warmup_epochs": 2, "reduce_patience": 2, "minimum_learning_rate": 0.05}
     rates = [row["learning_rate"] for row in _train(**changes).history]
     np.testing.assert_allclose(
@@ -201,7 +202,7 @@ def test_steps_begin_after_the_rise_and_end_at_the_limit():
     )
 
 
-# ---------------------------------------------------------------- whose state it is
+# ---------------------------------------------------------------- key of a training
 KEY_ARGUMENTS = SETTINGS | {
     "seed": 1,
     "threads": 2,
@@ -236,12 +237,12 @@ def _other_image():
         ("package versions", {"versions": {"keras": "4"}}),
     ],
 )
-def test_key_tells_each_thing_that_numbers_depend_on(part, changes):
+def test_key_depends_on_every_input_of_the_training(part, changes):
     first, second = _key(), _key(**changes)
     assert {name for name in first if first[name] != second[name]} == {part}
 
 
-def test_key_knows_the_code_and_not_the_names_of_files():
+def test_key_depends_on_code_but_not_on_file_names():
     renamed = {f"elsewhere/{name}": shard for name, shard in TRAIN.items()}
     assert _key(train_shards=renamed) == _key()
     other = _key(code_digest="edited")
@@ -249,7 +250,7 @@ def test_key_knows_the_code_and_not_the_names_of_files():
 
 
 # ---------------------------------------------------------------- the file
-STATE = TrainingState(
+STATE = Checkpoint(
     Progress(
         next_epoch=3,
         batches_done=2,
@@ -267,21 +268,21 @@ STATE = TrainingState(
 
 @pytest.fixture
 def file(tmp_path):
-    return StateFile(tmp_path / "folder" / "small.npz", {"seed": "1"})
+    return CheckpointFile(tmp_path / "folder" / "small.npz", {"seed": "1"})
 
 
-def test_a_state_comes_back_as_it_was(file):
+def test_checkpoint_round_trip(file):
     assert file.load() is None
     file.save(STATE)
-    found = file.load()
-    assert found.progress == STATE.progress
-    assert isinstance(found.progress.rows[0]["epoch"], int)
+    result = file.load()
+    assert result.progress == STATE.progress
+    assert isinstance(result.progress.rows[0]["epoch"], int)
     for group in ("variables", "optimizer", "best_weights", "metrics"):
-        one, two = getattr(found, group), getattr(STATE, group)
+        one, two = getattr(result, group), getattr(STATE, group)
         assert [(a.dtype, a.tolist()) for a in one] == [(a.dtype, a.tolist()) for a in two]
 
 
-def test_a_state_of_before_there_were_several_devices_is_refused(file, caplog):
+def test_checkpoint_without_number_of_devices_is_refused(file, caplog):
     file.save(STATE)
     with np.load(file.path, allow_pickle=False) as content:
         arrays = {name: content[name] for name in content.files if "metrics" not in name}
@@ -290,10 +291,13 @@ def test_a_state_of_before_there_were_several_devices_is_refused(file, caplog):
     arrays["progress"] = np.array(json.dumps(progress))
     arrays["digest"] = np.array(digest_arrays((n, a) for n, a in arrays.items() if n != "digest"))
     np.savez(file.path, **arrays)
-    now = StateFile(file.path, {**file.key, "number of devices": "1"})
+    now = CheckpointFile(file.path, {**file.key, "number of devices": "1"})
     assert now.load() is None
     assert [record.getMessage() for record in caplog.records] == [
-        f"{file.path}: state of another training (other number of devices); this one begins anew"
+        (
+            f"{file.path}: checkpoint of another training (different number of devices); "
+            "this one starts from the beginning"
+        )
     ]
 
 
@@ -302,7 +306,7 @@ def _pickled(path):
 
 
 def _altered(path):
-    # the checksums of the archive are right
+    # the checksums of the archive are correct
     with np.load(path, allow_pickle=False) as content:
         arrays = {name: content[name] for name in content.files}
     arrays["variables_00003"][0] += 1
@@ -321,52 +325,52 @@ def _altered(path):
         _altered,
     ],
 )
-def test_a_damaged_state_is_ignored_with_one_line(file, caplog, damage):
+def test_damaged_checkpoint_is_ignored_with_one_log_line(file, caplog, damage):
     file.save(STATE)
     damage(file.path)
     assert file.load() is None
-    (line,) = [each.getMessage() for each in caplog.records]
-    assert line.startswith(f"{file.path}: not a readable state (")
-    assert line.endswith("; the training begins anew")
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"{file.path}: not a readable checkpoint (")
+    assert line.endswith("; the training starts from the beginning")
     assert "\n" not in line
 
 
-def test_every_flipped_byte_is_found_or_does_not_matter(file):
+def test_every_flipped_byte_is_detected_or_harmless(file):
     file.save(STATE)
     whole = file.path.read_bytes()
-    found = 0
+    result = 0
     for place in range(0, len(whole), 7):
         damaged = bytearray(whole)
         damaged[place] ^= 0x10
         file.path.write_bytes(damaged)
         state = file.load()
-        found += state is None
-        if state is not None:  # a date or another byte of the archive that nobody reads
+        result += state is None
+        if state is not None:  # a date or another byte of the archive that is not read
             assert state.progress == STATE.progress
             for one, two in zip(state.variables, STATE.variables, strict=True):
                 np.testing.assert_array_equal(one, two)
-    assert found > 100
+    assert result > 100
 
 
-def test_a_full_disk_is_one_line_and_leaves_the_state_before(file):
+def test_full_disk_is_a_one_line_error_and_keeps_the_previous_checkpoint(file):
     file.save(STATE)
     large = dataclasses.replace(STATE, variables=(np.zeros(200_000),))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
-        with pytest.raises(UserError, match=r"small\.npz: the training's state cannot be written"):
+        with pytest.raises(UserError, match=r"small\.npz: the checkpoint cannot be written"):
             file.save(large)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert file.load().progress == STATE.progress
-    assert [each.name for each in file.path.parent.iterdir()] == ["small.npz"]
+    assert [entry.name for entry in file.path.parent.iterdir()] == ["small.npz"]
 
 
-def test_a_place_that_cannot_be_written_is_found_before_the_first_epoch(tmp_path):
+def test_unwritable_path_is_detected_before_the_first_epoch(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.npz").mkdir()
     for path, message in (
-        (tmp_path / "file" / "s.npz", r"s\.npz: the training's state cannot be written: "),
+        (tmp_path / "file" / "s.npz", r"s\.npz: the checkpoint cannot be written: "),
         (tmp_path / "folder.npz", r"folder\.npz: is a folder"),
         (tmp_path / "state.txt", r"state\.txt: the name of a --state file ends in \.npz"),
     ):
@@ -383,7 +387,7 @@ with atomic_path(sys.argv[1]) as temporary:
 """
 
 
-def test_what_a_killed_write_left_is_removed_and_nothing_else(file):
+def test_only_temporary_files_of_killed_writes_are_removed(file):
     file.save(STATE)
     before = file.path.read_bytes()
     others = [file.path.with_name(name) for name in ("small2.npz", ".small.v2.npz", "small.csv")]
@@ -394,9 +398,9 @@ def test_what_a_killed_write_left_is_removed_and_nothing_else(file):
     assert len(list(file.path.parent.iterdir())) == 5
     assert file.path.read_bytes() == before
     assert file.load().progress == STATE.progress
-    remove_state(file.path)
+    remove_checkpoint(file.path)
     assert sorted(file.path.parent.iterdir()) == sorted(others)
-    remove_state(file.path)  # not there: nothing to do
+    remove_checkpoint(file.path)  # no file: no effect
 
 
 # ---------------------------------------------------------------- command line
@@ -435,7 +439,7 @@ def _process(folder, before=""):
 
 
 @pytest.mark.slow
-def test_a_killed_command_goes_on(tmp_path):
+def test_killed_command_resumes(tmp_path):
     disturbed = tmp_path / "disturbed"
     killed, whole = _process(disturbed, KILL), _process(tmp_path / "whole")
     killed.communicate(timeout=300)
@@ -458,7 +462,7 @@ def test_a_killed_command_goes_on(tmp_path):
     assert len(history.splitlines()) == 16
 
 
-def test_a_state_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys):
+def test_unwritable_checkpoint_is_a_one_line_error(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("")
     words = [word for name, shard in TRAIN.items() for word in ("--train", save(shard, name))]
@@ -467,5 +471,5 @@ def test_a_state_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsy
     words += ["--estimator", "toy", "--seed", "1", "--state", "file/state.npz"]
     assert run(["train", *words, "--history", "h.csv", "--out", "m.keras"]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("wilsonvox: error: file/state.npz: the training's state cannot be ")
+    assert error.startswith("wilsonvox: error: file/state.npz: the checkpoint cannot be ")
     assert not Path("m.keras").exists()

@@ -1,4 +1,4 @@
-"""Hyperparameter scans: the search space, suggestions of a round, trials, and their comparison."""
+"""Hyperparameter scans: search space, suggestions of a round, trials, and their comparison."""
 
 import copy
 import csv
@@ -20,7 +20,7 @@ from wilsonvox.figures import scan as figure
 from wilsonvox.records.digests import content_digest
 from wilsonvox.records.embedded import read_record
 from wilsonvox.stages.run import Run
-from wilsonvox.training.scan.comparison import COLUMNS, collected, table
+from wilsonvox.training.scan.comparison import COLUMNS, combine_rounds, table
 from wilsonvox.training.scan.settings import ScanSettings, SearchRange
 from wilsonvox.training.scan.space import contains, decode, setting_names, with_settings
 from wilsonvox.training.scan.study import importance, round_seed, space_of, suggest, write_study
@@ -40,7 +40,7 @@ PARAMETERS = {
 
 
 def scan_of(parameters=None, **values):
-    # stacks and blocks need one number each
+    # filters and blocks have the same length
     values = {"parameters": parameters or {k: PARAMETERS[k] for k in WITHOUT_STACKS}} | values
     return ScanSettings.model_validate(values)
 
@@ -69,12 +69,12 @@ def with_scan(scan, **more):
         ({"low": 2}, "needs low and high, or choices"),
         ({"low": 3, "high": 3}, "low 3 is not below high 3"),
         ({"low": 0.0, "high": 1.0, "log": True}, "log needs a positive low"),
-        ({"low": 1, "high": 9, "log": True, "step": 2}, "log and step do not go together"),
-        ({"choices": [1, 2], "low": 1}, "choices stand alone"),
-        ({"choices": [1, 1]}, "stands there twice"),
+        ({"low": 1, "high": 9, "log": True, "step": 2}, "log and step exclude each other"),
+        ({"choices": [1, 2], "low": 1}, "choices cannot be combined"),
+        ({"choices": [1, 1]}, "a value is duplicated"),
     ],
 )
-def test_a_bad_range_is_told(given, message):
+def test_invalid_range_is_refused(given, message):
     with pytest.raises(ValueError, match=message):
         SearchRange.model_validate(given)
 
@@ -86,16 +86,16 @@ def test_a_bad_range_is_told(given, message):
         ({"likelihood": scan_of()}, r"scan\.likelihood: is no trained estimator"),
         ({"tiny": {"parameters": {"training.learning_rat": RATE}}},
          r"tiny\.parameters\.training\.learning_rat: is no .* mean 'training\.learning_rate'"),
-        ({"tiny": {"parameters": {"q2_knots": {"low": 4, "high": 9}}}}, "q2_knots: is no setting"),
-        ({"tiny": {"parameters": {"images": {"choices": ["a", "b"]}}}}, "images: is no setting"),
+        ({"tiny": {"parameters": {"q2_knots": {"low": 4, "high": 9}}}}, r"q2_knots: is not a set"),
+        ({"tiny": {"parameters": {"images": {"choices": ["a", "b"]}}}}, "images: is not a setting"),
         ({"tiny": {"parameters": {"network.dropout": {"low": 0.0, "high": 1.0}}}},
          r"parameters\.network\.dropout: Input should be less than 1 \(got 1\.0\)"),
         ({"tiny": {"parameters": {"network.stem_filters": {"low": 0.5, "high": 3}}}},
-         r"stem_filters: is a whole number: so must be low, high and step"),
+         r"stem_filters: is an integer, so low, high and step must be integers"),
         ({"tiny": {"parameters": {"network.filters": {"low": 1, "high": 3}}}},
-         r"network\.filters: is no number: give choices"),
+         r"network\.filters: is not a number: give choices"),
         ({"tiny": {"parameters": {"network.filters": {"choices": [[2], [2, 4]]}}}},
-         r"network\.filters: filters and blocks need one number a stack each \(got \[2, 4\]\)"),
+         r"network\.filters: filters and blocks must have the same length, .* \(got \[2, 4\]\)"),
         ({"tiny": {"parameters": {"training.batch_size": {"low": 2, "hihg": 3}}}},
          r"hihg: unknown key; did you mean 'high'"),
         ({"tiny": {"parameters": {"training.batch_size": {"low": 2, "high": 3}}, "round": 2}},
@@ -107,10 +107,10 @@ def test_a_bad_range_is_told(given, message):
          r"scan\.tiny\.fixed\.training\.max_epochs: Input should be .* \(got 0\)"),
     ],
 )  # fmt: skip
-def test_a_bad_scan_is_one_clear_line(scan, message):
+def test_invalid_scan_is_a_one_line_error(scan, message):
     scan = {
-        name: each.model_dump(exclude_unset=True) if isinstance(each, ScanSettings) else each
-        for name, each in scan.items()
+        name: value.model_dump(exclude_unset=True) if isinstance(value, ScanSettings) else value
+        for name, value in scan.items()
     }
     with pytest.raises(UserError, match=message) as caught:
         parse_configuration(with_scan(scan), "my.yaml")
@@ -118,7 +118,7 @@ def test_a_bad_scan_is_one_clear_line(scan, message):
     assert "\n" not in str(caught.value)
 
 
-def test_settings_of_both_kinds_of_networks_have_names():
+def test_setting_names_of_both_kinds_of_networks():
     names = setting_names(NETWORK)
     assert {"network.stem_filters", "training.learning_rate", "normalisation.scale_gev2"} <= {
         *names
@@ -133,7 +133,7 @@ def test_settings_of_both_kinds_of_networks_have_names():
     assert changed.network.blocks == NETWORK.network.blocks
 
 
-def test_a_value_is_in_the_search_space_or_not():
+def test_search_space_contains_values():
     assert contains(SearchRange(low=2, high=8, step=3), 5)
     assert not contains(SearchRange(low=2, high=8, step=3), 4)
     assert not contains(SearchRange(low=2, high=8), 9)
@@ -146,10 +146,10 @@ def test_a_value_is_in_the_search_space_or_not():
 
 # ---------------------------------------------------------------- suggestions
 def done(suggested, first=0):
-    """Results of trials: the smaller the further the learning rate is from 0.03."""
+    """Results of trials: the objective grows with the distance of the learning rate from 0.03."""
     return [
-        Done(first + i, each, abs(np.log(each["training.learning_rate"] / 0.03)))
-        for i, each in enumerate(suggested)
+        Done(first + i, suggestion, abs(np.log(suggestion["training.learning_rate"] / 0.03)))
+        for i, suggestion in enumerate(suggested)
     ]
 
 
@@ -159,58 +159,58 @@ def test_equal_scans_suggest_equal_trials_and_the_first_is_the_estimator_itself(
     assert first == suggest(NETWORK, scan, 0, seed, [])
     assert len(first) == scan.trials_per_round
     assert first[0] != suggest(NETWORK, scan_of({"training.learning_rate": RATE}), 0, seed, [])[1]
-    # 64 filters are out of the range: no trial is the estimator itself
-    assert not any(each["training.learning_rate"] == 0.01 for each in first)
+    # 64 filters are out of the range: no trial has the estimator's own values
+    assert not any(trial["training.learning_rate"] == 0.01 for trial in first)
     own = with_settings(NETWORK, {"network.stem_filters": 4})
     assert suggest(own, scan, 0, seed, [])[0] == {
         "network.coordinates": False, "network.stem_filters": 4, "training.learning_rate": 0.01,
     }  # fmt: skip
-    assert len({json.dumps(each) for each in first}) == 4
+    assert len({json.dumps(trial) for trial in first}) == 4
     assert first != suggest(NETWORK, scan, 0, round_seed(8, "tiny", 0), [])
-    for each in first:
-        assert 0.001 <= each["training.learning_rate"] <= 0.1
-        assert isinstance(each["network.stem_filters"], int)
+    for entry in first:
+        assert 0.001 <= entry["training.learning_rate"] <= 0.1
+        assert isinstance(entry["network.stem_filters"], int)
 
 
-def test_later_rounds_learn_from_all_before_whatever_ended_first():
+def test_later_rounds_use_all_earlier_results_in_any_order():
     scan = scan_of({"training.learning_rate": RATE}, trials_per_round=24)
     first = suggest(NETWORK, scan, 0, round_seed(1, "tiny", 0), [])
-    told = done(first)
+    results = done(first)
     seed = round_seed(1, "tiny", 1)
-    second = suggest(NETWORK, scan, 1, seed, told)
-    assert second == suggest(NETWORK, scan, 1, seed, told[::-1])
-    # other results, other suggestions
-    turned = [Done(each.trial, each.parameters, -each.objective) for each in told]
+    second = suggest(NETWORK, scan, 1, seed, results)
+    assert second == suggest(NETWORK, scan, 1, seed, results[::-1])
+    # other results give other suggestions
+    turned = [Done(result.trial, result.parameters, -result.objective) for result in results]
     assert second != suggest(NETWORK, scan, 1, seed, turned)
-    error = [np.median([each.objective for each in trials]) for trials in (told, done(second))]
+    error = [np.median([trial.objective for trial in trials]) for trials in (results, done(second))]
     assert error[1] < 0.7 * error[0]
-    # random sampling does not learn
+    # random sampling does not depend on results
     random = scan_of({"training.learning_rate": RATE}, trials_per_round=24, sampler="random")
-    assert suggest(NETWORK, random, 1, seed, told) == suggest(NETWORK, random, 1, seed, turned)
+    assert suggest(NETWORK, random, 1, seed, results) == suggest(NETWORK, random, 1, seed, turned)
 
 
 def test_a_failed_trial_does_not_end_the_scan():
     scan = scan_of({"training.learning_rate": RATE})
-    told = done(suggest(NETWORK, scan, 0, 1, []))
-    told[1] = Done(1, told[1].parameters, None)
-    assert len(suggest(NETWORK, scan, 1, 2, told)) == 4
+    results = done(suggest(NETWORK, scan, 0, 1, []))
+    results[1] = Done(1, results[1].parameters, None)
+    assert len(suggest(NETWORK, scan, 1, 2, results)) == 4
 
 
 def test_a_round_needs_all_trials_before_it():
     scan = scan_of({"training.learning_rate": RATE})
-    told = done(suggest(NETWORK, scan, 0, 1, []))
+    results = done(suggest(NETWORK, scan, 0, 1, []))
     with pytest.raises(UserError, match="round 1 needs the results of trials 0 to 3"):
-        suggest(NETWORK, scan, 1, 2, told[:3])
-    with pytest.raises(UserError, match="no trial comes before the first round"):
-        suggest(NETWORK, scan, 0, 2, told)
+        suggest(NETWORK, scan, 1, 2, results[:3])
+    with pytest.raises(UserError, match="there are no trials before the first round"):
+        suggest(NETWORK, scan, 0, 2, results)
 
 
 # ---------------------------------------------------------------- all trials
 def toy_scan(objectives, parameters=PARAMETERS):
-    """Rounds and results of a scan with these objectives, four trials a round."""
+    """Rounds and results of a scan with these objectives, four trials per round."""
     generator = np.random.default_rng(3)
     base = with_settings(NETWORK, {"network.filters": [4, 8], "network.blocks": [1, 1]})
-    ranges = {name: SearchRange.model_validate(each) for name, each in parameters.items()}
+    ranges = {name: SearchRange.model_validate(parameter) for name, parameter in parameters.items()}
     space = space_of(base, ranges)
     trials = [
         {
@@ -221,15 +221,15 @@ def toy_scan(objectives, parameters=PARAMETERS):
         }
         for number in range(len(objectives))
     ]
-    trials = [{name: each[name] for name in sorted(parameters)} for each in trials]
+    trials = [{name: trial[name] for name in sorted(parameters)} for trial in trials]
     about = {"image": ImageSpecification(), "physics_inputs": "toy"}
     results = [
         TrialResult(
-            estimator="tiny", trial=number, round=number // 4, parameters=each,
+            estimator="tiny", trial=number, round=number // 4, parameters=values,
             objective=objectives[number],
             failure=None if objectives[number] is not None else "the loss is not finite", **about,
         )
-        for number, each in enumerate(trials)
+        for number, values in enumerate(trials)
     ]  # fmt: skip
     rounds = [
         Suggestions(
@@ -247,49 +247,53 @@ def toy_scan(objectives, parameters=PARAMETERS):
 OBJECTIVES = [0.31, 0.2, None, 0.25, 0.18, 0.22, 0.12, 0.4]
 
 
-def test_the_least_error_is_the_best_and_the_table_has_all_trials():
+def test_best_trial_has_the_lowest_error_and_table_has_all_trials():
     rounds, results = toy_scan(OBJECTIVES)
-    scan = collected(rounds, results[::-1])
+    scan = combine_rounds(rounds, results[::-1])
     assert scan.best == 6
-    assert [each.trial for each in scan.trials] == list(range(8))
+    assert [trial.trial for trial in scan.trials] == list(range(8))
     assert sum(scan.importance.values()) == pytest.approx(1)
     rows = list(csv.DictReader(table(scan).splitlines()))
     assert list(rows[0]) == [*COLUMNS, *sorted(PARAMETERS)]
     assert [row["objective"] for row in rows] == [
-        "" if each is None else repr(each) for each in OBJECTIVES
+        "" if objective is None else repr(objective) for objective in OBJECTIVES
     ]
     assert rows[2]["failure"] == "the loss is not finite"
     assert rows[1]["network.filters"] == "[64, 128, 256, 512]"
 
 
-def test_importance_finds_the_setting_that_matters():
+def test_importance_is_highest_for_the_relevant_setting():
     rounds, results = toy_scan([0.0] * 24)
-    told = [
-        Done(each.trial, each.parameters, abs(np.log(each.parameters["training.learning_rate"])))
-        for each in results
+    renumbered = [
+        Done(
+            result.trial,
+            result.parameters,
+            abs(np.log(result.parameters["training.learning_rate"])),
+        )
+        for result in results
     ]
-    found = importance(rounds[0].space, told)
-    assert max(found, key=found.get) == "training.learning_rate"
-    assert importance(rounds[0].space, told[:3]) is None
-    alike = [Done(each.trial, each.parameters, 0.5) for each in results]
+    actual = importance(rounds[0].space, renumbered)
+    assert max(actual, key=actual.get) == "training.learning_rate"
+    assert importance(rounds[0].space, renumbered[:3]) is None
+    alike = [Done(result.trial, result.parameters, 0.5) for result in results]
     assert importance(rounds[0].space, alike) is None
 
 
 def test_trials_of_another_scan_are_refused():
     rounds, results = toy_scan(OBJECTIVES)
     with pytest.raises(UserError, match="the result of trial 3 is missing"):
-        collected(rounds, results[:3] + results[4:])
+        combine_rounds(rounds, results[:3] + results[4:])
     other = results[0].model_copy(update={"parameters": results[1].parameters})
-    with pytest.raises(UserError, match="trial 0 has other settings than were suggested"):
-        collected(rounds, [other, *results[1:]])
-    with pytest.raises(UserError, match="8 results of 4 trials"):
-        collected(rounds[:1], results)
+    with pytest.raises(UserError, match="the settings of trial 0 differ from its suggestion"):
+        combine_rounds(rounds, [other, *results[1:]])
+    with pytest.raises(UserError, match="8 results given, but there are 4 trials"):
+        combine_rounds(rounds[:1], results)
     changed = rounds[1].model_copy(update={"estimator": "other"})
     with pytest.raises(UserError, match="different scans"):
-        collected([rounds[0], changed], results)
+        combine_rounds([rounds[0], changed], results)
 
 
-def test_the_study_is_one_of_optuna_and_equal_in_equal_scans(tmp_path):
+def test_study_is_readable_by_optuna_and_reproducible(tmp_path):
     import optuna
 
     rounds, results = toy_scan(OBJECTIVES)
@@ -300,15 +304,15 @@ def test_the_study_is_one_of_optuna_and_equal_in_equal_scans(tmp_path):
     backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "a.journal"))
     storage = optuna.storages.JournalStorage(backend)
     study = optuna.load_study(study_name="tiny", storage=storage)
-    assert [each.value for each in study.trials] == OBJECTIVES
+    assert [trial.value for trial in study.trials] == OBJECTIVES
     assert study.trials[2].state == optuna.trial.TrialState.FAIL
     assert study.best_trial.number == 6
-    assert [each.params for each in study.trials] == [each.parameters for each in results]
+    assert [trial.params for trial in study.trials] == [result.parameters for result in results]
 
 
 # ---------------------------------------------------------------- figure
 def draw(objectives, parameters=PARAMETERS):
-    return figure.draw(collected(*toy_scan(objectives, parameters)))
+    return figure.draw(combine_rounds(*toy_scan(objectives, parameters)))
 
 
 def test_the_figure_shows_every_trial_in_every_panel():
@@ -321,7 +325,9 @@ def test_the_figure_shows_every_trial_in_every_panel():
             line.get_ydata()[0] for line in axes.lines
             if line.get_marker() == "o" and line.get_markerfacecolor() != "none"
         ]  # fmt: skip
-        assert sorted(shown) == sorted(each for each in OBJECTIVES if each is not None)
+        assert sorted(shown) == sorted(
+            objective for objective in OBJECTIVES if objective is not None
+        )
         (best,) = (line for line in axes.lines if line.get_markerfacecolor() == "none")
         assert best.get_ydata()[0] == 0.12
         (failed,) = (line for line in axes.lines if line.get_marker() == "x")
@@ -368,15 +374,15 @@ def train_words(number, round_number=0):
 
 
 @pytest.mark.slow
-def test_a_scan_by_hand(shards, tmp_path, monkeypatch, capsys):
+def test_scan_by_commands(shards, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["--round", "0", "--out", "0.json"]
     assert run([*VOXEL_SUM_WORDS, *words]) == 0
     first = Suggestions.model_validate_json(Path("0.json").read_text())
     assert first.provenance.rule == "suggest_trials"
-    assert [each.settings["density_degree"] for each in first.trials] == [2, 2]
-    for each in first.trials:
-        assert each.settings["q2_knots"] == each.parameters["q2_knots"]
+    assert [trial.settings["density_degree"] for trial in first.trials] == [2, 2]
+    for value in first.trials:
+        assert value.settings["q2_knots"] == value.parameters["q2_knots"]
     before = Path("0.json").read_bytes()
     assert run([*VOXEL_SUM_WORDS, *words]) == 0
     assert Path("0.json").read_bytes() == before
@@ -387,7 +393,7 @@ def test_a_scan_by_hand(shards, tmp_path, monkeypatch, capsys):
     assert result.model_digest == content_digest("1.keras")
     model = load_estimator("1.keras")
     assert model.metadata.network.q2_knots == first.trials[1].parameters["q2_knots"]
-    # the objective is what the model gives on the validation images
+    # the objective is the error of the model on the validation images
     errors = [
         np.abs(model.predict(toy_shard(c9, 4, "validation"))[:, 0] - c9)
         for c9 in (-2.0, -1.0, 0.0, 1.0)
@@ -396,8 +402,8 @@ def test_a_scan_by_hand(shards, tmp_path, monkeypatch, capsys):
     earlier = ["--earlier", "0.json.trial.json", "--earlier", "1.json.trial.json"]
     assert run([*VOXEL_SUM_WORDS, "--round", "1", *earlier, "--out", "1.json"]) == 0
     second = Suggestions.model_validate_json(Path("1.json").read_text())
-    assert [each.trial for each in second.trials] == [2, 3]
-    assert {each.path for each in second.provenance.inputs} == set(earlier[1::2])
+    assert [trial.trial for trial in second.trials] == [2, 3]
+    assert {entry.path for entry in second.provenance.inputs} == set(earlier[1::2])
     assert run(["scan", "collect", "--suggestions", "0.json", "--trial", "0.json.trial.json",
                 "--trial", "1.json.trial.json", "--csv", "t.csv", "--study", "s.journal",
                 "--out", "scan.json"]) == 0  # fmt: skip
@@ -409,12 +415,12 @@ def test_a_scan_by_hand(shards, tmp_path, monkeypatch, capsys):
     assert read_record("f.png").rule == "plot_scan"
     capsys.readouterr()
     assert run([*train_words(1), *shards, "--trial", "7"]) == 1
-    assert "--trial: 7 is not of round 0, which has 0 to 1" in capsys.readouterr().err
+    assert "--trial: 7 is not in round 0, which has the trials 0 to 1" in capsys.readouterr().err
     assert run([*train_words(1), *shards, "--estimator", "other"]) == 1
     assert "0.json is for sum, not other" in capsys.readouterr().err
     assert run([*train_words(1), *shards, "--suggestions", "scan.json"]) == 1
     assert "scan.json: not the suggestions of a round" in capsys.readouterr().err
-    # nothing of before was touched by the commands that were refused
+    # the refused commands have changed no earlier file
     assert content_digest("1.keras") == result.model_digest
 
 
@@ -508,6 +514,6 @@ TRAINED = SCAN_JOBS - {"first suggestions"}
         (lambda v: v.pop("scan") and v.update(scan=SCANS), set()),
     ],
 )  # fmt: skip
-def test_an_edit_reruns_what_it_must(change, jobs):
+def test_edit_reruns_only_affected_jobs(change, jobs):
     before, after = digests(dict), digests(change)
     assert {name for name in JOBS if before[name] != after[name]} == jobs

@@ -1,4 +1,4 @@
-"""A signal stops a training after the batch in work; the next start gives the same numbers."""
+"""A signal stops a training after the current batch; resuming gives the same numbers."""
 
 import contextlib
 import json
@@ -20,11 +20,16 @@ from wilsonvox.estimators.networks.backend import prepare_backend
 from wilsonvox.estimators.settings import TrainingSettings
 from wilsonvox.records.digests import content_digest
 from wilsonvox.training.loop import train
-from wilsonvox.training.signals import STOP_SIGNALS, StopRequest, TrainingStopped, listening
+from wilsonvox.training.signals import (
+    STOP_SIGNALS,
+    StopRequest,
+    TrainingStopped,
+    handle_stop_signals,
+)
 from wilsonvox.voxels.specification import VoxelScaling
 
 NETWORK = toy_network(dropout=0.3)
-# with this seed: 6 epochs, the fourth the best; cuts of the learning rate before 3 and 6
+# with this seed: 6 epochs, the fourth is the best; reductions of the learning rate before 3 and 6
 SEED = 9
 TRAINING = TrainingSettings(
     batch_size=4,
@@ -48,9 +53,9 @@ def _backend():
 
 @pytest.fixture
 def signal_at(monkeypatch):
-    """Send a signal to this very process at given places of the next trainings.
+    """Send a signal to this process at given positions of the next trainings.
 
-    A place is an epoch, from 1, and what has just happened in it: ``begin``, ``batch 2``,
+    A position is an epoch, from 1, and the last event in it: ``begin``, ``batch 2``,
     ``validation batch 2``, ``end``.
     """
     from wilsonvox.training.callbacks import StopWhenNotFinite
@@ -114,7 +119,7 @@ def undisturbed(tmp_path_factory):
 
 
 def _stop_and_go_on(signal_at, path, stops):
-    """Stop at each of `stops`, a start each, and then train to the end; lines of the stops."""
+    """Stop once per entry of `stops`, then train to the end; return the log lines of the stops."""
     lines = []
     for epoch, what in stops:
         signal_at(epoch, what)
@@ -133,17 +138,17 @@ def _assert_equal(resumed, path, undisturbed):
     assert all(one.tobytes() == two.tobytes() for one, two in weights)
     # momenta, learning rate, seed generators, early stopping: everything after the last epoch
     assert _contents(path) == _contents(state)
-    assert [each.name for each in path.parent.iterdir()] == ["state.npz"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["state.npz"]
 
 
-def test_the_training_is_one_that_could_go_wrong(undisturbed):
+def test_reference_training_covers_the_interesting_cases(undisturbed):
     trained, _ = undisturbed
     rates = [row["learning_rate"] for row in trained.history]
     cuts = [i + 1 for i in range(1, len(rates)) if rates[i] != rates[i - 1]]
     assert (cuts, trained.best["epoch"], len(rates)) == ([3, 6], 4, 6)
 
 
-def test_a_training_stopped_wherever_equals_the_undisturbed_one(
+def test_training_stopped_anywhere_equals_uninterrupted_one(
     undisturbed, signal_at, tmp_path, caplog
 ):
     caplog.set_level("INFO")
@@ -166,12 +171,12 @@ def test_a_training_stopped_wherever_equals_the_undisturbed_one(
         "after epoch 3",
     ]
     assert lines == [
-        f"stopped by SIGTERM {each}: the same command goes on from there; state in {path}"
-        for each in where
+        f"stopped by SIGTERM {place}: the same command resumes from there; checkpoint in {path}"
+        for place in where
     ]
     resuming = [r.getMessage() for r in caplog.records if r.getMessage().startswith("resuming")]
     assert resuming == [
-        *(f"resuming {each}, of at most 20 epochs, from {path}" for each in where[:-1]),
+        *(f"resuming {place}, of at most 20 epochs, from {path}" for place in where[:-1]),
         f"resuming at epoch 4 of at most 20 from {path}",
     ]
     _assert_equal(resumed, path, undisturbed)
@@ -194,14 +199,14 @@ def test_a_training_stopped_wherever_equals_the_undisturbed_one(
         (MIDDLE, "begin", "batch 3", "begin"),
     ],
 )
-def test_each_place_alone(undisturbed, signal_at, tmp_path, epoch, whats):
+def test_stop_at_each_position(undisturbed, signal_at, tmp_path, epoch, whats):
     path = tmp_path / "state.npz"
     number = len(undisturbed[0].history) if epoch == "last" else epoch
     _, resumed = _stop_and_go_on(signal_at, path, [(number, what) for what in whats])
     _assert_equal(resumed, path, undisturbed)
 
 
-def test_stopped_before_the_first_batch_nothing_is_kept(signal_at, tmp_path):
+def test_stop_before_the_first_batch_writes_no_checkpoint(signal_at, tmp_path):
     path = tmp_path / "state.npz"
     signal_at(1, "begin")
     with pytest.raises(TrainingStopped, match=r"^stopped by SIGTERM before the first batch$"):
@@ -209,7 +214,7 @@ def test_stopped_before_the_first_batch_nothing_is_kept(signal_at, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_stopped_when_it_begins_again_state_and_handlers_stay(signal_at, tmp_path):
+def test_stop_on_resuming_keeps_checkpoint_and_handlers(signal_at, tmp_path):
     handlers = [signal.getsignal(number) for number in STOP_SIGNALS]
     path = tmp_path / "state.npz"
     signal_at(1, MIDDLE, signal.SIGUSR1)
@@ -225,7 +230,7 @@ def test_stopped_when_it_begins_again_state_and_handlers_stay(signal_at, tmp_pat
     assert [signal.getsignal(number) for number in STOP_SIGNALS] == handlers
 
 
-def test_without_a_state_signals_do_what_they_always_do(signal_at):
+def test_without_a_checkpoint_signals_have_their_default_effect(signal_at):
     class Ended(Exception):
         pass
 
@@ -247,7 +252,7 @@ def test_outside_the_main_thread_no_handler_is_installed():
     seen = []
 
     def use():
-        with listening() as request:
+        with handle_stop_signals() as request:
             seen.append((request.received, [signal.getsignal(n) for n in STOP_SIGNALS]))
 
     thread = threading.Thread(target=use)
@@ -282,7 +287,7 @@ TERM, USR1 = signal.SIGTERM, signal.SIGUSR1
         ([(TERM, 0), (TERM, 0.5)], TERM, []),
         ([(TERM, 0), (TERM, 30)], TERM, [TERM]),
         ([(USR1, 0), (USR1, 30)], USR1, []),
-        # a warning, then the real thing: the time counts from that
+        # a warning, then the final signal: the time is counted from that
         ([(USR1, 0), (TERM, 30)], TERM, []),
         ([(USR1, 0), (TERM, 30), (TERM, 31)], TERM, []),
         ([(USR1, 0), (TERM, 30), (TERM, 60)], TERM, [TERM]),
@@ -296,7 +301,7 @@ def test_a_second_request_ends_at_once(clock, ended, given, received, ends):
     assert (request.received, ended) == (received, ends)
 
 
-def test_nothing_ends_a_process_that_writes_its_state(clock, ended):
+def test_no_signal_ends_a_process_that_writes_a_checkpoint(clock, ended):
     request = StopRequest()
     request.handle(TERM, None)
     clock.seconds = 30
@@ -321,16 +326,18 @@ def _words(folder):
     return [*words, "--state", "state/toy.npz", "--history", "history.csv", "--out", "model.keras"]
 
 
-def test_a_stopped_command_is_one_line_and_143(signal_at, tmp_path, monkeypatch, capfd):
+def test_stopped_command_prints_one_line_and_exits_with_143(
+    signal_at, tmp_path, monkeypatch, capfd
+):
     monkeypatch.chdir(tmp_path)
     words = _words(tmp_path)
     signal_at(2, MIDDLE)
     assert run(["train", *words]) == 143
     assert capfd.readouterr().err.splitlines()[-1] == (
-        "stopped by SIGTERM in epoch 2 after batch 2 of 4: the same command goes on from there; "
-        "state in state/toy.npz"
+        "stopped by SIGTERM in epoch 2 after batch 2 of 4: the same command resumes from there; "
+        "checkpoint in state/toy.npz"
     )
-    assert {each.name for each in tmp_path.iterdir()} == {*TRAIN, *VALIDATION, "state"}
+    assert {entry.name for entry in tmp_path.iterdir()} == {*TRAIN, *VALIDATION, "state"}
 
 
 MAIN = "from wilsonvox.cli import main; main()"
@@ -363,7 +370,7 @@ def test_a_real_signal_to_a_real_process(tmp_path):
     assert stopped.returncode == 143
     pattern = r"stopped by SIGTERM (in epoch \d after batch \d of 4|after epoch \d): the same comm"
     assert re.match(pattern, last), last
-    assert {each.name for each in folder.iterdir()} == {*TRAIN, *VALIDATION, "state"}
+    assert {entry.name for entry in folder.iterdir()} == {*TRAIN, *VALIDATION, "state"}
     again = _process(folder)
     log, _ = again.communicate(timeout=300)
     assert again.returncode == 0, log

@@ -1,4 +1,4 @@
-"""Batches, training, and estimators in files."""
+"""Batches, training, and model files."""
 
 import csv
 import io
@@ -81,7 +81,7 @@ def _batches(shards, **options):
     return ImageBatches(shards, **options)
 
 
-def test_batches_hold_the_dense_images_of_their_numbers_and_their_labels():
+def test_batches_contain_dense_images_and_labels_by_number():
     shards = [toy_shard(-1.0, 3), toy_shard(0.5, 4)]
     numbers = np.array([6, 0, 3, 2])
     truth = np.arange(7.0)[:, None]
@@ -97,7 +97,7 @@ def test_batches_hold_the_dense_images_of_their_numbers_and_their_labels():
     np.testing.assert_array_equal(labels_of_first, truth[:4])
 
 
-def test_min_max_is_over_each_shard_not_over_a_batch():
+def test_min_max_scaling_is_per_shard():
     shards = [toy_shard(-1.0, 2), toy_shard(1.0, 2)]
     batches = _batches(shards, normalisation=VoxelScaling(method="min-max"))
     images = batches.images(np.array([0, 3]))
@@ -108,7 +108,7 @@ def test_min_max_is_over_each_shard_not_over_a_batch():
         np.testing.assert_allclose(image.ravel()[shard.voxel[part]], expected, rtol=1e-6)
 
 
-def test_order_is_keyed_on_seed_and_epoch():
+def test_order_depends_on_seed_and_epoch():
     shards = [toy_shard(0.0, 6), toy_shard(1.0, 5)]
     orders = {}
     for seed in (1, 2):
@@ -124,7 +124,7 @@ def test_order_is_keyed_on_seed_and_epoch():
     assert _batches(shards).order().tolist() == list(range(11))
 
 
-def test_remainder_is_left_out_of_training_and_kept_in_prediction():
+def test_remainder_is_dropped_in_training_and_kept_in_prediction():
     shards = [toy_shard(0.0, 6), toy_shard(1.0, 5)]
     training = _batches(shards, drop_remainder=True)
     assert [len(training[i][0]) for i in range(training.num_batches)] == [4, 4]
@@ -134,7 +134,7 @@ def test_remainder_is_left_out_of_training_and_kept_in_prediction():
     assert [len(few[i][0]) for i in range(few.num_batches)] == [11]
 
 
-def test_each_epoch_of_a_fit_sees_its_own_order(monkeypatch):
+def test_each_epoch_of_a_fit_has_its_own_order(monkeypatch):
     from wilsonvox.estimators.networks.image_batches import ImageBatches
 
     asked = []
@@ -181,7 +181,7 @@ def test_labels_are_the_shifts_that_vary():
         ({"shifts": [0, 1j, 0, 0, 0, 0]}, "bad.npz: .* imaginary"),
     ],
 )
-def test_shards_that_do_not_fit_are_refused_by_name(changes, message):
+def test_shards_that_do_not_match_are_refused_by_name(changes, message):
     bad = toy_shard(0.0, **({"split": "validation"} | changes))
     with pytest.raises(UserError, match=message):
         check_shards(_train_shards(), _validation_shards() | {"bad.npz": bad})
@@ -211,8 +211,8 @@ def test_model_has_the_weights_of_the_best_epoch(model_file, trained):
     assert np.mean(errors) == pytest.approx(trained.best["val_loss"], rel=1e-5)
 
 
-def test_learning_rate_falls_at_a_plateau_and_training_stops():
-    # a learning rate that moves nothing: no epoch is better than the first
+def test_learning_rate_is_reduced_at_a_plateau_and_training_stops():
+    # a learning rate without effect: no epoch is better than the first
     slow = TRAINING.model_copy(
         update={
             "learning_rate": 1e-30,
@@ -226,17 +226,17 @@ def test_learning_rate_falls_at_a_plateau_and_training_stops():
     settings = SETTINGS | {"training": slow, "network": still}
     result = train(_train_shards(), _validation_shards(), seed=5, **settings)
     rates = [row["learning_rate"] for row in result.history]
-    # two epochs without a better loss after the first one, then again
+    # two epochs without improvement after the first one, then again
     np.testing.assert_allclose(rates, [1e-30] * 3 + [2e-31] * 2 + [4e-32], rtol=1e-5)
 
 
-def test_loss_that_is_not_finite_stops_with_one_line():
+def test_non_finite_loss_stops_with_a_one_line_error():
     wild = TRAINING.model_copy(update={"learning_rate": 1e30, "loss": "mse"})
     with pytest.raises(UserError, match=r"training: the (validation )?loss is not finite in epoch"):
         train(_train_shards(), _validation_shards(), seed=5, **(SETTINGS | {"training": wild}))
 
 
-def test_mixed_precision_is_left_to_gpus(caplog):
+def test_mixed_precision_is_ignored_on_a_cpu(caplog):
     import keras
 
     changes = {"max_epochs": 1, "mixed_precision": True}
@@ -262,7 +262,7 @@ def test_mixed_precision_keeps_weights_and_shifts_in_float32(monkeypatch):
 
 
 # ---------------------------------------------------------------- files
-def test_file_tells_what_it_is_and_predicts_the_same(model_file, trained):
+def test_model_file_round_trip(model_file, trained):
     metadata = read_estimator_metadata(model_file)
     assert metadata.estimator == "toy"
     assert metadata.image == IMAGE
@@ -291,7 +291,7 @@ def test_metadata_is_read_without_tensorflow(model_file):
     assert output.stdout.split() == [b"toy", b"False"]
 
 
-def test_record_holds_the_digest_of_the_weights(model_file):
+def test_record_contains_the_digest_of_the_weights(model_file):
     record = read_record(model_file)
     assert record is not None
     assert record.seed == 5
@@ -315,7 +315,7 @@ def test_images_of_another_kind_are_refused(model_file):
 
 
 def _flip(path, target, entry):
-    """Copy a model file with one byte of `entry` changed, its zip checksum right."""
+    """Copy a model file with one byte of `entry` changed and a correct zip checksum."""
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as copy:
         for name in source.namelist():
             content = bytearray(source.read(name))
@@ -324,7 +324,7 @@ def _flip(path, target, entry):
             copy.writestr(name, bytes(content))
 
 
-def test_damaged_files_are_a_users_error(model_file, tmp_path):
+def test_damaged_files_are_a_user_error(model_file, tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         load_estimator(tmp_path / "none.keras")
     truncated = tmp_path / "truncated.keras"
@@ -365,7 +365,7 @@ def test_failed_write_leaves_no_file(model_file, trained, tmp_path):
 
 
 # ---------------------------------------------------------------- command line
-def test_options_give_the_settings_back():
+def test_options_round_trip_to_settings():
     models = (NETWORK, TRAINING, VoxelScaling(method="min-max", scale_gev2=19.0))
     names = [name for model in models for name in option_words(model)[::2]]
     assert len(set(names)) == len(names)
@@ -387,7 +387,7 @@ def test_options_give_the_settings_back():
 def test_errors_of_settings_name_the_option():
     with pytest.raises(UserError, match=r"--normalisation-scale-gev2: .*greater than 0"):
         model_from(VoxelScaling, {"normalisation_scale_gev2": "-1"})
-    with pytest.raises(UserError, match=r"^options: filters and blocks need one number"):
+    with pytest.raises(UserError, match=r"^options: filters and blocks must have the same length"):
         model_from(NetworkSettings, {"filters": "4,8", "blocks": "1"})
     assert model_from(PointGroup.__base__, {}) is not None
 
@@ -405,11 +405,11 @@ def files(tmp_path_factory):
     return folder, words
 
 
-def _command(folder, words, seed=5):
+def _command(folder, options, seed=5):
     """Run `wilsonvox train` in a process of its own, with one thread."""
     out = f"m{len(list(folder.glob('*.keras')))}-{seed}"
     history = f"{out}.csv"
-    arguments = ["train", *words, "--estimator", "toy", "--seed", str(seed), "--threads", "1"]
+    arguments = ["train", *options, "--estimator", "toy", "--seed", str(seed), "--threads", "1"]
     arguments += ["--history", history, "--out", f"{out}.keras"]
     code = "from wilsonvox.cli import main; main()"
     process = subprocess.Popen(
@@ -451,7 +451,7 @@ def test_history_is_csv_of_every_epoch_and_its_digest_is_in_the_model(two_runs):
     assert metadata.best_validation_loss == float(best["val_loss"])
 
 
-def test_log_is_clean_with_one_line_an_epoch(two_runs):
+def test_log_has_one_line_per_epoch(two_runs):
     lines = two_runs[0][2].splitlines()
     assert lines[0].endswith(": this TensorFlow is built for CPUs; computing on 1 thread")
     assert lines[1].startswith("training resnet (")
@@ -463,14 +463,14 @@ def test_log_is_clean_with_one_line_an_epoch(two_runs):
     assert len(lines) == 6
 
 
-def test_model_file_tells_command_settings_and_inputs(two_runs):
+def test_model_file_contains_command_settings_and_inputs(two_runs):
     record = read_record(two_runs[0][0])
     assert record is not None
     assert (record.rule, record.seed) == ("train", 5)
     assert record.settings["network"]["filters"] == [4]
     assert record.settings["training"]["learning_rate"] == 0.02
     assert record.command[:3] == ("wilsonvox", "train", "--train")
-    assert [each.path for each in record.inputs] == [*_train_shards(), *_validation_shards()]
+    assert [entry.path for entry in record.inputs] == [*_train_shards(), *_validation_shards()]
     with zipfile.ZipFile(two_runs[0][0]) as archive:
         assert json.loads(archive.read(METADATA_ENTRY))["architecture"] == "resnet"
 
@@ -485,21 +485,21 @@ def test_another_seed_gives_another_network(files, two_runs, monkeypatch, capfd)
     assert "\r" not in capfd.readouterr().out  # no progress bar
 
 
-def test_mistakes_on_the_command_line_are_one_line(files, monkeypatch, capsys):
+def test_command_line_mistakes_are_one_line_errors(files, monkeypatch, capsys):
     folder, words = files
     monkeypatch.chdir(folder)
     rest = ["--estimator", "toy", "--seed", "6", "--history", "x.csv", "--out", "x.keras"]
     assert run(["train", *words, *words[:2], *rest]) == 1
     assert "--train: train-1.0.npz is given twice" in capsys.readouterr().err
     assert run(["train", *words, *rest, "--filters", "8,16"]) == 1
-    assert "filters and blocks need one number" in capsys.readouterr().err
+    assert "filters and blocks must have the same length" in capsys.readouterr().err
     assert run(["train", *words, *rest, "--train", "none.npz"]) == 1
     assert "none.npz: does not exist" in capsys.readouterr().err
     assert not Path("x.csv").exists()
     assert not Path("x.keras").exists()
 
 
-def test_model_files_hold_no_clock_times(model_file):
+def test_model_files_contain_no_clock_times(model_file):
     import zipfile
 
     with zipfile.ZipFile(model_file) as archive:

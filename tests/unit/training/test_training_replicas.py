@@ -1,4 +1,4 @@
-"""A training on several devices is that of one device, but for the order of summation."""
+"""A training on several devices equals that on one, except for the order of summation."""
 
 import json
 import subprocess
@@ -37,21 +37,21 @@ def _run(folder, max_epochs, *places):
 
 
 @pytest.mark.slow
-def test_two_devices_are_one_and_go_on_to_the_last_bit(tmp_path):
-    found = _run(tmp_path, 6, "1:3", "3:2")
-    # images that each device has seen when the training was stopped: half of each batch of four
-    assert found["counts"] == [[6, 6], [4, 4]]
-    assert found["places left"] == []
-    assert found["resumed equal"]
-    # float32 has 1.2e-7; after 24 steps the largest relative difference was 3e-6, with batch
-    # normalisation that is not synchronised it was 4
-    assert found["weights"] < 2e-5
-    assert found["loss"] < 2e-6
-    assert found["val_loss"] < 2e-6
-    assert found["configurations equal"], "the file tells how many devices there were"
-    assert found["refusal"] == (
+def test_two_devices_equal_one_and_resume_bit_by_bit(tmp_path):
+    result = _run(tmp_path, 6, "1:3", "3:2")
+    # images per device before the stop: half of each batch of four
+    assert result["counts"] == [[6, 6], [4, 4]]
+    assert result["places left"] == []
+    assert result["resumed equal"]
+    # float32 has 1.2e-7; after 24 steps the largest relative difference was 3e-6, and 4 with batch
+    # normalisation that is not synchronised
+    assert result["weights"] < 2e-5
+    assert result["loss"] < 2e-6
+    assert result["val_loss"] < 2e-6
+    assert result["configurations equal"], "the file tells how many devices there were"
+    assert result["refusal"] == (
         "--batch-size: 3 cannot be divided among the 2 GPUs of this job; give a multiple of 2, or "
-        "the job another number of GPUs"
+        "another number of GPUs"
     )
 
 
@@ -74,7 +74,7 @@ def _batches(n_images, batch_size, **options):
 
 
 @pytest.mark.parametrize(("n_images", "batch_size"), [(11, 4), (9, 4), (8, 4), (3, 8), (7, 6)])
-def test_validation_is_filled_up_with_images_of_no_weight(n_images, batch_size):
+def test_validation_is_padded_with_images_of_zero_weight(n_images, batch_size):
     batches = _batches(n_images, batch_size, replicas=2)
     every = [batches[index] for index in range(batches.num_batches)]
     assert all(len(images) == len(labels) == len(w) for images, labels, w in every)
@@ -82,7 +82,7 @@ def test_validation_is_filled_up_with_images_of_no_weight(n_images, batch_size):
     values = np.concatenate([labels[:, 0] for _, labels, _ in every])
     weights = np.concatenate([w for _, _, w in every])
     assert values[weights > 0].tolist() == list(range(n_images))
-    # what Keras computes of an epoch: the sum of weighted losses over the number of all images
+    # Keras's loss of an epoch: the sum of weighted losses over the number of all images
     assert np.sum(weights * values) / len(values) == pytest.approx(np.mean(range(n_images)))
 
 
@@ -90,4 +90,4 @@ def test_training_batches_are_equal_parts_without_weights():
     for n_images, batch_size, sizes in ((11, 4, [4, 4]), (7, 128, [6]), (2, 8, [2])):
         batches = _batches(n_images, batch_size, seed=1, drop_remainder=True, replicas=2)
         every = [batches[index] for index in range(batches.num_batches)]
-        assert [[len(part) for part in each] for each in every] == [[size] * 2 for size in sizes]
+        assert [[len(part) for part in batch] for batch in every] == [[size] * 2 for size in sizes]

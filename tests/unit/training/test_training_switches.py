@@ -1,4 +1,4 @@
-"""What can be switched on in a training: each agrees with the plain way, or does what it says."""
+"""Options of a training: each agrees with the default, or has its documented effect."""
 
 import json
 import signal
@@ -50,7 +50,7 @@ def _train(network=NETWORK, train_shards=TRAIN, state=None, tensorboard=None, **
 
 
 def _difference(one, other, trainable=False):
-    """Largest difference of two networks' weights, relative to the largest of each array."""
+    """Largest difference of two networks' weights, relative to the largest weight of each array."""
     arrays = [
         [w.numpy() for w in (m.model.trainable_weights if trainable else m.model.weights)]
         for m in (one, other)
@@ -69,7 +69,7 @@ def plain():
 
 # ---------------------------------------------------------------- gradient accumulation
 def test_accumulated_gradients_are_those_of_the_whole_batch():
-    # all images alike, so that the batch normalisation of half a batch is that of the whole
+    # equal images, so that the batch normalisation of half a batch is that of the whole
     shards = {}
     for c9 in (-1.0, 1.0):
         shard = toy_shard(c9, 16)
@@ -86,11 +86,11 @@ def test_accumulated_gradients_are_those_of_the_whole_batch():
 
 
 # ---------------------------------------------------------------- clipping
-def test_gradients_below_the_limit_are_left_alone(plain):
+def test_gradients_below_the_clip_norm_are_unchanged(plain):
     assert _difference(plain, _train(clip_norm=1e6)) < 1e-5
 
 
-def test_a_step_is_no_longer_than_the_limit():
+def test_step_length_is_limited_by_the_clip_norm():
     import keras
 
     settings = TRAINING.model_copy(update={"clip_norm": 0.25, "momentum": 0.0})
@@ -106,7 +106,7 @@ def test_a_step_is_no_longer_than_the_limit():
 
 
 # ---------------------------------------------------------------- warm-up
-def test_the_learning_rate_rises_batch_by_batch_and_is_cut_after_that(monkeypatch):
+def test_warm_up_raises_the_learning_rate_per_batch_before_reductions(monkeypatch):
     from wilsonvox.training.callbacks import StopWhenNotFinite
 
     seen = []
@@ -115,7 +115,7 @@ def test_the_learning_rate_rises_batch_by_batch_and_is_cut_after_that(monkeypatc
         seen.append(float(self.model.optimizer.learning_rate.numpy()))
 
     monkeypatch.setattr(StopWhenNotFinite, "on_train_batch_end", spy)
-    # a learning rate that moves nothing: no epoch is better than the first that is looked at
+    # a learning rate without effect: no epoch after the warm-up is better than the first
     still = NETWORK.model_copy(update={"batch_normalisation_momentum": 0.999999999})
     result = _train(
         still,
@@ -132,7 +132,7 @@ def test_the_learning_rate_rises_batch_by_batch_and_is_cut_after_that(monkeypatc
     np.testing.assert_allclose(rates, [5e-31, 1e-30, 1e-30, 1e-30, 2e-31], rtol=1e-6)
 
 
-def test_one_batch_of_half_the_rise_is_plain_with_half_the_learning_rate():
+def test_batch_halfway_through_warm_up_has_half_the_learning_rate():
     rising = _train(batch_size=18, warmup_epochs=2, max_epochs=1)
     half = _train(batch_size=18, learning_rate=0.01, max_epochs=1)
     assert _difference(rising, half) == 0.0
@@ -140,7 +140,7 @@ def test_one_batch_of_half_the_rise_is_plain_with_half_the_learning_rate():
 
 # ---------------------------------------------------------------- mixed precision and XLA
 def test_mixed_precision_agrees_with_float32(monkeypatch):
-    # TensorFlow has no pooling in float16 on a CPU, so none here
+    # TensorFlow has no pooling in float16 on a CPU, so there is none here
     network = NETWORK.model_copy(update={"pool_size": 1})
     single = _train(network)
     monkeypatch.setattr("wilsonvox.training.loop._on_gpu", lambda: True)
@@ -159,15 +159,15 @@ def test_compiled_trainings_agree_with_plain_ones():
         words, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )
     assert process.returncode == 0, process.stderr
-    found = json.loads(process.stdout)
-    assert found["compiled"] == [False, True]
+    result = json.loads(process.stdout)
+    assert result["compiled"] == [False, True]
     # float32 has 1.2e-7; after twelve steps the largest relative difference was 6e-7
-    assert 0.0 < found["difference"] < 1e-5
+    assert 0.0 < result["difference"] < 1e-5
 
 
-def test_a_cpu_computes_without_xla_and_says_so(plain, caplog):
+def test_cpu_ignores_xla_with_a_warning(plain, caplog):
     compiled = _train(jit_compile=True)
-    assert "this CPU computes without XLA" in caplog.text
+    assert "on this CPU XLA is not used" in caplog.text
     assert _difference(plain, compiled) == 0.0
 
 
@@ -188,7 +188,7 @@ def test_compiled_and_deterministic_exclude_each_other():
         ({"clip_norm": 1.0}, "clip-norm"),
     ],
 )
-def test_what_is_for_one_device_is_refused_on_several(changes, option):
+def test_single_device_settings_are_refused_on_several(changes, option):
     replicas = Replicas()
     settings = TRAINING.model_copy(update=changes)
     replicas.check_settings(settings)
@@ -198,7 +198,7 @@ def test_what_is_for_one_device_is_refused_on_several(changes, option):
         replicas.check_settings(settings)
 
 
-def test_no_limit_of_the_gradients_is_no_option():
+def test_clip_norm_of_none_is_omitted_from_options():
     assert "--clip-norm" not in option_words(TRAINING)
     words = option_words(TRAINING.model_copy(update={"clip_norm": 0.5}))
     assert words[words.index("--clip-norm") + 1] == "0.5"
@@ -227,7 +227,7 @@ def _contents(path):
 
 
 @pytest.mark.slow
-def test_a_stopped_training_with_all_of_them_goes_on_to_the_last_bit(tmp_path, monkeypatch):
+def test_stopped_training_with_all_options_resumes_bit_by_bit(tmp_path, monkeypatch):
     from wilsonvox.training.callbacks import StopWhenNotFinite
 
     monkeypatch.setattr("wilsonvox.training.loop._on_gpu", lambda: True)
@@ -256,7 +256,7 @@ def test_a_stopped_training_with_all_of_them_goes_on_to_the_last_bit(tmp_path, m
 # ---------------------------------------------------------------- progress
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that each batch of training moves by `seconds`."""
+    """Clock that advances by `seconds` with each training batch."""
     from wilsonvox.training.callbacks import StopWhenNotFinite
 
     now = SimpleNamespace(now=0.0, seconds=0.0)
@@ -269,14 +269,14 @@ def clock(monkeypatch):
     return now
 
 
-def test_long_epochs_tell_how_far_they_are(clock, caplog):
+def test_long_epochs_log_progress(clock, caplog):
     caplog.set_level("INFO")
     clock.seconds = 40.0
     _train(max_epochs=2)
     lines = [r.getMessage() for r in caplog.records if r.getMessage().startswith("epoch")]
-    # four batches an epoch, a line a minute: after the second and the fourth
+    # four batches per epoch, one line per minute: after the second and the fourth
     starts = ["epoch 1, batch 2", "epoch 1, batch 4", "epoch 1 of"]
-    starts += [each.replace("epoch 1", "epoch 2") for each in starts]
+    starts += [start.replace("epoch 1", "epoch 2") for start in starts]
     for line, start in zip(lines, starts, strict=True):
         assert line.startswith(start)
     left = [line.rsplit(", ", 1)[1] for line in lines]
@@ -291,25 +291,27 @@ def test_long_epochs_tell_how_far_they_are(clock, caplog):
     assert ", learning rate 0.02, 40 images/s, at most 0:00:00 left" in line
 
 
-def test_tensorboard_gets_every_epoch(tmp_path):
+def test_tensorboard_files_contain_every_epoch(tmp_path):
     import tensorflow as tf
 
     trained = _train(max_epochs=2, tensorboard=tmp_path / "board")
-    found = {}
+    actual = {}
     for file in sorted((tmp_path / "board").rglob("events.*")):
         for event in tf.compat.v1.train.summary_iterator(str(file)):
             for value in event.summary.value:
-                found[file.parent.name, value.tag, event.step] = value.simple_value
+                actual[file.parent.name, value.tag, event.step] = value.simple_value
     expected = {}
     for row in trained.history:
         step = row["epoch"] - 1
         expected["train", "epoch_loss", step] = row["loss"]
         expected["train", "epoch_learning_rate", step] = row["learning_rate"]
         expected["validation", "epoch_loss", step] = row["val_loss"]
-    assert found == pytest.approx(expected)
+    assert actual == pytest.approx(expected)
 
 
-def test_a_folder_for_tensorboard_that_cannot_be_is_one_line(tmp_path):
+def test_invalid_tensorboard_folder_is_a_one_line_error(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"--tensorboard: .*file/board: cannot be made: Not a dir"):
+    with pytest.raises(
+        UserError, match=r"--tensorboard: .*file/board: cannot be created: Not a dir"
+    ):
         _train(max_epochs=1, tensorboard=tmp_path / "file" / "board")

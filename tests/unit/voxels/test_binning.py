@@ -44,7 +44,7 @@ def event_file(tmp_path):
     return make
 
 
-def test_mean_and_count_equal_a_plain_loop():
+def test_mean_and_count_equal_a_simple_loop():
     events = make_events(3000)
     voxel, mean_q2, count = fill_image(events, 6)
     sums: dict[int, list[float]] = {}
@@ -80,7 +80,7 @@ def test_upper_edges_belong_to_the_last_bin():
 
 
 def edge_events(bins):
-    """Events on every bin edge of every axis as float32 has it, and one step to either side."""
+    """Events on every bin edge of every axis in float32, and one step to either side."""
     columns = {}
     for name, (low, high) in ANGLES.items():
         at = np.linspace(low, high, bins + 1).astype(np.float32)
@@ -250,12 +250,12 @@ def test_images_are_consecutive_selected_events(event_file, monkeypatch, size, q
     assert np.all(shard.shifts[:, [0, 2, 3, 4, 5]] == 0)
 
 
-def test_asked_number_of_images(event_file):
+def test_requested_number_of_images(event_file):
     path = event_file(make_events(5000))
     image = ImageSpecification(bins=5, events_per_image=1000)
     three = voxelize_file(path, image, 3)
     assert len(three) == 3
-    # the events behind the last image are read and counted too
+    # the events after the last image are read and counted, too
     assert three.metadata.n_events_left_over == 2000
     assert three.metadata.events_digest == voxelize_file(path, image).metadata.events_digest
     with pytest.raises(UserError, match=r"5000 events pass .* 6 image\(s\) of 1000 need 6000"):
@@ -414,7 +414,7 @@ def test_values_that_are_not_finite_are_left_out_and_counted(event_file):
     assert np.isfinite(shard.mean_q2).all()
 
 
-def test_the_tree_alone_is_the_contract(tmp_path):
+def test_any_file_with_the_tree_is_accepted(tmp_path):
     import uproot
 
     from wilsonvox.events.event_file import BRANCHES
@@ -424,7 +424,7 @@ def test_the_tree_alone_is_the_contract(tmp_path):
         file.mktree("events", dict(BRANCHES)).extend(make_events(2000).columns())
     shard = voxelize_file(path, ImageSpecification(bins=5, events_per_image=1000))
     assert len(shard) == 2
-    assert np.isnan(shard.shifts).all()  # the truth is not known
+    assert np.isnan(shard.shifts).all()  # the truth is unknown
 
 
 @pytest.mark.parametrize(
@@ -437,10 +437,10 @@ def test_vetoes_as_on_the_command_line_and_as_in_yaml(event_file, tmp_path, veto
     assert Shard.load(out).metadata.image.vetoes_gev2 == ((8, 11), (12.7, 14))
 
 
-@pytest.mark.parametrize("words", [["--vetoes-gev2", "11:8"], ["--q2-min-gev2", "20"]])
-def test_empty_ranges_are_refused(event_file, tmp_path, capsys, words):
+@pytest.mark.parametrize("options", [["--vetoes-gev2", "11:8"], ["--q2-min-gev2", "20"]])
+def test_empty_ranges_are_refused(event_file, tmp_path, capsys, options):
     path = event_file(make_events(10))
-    assert run(["voxelize", "--events", str(path), *words, "--out", str(tmp_path / "s.npz")]) == 1
+    assert run(["voxelize", "--events", str(path), *options, "--out", str(tmp_path / "s.npz")]) == 1
     assert "is empty" in capsys.readouterr().err
 
 
@@ -452,7 +452,7 @@ def of_both(n_events, n_anti, seed=5):
     return Events.from_columns(make_events(n_events, seed).columns() | {"flavour": flavour})
 
 
-def test_voxels_with_several_events_are_left_empty_where_they_are_to_be(event_file):
+def test_voxels_with_several_events_can_be_left_empty(event_file):
     path = event_file(make_events(3000))
     kept, removed = (
         voxelize_file(path, ImageSpecification(bins=8, events_per_image=1000, multiple_entries=how))
@@ -466,7 +466,7 @@ def test_voxels_with_several_events_are_left_empty_where_they_are_to_be(event_fi
     assert set(removed.count) == {1}
     lengths = [single[kept.offsets[i] : kept.offsets[i + 1]].sum() for i in range(3)]
     assert np.diff(removed.offsets).tolist() == lengths
-    # what the image was made of stays told
+    # the number of events behind the image is kept
     np.testing.assert_array_equal(removed.n_events, kept.n_events)
     np.testing.assert_array_equal(removed.source_range, kept.source_range)
     assert removed.metadata.n_events_used == kept.metadata.n_events_used
@@ -501,7 +501,7 @@ def test_one_flavour_of_two_is_selected(event_file):
     assert shard.metadata.n_events_cut == {"other flavour": 1200}
 
 
-def test_a_mixture_that_is_not_half_of_each_is_refused_where_that_matters(event_file):
+def test_unequal_mixture_of_flavours_is_refused_when_it_matters(event_file):
     path = event_file(of_both(4000, 1500))
     given = {"bins": 8, "events_per_image": 1000, "flavour": "both"}
     voxelize_file(path, ImageSpecification(**given))

@@ -1,4 +1,4 @@
-"""Shards that must not be used together, or not at all, are refused by name."""
+"""Shards that share events or are damaged are refused by name."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ OTHER = "f" * 64
 
 
 def _part(shard, images):
-    """Some images of a shard, as a shard."""
+    """Return some images of a shard as a shard."""
     kept = [np.arange(shard.offsets[i], shard.offsets[i + 1]) for i in images]
     entries = np.concatenate(kept)
     return Shard(
@@ -41,22 +41,22 @@ def _part(shard, images):
 
 
 # ---------------------------------------------------------------- which events
-def test_events_of_a_shard_are_its_stream_its_file_and_its_entries():
+def test_event_ranges_identify_stream_file_and_entries():
     shard = toy_shard(0.5, 6, campaign="002", seed=7, events_digest=DIGEST)
-    found = EventRanges.of(shard)
-    assert found.stream == "7/c9_+0.50/train/002"
-    assert found.file_digest == DIGEST
-    assert found.entries == ((0, 600),)
+    result = EventRanges.of(shard)
+    assert result.stream == "7/c9_+0.50/train/002"
+    assert result.file_digest == DIGEST
+    assert result.entries == ((0, 600),)
     assert EventRanges.of(_part(shard, [4, 0, 1])).entries == ((0, 200), (400, 500))
     assert EventRanges.of(toy_shard(0.5, 0)).entries == ()
     assert EventRanges.of(toy_shard(0.5, point=None, sample="data")).stream is None
 
 
-def test_cut_events_between_images_make_no_gap():
+def test_cut_events_between_images_leave_no_gap():
     shard = toy_shard(0.0, 4)
-    # q2 cuts: images spread over more entries than they have events, with cut ones between them
+    # q2 cuts: images span more entries than they have events, with cut ones between them
     shard.source_range[:] = [[3, 130], [131, 240], [339, 450], [550, 700]]
-    # 99 entries hold no image of 100 events, 100 may
+    # 99 entries contain no image of 100 events, 100 may
     assert EventRanges.of(shard).entries == ((3, 450), (550, 700))
 
 
@@ -73,14 +73,14 @@ def test_cut_events_between_images_make_no_gap():
         ((), ((0, 1000),), False),
     ],
 )
-def test_entries_meet_where_a_plain_loop_says_so(mine, theirs, meet):
-    one, two = (EventRanges(file_digest=DIGEST, entries=each) for each in (mine, theirs))
-    entries = [{i for low, high in each for i in range(low, high)} for each in (mine, theirs)]
+def test_overlap_of_entries_equals_a_simple_loop(mine, theirs, meet):
+    one, two = (EventRanges(file_digest=DIGEST, entries=value) for value in (mine, theirs))
+    entries = [{i for low, high in ranges for i in range(low, high)} for ranges in (mine, theirs)]
     assert bool(entries[0] & entries[1]) == meet
     assert bool(one.shared(two)) == bool(two.shared(one)) == meet
 
 
-def test_the_file_counts_more_than_its_labels():
+def test_file_content_takes_precedence_over_labels():
     one = EventRanges(stream="1/a/train/000", file_digest=DIGEST, entries=((0, 9),))
     renamed = one.model_copy(update={"stream": "1/a/test/000"})
     longer = one.model_copy(update={"file_digest": OTHER})
@@ -137,7 +137,7 @@ def test_shards_with_the_same_events_are_refused_by_name(option, labels, message
     assert "\n" not in str(raised.value)
 
 
-def test_parts_of_one_file_may_be_used_beside_each_other():
+def test_disjoint_parts_of_one_file_may_be_used_together():
     whole = toy_shard(0.0, 6, seed=7, events_digest=DIGEST)
     parts = {name: _part(whole, images) for name, images in (("a", [0, 2, 4]), ("b", [1, 3, 5]))}
     check_no_shared_events(parts.items())
@@ -157,7 +157,7 @@ SETTINGS = (
 
 
 def _event_file(path, number, n_events=400, campaign="000", split="train", c9=0.0, seed=7):
-    """Events of random values, keyed on `number`, under any labels."""
+    """Write events of random values, which depend on `number` alone, under any labels."""
     rng = np.random.default_rng(number)
     columns = {name: rng.uniform(-1, 1, n_events) for name in ("cos_theta_mu", "cos_theta_k")}
     columns |= {"q2": rng.uniform(0.1, 19, n_events), "chi": rng.uniform(0, 6.28, n_events)}
@@ -213,7 +213,7 @@ def _train_words(validation="val.npz"):
 
 @pytest.fixture
 def evaluate(folder, monkeypatch, capsys):
-    """Evaluate shards; returns the error, one line, or nothing."""
+    """Evaluate shards and return the error, one line, or nothing."""
     monkeypatch.chdir(folder)
 
     def command(*names):
@@ -227,7 +227,7 @@ def evaluate(folder, monkeypatch, capsys):
     return command
 
 
-def test_a_model_remembers_the_events_that_it_has_seen(folder):
+def test_model_stores_the_events_of_its_training(folder):
     metadata = read_estimator_metadata(folder / "model.keras")
     shards = {name: Shard.load(folder / f"{name}.npz") for name in ("train0", "train1", "val")}
     expected = {name: EventRanges.of(shard) for name, shard in shards.items()}
@@ -238,10 +238,10 @@ def test_a_model_remembers_the_events_that_it_has_seen(folder):
 
 @pytest.mark.parametrize("split", ["test", "interpolation"])
 @pytest.mark.parametrize(("number", "role"), [(1, "trained"), (3, "validated")])
-def test_seen_events_are_no_test_images(folder, evaluate, split, number, role):
+def test_training_events_are_refused_as_test_images(folder, evaluate, split, number, role):
     _voxelized(folder / "bad.npz", number, split=split, c9=0.5, campaign="003")
     error = evaluate("bad.npz")
-    assert f"bad.npz: its {split} images have events in them that model.keras was {role}" in error
+    assert f"bad.npz: its {split} images contain events that model.keras was {role}" in error
     assert "the same event file" in error
 
 
@@ -269,7 +269,7 @@ def _flipped(path):
 
 
 def _altered(path):
-    # the checksums of the archive are right
+    # the checksums of the archive are correct
     with np.load(path, allow_pickle=False) as content:
         arrays = {name: content[name] for name in content.files}
     arrays["mean_q2"][7] += 1

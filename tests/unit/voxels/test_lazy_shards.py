@@ -1,4 +1,4 @@
-"""Shards that stay in their files, and networks that are trained from them."""
+"""Shards that stay in their files, and networks trained from them."""
 
 import os
 import subprocess
@@ -59,7 +59,7 @@ def test_a_stored_shard_has_the_images_of_the_loaded_one(path, method):
         np.testing.assert_array_equal(np.asarray(stored.arrays()[name]), array)
 
 
-def test_an_image_is_all_that_is_read(path, monkeypatch):
+def test_only_the_requested_image_is_read(path, monkeypatch):
     sizes = []
     plain = os.preadv
 
@@ -109,7 +109,7 @@ def test_an_image_without_voxels(tmp_path):
 
 
 # ---------------------------------------------------------------- files that are wrong
-def test_damaged_files_are_refused_as_by_loading(path, tmp_path):
+def test_damaged_files_are_refused_like_loaded_ones(path, tmp_path):
     content = bytearray(path.read_bytes())
     content[content.index(Shard.load(path).mean_q2.tobytes())] ^= 1
     (tmp_path / "flipped.npz").write_bytes(content)
@@ -119,9 +119,9 @@ def test_damaged_files_are_refused_as_by_loading(path, tmp_path):
     for name in ("flipped", "truncated", "text", "folder", "none"):
         messages = []
         for read in (Shard.load, open_shard):
-            with pytest.raises(UserError) as found:
+            with pytest.raises(UserError) as raised:
                 read(tmp_path / f"{name}.npz")
-            messages.append(str(found.value))
+            messages.append(str(raised.value))
         assert messages[0] == messages[1]
 
 
@@ -134,7 +134,7 @@ def test_compressed_shards_are_refused(path, tmp_path):
         open_shard(packed)
 
 
-def test_other_zip_files_have_no_arrays(tmp_path):
+def test_stored_arrays_of_other_npz_files(tmp_path):
     np.savez(tmp_path / "a.npz", one=np.arange(3), two=np.zeros((2, 2)), text=np.array("x"))
     arrays = stored_arrays(tmp_path / "a.npz")
     assert list(arrays) == ["one"]
@@ -144,7 +144,7 @@ def test_other_zip_files_have_no_arrays(tmp_path):
 
 
 @pytest.mark.parametrize("what", ["shorter", "touched", "gone"])
-def test_a_file_that_changes_in_use_is_one_line(path, what):
+def test_file_that_changes_in_use_is_a_one_line_error(path, what):
     from wilsonvox.voxels import lazy_shards as stored_shards
 
     shard = open_shard(path)
@@ -194,26 +194,26 @@ def test_a_training_from_files_equals_one_from_memory(files):
 
 
 @pytest.mark.parametrize("most_images", [5, 2**31 // 8**3])
-def test_sparse_batches_become_the_dense_ones(files, most_images):
+def test_sparse_batches_equal_dense_ones(files, most_images):
     from wilsonvox.estimators.networks.image_batches import DenseImages, ImageBatches
 
     shards = list(_shards(files[0], open_shard).values())
     truth = np.arange(18.0)[:, None]
     sparse, dense = (
-        ImageBatches(shards, VoxelScaling(), 5, truth, seed=1, sparse=each)
-        for each in (True, False)
+        ImageBatches(shards, VoxelScaling(), 5, truth, seed=1, sparse=value)
+        for value in (True, False)
     )
     for (images, labels), expected in zip(sparse.dataset(), dense, strict=True):
         layer = DenseImages(8, most_images)
         assert layer.index_dtype == ("int32" if most_images == 5 else "int64")
-        found = layer(images)
-        assert found.dtype == "float32"
-        np.testing.assert_array_equal(found, expected[0])
+        actual = layer(images)
+        assert actual.dtype == "float32"
+        np.testing.assert_array_equal(actual, expected[0])
         np.testing.assert_array_equal(labels, expected[1])
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_file_that_vanishes_in_a_training_is_its_last_line(tmp_path, monkeypatch, which):
+def test_file_that_vanishes_during_training_is_a_one_line_error(tmp_path, monkeypatch, which):
     from wilsonvox.training.progress import EpochLog
     from wilsonvox.voxels import lazy_shards as stored_shards
 
@@ -248,7 +248,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     from wilsonvox.config.option_words import option_words
 
     peaks = []
-    # 12,000 voxels an image: 96 kB of those, 120 kB with the counts
+    # 12,000 voxels per image: 96 kB of data, 120 kB with the counts
     image = toy_shard(0.0, 1).metadata.image.model_copy(update={"bins": 26})
     shards = {}
     for c9 in POINTS:
@@ -274,7 +274,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
                     words += [f"--{split}", str(file)]
         training = TrainingSettings(batch_size=16, learning_rate=0.01, max_epochs=1)
         settings = (toy_network(0.0), training, VoxelScaling())
-        words += [word for each in settings for word in option_words(each)]
+        words += [word for value in settings for word in option_words(value)]
         words += ["--estimator", "toy", "--seed", "1", "--threads", "1"]
         words += ["--history", str(tmp_path / "h.csv"), "--out", str(tmp_path / "m.keras")]
         process = subprocess.run(
@@ -284,5 +284,5 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
             check=True,
         )
         peaks.append(int(process.stdout.split()[-1]) / 1000)
-    # 1,620 images more, 194 MB in shards
+    # 1,620 more images, 194 MB in shards
     assert peaks[1] - peaks[0] < 60, f"{peaks} MB"

@@ -56,7 +56,7 @@ def test_an_unknown_architecture_is_named():
 def test_size_of_a_voxel_sum_is_that_of_the_network_that_keras_builds(n_outputs, degree, counts):
     import numpy as np
 
-    from wilsonvox.estimators.voxel_sum.limits import most_anchors
+    from wilsonvox.estimators.voxel_sum.limits import max_anchors
     from wilsonvox.estimators.voxel_sum.network import build
     from wilsonvox.estimators.voxel_sum.voxel_density import VoxelDensity
 
@@ -77,7 +77,7 @@ def test_size_of_a_voxel_sum_is_that_of_the_network_that_keras_builds(n_outputs,
             2 * degree,
         ),
     )
-    anchors = 5 if n_outputs == 1 else most_anchors(n_outputs)
+    anchors = 5 if n_outputs == 1 else max_anchors(n_outputs)
     model = build(7, density, np.zeros((anchors, n_outputs)), counts)
     size = voxel_sum_size(7, 80, 10, 5, n_outputs, settings)
     assert size.parameters == model.count_params()

@@ -23,12 +23,20 @@ def _interval_text(
     decimals: int,
     nowhere: bool,
 ) -> str:
-    from wilsonvox.measurement.intervals import shown
+    from wilsonvox.measurement.intervals import format_number
 
     if nowhere:
         return "none"
-    low = f"below {shown(edges[0], decimals)}" if ends[0] is None else shown(ends[0], decimals)
-    high = f"above {shown(edges[1], decimals)}" if ends[1] is None else shown(ends[1], decimals)
+    low = (
+        f"below {format_number(edges[0], decimals)}"
+        if ends[0] is None
+        else format_number(ends[0], decimals)
+    )
+    high = (
+        f"above {format_number(edges[1], decimals)}"
+        if ends[1] is None
+        else format_number(ends[1], decimals)
+    )
     return f"{low} … {high}"
 
 
@@ -36,7 +44,7 @@ def result_line(measurement: "Measurement", coefficient: str) -> str:
     """Return one readable line: value, errors, 95 % interval and number of images."""
     import numpy as np
 
-    from wilsonvox.measurement.intervals import shown, symbol
+    from wilsonvox.measurement.intervals import format_number, symbol
 
     found = measurement.coefficients[coefficient]
     name = symbol(coefficient)
@@ -50,11 +58,12 @@ def result_line(measurement: "Measurement", coefficient: str) -> str:
     wide = _interval_text(found.interval_95, found.calibrated_range, decimals, 95 in nowhere)
     if found.value is not None and low is not None and high is not None:
         result = (
-            f"{shown(found.value, decimals)} +{shown(high - found.value, decimals)} "
-            f"−{shown(found.value - low, decimals)} (68 % CL; 95 %: {wide})"
+            f"{format_number(found.value, decimals)} "
+            f"+{format_number(high - found.value, decimals)} "
+            f"−{format_number(found.value - low, decimals)} (68 % CL; 95 %: {wide})"
         )
     else:
-        value = "no value" if found.value is None else shown(found.value, decimals)
+        value = "no value" if found.value is None else format_number(found.value, decimals)
         narrow = _interval_text(found.interval_68, found.calibrated_range, decimals, 68 in nowhere)
         result = f"{value} (68 % CL: {narrow}; 95 %: {wide})"
     images = f"{measurement.n_images} image{'s' if measurement.n_images != 1 else ''}"

@@ -292,9 +292,9 @@ def train_trial(
         failure = str(error)
         logger.warning("trial %d failed: %s", trial, failure)
         if state is not None:
-            from wilsonvox.training.checkpoint import remove_state
+            from wilsonvox.training.checkpoint import remove_checkpoint
 
-            remove_state(state)
+            remove_checkpoint(state)
     except TrainingStopped as stopped:
         logger.warning("%s", stopped)
         click.get_current_context().exit(stopped.exit_code)
@@ -434,12 +434,14 @@ def collect_trials(
     from wilsonvox.provenance.recording import make_record
     from wilsonvox.records.digests import content_digest
     from wilsonvox.records.json_files import load_recorded, save_recorded
-    from wilsonvox.training.scan.comparison import collected, table
+    from wilsonvox.training.scan.comparison import combine_rounds, table
     from wilsonvox.training.scan.study import write_study
     from wilsonvox.training.scan.trials import Suggestions, TrialResult
 
     rounds = [load_recorded(Suggestions, path, SUGGESTIONS) for path in suggestion_paths]
-    scan = collected(rounds, [load_recorded(TrialResult, path, RESULT) for path in trial_paths])
+    scan = combine_rounds(
+        rounds, [load_recorded(TrialResult, path, RESULT) for path in trial_paths]
+    )
     with atomic_path(csv) as table_part, atomic_path(study) as study_part:
         table_part.write_text(table(scan), encoding="utf-8")
         write_study(study_part, scan.estimator, scan.space, scan.trials)

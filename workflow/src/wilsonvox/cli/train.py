@@ -148,7 +148,7 @@ def train_and_save(
     from wilsonvox.estimators.model_file import save_estimator
     from wilsonvox.provenance.code import stage_digest
     from wilsonvox.provenance.recording import make_record
-    from wilsonvox.training.checkpoint import remove_state
+    from wilsonvox.training.checkpoint import remove_checkpoint
     from wilsonvox.training.loop import describe, train
 
     train_shards = open_shards(train_paths, "--train")
@@ -186,5 +186,5 @@ def train_and_save(
         temporary.write_bytes(csv)
         save_estimator(out, trained.model, metadata, record)
     if state is not None:
-        remove_state(state)
+        remove_checkpoint(state)
     return metadata

@@ -1,12 +1,13 @@
-"""From predictions to an honest interval: response, width and shape of ensembles, and inversion.
+"""Calibration of predictions: response, width and shape of ensembles, and Neyman intervals.
 
-An estimator's prediction p of an image made at the true shift δ has mean f(δ), the *response*, and
-a spread of width σ(δ) and a shape that need be neither constant nor Gaussian. All three are learned
-from ensembles of test images at known shifts and smoothed over δ. A measured prediction is turned
-into a value by inverting f, and into an interval by the Neyman construction: an interval of
-confidence level α holds every δ for which the measurement lies in the central fraction α of what
-is expected at that δ (J. Neyman, Phil. Trans. R. Soc. A 236 (1937) 333; see "Statistics", section
-40.4.2.1, in the Review of Particle Physics). Formulas: docs/physics/statistics.md.
+The prediction p of an image with true shift δ has the mean f(δ), the *response*, a standard
+deviation σ(δ), the *width*, and a shape that can depend on δ and need not be Gaussian. All three
+are estimated from ensembles of test images at known shifts and smoothed in δ. A measured prediction
+is converted to a value by inverting f, and to an interval by the Neyman construction: the interval
+of confidence level α contains every δ for which the measurement lies in the central region of
+probability α expected at that δ (J. Neyman, Phil. Trans. R. Soc. A 236 (1937) 333; see
+"Statistics", section 40.4.2.1, in the Review of Particle Physics). Formulas:
+docs/physics/statistics.md.
 
 Shifts, predictions and widths are dimensionless; arrays are float64.
 """
@@ -25,13 +26,13 @@ from wilsonvox.ensembles.smoothing import SmoothFit, fit_smooth, weighted_fit
 Array = NDArray[np.float64]
 
 LEVELS = (0.68, 0.95)
-"""Confidence levels of the intervals, exactly as named."""
+"""Confidence levels of the intervals."""
 
 MINIMUM_POINTS = 4
-"""Fewest distinct true values that a response is fitted to."""
+"""Minimum number of distinct true values for a response."""
 
 MINIMUM_IMAGES_FOR_SHAPE = 40
-"""Fewest images in every ensemble for its quantiles to be used; below, the shape is Gaussian."""
+"""Minimum number of images in every ensemble to use its quantiles; otherwise Gaussian ones."""
 
 MAXIMUM_RESPONSE_DEGREE = 7
 MAXIMUM_WIDTH_DEGREE = 4
@@ -40,15 +41,15 @@ _FFT_STEP = 0.02
 
 
 def _moments(predictions: Sequence[Array]) -> tuple[Array, Array, Array]:
-    means = np.array([np.mean(each) for each in predictions])
-    widths = np.array([np.std(each, ddof=1) for each in predictions])
-    sizes = np.array([len(each) for each in predictions], dtype=float)
+    means = np.array([np.mean(sample) for sample in predictions])
+    widths = np.array([np.std(sample, ddof=1) for sample in predictions])
+    sizes = np.array([len(sample) for sample in predictions], dtype=float)
     return means, widths, sizes
 
 
 def _standardised(predictions: Sequence[Array]) -> list[Array]:
-    """Each ensemble with its mean taken out and its (ddof = 1) standard deviation made 1."""
-    return [(each - np.mean(each)) / np.std(each, ddof=1) for each in predictions]
+    """Shift and scale each ensemble to mean 0 and standard deviation (ddof = 1) 1."""
+    return [(sample - np.mean(sample)) / np.std(sample, ddof=1) for sample in predictions]
 
 
 def _check(true: Array, predictions: Sequence[Array]) -> None:
@@ -59,21 +60,21 @@ def _check(true: Array, predictions: Sequence[Array]) -> None:
             "add test or interpolation points"
         )
     if len(true) != len(predictions):
-        raise ValueError("one array of predictions a true value")
-    for value, each in zip(true, predictions, strict=True):
-        if len(each) < 2:
-            raise UserError(f"ensemble at {value:g}: {len(each)} image; at least 2 are needed")
+        raise ValueError("predictions must have one array per true value")
+    for value, sample in zip(true, predictions, strict=True):
+        if len(sample) < 2:
+            raise UserError(f"ensemble at {value:g}: {len(sample)} image; at least 2 are needed")
 
 
 def fit_width(true: ArrayLike, predictions: Sequence[Array]) -> SmoothFit:
-    """Width σ(δ) of predictions, as ln σ: a polynomial through the ensembles' spreads.
+    """Fit the width σ(δ) of predictions: a polynomial for ln σ through the ensembles' spreads.
 
     var(ln s) = (2 + κ)/(4(N − 1)) and E(ln s) = ln σ − (2 + κ)/(4(N − 1)) with the excess kurtosis
     κ of all ensembles together; the second is corrected for.
 
     Args:
         true: true shift of each ensemble, shape (n_points,).
-        predictions: the predictions of each, shapes (N_i,), not all equal.
+        predictions: predictions of each ensemble, shapes (N_i,), not all equal.
     """
     _, widths, sizes = _moments(predictions)
     kurtosis = max(float(np.mean(np.concatenate(_standardised(predictions)) ** 4)) - 3, -1.0)
@@ -82,15 +83,15 @@ def fit_width(true: ArrayLike, predictions: Sequence[Array]) -> SmoothFit:
 
 
 def fit_response(true: ArrayLike, predictions: Sequence[Array]) -> SmoothFit:
-    """f(δ): a polynomial through the ensembles' means, at least a line.
+    """Fit the response f(δ): a polynomial of degree 1 or more through the ensembles' means.
 
-    The error of a mean is σ(δ_i)/√N_i with the smooth width, so that no ensemble gets weight by
-    being narrow by chance. Where an ensemble has no spread at all (an estimator that does not
-    respond) the errors are taken as equal.
+    The error of a mean is σ(δ_i)/√N_i with the smoothed width, so that an ensemble that is narrow
+    by chance gets no larger weight. If an ensemble has no spread at all (an estimator that does not
+    respond), equal errors are used.
 
     Args:
         true: true shift of each ensemble, shape (n_points,).
-        predictions: the predictions of each, shapes (N_i,).
+        predictions: predictions of each ensemble, shapes (N_i,).
 
     Raises:
         UserError: fewer than four distinct true values, or an ensemble of one image.
@@ -108,13 +109,13 @@ def fit_response(true: ArrayLike, predictions: Sequence[Array]) -> SmoothFit:
 def quantiles_of_mean(sample: Array, n_images: int, probabilities: ArrayLike) -> Array:
     """Quantiles of √n times the mean of n draws from the empirical distribution of `sample`.
 
-    What a bootstrap gives with infinitely many draws, without random numbers: the n-fold
+    Equal to a bootstrap with infinitely many draws, but without random numbers: the n-fold
     convolution of the sample's histogram (bins of 0.02, linear sharing between neighbours) by FFT.
-    For one draw the sample's own quantiles, by the estimate that is unbiased for a normal sample.
+    For one draw, the quantiles of the sample, estimated without bias for a normal sample.
 
     Args:
-        sample: of mean 0 and standard deviation (ddof = 1) 1, shape (N,).
-        n_images: n.
+        sample: sample of mean 0 and standard deviation (ddof = 1) 1, shape (N,).
+        n_images: number of draws, n.
         probabilities: shape (k,).
 
     Returns:
@@ -138,18 +139,18 @@ def quantiles_of_mean(sample: Array, n_images: int, probabilities: ArrayLike) ->
     cumulative /= cumulative[-1]
     upper_edges = (np.arange(size) - size // 2 + 0.5) * _FFT_STEP
     kept = (cumulative > 1e-9) & (cumulative < 1 - 1e-9)
-    found = np.interp(wanted, cumulative[kept], upper_edges[kept])
-    return np.asarray(found / np.sqrt(n_images))
+    values = np.interp(wanted, cumulative[kept], upper_edges[kept])
+    return np.asarray(values / np.sqrt(n_images))
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """Confidence intervals of several measurements; every array has shape (m,).
+    """Confidence intervals of m measurements; every array has shape (m,).
 
-    low, high: ends; NaN where the accepted shifts reach the edge of the calibrated range, so that
-    the true end lies beyond it, and both NaN where no shift is accepted.
-    empty: no shift in the calibrated range is accepted.
-    disjoint: the accepted shifts are several stretches; low and high are the outermost ends.
+    low, high: ends; NaN if the accepted shifts reach the edge of the calibrated range, so that the
+        true end lies beyond it, and both NaN if no shift is accepted
+    empty: no shift in the calibrated range is accepted
+    disjoint: the accepted shifts are not contiguous; low and high are the outermost ends
     """
 
     low: Array
@@ -158,7 +159,7 @@ class Intervals:
     disjoint: NDArray[np.bool_]
 
     def contains(self, shift: ArrayLike) -> NDArray[np.bool_]:
-        """Whether each interval holds `shift` (an open end reaches for ever), shape (m,)."""
+        """Test if each interval contains `shift`; an open end extends to infinity, shape (m,)."""
         true = np.asarray(shift, dtype=float)
         above = np.isnan(self.low) | (true >= self.low)
         below = np.isnan(self.high) | (true <= self.high)
@@ -167,10 +168,10 @@ class Intervals:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the ensembles say about an estimator of one coefficient.
+    """Calibration of an estimator of one coefficient by ensembles of test images.
 
-    true: true shift of each ensemble, shape (n_points,), ascending.
-    predictions: the predictions of each, shapes (N_i,).
+    true: true shift of each ensemble, shape (n_points,), ascending
+    predictions: predictions of each ensemble, shapes (N_i,)
     """
 
     true: Array
@@ -188,12 +189,12 @@ class Calibration:
                 predictions are all equal.
         """
         shifts = np.asarray(true, dtype=float)
-        ensembles = [np.asarray(each, dtype=float) for each in predictions]
+        ensembles = [np.asarray(sample, dtype=float) for sample in predictions]
         _check(shifts, ensembles)
-        for value, each in zip(shifts, ensembles, strict=True):
-            if not np.std(each) > 0:
+        for value, sample in zip(shifts, ensembles, strict=True):
+            if not np.std(sample) > 0:
                 raise UserError(
-                    f"all {len(each)} predictions of the ensemble at {value:g} are equal: the "
+                    f"all {len(sample)} predictions of the ensemble at {value:g} are equal: the "
                     "estimator does not respond to its images; train it longer"
                 )
         order = np.argsort(shifts, kind="stable")
@@ -211,7 +212,7 @@ class Calibration:
 
     @cached_property
     def response(self) -> SmoothFit:
-        """Mean prediction f(δ)."""
+        """Response: mean prediction f(δ)."""
         return fit_response(self.true, self.predictions)
 
     @cached_property
@@ -221,22 +222,22 @@ class Calibration:
 
     @cached_property
     def kurtosis(self) -> float:
-        """Excess kurtosis of the predictions about their ensembles' means."""
+        """Excess kurtosis of the predictions, relative to the means of their ensembles."""
         return float(np.mean(np.concatenate(_standardised(self.predictions)) ** 4)) - 3
 
     @property
     def shape_is_gaussian(self) -> bool:
-        """Whether the ensembles are too small to show their shape, and a Gaussian is assumed."""
-        return min(len(each) for each in self.predictions) < MINIMUM_IMAGES_FOR_SHAPE
+        """True if the ensembles are too small to determine their shape, so that it is Gaussian."""
+        return min(len(sample) for sample in self.predictions) < MINIMUM_IMAGES_FOR_SHAPE
 
     @cached_property
     def grid(self) -> Array:
-        """The shifts, equally spaced over the calibrated range, on which intervals are built."""
+        """Shifts, equally spaced over the calibrated range, at which intervals are computed."""
         return np.linspace(self.low, self.high, _GRID_POINTS)
 
     @cached_property
-    def falling(self) -> list[tuple[float, float]]:
-        """Stretches of the calibrated range where the response does not rise."""
+    def falling_ranges(self) -> list[tuple[float, float]]:
+        """Parts of the calibrated range in which the response does not rise, as (low, high)."""
         flat = np.concatenate([[False], self.response.derivative(self.grid) <= 0, [False]])
         starts = np.flatnonzero(~flat[:-1] & flat[1:])
         ends = np.flatnonzero(flat[:-1] & ~flat[1:]) - 1
@@ -245,16 +246,16 @@ class Calibration:
         ]
 
     def deviation_quantile(self, shift: ArrayLike, n_images: int, probability: float) -> Array:
-        """Quantile of (mean prediction of n images) − f(δ), the calibration's errors included.
+        """Quantile of (mean prediction of n images) − f(δ), including the calibration's errors.
 
         The quantile in units of σ(δ)/√n is a polynomial in δ through the ensembles' own quantiles
-        (constant below 5 ensembles, linear below 8, then quadratic). The uncertainty of the width
-        and of this shape, s, widens it by the factor 1 + s²/2 (the leading term of Student's t);
-        the uncertainty of the response is added in quadrature.
+        (constant below 5 ensembles, linear below 8, then quadratic). The uncertainty s of the width
+        and of this shape widens it by the factor 1 + s²/2 (the leading term of Student's t); the
+        uncertainty of the response is added in quadrature.
 
         Args:
             shift: δ, any shape.
-            n_images: n.
+            n_images: number of images, n.
             probability: between 0 and 1.
 
         Returns:
@@ -269,12 +270,12 @@ class Calibration:
             shape_variance = np.zeros(np.shape(shift))
         else:
             points = [
-                float(quantiles_of_mean(each, n_images, [probability])[0])
-                for each in _standardised(self.predictions)
+                float(quantiles_of_mean(sample, n_images, [probability])[0])
+                for sample in _standardised(self.predictions)
             ]
             degree = 0 if len(points) < 5 else 1 if len(points) < 8 else 2
             scaled = (2 * self.true - self.low - self.high) / (self.high - self.low)
-            sizes = np.array([len(each) for each in self.predictions], dtype=float)
+            sizes = np.array([len(sample) for sample in self.predictions], dtype=float)
             coefficients, covariance, chi2 = weighted_fit(
                 np.asarray(legendre.legvander(scaled, degree), dtype=float),
                 np.array(points),
@@ -295,7 +296,7 @@ class Calibration:
         """Central region of the mean prediction of n images at each shift of `grid`.
 
         Returns:
-            Its lower and its upper edge, each of the shape of `grid`.
+            Lower and upper edge, both with the shape of `grid`.
         """
         if (n_images, level) not in self._curves:
             low, high = (
@@ -308,12 +309,12 @@ class Calibration:
     def accepts(
         self, observed: ArrayLike, shift: float, n_images: int, level: float
     ) -> NDArray[np.bool_]:
-        """Whether a shift is held by the intervals of mean predictions of n images each.
+        """Test if the Neyman intervals of mean predictions of n images contain a shift.
 
         Args:
             observed: mean predictions, shape (m,).
             shift: δ, inside the calibrated range.
-            n_images: images in each mean.
+            n_images: number of images per mean.
             level: confidence level, such as 0.68.
 
         Returns:
@@ -327,7 +328,7 @@ class Calibration:
         return np.asarray((low <= deviation) & (deviation <= high))
 
     def pulls(self, observed: ArrayLike, shift: float) -> Array:
-        """Predictions of single images less their expectation at a shift, in units of σ there.
+        """Pulls of single-image predictions at a shift: (p − f(δ)) / σ(δ).
 
         Args:
             observed: predictions, shape (m,).
@@ -340,18 +341,18 @@ class Calibration:
         return np.asarray(deviation / np.exp(self.log_width(shift)))
 
     def values(self, observed: ArrayLike) -> tuple[Array, NDArray[np.int64]]:
-        """Invert the response: the δ with f(δ) = observed.
+        """Invert the response: solve f(δ) = observed.
 
         Args:
             observed: (mean) predictions, shape (m,).
 
         Returns:
-            The shifts, shape (m,), NaN where there is none in the calibrated range or more than
-            one, and how many there are, int64 of shape (m,).
+            Shifts, shape (m,), NaN unless there is exactly one solution in the calibrated range,
+            and the number of solutions, int64 of shape (m,).
         """
         measured = np.atleast_1d(np.asarray(observed, dtype=float))
         curve = self.response(self.grid)
-        found = np.full(len(measured), np.nan)
+        shifts = np.full(len(measured), np.nan)
         count = np.zeros(len(measured), dtype=np.int64)
         for row, value in enumerate(measured):
             difference = curve - value
@@ -360,15 +361,15 @@ class Calibration:
             if len(left) == 1:
                 i = int(left[0])
                 part = difference[i] / (difference[i] - difference[i + 1])
-                found[row] = self.grid[i] + part * (self.grid[i + 1] - self.grid[i])
-        return found, count
+                shifts[row] = self.grid[i] + part * (self.grid[i + 1] - self.grid[i])
+        return shifts, count
 
     def intervals(self, observed: ArrayLike, n_images: int, level: float) -> Intervals:
-        """Neyman intervals for δ from mean predictions of n images each.
+        """Neyman intervals for δ from mean predictions of n images.
 
         Args:
             observed: mean predictions, shape (m,).
-            n_images: images in each mean.
+            n_images: number of images per mean.
             level: confidence level, such as 0.68.
         """
         measured = np.atleast_1d(np.asarray(observed, dtype=float))
@@ -397,24 +398,24 @@ class Calibration:
         return Intervals(low, high, empty, disjoint)
 
     def spread_p_values(self, predictions: ArrayLike, shift: float) -> tuple[float, float]:
-        """Whether single-image predictions scatter about their mean as ensembles do at `shift`.
+        """Compare the spread of single-image predictions with that of the ensembles at `shift`.
 
         X = Σ(p_i − p̄)²/σ(δ)² has mean n − 1 and variance (n − 1)(2 + κ(n − 1)/n) with the excess
         kurtosis κ; it is compared with a scaled χ² of that mean and variance.
 
         Args:
-            predictions: of n ≥ 2 images.
+            predictions: predictions of n ≥ 2 images.
             shift: δ, inside the calibrated range.
 
         Returns:
-            Probabilities of a spread at least as large, and at most as large.
+            p-values: probability of a spread at least as large, and of one at most as large.
         """
         from scipy.stats import chi2
 
-        found = np.asarray(predictions, dtype=float)
-        n = len(found)
+        sample = np.asarray(predictions, dtype=float)
+        n = len(sample)
         width = float(np.exp(self.log_width(shift)))
-        statistic = float(np.sum((found - found.mean()) ** 2)) / width**2
+        statistic = float(np.sum((sample - sample.mean()) ** 2)) / width**2
         scale = 1 + max(self.kurtosis, 0.0) * (n - 1) / n / 2
         return (
             float(chi2.sf(statistic / scale, (n - 1) / scale)),
@@ -423,25 +424,25 @@ class Calibration:
 
 
 def coverage(true: ArrayLike, predictions: Sequence[ArrayLike]) -> Array:
-    """How often intervals of single images hold the true shift, ensemble by ensemble.
+    """Coverage of single-image intervals: fraction that contains the true shift, per ensemble.
 
-    Each ensemble is measured with the calibration by all others, so that no image is measured with
-    a calibration that it is part of.
+    Each ensemble is measured with a calibration by all others, so that no image is used in its own
+    calibration.
 
     Args:
         true: true shift of each ensemble, shape (n_points,).
-        predictions: the predictions of each, shapes (N_i,).
+        predictions: predictions of each ensemble, shapes (N_i,).
 
     Returns:
-        Shape (n_points, 2), by `LEVELS`. NaN for an ensemble at an end of the calibrated range,
-        beyond that of the others, where the others are too few to calibrate with, and everywhere
-        if an ensemble has no spread.
+        Shape (n_points, 2), for the levels `LEVELS`. NaN for an ensemble at an end of the range
+        (outside the range of the others), if the others are too few for a calibration, and
+        everywhere if an ensemble has no spread.
     """
     shifts = np.asarray(true, dtype=float)
-    found = np.full((len(shifts), len(LEVELS)), np.nan)
-    ensembles = [np.asarray(each, dtype=float) for each in predictions]
-    if not all(np.std(each) > 0 for each in ensembles):
-        return found
+    covered = np.full((len(shifts), len(LEVELS)), np.nan)
+    ensembles = [np.asarray(sample, dtype=float) for sample in predictions]
+    if not all(np.std(sample) > 0 for sample in ensembles):
+        return covered
     for number, shift in enumerate(shifts):
         others = [index for index in range(len(shifts)) if index != number]
         rest = shifts[others]
@@ -449,7 +450,7 @@ def coverage(true: ArrayLike, predictions: Sequence[ArrayLike]) -> Array:
             continue
         calibration = Calibration.of(rest, [ensembles[index] for index in others])
         for column, level in enumerate(LEVELS):
-            found[number, column] = np.mean(
+            covered[number, column] = np.mean(
                 calibration.accepts(ensembles[number], float(shift), 1, level)
             )
-    return found
+    return covered

@@ -1,14 +1,14 @@
-"""The calibration of an estimator of several coefficients: response and covariance in all shifts.
+"""Joint calibration of an estimator of several coefficients: response and covariance.
 
 With k shifts δ, the mean prediction f(δ) and the covariance Σ(δ) of one image's predictions are
-smooth functions of all of them. Both are learned from ensembles of test images: f as polynomials
-through the ensembles' means, Σ by its Cholesky factors, which are free of constraints (M.
-Pourahmadi, Biometrika 86 (1999) 677): Σ⁻¹ = Tᵀ D⁻¹ T, where T has ones on the diagonal, minus the
-coefficients of a regression of each prediction on those before it below, and D the variances that
-these leave. Polynomials go through ln D and the coefficients.
+smooth functions of all shifts. Both are estimated from ensembles of test images: f by polynomials
+through the ensembles' means, Σ by its modified Cholesky decomposition, whose factors are
+unconstrained (M. Pourahmadi, Biometrika 86 (1999) 677): Σ⁻¹ = Tᵀ D⁻¹ T, where T is unit lower
+triangular with minus the coefficients of a regression of each prediction on the preceding ones, and
+D is diagonal with the residual variances. The coefficients and ln D are polynomials.
 
-A measured mean prediction p̄ of n images is turned into the δ with f(δ) = p̄, and, with the Jacobian
-F = ∂f/∂δ, into the covariance F⁻¹ (Σ/n + V) F⁻ᵀ, V that of f itself. Formulas:
+A measured mean prediction p̄ of n images is converted to the δ with f(δ) = p̄, and, with the Jacobian
+F = ∂f/∂δ, to the covariance F⁻¹ (Σ/n + V) F⁻ᵀ, where V is the covariance of f itself. Formulas:
 docs/physics/statistics.md.
 
 Shifts and predictions are dimensionless; arrays are float64.
@@ -33,9 +33,9 @@ _NEWTON_STEPS = 50
 
 
 def enough_points(true: Array) -> bool:
-    """Whether ensembles at so many points, shape (n_points, k), tell a response in all shifts.
+    """Test if ensembles at the points `true`, shape (n_points, k), determine a joint response.
 
-    Twice as many points as a linear response has coefficients are asked for, in all directions.
+    Requires twice as many points as a linear response has coefficients, spread in all directions.
     """
     points = np.unique(true, axis=0)
     n, k = points.shape
@@ -48,11 +48,11 @@ def enough_points(true: Array) -> bool:
 
 @dataclass(frozen=True)
 class Surface:
-    """A polynomial in k scaled shifts.
+    """Polynomial in k scaled shifts.
 
-    coefficients: shape (n_terms,), terms as of `wilsonvox.core.polynomials.polynomial_terms`.
-    weights: shape (n_terms, n_points): the coefficients are `weights` times the points' values.
-    scatter: standard deviation of points about the curve beyond their own errors (0 if none seen).
+    coefficients: shape (n_terms,), in the order of `wilsonvox.core.polynomials.polynomial_terms`
+    weights: shape (n_terms, n_points); the coefficients are `weights` times the points' values
+    scatter: standard deviation of the points about the curve in excess of their errors (0 if none)
     """
 
     degree: int
@@ -62,17 +62,17 @@ class Surface:
 
 
 def fit_surface(scaled: Array, y: Array, error: Array, maximum: int, minimum: int = 0) -> Surface:
-    """Polynomial in several shifts through points, of the degree that they ask for.
+    """Fit a polynomial in several shifts to points, with its degree chosen by AICc.
 
-    As `wilsonvox.ensembles.smoothing.fit_smooth`, which is for one shift: the degree of smallest
-    AICc, with a scatter added in quadrature to the errors.
+    Same method as `wilsonvox.ensembles.smoothing.fit_smooth`, which is for one shift: the degree
+    with the lowest AICc, with a scatter added in quadrature to the errors.
 
     Args:
-        scaled: the points, shape (n, k), of order 1.
+        scaled: points, shape (n, k), of order 1.
         y: values, shape (n,).
-        error: their standard errors, positive, shape (n,).
-        maximum: highest degree tried, as far as there are more points than terms.
-        minimum: lowest degree tried.
+        error: standard errors, positive, shape (n,).
+        maximum: maximum degree; lower if there are not more points than terms.
+        minimum: minimum degree.
     """
     best: tuple[float, Surface] | None = None
     for degree in range(minimum, maximum + 1):
@@ -93,14 +93,14 @@ def fit_surface(scaled: Array, y: Array, error: Array, maximum: int, minimum: in
 
 
 def _regressions(sample: Array) -> tuple[Array, Array, Array, Array]:
-    """Each column of a sample as a linear function of those before it.
+    """Linear regression of each column of a sample on the preceding columns.
 
     Args:
         sample: shape (n, k).
 
     Returns:
-        Coefficients, shape (k, k), those of row a on the columns below a; ln of the variances that
-        they leave, shape (k,); and the standard errors of both.
+        Coefficients, shape (k, k), with row a for the regression of column a on the columns before
+        a; logarithms of the residual variances, shape (k,); and the standard errors of both.
     """
     n, k = sample.shape
     centred = sample - sample.mean(axis=0)
@@ -115,7 +115,7 @@ def _regressions(sample: Array) -> tuple[Array, Array, Array, Array]:
         variance = float(left @ left) / freedom
         kurtosis = max(float(np.mean(left**4) / np.mean(left**2) ** 2) - 3, -1.0)
         log_errors[a] = np.sqrt((2 + kurtosis) / freedom)
-        # the logarithm of a variance from a sample is low on average
+        # the logarithm of a sample variance is biased low
         log_variance[a] = np.log(variance) + log_errors[a] ** 2 / 2
         if a:
             errors[a, :a] = np.sqrt(variance * np.diag(np.linalg.inv(before.T @ before)))
@@ -124,9 +124,9 @@ def _regressions(sample: Array) -> tuple[Array, Array, Array, Array]:
 
 @dataclass(frozen=True)
 class JointEstimate:
-    """Shifts of a sample and their covariance.
+    """Estimated shifts of a sample and their covariance.
 
-    value: shape (k,), NaN where no shifts in the calibrated box have this mean prediction
+    value: shape (k,), NaN if no shifts in the calibrated box have this mean prediction
     covariance: shape (k, k), NaN likewise
     """
 
@@ -136,20 +136,20 @@ class JointEstimate:
 
 @dataclass(frozen=True)
 class JointCalibration:
-    """What the ensembles say about an estimator of k coefficients.
+    """Calibration of an estimator of k coefficients by ensembles of test images.
 
-    true: true shifts of each ensemble, shape (n_points, k), see `enough_points`.
-    predictions: the predictions of each, shapes (N_i, k), N_i of 2 (k + 1) or more.
+    true: true shifts of each ensemble, shape (n_points, k), see `enough_points`
+    predictions: predictions of each ensemble, shapes (N_i, k), N_i of 2 (k + 1) or more
     """
 
     true: Array
     predictions: tuple[Array, ...]
 
     def ordered(self, columns: Sequence[int]) -> "JointCalibration":
-        """The same with the coefficients in another order, by their numbers here."""
+        """Return the calibration with its coefficients reordered, given their indices."""
         chosen = list(columns)
         return JointCalibration(
-            self.true[:, chosen], tuple(each[:, chosen] for each in self.predictions)
+            self.true[:, chosen], tuple(sample[:, chosen] for sample in self.predictions)
         )
 
     @property
@@ -167,11 +167,11 @@ class JointCalibration:
 
     @cached_property
     def _factors(self) -> tuple[list[list[Surface]], list[Surface]]:
-        """Surfaces of the regression coefficients, row by row, and of the logarithms."""
+        """Surfaces of the regression coefficients, by row, and of the logarithmic variances."""
         scaled = self._scaled(self.true)
-        found = [_regressions(each) for each in self.predictions]
+        parts = [_regressions(sample) for sample in self.predictions]
         coefficients, logarithms, errors, log_errors = (
-            np.array([row[part] for row in found]) for part in range(4)
+            np.array([row[part] for row in parts]) for part in range(4)
         )
 
         def surface(y: Array, error: Array) -> Surface:
@@ -184,7 +184,7 @@ class JointCalibration:
         return rows, [surface(logarithms[:, a], log_errors[:, a]) for a in range(k)]
 
     def covariance(self, shift: Array) -> Array:
-        """Σ(δ), covariance of the predictions of one image at shifts of shape (k,), (k, k)."""
+        """Covariance Σ(δ) of the predictions of one image at shifts of shape (k,), shape (k, k)."""
         rows, logarithms = self._factors
         scaled = self._scaled(shift)[None]
 
@@ -194,15 +194,15 @@ class JointCalibration:
         k = len(logarithms)
         unit = np.eye(k)
         for a, row in enumerate(rows):
-            unit[a, :a] = [-at(each) for each in row]
-        factor = np.linalg.inv(unit) * np.exp([at(each) / 2 for each in logarithms])
+            unit[a, :a] = [-at(surface) for surface in row]
+        factor = np.linalg.inv(unit) * np.exp([at(surface) / 2 for surface in logarithms])
         return np.asarray(factor @ factor.T)
 
     @cached_property
     def _response(self) -> list[Surface]:
-        """Surfaces of the mean predictions, at least linear."""
-        means = np.array([each.mean(axis=0) for each in self.predictions])
-        sizes = np.array([len(each) for each in self.predictions])
+        """Surfaces of the mean predictions, of degree 1 or more."""
+        means = np.array([sample.mean(axis=0) for sample in self.predictions])
+        sizes = np.array([len(sample) for sample in self.predictions])
         errors = np.array([np.sqrt(np.diag(self.covariance(shift))) for shift in self.true])
         errors /= np.sqrt(sizes)[:, None]
         scaled = self._scaled(self.true)
@@ -212,51 +212,55 @@ class JointCalibration:
         ]
 
     def response(self, shift: Array) -> Array:
-        """f(δ), mean predictions at shifts of shape (k,), same shape."""
+        """Response f(δ): mean predictions at shifts of shape (k,), same shape."""
         scaled = self._scaled(shift)[None]
         return np.array(
             [
-                float((polynomial_terms(scaled, each.degree) @ each.coefficients)[0])
-                for each in self._response
+                float((polynomial_terms(scaled, surface.degree) @ surface.coefficients)[0])
+                for surface in self._response
             ]
         )
 
     def jacobian(self, shift: Array) -> Array:
-        """F = ∂f_a/∂δ_b at shifts of shape (k,), shape (k, k)."""
+        """Jacobian F = ∂f_a/∂δ_b at shifts of shape (k,), shape (k, k)."""
         scaled = self._scaled(shift)
         rows = [
-            each.coefficients @ polynomial_gradient(scaled, each.degree) for each in self._response
+            surface.coefficients @ polynomial_gradient(scaled, surface.degree)
+            for surface in self._response
         ]
         return np.array(rows) * 2 / (self.high - self.low)
 
     @cached_property
     def _of_means(self) -> Array:
-        """Covariance of each ensemble's mean, shape (n_points, k, k)."""
+        """Covariance of the mean of each ensemble, shape (n_points, k, k)."""
         return np.array(
             [
-                self.covariance(true) / len(each)
-                for true, each in zip(self.true, self.predictions, strict=True)
+                self.covariance(true) / len(sample)
+                for true, sample in zip(self.true, self.predictions, strict=True)
             ]
         )
 
     def response_covariance(self, shift: Array) -> Array:
-        """V(δ), covariance of f itself: of the ensembles' means, and the scatter about f."""
+        """Covariance V(δ) of f: errors of the ensembles' means, and the scatter about f."""
         scaled = self._scaled(shift)[None]
         shares = np.array(
-            [polynomial_terms(scaled, each.degree)[0] @ each.weights for each in self._response]
+            [
+                polynomial_terms(scaled, surface.degree)[0] @ surface.weights
+                for surface in self._response
+            ]
         )
         of_means = self._of_means
-        scatter = np.array([each.scatter for each in self._response])
-        # of each point's scatter the fit takes its share, and the true response has its own
+        scatter = np.array([surface.scatter for surface in self._response])
+        # scatter of the points propagated through the fit, plus that of the true response itself
         own = np.diag(scatter**2 * (1 + (shares**2).sum(axis=1)))
         return np.asarray(np.einsum("ai,bi,iab->ab", shares, shares, of_means) + own)
 
-    def invert(self, observed: Array, anywhere: bool = False) -> Array:
-        """The δ with f(δ) = `observed`, by Newton's method; NaN where none is in the box.
+    def invert(self, observed: Array, extrapolate: bool = False) -> Array:
+        """Solve f(δ) = `observed` by Newton's method; NaN if there is no solution in the box.
 
         Args:
             observed: mean predictions, shape (k,).
-            anywhere: take one outside the box as well, where f is extrapolated.
+            extrapolate: accept solutions outside the box, where f is extrapolated.
         """
         reach = self.high - self.low
         shift = np.clip(observed, self.low, self.high)
@@ -265,34 +269,34 @@ class JointCalibration:
                 step = np.linalg.solve(self.jacobian(shift), observed - self.response(shift))
             except np.linalg.LinAlgError:
                 return np.full(len(observed), np.nan)
-            # polynomials mean nothing far outside
+            # polynomials are meaningless far outside the box
             shift = np.clip(shift + step, self.low - reach, self.high + reach)
             if np.all(np.abs(step) < 1e-10 * reach):
-                if anywhere or np.all((shift >= self.low) & (shift <= self.high)):
+                if extrapolate or np.all((shift >= self.low) & (shift <= self.high)):
                     return shift
                 break
         return np.full(len(observed), np.nan)
 
     def calibrated_covariance(self, covariance: Array, shift: Array) -> Array:
-        """F⁻¹ C F⁻ᵀ: a covariance of predictions as that of shifts, both of shape (k, k)."""
+        """Convert a covariance C of predictions to F⁻¹ C F⁻ᵀ of shifts, both of shape (k, k)."""
         inverse = np.linalg.inv(self.jacobian(shift))
         return np.asarray(inverse @ covariance @ inverse.T)
 
-    def estimate(self, predictions: Array, anywhere: bool = False) -> JointEstimate:
-        """Shifts of a sample from the predictions of its images, shape (n, k).
+    def estimate(self, predictions: Array, extrapolate: bool = False) -> JointEstimate:
+        """Estimate the shifts of a sample from the predictions of its images, shape (n, k).
 
         Args:
-            predictions: of the images.
-            anywhere: as of `invert`.
+            predictions: predictions of the images.
+            extrapolate: accept solutions outside the box, see `invert`.
         """
-        value = self.invert(predictions.mean(axis=0), anywhere)
+        value = self.invert(predictions.mean(axis=0), extrapolate)
         if not np.all(np.isfinite(value)):
             return JointEstimate(value, np.full((len(value), len(value)), np.nan))
         of_mean = self.covariance(value) / len(predictions) + self.response_covariance(value)
         return JointEstimate(value, self.calibrated_covariance(of_mean, value))
 
     def pulls(self, true: Array, predictions: Array) -> Array:
-        """(δ̂ − δ)/σ of each image alone, of each coefficient; NaN where there is no estimate.
+        """Pulls (δ̂ − δ)/σ of single images, per coefficient; NaN without an estimate.
 
         Args:
             true: δ, shape (k,).
@@ -301,13 +305,15 @@ class JointCalibration:
         Returns:
             Shape (n, k).
         """
-        rows = [self.estimate(each[None], anywhere=True) for each in predictions]
-        return np.array([(each.value - true) / np.sqrt(np.diag(each.covariance)) for each in rows])
+        rows = [self.estimate(image[None], extrapolate=True) for image in predictions]
+        return np.array(
+            [(estimate.value - true) / np.sqrt(np.diag(estimate.covariance)) for estimate in rows]
+        )
 
     def coverage(self, true: Array, predictions: Array) -> Array:
-        """Part of images whose 68 % and 95 % intervals hold the true shift, by coefficient.
+        """Coverage of single-image 68 % and 95 % intervals, per coefficient.
 
-        An image without an estimate has no interval that could.
+        An image without an estimate counts as not covered.
 
         Args:
             true: δ, shape (k,).
@@ -322,16 +328,16 @@ class JointCalibration:
         return np.array([(off <= norm.ppf((1 + level) / 2)).mean(axis=0) for level in LEVELS]).T
 
     def spread_p_values(self, predictions: Array, shift: Array) -> tuple[float, float]:
-        """Whether single-image predictions scatter about their mean as ensembles do at `shift`.
+        """Compare the spread of single-image predictions with that of the ensembles at `shift`.
 
         X = Σ (p_i − p̄)ᵀ Σ⁻¹ (p_i − p̄) is compared with χ² of k (n − 1) degrees of freedom.
 
         Args:
-            predictions: of n ≥ 2 images, shape (n, k).
+            predictions: predictions of n ≥ 2 images, shape (n, k).
             shift: δ, inside the calibrated box, shape (k,).
 
         Returns:
-            Probabilities of a spread at least as large, and at most as large.
+            p-values: probability of a spread at least as large, and of one at most as large.
         """
         from scipy.stats import chi2
 
@@ -343,15 +349,15 @@ class JointCalibration:
 
 
 def joint_calibration(true: Array, predictions: Sequence[Array]) -> JointCalibration | None:
-    """The calibration with ensembles at several points; None where they are too few for it.
+    """Build the calibration from ensembles at several points; None if these are too few.
 
     Args:
         true: true shifts of each ensemble, shape (n_points, k).
-        predictions: the predictions of each, shapes (N_i, k).
+        predictions: predictions of each ensemble, shapes (N_i, k).
     """
     k = true.shape[1]
     if k < 2 or not enough_points(true):
         return None
-    if min(len(each) for each in predictions) < 2 * (k + 1):
+    if min(len(sample) for sample in predictions) < 2 * (k + 1):
         return None
     return JointCalibration(np.asarray(true, float), tuple(predictions))

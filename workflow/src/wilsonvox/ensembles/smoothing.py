@@ -1,4 +1,4 @@
-"""Polynomials through points with errors, of the degree that the points ask for.
+"""Polynomial fits to points with errors, with the degree chosen by AICc.
 
 Values, errors and shifts are dimensionless; arrays are float64.
 """
@@ -14,11 +14,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SmoothFit:
-    """A polynomial on [low, high], as a Legendre series in x = (2δ − low − high) / (high − low).
+    """Polynomial on [low, high], as a Legendre series in x = (2δ − low − high) / (high − low).
 
-    coefficients: shape (degree + 1,); covariance: their covariance, same order, squared.
-    scatter: standard deviation of points about the curve beyond their own errors (0 if none seen).
-    chi2, ndf: χ² of the points without that scatter, and its degrees of freedom.
+    coefficients: shape (degree + 1,)
+    covariance: covariance of the coefficients, shape (degree + 1, degree + 1)
+    scatter: standard deviation of the points about the curve in excess of their errors (0 if none)
+    chi2, ndf: χ² of the points without that scatter, and its number of degrees of freedom
     """
 
     low: float
@@ -38,16 +39,16 @@ class SmoothFit:
         return (2 * np.asarray(shift, dtype=float) - self.low - self.high) / (self.high - self.low)
 
     def __call__(self, shift: ArrayLike) -> Array:
-        """The curve at `shift`, same shape."""
+        """Evaluate the curve at `shift`, same shape."""
         return np.asarray(legendre.legval(self._scaled(shift), self.coefficients))
 
     def derivative(self, shift: ArrayLike) -> Array:
-        """Derivative of the curve with respect to the shift, same shape."""
+        """Evaluate the derivative with respect to the shift, same shape."""
         slope = legendre.legval(self._scaled(shift), legendre.legder(self.coefficients))
         return np.asarray(slope * 2 / (self.high - self.low))
 
     def variance(self, shift: ArrayLike) -> Array:
-        """Squared uncertainty of the curve at `shift`: the fit's own, plus the squared scatter."""
+        """Squared uncertainty of the curve at `shift`: variance of the fit plus squared scatter."""
         scaled = self._scaled(shift)
         basis = legendre.legvander(scaled, self.degree).reshape(*scaled.shape, -1)
         fitted = np.einsum("...i,ij,...j->...", basis, self.covariance, basis)
@@ -55,7 +56,7 @@ class SmoothFit:
 
 
 def weighted_fit(basis: Array, y: Array, variance: Array) -> tuple[Array, Array, float]:
-    """Weighted least squares: coefficients, their covariance, χ²."""
+    """Weighted least squares: return coefficients, their covariance, and χ²."""
     weighted = basis / np.sqrt(variance)[:, None]
     covariance = np.linalg.inv(weighted.T @ weighted)
     coefficients = covariance @ (weighted.T @ (y / np.sqrt(variance)))
@@ -64,9 +65,9 @@ def weighted_fit(basis: Array, y: Array, variance: Array) -> tuple[Array, Array,
 
 
 def excess_variance(basis: Array, y: Array, error: Array) -> float:
-    """τ² for which χ²(error² + τ²) equals its degrees of freedom; 0 where it never exceeds them.
+    """Solve χ²(error² + τ²) = number of degrees of freedom for τ²; 0 if χ²(error²) is not above it.
 
-    The estimate of R. C. Paule and J. Mandel, J. Res. Natl. Bur. Stand. 87 (1982) 377.
+    Estimator of R. C. Paule and J. Mandel, J. Res. Natl. Bur. Stand. 87 (1982) 377.
     """
     from scipy.optimize import brentq
 
@@ -90,22 +91,22 @@ def fit_smooth(
     maximum_degree: int,
     minimum_degree: int = 0,
 ) -> SmoothFit:
-    """Polynomial through points (shift, y ± error) of the degree that the points ask for.
+    """Fit a polynomial to points (shift, y ± error), with its degree chosen by AICc.
 
-    Each degree up to `maximum_degree`, but at most half the number of points less one, is fitted
-    by weighted least squares with a scatter τ added in quadrature to the errors; the one of
-    smallest AICc = −2 ln L + 2k + 2k(k + 1)/(n − k − 1) is taken (Hurvich and Tsai, Biometrika 76
-    (1989) 297), k = degree + 1.
+    Each degree up to `maximum_degree`, but at most half the number of points less one, is fitted by
+    weighted least squares with a scatter τ added in quadrature to the errors. The fit with the
+    lowest AICc = −2 ln L + 2k + 2k(k + 1)/(n − k − 1) is returned (Hurvich and Tsai, Biometrika 76
+    (1989) 297), with k = degree + 1.
 
     Args:
         shift: true shifts, shape (n,).
         y: values, shape (n,).
-        error: their standard errors, positive, shape (n,).
-        maximum_degree: highest degree tried.
-        minimum_degree: lowest degree tried.
+        error: standard errors, positive, shape (n,).
+        maximum_degree: maximum degree.
+        minimum_degree: minimum degree.
 
     Returns:
-        The fit over [min(shift), max(shift)].
+        Fit over [min(shift), max(shift)].
     """
     points = np.asarray(shift, dtype=float)
     values = np.asarray(y, dtype=float)

@@ -1,6 +1,7 @@
-"""Ensembles: the predictions of many test images at one point, and their summary.
+"""Ensembles: predictions of many test images at one point, and their summary.
 
-Shifts, predictions and all sigmas are dimensionless. Definitions: docs/physics/statistics.md.
+Shifts, predictions and standard deviations are dimensionless. Definitions:
+docs/physics/statistics.md.
 """
 
 import os
@@ -25,13 +26,14 @@ from wilsonvox.ensembles.tables import (
 from wilsonvox.theory.points import PARAMETERS, parse_point, set_parameter
 
 SUMMARY_SPLITS = ("test", "interpolation")
-"""Splits whose predictions make ensembles; points of the second were never trained on."""
+"""Splits whose predictions form ensembles; the points of the second are not in the training."""
 
 Bound = Callable[[Mapping[str, complex], tuple[str, ...]], Mapping[str, float]]
-"""Cramér–Rao bound on each named coefficient's σ for one image, at a point's shifts."""
+"""Function from the shifts of a point to the Cramér–Rao bound on each coefficient's σ per image."""
 
 CovarianceBound = Callable[[Mapping[str, complex], tuple[str, ...]], NDArray[np.float64]]
-"""Cramér–Rao bound on the covariance of the named coefficients, shape (k, k), likewise."""
+"""Function from the shifts of a point to the Cramér–Rao bound on the covariance of the named
+coefficients for one image, shape (k, k)."""
 
 GAUSSIAN_FIT_BINS = 15
 GAUSSIAN_FIT_HALF_RANGE = 3.0
@@ -42,7 +44,8 @@ GAUSSIAN_FIT_MINIMUM_IMAGES = 10
 class Ensemble:
     """Predictions of one coefficient for the test images of one point.
 
-    predicted: float64, shape (n_images,). true: the coefficient's shift at the point.
+    predicted: float64, shape (n_images,)
+    true: true shift of the coefficient at the point
     """
 
     point: str
@@ -53,7 +56,7 @@ class Ensemble:
 
     @property
     def seen_in_training(self) -> bool:
-        """Whether an estimator that is trained has seen images of this point."""
+        """True if the training of an estimator contains images of this point."""
         return self.split == "test"
 
 
@@ -61,7 +64,8 @@ class Ensemble:
 class JointEnsemble:
     """Predictions of all coefficients for the test images of one point.
 
-    true: the coefficients' shifts at the point, shape (k,). predicted: shape (n_images, k).
+    true: true shifts of the coefficients at the point, shape (k,)
+    predicted: shape (n_images, k)
     """
 
     point: str
@@ -72,11 +76,11 @@ class JointEnsemble:
 def read_predictions(
     paths: Iterable[str | os.PathLike[str]],
 ) -> tuple[pd.DataFrame, TableMetadata]:
-    """Prediction tables of one estimator, one under the other in the order of `paths`.
+    """Read and concatenate prediction tables of one estimator, in the order of `paths`.
 
     Raises:
-        UserError: no table, one that cannot be read, or tables of several estimators, image
-            specifications or sets of physics inputs.
+        UserError: there is no table, a table cannot be read, or the tables are of several
+            estimators, image specifications or sets of physics inputs.
     """
     frames: list[pd.DataFrame] = []
     first: tuple[str | os.PathLike[str], TableMetadata] | None = None
@@ -85,11 +89,11 @@ def read_predictions(
         if first is None:
             first = (path, metadata)
         for name in TableMetadata.model_fields:
-            expected, found = getattr(first[1], name), getattr(metadata, name)
-            if found != expected:
+            expected, value = getattr(first[1], name), getattr(metadata, name)
+            if value != expected:
                 raise UserError(
-                    f"{path}: its {name} ({found}) is not that of {first[0]} ({expected}); "
-                    "a summary is of one estimator with one image specification"
+                    f"{path}: its {name} ({value}) differs from that of {first[0]} ({expected}); "
+                    "summarize one estimator with one image specification at a time"
                 )
         frames.append(frame)
     if first is None:
@@ -98,27 +102,26 @@ def read_predictions(
 
 
 def coefficients_in(frame: pd.DataFrame) -> tuple[str, ...]:
-    """The coefficients of a prediction table, in the order of `PARAMETERS`.
+    """Return the coefficients of a prediction table, in the order of `PARAMETERS`.
 
     Raises:
-        UserError: one is not known.
+        UserError: a coefficient is unknown.
     """
-    found = {str(name) for name in frame["coefficient"].unique()}
-    unknown = sorted(found - set(PARAMETERS))
+    present = {str(name) for name in frame["coefficient"].unique()}
+    unknown = sorted(present - set(PARAMETERS))
     if unknown:
         raise UserError(
             f"predictions of unknown coefficient {unknown[0]!r}; known are {', '.join(PARAMETERS)}"
         )
-    return tuple(name for name in PARAMETERS if name in found)
+    return tuple(name for name in PARAMETERS if name in present)
 
 
 def make_ensembles(frame: pd.DataFrame) -> list[Ensemble]:
-    """Ensembles of a prediction table, by coefficient, then true shift, then label.
+    """Build the ensembles of a prediction table, sorted by coefficient, true shift and label.
 
     Raises:
-        UserError: a split that makes no ensembles, a prediction that stands there twice, a point
-            in two splits or with two true values, an ensemble of one image, or a value that is
-            not finite.
+        UserError: a split that forms no ensembles, a duplicated prediction, a point in two splits
+            or with two true values, an ensemble of one image, or a value that is not finite.
     """
     key = ["split", "point", "campaign", "image_index", "coefficient"]
     twice = frame[frame.duplicated(key)]
@@ -126,7 +129,7 @@ def make_ensembles(frame: pd.DataFrame) -> list[Ensemble]:
         row = twice.iloc[0]
         raise UserError(
             f"predictions of point {row['point']}, campaign {row['campaign']}, image "
-            f"{row['image_index']}, {row['coefficient']} stand there twice; give each table once"
+            f"{row['image_index']}, {row['coefficient']} are duplicated; give each table once"
         )
     ensembles: list[Ensemble] = []
     for name in coefficients_in(frame):
@@ -137,36 +140,40 @@ def make_ensembles(frame: pd.DataFrame) -> list[Ensemble]:
             true = group["true"].to_numpy(dtype=float)
             predicted = group["predicted"].to_numpy(dtype=float)
             if split not in SUMMARY_SPLITS:
-                raise UserError(f"{where}: only {' and '.join(SUMMARY_SPLITS)} images make these")
+                raise UserError(
+                    f"{where}: only the splits {' and '.join(SUMMARY_SPLITS)} are summarized"
+                )
             if point in splits:
                 raise UserError(
                     f"{where}: the point is also in split {splits[str(point)]}, but interpolation "
                     "points are never trained on"
                 )
             if len(np.unique(true)) != 1 or not np.isfinite(true[0]):
-                raise UserError(f"{where}: the true shift is not one finite number")
+                raise UserError(f"{where}: the true shift is not a single finite number")
             if not np.all(np.isfinite(predicted)):
                 raise UserError(
                     f"{where}: {int(np.sum(~np.isfinite(predicted)))} of {len(predicted)} are not "
                     "finite; the training has diverged, or fits did not converge (the log of "
-                    "their evaluation names the images)"
+                    "the evaluation lists the images)"
                 )
             if len(predicted) < 2:
                 raise UserError(f"{where}: one image; an ensemble needs at least 2")
             splits[str(point)] = str(split)
             ensembles.append(Ensemble(str(point), str(split), name, float(true[0]), predicted))
     order = {name: i for i, name in enumerate(PARAMETERS)}
-    return sorted(ensembles, key=lambda each: (order[each.coefficient], each.true, each.point))
+    return sorted(
+        ensembles, key=lambda ensemble: (order[ensemble.coefficient], ensemble.true, ensemble.point)
+    )
 
 
 def joint_ensembles(frame: pd.DataFrame) -> list[JointEnsemble]:
-    """Ensembles of all coefficients together, in the order of the table's points.
+    """Build ensembles of all coefficients together, in the order of the table's points.
 
-    Columns of shifts and predictions are in the order of `coefficients_in`. The table must be one
-    that `make_ensembles` takes.
+    Columns of shifts and predictions are in the order of `coefficients_in`. The table must be valid
+    for `make_ensembles`.
 
     Raises:
-        UserError: an image without a prediction of one of the coefficients.
+        UserError: an image lacks a prediction of one of the coefficients.
     """
     names = list(coefficients_in(frame))
     ensembles: list[JointEnsemble] = []
@@ -176,8 +183,8 @@ def joint_ensembles(frame: pd.DataFrame) -> list[JointEnsemble]:
         )
         if by_image.shape[1] != 2 * len(names) or by_image.isna().any(axis=None):
             raise UserError(
-                f"predictions of point {point}: an image has none of one of {', '.join(names)}; "
-                "evaluate it again"
+                f"predictions of point {point}: an image lacks a prediction of one of "
+                f"{', '.join(names)}; evaluate it again"
             )
         true = by_image["true"][names].to_numpy(dtype=float)
         predicted = by_image["predicted"][names].to_numpy(dtype=float)
@@ -186,9 +193,11 @@ def joint_ensembles(frame: pd.DataFrame) -> list[JointEnsemble]:
 
 
 def calibrate_jointly(frame: pd.DataFrame) -> JointCalibration | None:
-    """The joint calibration of all coefficients of a prediction table.
+    """Build the joint calibration of all coefficients of a prediction table.
 
-    None for one coefficient, and where points or images are too few (`joint_calibration`).
+    Returns:
+        Calibration, or None for one coefficient, or if there are too few points or images (see
+        `joint_calibration`).
 
     Raises:
         UserError: see `joint_ensembles`.
@@ -196,24 +205,24 @@ def calibrate_jointly(frame: pd.DataFrame) -> JointCalibration | None:
     if len(coefficients_in(frame)) < 2:
         return None
     ensembles = joint_ensembles(frame)
-    true = np.array([each.true for each in ensembles])
-    return joint_calibration(true, [each.predicted for each in ensembles])
+    true = np.array([ensemble.true for ensemble in ensembles])
+    return joint_calibration(true, [ensemble.predicted for ensemble in ensembles])
 
 
 def joint_covariances(frame: pd.DataFrame, bound: CovarianceBound) -> JointCovariances | None:
-    """Covariance of the estimates at each point, beside the Cramér–Rao bound.
+    """Compare the covariance of the estimates at each point with the Cramér–Rao bound.
 
-    With C the covariance of a point's predictions (ddof = 1) and F the Jacobian of the response
-    there, F⁻¹ C F⁻ᵀ; and √(det F⁻¹ C F⁻ᵀ / det B) with the bound B, divided by the exponential of
-    what the logarithm of it is on average for a normal sample of N images (that of a determinant
-    from a sample is low).
+    With the covariance C of a point's predictions (ddof = 1) and the Jacobian F of the response,
+    the covariance of the estimates is F⁻¹ C F⁻ᵀ. Their volume relative to the bound B is
+    √(det F⁻¹ C F⁻ᵀ / det B), divided by the exponential of the mean of its logarithm for a normal
+    sample of N images, because the determinant of a sample covariance is biased low.
 
     Args:
         frame: prediction table of the splits test and interpolation.
         bound: Cramér–Rao bound of one image at a point.
 
     Returns:
-        None where there is no joint calibration (`calibrate_jointly`).
+        None if there is no joint calibration (`calibrate_jointly`).
     """
     from scipy.special import digamma
 
@@ -222,19 +231,19 @@ def joint_covariances(frame: pd.DataFrame, bound: CovarianceBound) -> JointCovar
         return None
     names = coefficients_in(frame)
     rows: list[PointCovariance] = []
-    for each in joint_ensembles(frame):
-        known = _labelled_shifts(each.point)
-        for name, value in zip(names, map(float, each.true), strict=True):
+    for ensemble in joint_ensembles(frame):
+        known = _labelled_shifts(ensemble.point)
+        for name, value in zip(names, map(float, ensemble.true), strict=True):
             set_parameter(known, name, value)
         least = bound(known, names)
-        found = joint.calibrated_covariance(np.cov(each.predicted.T), each.true)
-        freedom = len(each.predicted) - 1 - np.arange(len(names))
-        low = float(np.sum(digamma(freedom / 2) + np.log(2 / (len(each.predicted) - 1))))
-        logarithm = float(np.linalg.slogdet(found)[1] - np.linalg.slogdet(least)[1]) - low
+        covariance = joint.calibrated_covariance(np.cov(ensemble.predicted.T), ensemble.true)
+        freedom = len(ensemble.predicted) - 1 - np.arange(len(names))
+        low = float(np.sum(digamma(freedom / 2) + np.log(2 / (len(ensemble.predicted) - 1))))
+        logarithm = float(np.linalg.slogdet(covariance)[1] - np.linalg.slogdet(least)[1]) - low
         rows.append(
             PointCovariance(
-                point=each.point,
-                covariance=tuple(tuple(map(float, row)) for row in found),
+                point=ensemble.point,
+                covariance=tuple(tuple(map(float, row)) for row in covariance),
                 bound=tuple(tuple(map(float, row)) for row in least),
                 volume_over_bound=float(np.exp(logarithm / 2)),
             )
@@ -243,19 +252,19 @@ def joint_covariances(frame: pd.DataFrame, bound: CovarianceBound) -> JointCovar
 
 
 def gaussian_fit(predicted: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and σ of a Gaussian fitted to the histogram of predictions.
+    """Fit a Gaussian to the histogram of predictions and return its mean and σ.
 
     Binned maximum likelihood in 15 bins over median ± 3 s, with s half the distance between the
-    16 % and 84 % points. The likelihood is that of the bins' contents given the number of
-    predictions in the window (multinomial, the Gaussian integrated over each bin), so it describes
-    the core and predictions far out do not pull it.
+    16 % and 84 % quantiles. The likelihood is that of the bin contents given the number of
+    predictions in the window (multinomial, with the Gaussian integrated over each bin), so that it
+    describes the core and is not affected by outliers.
 
     Args:
         predicted: shape (n,).
 
     Returns:
-        Both NaN for fewer than 10 predictions, none of them different, or a histogram to which
-        no Gaussian fits (its σ leaves s/4 … 4 s).
+        Mean and σ; both NaN for fewer than 10 predictions, if all are equal, or if no Gaussian fits
+        the histogram (σ outside s/4 … 4 s).
     """
     from scipy.optimize import minimize
     from scipy.stats import norm
@@ -288,28 +297,28 @@ def gaussian_fit(predicted: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def summarize(frame: pd.DataFrame, bound: Bound, trained: bool = True) -> pd.DataFrame:
-    """Summary of the ensembles of one estimator: one row a point and coefficient.
+    """Summarize the ensembles of one estimator, with one row per point and coefficient.
 
-    With p the predictions of a point's images: mean p̄, bias p̄ − δ, sigma_left = p̄ − q16 and
-    sigma_right = q84 − p̄ with the 16 % and 84 % points of p, sigma their standard deviation
+    With the predictions p of a point's images: mean p̄; bias p̄ − δ; sigma_left = p̄ − q16 and
+    sigma_right = q84 − p̄ with the 16 % and 84 % quantiles of p; sigma their standard deviation
     (ddof = 1); response_slope = f′(δ) of the response f fitted to all points
     (`wilsonvox.ensembles.calibration.fit_response`); sigma_over_bound = sigma / f′(δ) / bound, the
-    spread of the estimate after calibration over the least that any unbiased estimate can have.
-    Where the response does not rise (f′ ≤ 0) the estimator measures nothing and sigma_over_bound is
-    NaN. coverage_68 and coverage_95: part of the images whose intervals hold the true shift
+    standard deviation of the estimate after calibration relative to the Cramér–Rao bound, NaN where
+    the response does not rise (f′ ≤ 0) and the estimator measures nothing; coverage_68 and
+    coverage_95: fraction of the images whose intervals contain the true shift
     (`wilsonvox.ensembles.calibration.coverage`).
 
-    Of several coefficients with points enough for it the calibration is joint: response_slope is
-    the coefficient's own derivative, the diagonal of the Jacobian, and sigma_over_bound the root of
-    the diagonal of F⁻¹ C F⁻ᵀ over the bound (`joint_covariances`).
+    For several coefficients with enough points the calibration is joint: response_slope is the
+    diagonal element of the Jacobian, and sigma_over_bound the square root of the diagonal element
+    of F⁻¹ C F⁻ᵀ over the bound (`joint_covariances`).
 
     Args:
         frame: prediction table of the splits test and interpolation.
         bound: Cramér–Rao bound of one image at a point.
-        trained: whether the estimator is trained; else it has seen no point in training.
+        trained: False for an estimator without training, for which no point is a training point.
 
     Returns:
-        Columns `SUMMARY_COLUMNS`, by coefficient, then true shift.
+        Columns `SUMMARY_COLUMNS`, sorted by coefficient, then true shift.
 
     Raises:
         UserError: see `make_ensembles`; or fewer than four distinct true shifts.
@@ -320,32 +329,39 @@ def summarize(frame: pd.DataFrame, bound: Bound, trained: bool = True) -> pd.Dat
     slopes: list[float] = []
     covered: list[NDArray[np.float64]] = []
     for name in names:
-        chosen = [each for each in ensembles if each.coefficient == name]
-        true = np.array([each.true for each in chosen])
-        predicted = [each.predicted for each in chosen]
+        chosen = [ensemble for ensemble in ensembles if ensemble.coefficient == name]
+        true = np.array([ensemble.true for ensemble in chosen])
+        predicted = [ensemble.predicted for ensemble in chosen]
         slopes += fit_response(true, predicted).derivative(true).tolist()
         covered += list(coverage(true, predicted))
-    for each in ensembles:
-        known = shifts.setdefault(each.point, _labelled_shifts(each.point))
-        set_parameter(known, each.coefficient, each.true)
+    for ensemble in ensembles:
+        known = shifts.setdefault(ensemble.point, _labelled_shifts(ensemble.point))
+        set_parameter(known, ensemble.coefficient, ensemble.true)
     bounds = {point: bound(values, names) for point, values in shifts.items()}
     widths = [
-        float(np.std(each.predicted, ddof=1)) / slope if slope > 0 else float("nan")
-        for each, slope in zip(ensembles, slopes, strict=True)
+        float(np.std(ensemble.predicted, ddof=1)) / slope if slope > 0 else float("nan")
+        for ensemble, slope in zip(ensembles, slopes, strict=True)
     ]
     joint = calibrate_jointly(frame)
     if joint is not None:
-        together = {each.point: each for each in joint_ensembles(frame)}
-        slopes = [_slope(joint, together[each.point], names, each) for each in ensembles]
-        widths = [_width(joint, together[each.point], names, each) for each in ensembles]
+        together = {ensemble.point: ensemble for ensemble in joint_ensembles(frame)}
+        slopes = [
+            _slope(joint, together[ensemble.point], names, ensemble) for ensemble in ensembles
+        ]
+        widths = [
+            _width(joint, together[ensemble.point], names, ensemble) for ensemble in ensembles
+        ]
         parts = {
-            point: joint.coverage(each.true, each.predicted) for point, each in together.items()
+            point: joint.coverage(ensemble.true, ensemble.predicted)
+            for point, ensemble in together.items()
         }
-        covered = [parts[each.point][names.index(each.coefficient)] for each in ensembles]
+        covered = [
+            parts[ensemble.point][names.index(ensemble.coefficient)] for ensemble in ensembles
+        ]
     rows = [
-        _summary_row(each, slope, width, float(bounds[each.point][each.coefficient]))
+        _summary_row(ensemble, slope, width, float(bounds[ensemble.point][ensemble.coefficient]))
         | {"coverage_68": covers[0], "coverage_95": covers[1]}
-        for each, slope, width, covers in zip(ensembles, slopes, widths, covered, strict=True)
+        for ensemble, slope, width, covers in zip(ensembles, slopes, widths, covered, strict=True)
     ]
     summary = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).astype(SUMMARY_COLUMNS)
     summary["seen_in_training"] &= trained
@@ -355,7 +371,7 @@ def summarize(frame: pd.DataFrame, bound: Bound, trained: bool = True) -> pd.Dat
 def _slope(
     joint: JointCalibration, point: JointEnsemble, names: tuple[str, ...], ensemble: Ensemble
 ) -> float:
-    """Derivative of a coefficient's response by its own shift."""
+    """Derivative of a coefficient's response with respect to its own shift."""
     index = names.index(ensemble.coefficient)
     return float(joint.jacobian(point.true)[index, index])
 
@@ -370,7 +386,7 @@ def _width(
 
 
 def _labelled_shifts(point: str) -> dict[str, complex]:
-    """Shifts that the label tells, also of coefficients that are not estimated."""
+    """Shifts given by the label of a point, including coefficients that are not estimated."""
     try:
         return dict(parse_point(point))
     except UserError:
@@ -403,5 +419,5 @@ def _summary_row(ensemble: Ensemble, slope: float, width: float, bound: float) -
 
 
 def summary_csv(summary: pd.DataFrame) -> str:
-    """The summary as CSV text for people: the same rows, six significant digits."""
+    """Format the summary as CSV for reading: the same rows, six significant digits."""
     return summary.to_csv(index=False, float_format="%.6g", lineterminator="\n")

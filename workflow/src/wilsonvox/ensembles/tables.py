@@ -1,4 +1,4 @@
-"""Parquet tables of predictions and summaries, with their record and metadata inside."""
+"""Parquet tables of predictions and summaries, which contain their record and metadata."""
 
 import os
 from typing import Any, Literal
@@ -24,7 +24,7 @@ PREDICTION_COLUMNS: dict[str, str] = {
     "predicted": "float64",
     "error": "float64",
 }
-"""Columns of a prediction table, one row an image and coefficient; `error` NaN where none."""
+"""Columns of a prediction table, one row per image and coefficient; `error` is NaN if unknown."""
 
 SUMMARY_COLUMNS: dict[str, str] = {
     "point": "str",
@@ -45,46 +45,51 @@ SUMMARY_COLUMNS: dict[str, str] = {
     "coverage_68": "float64",
     "coverage_95": "float64",
 }
-"""Columns of a summary, one row a point and coefficient; shifts and sigmas are dimensionless."""
+"""Columns of a summary, one row per point and coefficient; shifts and σ are dimensionless."""
 
 
 class PointCovariance(StrictModel):
-    """Joint covariance of one point's estimates, beside the least that is possible."""
+    """Joint covariance of the estimates at one point, and its Cramér–Rao bound."""
 
     point: str
     covariance: tuple[tuple[float, ...], ...] = Field(
         description="covariance of one image's calibrated shifts (dimensionless)"
     )
-    bound: tuple[tuple[float, ...], ...] = Field(description="Cramér–Rao bound on it")
+    bound: tuple[tuple[float, ...], ...] = Field(
+        description="Cramér–Rao bound on this covariance (dimensionless)"
+    )
     volume_over_bound: float = Field(
-        description="root of the ratio of their determinants, corrected for the number of images"
+        description="square root of the ratio of the determinants of covariance and bound, "
+        "corrected for the number of images"
     )
 
 
 class JointCovariances(StrictModel):
-    """What a summary says of several coefficients together."""
+    """Joint covariances of several coefficients in a summary."""
 
-    coefficients: tuple[str, ...] = Field(description="order of rows and columns")
+    coefficients: tuple[str, ...] = Field(
+        description="coefficients in the order of rows and columns"
+    )
     points: tuple[PointCovariance, ...]
 
 
 class TableMetadata(StrictModel):
-    """What a table says about the estimator that made its predictions."""
+    """Metadata of a table: the estimator that made its predictions."""
 
     estimator: str = Field(description="name of the estimator in the configuration")
     image: ImageSpecification
-    physics_inputs: str | None = Field(description="set of SM inputs that it is for")
+    physics_inputs: str | None = Field(description="set of SM inputs of the estimator")
     lepton: Literal["muon", "electron"] | None = Field(
-        default=None, description="leptons of the decays that it is for"
+        default=None, description="lepton of the decays that the estimator is for"
     )
     antiparticle_shifts: Literal["equal", "conjugate"] | None = Field(
-        default=None, description="whether it takes a B0 to have the shifts or their conjugates"
+        default=None, description="rule for antiparticles: B0 with equal or with conjugate shifts"
     )
     trained: bool = Field(
-        default=True, description="whether it was trained, at the points of the split test"
+        default=True, description="true if it was trained, with the points of the split test"
     )
     joint: JointCovariances | None = Field(
-        default=None, description="of a summary of several coefficients: their covariances"
+        default=None, description="covariances, in a summary of several coefficients"
     )
 
 
@@ -95,7 +100,7 @@ def write_table(
     metadata: TableMetadata,
     record: Record,
 ) -> None:
-    """Write `frame`, cast to `columns`, as Parquet; atomically, equal bytes in equal runs."""
+    """Write `frame`, cast to `columns`, as Parquet; atomically, with reproducible bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -104,10 +109,10 @@ def write_table(
     for name, kind in columns.items():
         values = typed[name].to_numpy()
         arrays.append((name, np.asarray(values, dtype=str) if kind == "str" else values))
-    about = metadata.model_dump_json(exclude={"joint"} if metadata.joint is None else None)
-    full = record.model_copy(update={"content_digest": digest_table(dict(arrays), about)})
+    serialized = metadata.model_dump_json(exclude={"joint"} if metadata.joint is None else None)
+    full = record.model_copy(update={"content_digest": digest_table(dict(arrays), serialized)})
     table = pa.table({name: pa.array(values) for name, values in arrays}).replace_schema_metadata(
-        {"provenance": full.to_json(), "metadata": about}
+        {"provenance": full.to_json(), "metadata": serialized}
     )
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary)
@@ -119,18 +124,18 @@ def read_table(
     """Read a table and check that it has `columns`.
 
     Raises:
-        UserError: no such file, not Parquet, or another kind of table.
+        UserError: the file is missing, is not Parquet, or is another kind of table.
     """
     import pyarrow.parquet as pq
 
-    found = require_file(path, "a table (.parquet)")
+    file = require_file(path, "a table (.parquet)")
     try:
-        table = pq.read_table(found)
+        table = pq.read_table(file)
         metadata = TableMetadata.model_validate_json((table.schema.metadata or {})[b"metadata"])
         frame = table.select(list(columns)).to_pandas().astype(columns)
     except Exception as error:
         raise UserError(
-            f"{found}: not a table of this pipeline ({type(error).__name__}: {error}); "
+            f"{file}: not a table of this pipeline ({type(error).__name__}: {error}); "
             "delete it and run again"
         ) from error
     return frame, metadata

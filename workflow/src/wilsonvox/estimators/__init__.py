@@ -1,9 +1,9 @@
-"""Estimators: whatever maps images, or their events, to predicted shifts.
+"""Estimators: maps from images, or from their events, to predicted shifts.
 
-Each architecture is a module of its own, imported by name only when it is built, so that a new
-one is no part of the code behind the others. A network reads images and is trained or fitted
-(`wilsonvox.estimators.model_file`); a fit reads the images' events and is prepared
-(`wilsonvox.estimators.fits.prepared`).
+Each architecture is a separate module that is imported by name only when it is built, so that a
+new architecture does not change the code digest of the others. A network reads images and is
+trained or fitted (`wilsonvox.estimators.model_file`); a likelihood fit reads the events of the
+images and is prepared from the decay model (`wilsonvox.estimators.fits.prepared`).
 """
 
 import importlib
@@ -13,28 +13,28 @@ from typing import Any
 from wilsonvox.core.errors import UserError
 
 ARCHITECTURES = {"resnet": "wilsonvox.estimators.networks.resnet"}
-"""The module of each network, by the name that the configuration calls it."""
+"""Module of each network trained by gradient descent, by its name in the configuration."""
 
 SUM_ARCHITECTURES = {"voxel-sum": "wilsonvox.estimators.voxel_sum.network"}
-"""The module of each network that is no stack of layers to descend a gradient in, but is put
-together from sums over voxels (`wilsonvox.estimators.voxel_sum`)."""
+"""Module of each network that sums over voxels and is fitted in closed form, without gradient
+descent (`wilsonvox.estimators.voxel_sum`)."""
 
 EVENT_ARCHITECTURES = {
     "likelihood": "wilsonvox.estimators.fits.unbinned",
     "angular-likelihood": "wilsonvox.estimators.fits.angular",
 }
-"""The module of each estimator that reads events, with the functions ``prepare`` and
-``estimator`` (`wilsonvox.estimators.fits.prepared`)."""
+"""Module of each estimator that reads events, with the functions ``prepare`` and ``estimator``
+(`wilsonvox.estimators.fits.prepared`)."""
 
 TRAINED_FILE, PREPARED_FILE = "model.keras", "estimator.npz"
-"""Names of an estimator's file in a run: of a trained one, and of one that reads events."""
+"""File names of an estimator in a run: trained network and prepared fit."""
 
 
 def builder(architecture: str) -> Callable[..., Any]:
-    """The function ``build(shape, n_outputs, settings)`` of an architecture.
+    """Return the function ``build(shape, n_outputs, settings)`` of an architecture.
 
     Raises:
-        UserError: there is no such architecture.
+        UserError: the architecture is unknown.
     """
     if architecture not in ARCHITECTURES:
         raise UserError(

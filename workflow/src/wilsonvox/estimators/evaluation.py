@@ -1,4 +1,4 @@
-"""Predictions of an estimator for the images of one point, as a table."""
+"""Table of an estimator's predictions for the images of one point."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ from wilsonvox.voxels.shards import Shard
 if TYPE_CHECKING:
     import pandas as pd
 
-    # neither kind of estimator is code behind the other's predictions
+    # keeps the code of either kind of estimator out of the code digest of the other
     from wilsonvox.estimators.fits.prepared import PreparedEstimator
     from wilsonvox.estimators.metadata import EstimatorMetadata
     from wilsonvox.estimators.model_file import Estimator
@@ -27,73 +27,77 @@ Array = NDArray[np.float64]
 
 
 def check_one_point(shards: Mapping[str, Shard]) -> tuple[str, str]:
-    """Point and split that all `shards`, by the name of their file, have in common.
+    """Return the point and split that all shards have in common.
+
+    Args:
+        shards: shards by file name.
 
     Raises:
-        UserError: a shard has no point, split or campaign, another one than the first, or a
-            campaign that another shard has too.
+        UserError: a shard has no point, split or campaign, a point or split that differs from the
+            first shard's, or the campaign of another shard.
     """
     campaigns: dict[str, str] = {}
-    found: list[tuple[str, str]] = []
+    origins: list[tuple[str, str]] = []
     for source, shard in shards.items():
         metadata = shard.metadata
         if metadata.point is None or metadata.split is None or metadata.campaign is None:
             raise UserError(
-                f"{source}: is no campaign of a point; `wilsonvox measure` takes other images"
+                f"{source}: is not a campaign of a point; use `wilsonvox measure` for other images"
             )
-        found.append((metadata.point, metadata.split))
-        if found[-1] != found[0]:
+        origins.append((metadata.point, metadata.split))
+        if origins[-1] != origins[0]:
             raise UserError(
                 f"{source}: holds {metadata.split} images of {metadata.point}, but "
-                f"{next(iter(shards))} {found[0][1]} images of {found[0][0]}; give shards of one "
-                "point and split"
+                f"{next(iter(shards))} {origins[0][1]} images of {origins[0][0]}; "
+                "give shards of one point and split"
             )
         if metadata.campaign in campaigns:
             raise UserError(
-                f"{source}: is campaign {metadata.campaign}, and so is "
+                f"{source}: is campaign {metadata.campaign}, the same as "
                 f"{campaigns[metadata.campaign]}"
             )
         campaigns[metadata.campaign] = source
-    if not found:
+    if not origins:
         raise UserError("there are no shards to evaluate")
-    return found[0]
+    return origins[0]
 
 
 def check_labels(shards: Mapping[str, Shard], point: str | None, split: str | None) -> None:
-    """Refuse images that are not of the point and the split that they are taken for.
+    """Check that images have the expected point and split.
 
     Args:
-        shards: by the name of their file.
-        point: label of the point; None takes any.
-        split: None takes any.
+        shards: shards by file name.
+        point: label of the point; None accepts any.
+        split: name of the split; None accepts any.
 
     Raises:
-        UserError: names the shard, what it holds and what was expected.
+        UserError: a shard has another point or split; the message names both.
     """
     for source, shard in shards.items():
-        found = shard.metadata
-        if point not in (None, found.point) or split not in (None, found.split):
+        metadata = shard.metadata
+        if point not in (None, metadata.point) or split not in (None, metadata.split):
             raise UserError(
-                f"{source}: holds {found.split} images of {found.point}, not "
-                f"{split or found.split} images of {point or found.point}; delete it and run again"
+                f"{source}: holds {metadata.split} images of {metadata.point}, not "
+                f"{split or metadata.split} images of {point or metadata.point}; delete it and run "
+                "again"
             )
 
 
 def check_unseen(
     metadata: "EstimatorMetadata", model: str | os.PathLike[str], shards: Mapping[str, Shard]
 ) -> None:
-    """Refuse test and interpolation images of events that the estimator has seen.
+    """Check that test and interpolation images share no events with the estimator's training.
 
-    Images of the training or validation split may be evaluated, they say what they are.
+    Images of the training and validation splits are accepted: their split is a column of the table.
 
     Args:
-        metadata: of the estimator.
-        model: its file, for the message.
-        shards: by the name of their file.
+        metadata: metadata of the estimator.
+        model: file name of the estimator, for messages.
+        shards: shards by file name.
 
     Raises:
-        UserError: names the shard, the model and what they share; or two shards with the same
-            events.
+        UserError: a shard contains events that the estimator was trained or validated with, or two
+            shards contain the same events.
     """
     check_no_shared_events(shards.items())
     seen = EventRegistry(
@@ -106,27 +110,27 @@ def check_unseen(
     )
     for source, shard in shards.items():
         split = shard.metadata.split
-        found = seen.find(EventRanges.of(shard)) if split in ("test", "interpolation") else None
-        if found:
-            role, what = found
+        shared = seen.find(EventRanges.of(shard)) if split in ("test", "interpolation") else None
+        if shared:
+            role, label = shared
             raise UserError(
-                f"{source}: its {split} images have events in them that {model} was {role} with, "
-                f"both are of {what}; make {split} images of other events"
+                f"{source}: its {split} images contain events that {model} was {role} with "
+                f"(both are of {label}); make {split} images of other events"
             )
 
 
 def evaluate(estimator: "Estimator", shards: Mapping[str, Shard]) -> "pd.DataFrame":
-    """Predict the shifts of every image of one point's shards with a trained network.
+    """Predict the shifts of every image of one point with a trained network.
 
     Args:
-        estimator: the network.
-        shards: by the name of their file; all of one point and split.
+        estimator: trained network.
+        shards: shards by file name; all of one point and split.
 
     Returns:
-        Prediction table, see `prediction_table`; `error` is NaN, networks give none.
+        Prediction table, see `prediction_table`; `error` is NaN, because networks give no errors.
 
     Raises:
-        UserError: see `check_one_point`; or images that the estimator was not trained for.
+        UserError: see `check_one_point`; or the image specification is not the estimator's.
     """
     check_one_point(shards)
     predicted = {source: estimator.predict(shard, source) for source, shard in shards.items()}
@@ -137,17 +141,17 @@ def evaluate(estimator: "Estimator", shards: Mapping[str, Shard]) -> "pd.DataFra
 def evaluate_events(
     estimator: "PreparedEstimator", shards: Mapping[str, Shard], events: Mapping[str, str]
 ) -> "pd.DataFrame":
-    """Fit the shifts of the events of every image of one point's shards.
+    """Fit the shifts of every image of one point to the events of the image.
 
-    An image whose fit does not converge keeps its row, with NaN; it is logged.
+    An image whose fit does not converge keeps its row, with NaN, and is logged.
 
     Args:
-        estimator: the prepared estimator.
-        shards: by the name of their file; all of one point and split.
-        events: the event file that each was made of, by the same names.
+        estimator: prepared estimator.
+        shards: shards by file name; all of one point and split.
+        events: event file that each shard was made from, by file name of the shard.
 
     Returns:
-        Prediction table, see `prediction_table`; `error` is that of the fit.
+        Prediction table, see `prediction_table`; `error` is the error of the fit.
 
     Raises:
         UserError: see `check_one_point` and `PreparedEstimator.predict`.
@@ -161,7 +165,8 @@ def evaluate_events(
         failed = np.flatnonzero(~np.isfinite(values).all(axis=1))
         if len(failed):
             logger.warning(
-                "%s: the fit of %d of %d images did not converge (image %s); they have no value",
+                "%s: the fit of %d of %d images did not converge (image %s); "
+                "their predictions are NaN",
                 source,
                 len(failed),
                 len(values),
@@ -181,18 +186,18 @@ def prediction_table(
     predicted: Mapping[str, Array],
     errors: Mapping[str, Array],
 ) -> "pd.DataFrame":
-    """The predictions of one point's shards in long form.
+    """Build the prediction table of one point in long form.
 
     Args:
-        coefficients: k names, of `wilsonvox.theory.points.PARAMETERS`.
-        shards: by the name of their file.
-        predicted: by the same names, float64 of shape (n_images, k).
-        errors: of the same shapes, NaN where there is none.
+        coefficients: names of the k coefficients, from `wilsonvox.theory.points.PARAMETERS`.
+        shards: shards by file name.
+        predicted: predicted shifts by file name of the shard, float64 of shape (n_images, k).
+        errors: errors of the same shapes, NaN where there are none.
 
     Returns:
-        `wilsonvox.ensembles.tables.PREDICTION_COLUMNS`: one row an image and coefficient, the
-        coefficients of an image after each other. `image_index` counts the images of a campaign
-        from 0; shifts are dimensionless.
+        Table with the columns `wilsonvox.ensembles.tables.PREDICTION_COLUMNS` and one row per image
+        and coefficient; the coefficients of an image are consecutive. `image_index` counts the
+        images of a campaign from 0; shifts are dimensionless.
     """
     import pandas as pd
 

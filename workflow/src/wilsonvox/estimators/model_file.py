@@ -1,7 +1,7 @@
-"""Estimators in files: a Keras model that also tells what it is, and predicts shards.
+"""Model files of trained estimators: a Keras model with metadata and provenance record.
 
-A `.keras` file is a zip archive. Beside Keras's own entries it holds ``estimator.json``
-(`EstimatorMetadata`) and ``provenance.json`` (the record); Keras ignores them.
+A ``.keras`` file is a zip archive. In addition to Keras's own entries it contains
+``estimator.json`` (`EstimatorMetadata`) and ``provenance.json`` (the record), which Keras ignores.
 """
 
 import json
@@ -28,7 +28,7 @@ from wilsonvox.voxels.specification import require_images_of
 METADATA_ENTRY = "estimator.json"
 RECORD_ENTRY = "provenance.json"
 PREDICTION_BATCH = 32
-"""Images that are dense at a time in a prediction."""
+"""Number of dense images in memory at a time during prediction."""
 
 
 def save_estimator(
@@ -37,16 +37,16 @@ def save_estimator(
     """Write a Keras model with its metadata and its record, atomically.
 
     Args:
-        path: of the file, ending in ``.keras``.
-        model: keras.Model, not compiled: the state of an optimizer is not stored.
-        metadata: stored as it is.
-        record: stored with the digest of network, weights and metadata added to it.
+        path: file name, ending in ``.keras``.
+        model: keras.Model, not compiled: the state of the optimizer is not stored.
+        metadata: metadata to store.
+        record: record to store; the digest of network, weights and metadata is added to it.
 
     Raises:
         UserError: `path` does not end in ``.keras`` or cannot be written.
     """
     if Path(path).suffix != ".keras":
-        raise UserError(f"{path}: the name of a model file ends in .keras")
+        raise UserError(f"{path}: the name of a model file must end in .keras")
     with atomic_path(path) as temporary:
         model.save(temporary)
         with zipfile.ZipFile(temporary) as archive:
@@ -59,16 +59,16 @@ def save_estimator(
         counted = {name: entries[name] for name in KERAS_ENTRIES}
         full = record.model_copy(update={"content_digest": digest_entries(counted)})
         entries[RECORD_ENTRY] = full.to_json().encode()
-        # written anew, so that it holds no clock times: entries of ZipInfo are of 1980
+        # ZipInfo has the fixed date 1980-01-01, so that equal models give equal bytes
         with zipfile.ZipFile(temporary, "w") as archive:
             for name, content in entries.items():
                 archive.writestr(zipfile.ZipInfo(name), content)
 
 
 def _numbered_objects(config: bytes) -> bytes:
-    """Keras's description of a network with its shared objects numbered in order.
+    """Number the shared objects in Keras's description of a network in order.
 
-    Keras names them by addresses in memory, which are others in each run.
+    Keras names them by memory addresses, which differ from run to run.
     """
     numbers: dict[bytes, int] = {}
 
@@ -79,19 +79,19 @@ def _numbered_objects(config: bytes) -> bytes:
 
 
 def read_estimator_metadata(path: str | os.PathLike[str]) -> EstimatorMetadata:
-    """What the estimator in a file says about itself, without loading the network.
+    """Read the metadata of a trained estimator without loading the network.
 
     Raises:
-        UserError: no such file, damaged, or a Keras model that this package did not write.
+        UserError: the file is missing, damaged, or a Keras model not written by this package.
     """
-    found = require_file(path, "a trained estimator (.keras)")
+    file = require_file(path, "a trained estimator (.keras)")
     try:
-        with zipfile.ZipFile(found) as archive:
+        with zipfile.ZipFile(file) as archive:
             if METADATA_ENTRY not in archive.namelist():
                 raise ValueError("it was not written by `wilsonvox train`")
             return EstimatorMetadata.model_validate_json(archive.read(METADATA_ENTRY))
     except Exception as error:
-        raise _unreadable(found, error) from error
+        raise _unreadable(file, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
@@ -103,7 +103,7 @@ def _unreadable(path: Path, error: Exception) -> UserError:
 
 @dataclass(frozen=True)
 class Estimator:
-    """A trained network, ready to predict."""
+    """Trained network, ready to predict."""
 
     path: Path
     metadata: EstimatorMetadata
@@ -112,19 +112,19 @@ class Estimator:
     def predict(
         self, shard: Shard, source: str | os.PathLike[str] = "shard"
     ) -> NDArray[np.float64]:
-        """Predicted shifts of all images of a shard.
+        """Predict the shifts of all images of a shard.
 
-        Memory does not grow with the number of images.
+        The memory needed does not depend on the number of images.
 
         Args:
-            shard: images of the estimator's own specification.
-            source: the shard's file, for messages.
+            shard: images with the estimator's specification.
+            source: file name of the shard, for messages.
 
         Returns:
             float64 of shape (n_images, n_coefficients), in the order of `metadata.coefficients`.
 
         Raises:
-            UserError: the shard's image specification is another than the estimator's.
+            UserError: the image specification of the shard differs from the estimator's.
         """
         require_images_of(self.path, self.metadata.image, shard.metadata.image, source)
         n_outputs = len(self.metadata.coefficients)
@@ -136,44 +136,44 @@ class Estimator:
     def _batches(self, shard: Shard) -> Any:
         if isinstance(self.metadata.network, VoxelSumSettings):
             from wilsonvox.estimators.networks.voxel_batches import VoxelBatches
-            from wilsonvox.estimators.voxel_sum.limits import IMAGES_AT_A_TIME
+            from wilsonvox.estimators.voxel_sum.limits import IMAGES_PER_BATCH
 
-            return VoxelBatches(shard, IMAGES_AT_A_TIME, self.metadata.network.use_counts)
+            return VoxelBatches(shard, IMAGES_PER_BATCH, self.metadata.network.use_counts)
         from wilsonvox.estimators.networks.image_batches import ImageBatches
 
         return ImageBatches([shard], self.metadata.normalisation, PREDICTION_BATCH)
 
 
 def load_estimator(path: str | os.PathLike[str], threads: int | None = None) -> Estimator:
-    """Read a trained estimator, in Keras's safe mode: nothing of the file is executed.
+    """Read a trained estimator in Keras's safe mode, which executes no code from the file.
 
-    It predicts on one device: the first GPU that this process sees, or the CPU.
+    Predictions are computed on one device: the first visible GPU, or else the CPU.
 
     Args:
-        path: a file of `save_estimator`.
-        threads: threads on the CPU, see `wilsonvox.estimators.networks.backend.prepare_backend`.
+        path: file written by `save_estimator`.
+        threads: CPU threads, see `wilsonvox.estimators.networks.backend.prepare_backend`.
 
     Raises:
-        UserError: no such file, damaged, or its content is not that of its record; or GPUs are
-            missing, see `wilsonvox.estimators.networks.gpus.check_gpus`.
+        UserError: the file is missing or damaged, or its content does not match its record; or GPUs
+            are missing, see `wilsonvox.estimators.networks.gpus.check_gpus`.
     """
     from wilsonvox.estimators.networks.backend import prepare_backend
     from wilsonvox.estimators.networks.gpus import log_devices
 
     metadata = read_estimator_metadata(path)
-    found = Path(path)
+    file = Path(path)
     try:
-        record = read_record(found)
-        if record is None or record.content_digest != content_digest(found):
+        record = read_record(file)
+        if record is None or record.content_digest != content_digest(file):
             raise ValueError("content differs from its recorded digest")
     except Exception as error:
-        raise _unreadable(found, error) from error
+        raise _unreadable(file, error) from error
     prepare_backend(threads)
     log_devices()
     import keras
 
     try:
-        model = keras.models.load_model(found, compile=False, safe_mode=True)
+        model = keras.models.load_model(file, compile=False, safe_mode=True)
     except Exception as error:
-        raise _unreadable(found, error) from error
-    return Estimator(found, metadata, model)
+        raise _unreadable(file, error) from error
+    return Estimator(file, metadata, model)

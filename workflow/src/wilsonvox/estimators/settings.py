@@ -1,4 +1,4 @@
-"""Settings of estimators: what they are, and how they are trained. No heavy imports here."""
+"""Settings of estimators and of their training; imports no TensorFlow or Keras."""
 
 import itertools
 from typing import Annotated, Any, ClassVar, Literal
@@ -29,7 +29,8 @@ def _check_disjoint(value: tuple[Range, ...]) -> tuple[Range, ...]:
     for (low, high), (following, _) in itertools.pairwise(value):
         if following < high:
             raise ValueError(
-                f"range {low:g} … {high:g} is not below the one that begins at {following:g}"
+                f"range {low:g} … {high:g} must lie below the next one, "
+                f"which begins at {following:g}"
             )
     return value
 
@@ -39,7 +40,7 @@ def _check_unique(value: tuple[str, ...]) -> tuple[str, ...]:
         if name not in PARAMETERS:
             raise ValueError(f"{name!r} is unknown; known are {', '.join(PARAMETERS)}")
         if value.count(name) > 1:
-            raise ValueError(f"{name} stands there twice")
+            raise ValueError(f"{name} is duplicated")
     return value
 
 
@@ -52,31 +53,39 @@ Parameters = Annotated[
 
 
 class NetworkSettings(StrictModel):
-    """Sizes of a 3D residual network. The defaults are the papers' ResNet-34."""
+    """Architecture of a 3D residual network. The defaults are those of the papers' ResNet-34."""
 
     coordinates: bool = Field(
         default=False,
         description="add cos θ_μ, cos θ_K, cos χ and sin χ of occupied voxels as input channels",
     )
     stem_filters: PositiveInt = Field(default=64, description="filters of the first convolution")
-    stem_kernel: PositiveInt = Field(default=7, description="its kernel size, in voxels")
-    stem_stride: PositiveInt = Field(default=2, description="its stride, in voxels")
-    pooling: Literal["max", "average"] = Field(
-        default="max", description="kind of the pooling after it"
+    stem_kernel: PositiveInt = Field(
+        default=7, description="kernel size of the first convolution [voxels]"
     )
-    pool_size: PositiveInt = Field(default=3, description="size of that pooling, in cells; 1: none")
-    pool_stride: PositiveInt = Field(default=2, description="its stride")
+    stem_stride: PositiveInt = Field(
+        default=2, description="stride of the first convolution [voxels]"
+    )
+    pooling: Literal["max", "average"] = Field(
+        default="max", description="pooling after the first convolution: max or average"
+    )
+    pool_size: PositiveInt = Field(
+        default=3, description="window of this pooling [cells]; 1 turns it off"
+    )
+    pool_stride: PositiveInt = Field(default=2, description="stride of this pooling [cells]")
     filters: tuple[PositiveInt, ...] = Field(
-        default=(64, 128, 256, 512), description="filters of each stack of residual blocks"
+        default=(64, 128, 256, 512), description="filters in each stage of residual blocks"
     )
     blocks: tuple[PositiveInt, ...] = Field(
-        default=(3, 4, 6, 3), description="basic blocks (two convolutions) in each stack"
+        default=(3, 4, 6, 3), description="basic blocks (two convolutions) in each stage"
     )
-    dense_units: PositiveInt = Field(default=1000, description="neurons of the dense layer")
+    dense_units: PositiveInt = Field(default=1000, description="units of the dense layer")
     dense_activation: Literal["relu", "linear"] = Field(
-        default="relu", description="its activation (the papers leave it open)"
+        default="relu", description="activation of the dense layer (not given in the papers)"
     )
-    dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout probability")
+    dropout: float = Field(
+        default=0.5, ge=0, lt=1, description="dropout rate, between 0 and 1 (exclusive)"
+    )
     batch_normalisation_momentum: float = Field(
         default=0.99, gt=0, lt=1, description="momentum of the moving averages (Keras's default)"
     )
@@ -84,107 +93,118 @@ class NetworkSettings(StrictModel):
     @model_validator(mode="after")
     def _one_size_a_stack(self) -> "NetworkSettings":
         if len(self.filters) != len(self.blocks):
-            raise ValueError("filters and blocks need one number a stack each")
+            raise ValueError("filters and blocks must have the same length, one number per stage")
         return self
 
 
 class TrainingSettings(StrictModel, OptionalFields):
-    """How a network is trained. The defaults are the papers', as far as they state them."""
+    """Settings of the training of a network. The defaults are those that the papers give."""
 
     OPTIONAL: ClassVar[tuple[str, ...]] = ("learning_rate_schedule",)
 
-    batch_size: PositiveInt = Field(default=128, description="images in a batch")
+    batch_size: PositiveInt = Field(default=128, description="images per batch")
     learning_rate: float = Field(default=0.01, gt=0, description="initial learning rate of SGD")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of SGD")
-    loss: Literal["mae", "mse"] = Field(default="mae", description="loss function")
-    max_epochs: PositiveInt = Field(default=1000, description="most epochs")
+    loss: Literal["mae", "mse"] = Field(
+        default="mae", description="loss: mae (mean absolute error) or mse (mean squared error)"
+    )
+    max_epochs: PositiveInt = Field(default=1000, description="maximum number of epochs")
     learning_rate_schedule: Literal["plateau", "step"] = Field(
         default="plateau",
-        description="when the learning rate is cut: plateau, where the validation loss does not "
-        "get better; step, whatever the loss",
+        description="learning-rate schedule: plateau reduces it when the validation loss stops "
+        "improving, step at fixed intervals",
     )
     reduce_factor: float = Field(
-        default=0.2, gt=0, lt=1, description="factor on the learning rate at each cut"
+        default=0.2, gt=0, lt=1, description="factor of each reduction of the learning rate"
     )
     reduce_patience: PositiveInt = Field(
         default=5,
-        description="epochs without a better validation loss before a cut; of the schedule step "
-        "epochs between cuts",
+        description="plateau: epochs without improvement of the validation loss before a "
+        "reduction; step: epochs between reductions",
     )
-    minimum_learning_rate: float = Field(default=1e-6, ge=0, description="its lower limit")
+    minimum_learning_rate: float = Field(
+        default=1e-6, ge=0, description="lower limit of the learning rate"
+    )
     early_stopping_patience: PositiveInt = Field(
-        default=20, description="epochs without a better validation loss before stopping"
+        default=20, description="epochs without improvement of the validation loss before stopping"
     )
     warmup_epochs: Annotated[int, Field(ge=0)] = Field(
         default=0,
-        description="epochs in which the learning rate rises to its initial value; 0: none",
+        description="epochs in which the learning rate rises to its initial value; 0 turns it off",
     )
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="largest norm of all gradients together; null: any"
+        default=None, description="maximum norm of all gradients together; null for no limit"
     )
     gradient_accumulation_steps: PositiveInt = Field(
-        default=1, description="batches whose gradients are averaged for a step of the optimizer"
+        default=1, description="batches whose gradients are averaged for one optimizer step"
     )
     jit_compile: bool = Field(
-        default=False, description="compile the network with XLA on a GPU; a CPU does without"
+        default=False, description="compile the network with XLA on a GPU; ignored on a CPU"
     )
     mixed_precision: bool = Field(
-        default=False, description="compute in float16 on a GPU; a CPU stays with float32"
+        default=False, description="compute in float16 on a GPU; a CPU always uses float32"
     )
     deterministic_on_gpu: bool = Field(
         default=False,
-        description="the same weights on every run of a GPU, but slower; a CPU gives them anyway",
+        description="reproduce weights bit by bit on a GPU, but slower; a CPU always does",
     )
 
     @model_validator(mode="after")
     def _compiled_or_deterministic(self) -> "TrainingSettings":
         if self.jit_compile and self.deterministic_on_gpu:
             raise ValueError(
-                "jit_compile and deterministic_on_gpu exclude each other: Keras compiles nothing "
-                "where operations are deterministic"
+                "jit_compile and deterministic_on_gpu exclude each other: Keras does not compile "
+                "deterministic operations"
             )
         return self
 
 
 class VoxelSumSettings(StrictModel):
-    """Of a network that sums over occupied voxels, and of how it is fitted to images."""
+    """Settings of voxel-sum: a sum of log-density ratios over occupied voxels, with a fitted head.
+
+    It is a Deep-Sets network (arXiv:1703.06114) and an optimal-observable estimator.
+    """
 
     q2_knots: Annotated[int, Field(ge=3, le=512)] = Field(
-        default=32, description="knots of log q2 between which angular coefficients are linear"
+        default=32, description="knots in log q2; angular coefficients are linear between them"
     )
     density_degree: Annotated[int, Field(ge=1, le=6)] = Field(
-        default=3, description="degree in the shifts of the angular coefficients"
+        default=3, description="degree of the angular coefficients as polynomials in the shifts"
     )
     use_counts: bool = Field(
         default=True,
-        description="use the number of events of each voxel; else each occupied one is one event",
+        description="use the number of events per voxel; if false, each occupied one is one event",
     )
     head_degree: Annotated[int, Field(ge=1, le=6)] = Field(
-        default=4, description="highest degree of the head's polynomials"
+        default=4, description="maximum degree of the polynomials of the head"
     )
     bias_weight: float = Field(
-        default=10.0, ge=1, description="weight of a squared bias beside the variance in the head"
+        default=10.0,
+        ge=1,
+        description="weight of the squared bias relative to the variance in the fit of the head",
     )
 
 
 _COEFFICIENTS: Any = Field(
-    default=("c9",), description="shifts that are fitted, such as c9,c10; the others are 0"
+    default=("c9",), description="fitted shifts, such as c9,c10; all others are fixed to 0"
 )
 
 
 class LikelihoodSettings(StrictModel):
-    """Of the unbinned maximum-likelihood fit."""
+    """Settings of the unbinned maximum-likelihood fit."""
 
     parameter_range: RisingRange = Field(
-        default=(-5.0, 5.0), description="limits of a fitted shift"
+        default=(-5.0, 5.0),
+        description="lower and upper limit of each fitted shift (dimensionless)",
     )
 
 
 class AngularLikelihoodSettings(StrictModel):
-    """Of the fit to angular observables in bins of q². The default bins are LHCb's."""
+    """Settings of the fit to angular observables in bins of q². The default bins are LHCb's."""
 
     parameter_range: RisingRange = Field(
-        default=(-5.0, 5.0), description="limits of a fitted shift"
+        default=(-5.0, 5.0),
+        description="lower and upper limit of each fitted shift (dimensionless)",
     )
     q2_bins_gev2: Annotated[tuple[RisingRange, ...], AfterValidator(_check_disjoint)] = Field(
         default=(
@@ -198,7 +218,7 @@ class AngularLikelihoodSettings(StrictModel):
             (17.0, 19.0),
         ),
         min_length=1,
-        description="bins of q2 [GeV²]; on the command line 1.1:2.5,2.5:4",
+        description="bins of q2 [GeV²], in rising order; on the command line 1.1:2.5,2.5:4",
     )
 
 
@@ -207,70 +227,79 @@ EventSettings = LikelihoodSettings | AngularLikelihoodSettings
 
 
 class NetworkEstimatorConfig(StrictModel):
-    """A network: it reads images and is trained with those of the splits train and validation."""
+    """Residual network, trained on the images of the splits train and validation."""
 
     trains: ClassVar[bool] = True
 
-    architecture: Literal["resnet"] = Field(default="resnet", description="family of the network")
-    images: tuple[str, ...] = Field(min_length=1, description="image specifications it is for")
+    architecture: Literal["resnet"] = Field(
+        default="resnet", description="architecture of the network"
+    )
+    images: tuple[str, ...] = Field(
+        min_length=1, description="names of the image specifications to train it for"
+    )
     network: NetworkSettings = NetworkSettings()
     training: TrainingSettings = TrainingSettings()
     normalisation: VoxelScaling = VoxelScaling()
 
 
 class FittedShifts(StrictModel):
-    """What a fit of the decay model leaves free."""
+    """Free parameters of a fit of the decay model."""
 
     coefficients: Parameters = _COEFFICIENTS
 
 
 class VoxelSumEstimatorConfig(VoxelSumSettings):
-    """A network that sums over the voxels of images, fitted to those of train and validation."""
+    """Network that sums log-density ratios over occupied voxels (Deep Sets, arXiv:1703.06114).
+
+    It is fitted to the images of the splits train and validation.
+    """
 
     trains: ClassVar[bool] = True
 
-    architecture: Literal["voxel-sum"] = Field(description="family of the network")
-    images: tuple[str, ...] = Field(min_length=1, description="image specifications it is for")
+    architecture: Literal["voxel-sum"] = Field(description="architecture of the network")
+    images: tuple[str, ...] = Field(
+        min_length=1, description="names of the image specifications to fit it for"
+    )
 
     @property
     def settings(self) -> VoxelSumSettings:
-        """The settings of the network alone."""
+        """Settings of the network alone."""
         return VoxelSumSettings(
             **{name: getattr(self, name) for name in VoxelSumSettings.model_fields}
         )
 
 
 class _EventEstimatorConfig(StrictModel):
-    """A fit of the decay model: it reads the events of the images and is not trained."""
+    """Fit of the decay model to the events of the images; needs no training."""
 
     trains: ClassVar[bool] = False
 
     architecture: str
     images: tuple[str, ...] = Field(
-        min_length=1, description="image specifications whose events it fits"
+        min_length=1, description="names of the image specifications whose events are fitted"
     )
     coefficients: Parameters = _COEFFICIENTS
 
 
 class LikelihoodEstimatorConfig(LikelihoodSettings, _EventEstimatorConfig):
-    """The unbinned maximum-likelihood fit of the four decay variables."""
+    """Unbinned maximum-likelihood fit of the four decay variables."""
 
-    architecture: Literal["likelihood"] = Field(description="kind of the fit")
+    architecture: Literal["likelihood"] = Field(description="type of fit")
 
     @property
     def settings(self) -> LikelihoodSettings:
-        """The settings of the fit alone."""
+        """Settings of the fit alone."""
         return LikelihoodSettings(parameter_range=self.parameter_range)
 
 
 class AngularLikelihoodEstimatorConfig(AngularLikelihoodSettings, _EventEstimatorConfig):
-    """The fit to angular observables in bins of q²."""
+    """Fit to angular observables in bins of q²."""
 
-    architecture: Literal["angular-likelihood"] = Field(description="kind of the fit")
+    architecture: Literal["angular-likelihood"] = Field(description="type of fit")
 
     @property
     def settings(self) -> AngularLikelihoodSettings:
-        """The settings of the fit alone."""
+        """Settings of the fit alone."""
         return AngularLikelihoodSettings(
             parameter_range=self.parameter_range, q2_bins_gev2=self.q2_bins_gev2
         )
@@ -286,11 +315,11 @@ ESTIMATOR_MODELS: dict[str, type[ImageEstimatorSettings | EventEstimatorSettings
     "likelihood": LikelihoodEstimatorConfig,
     "angular-likelihood": AngularLikelihoodEstimatorConfig,
 }
-"""What the configuration says of an estimator, by its architecture."""
+"""Model of an estimator in the configuration, by its architecture."""
 
 
 def _architecture(value: Any) -> str:
-    # without a key it is a network, as it was before there was anything else
+    # resnet is the default: configurations may omit the key
     if isinstance(value, dict):
         return str(value.get("architecture", "resnet"))
     return str(getattr(value, "architecture", "resnet"))
@@ -303,4 +332,4 @@ EstimatorSettings = Annotated[
     | Annotated[AngularLikelihoodEstimatorConfig, Tag("angular-likelihood")],
     Discriminator(_architecture),
 ]
-"""One estimator of a run; which keys it has is told by its `architecture`."""
+"""Estimator of a run; `architecture` selects the model that its keys are checked against."""

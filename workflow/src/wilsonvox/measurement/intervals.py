@@ -1,7 +1,7 @@
-"""Measured shifts: predictions of a sample's images and an estimator's calibration.
+"""Measured shifts: values and confidence intervals from predictions and their calibration.
 
-Each coefficient alone, or several together. Shifts are dimensionless; docs/physics/statistics.md
-and docs/physics/several_coefficients.md.
+For one coefficient, or for several together. Shifts are dimensionless. Definitions:
+docs/physics/statistics.md and docs/physics/several_coefficients.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ Array = NDArray[np.float64]
 Ends = tuple[float | None, float | None]
 
 SPREAD_P_VALUE = 0.001
-"""A spread of single-image predictions less probable than this is warned of."""
+"""p-value of the spread of single-image predictions below which a warning is given."""
 
 
 class CoefficientMeasurement(StrictModel):
-    """One measured shift; null stands for what the calibrated range does not hold."""
+    """One measured shift; values outside the calibrated range are null."""
 
     value: float | None = Field(description="δC of the sample (dimensionless)")
     interval_68: Ends = Field(description="central 68 % confidence interval; null: open end")
@@ -30,8 +30,8 @@ class CoefficientMeasurement(StrictModel):
     per_image: list[float | None] = Field(description="calibrated value of each image alone")
     pulls: list[float] | None = Field(
         default=None,
-        description="of each image alone, where the true shift is known: prediction less its "
-        "expectation at the true shift, over its standard deviation there",
+        description="pull of each image, if the true shift is known: deviation of its prediction "
+        "from the expectation at the true shift, in standard deviations",
     )
     mean_prediction: float = Field(description="mean prediction before calibration")
     calibrated_range: tuple[float, float] = Field(description="range of the ensembles' shifts")
@@ -42,13 +42,13 @@ class CoefficientMeasurement(StrictModel):
 
 
 class JointMeasurement(StrictModel):
-    """Errors of several measured shifts together."""
+    """Covariance and correlation of several measured shifts."""
 
-    coefficients: tuple[str, ...] = Field(description="order of rows and columns")
+    coefficients: tuple[str, ...] = Field(description="names of rows and columns, in order")
     covariance: tuple[tuple[float, ...], ...] = Field(
-        description="covariance of the values (dimensionless), the calibration's errors included"
+        description="covariance of the values (dimensionless), including errors of the calibration"
     )
-    correlation: tuple[tuple[float, ...], ...] = Field(description="the same, scaled to 1")
+    correlation: tuple[tuple[float, ...], ...] = Field(description="correlation of the values")
 
 
 def _number(value: float) -> float | None:
@@ -56,7 +56,7 @@ def _number(value: float) -> float | None:
 
 
 def symbol(coefficient: str) -> str:
-    """Name of a shift for people.
+    """Format the name of a shift for display.
 
     >>> symbol("c9p"), symbol("c9_imaginary")
     ('δC9′', 'Im δC9')
@@ -65,72 +65,74 @@ def symbol(coefficient: str) -> str:
     return ("Im " if part else "") + "δC" + name[1:].replace("p", "′")
 
 
-def shown(value: float, decimals: int = 2) -> str:
-    """A number for people, with a minus sign."""
+def format_number(value: float, decimals: int = 2) -> str:
+    """Format a number for display, with a minus sign."""
     return f"{value:.{decimals}f}".replace("-", "−")
 
 
 def measure_coefficient(
     coefficient: str, calibration: Calibration, predictions: Array, true: float | None = None
 ) -> tuple[CoefficientMeasurement, list[str]]:
-    """Value and intervals of one shift, and what has to be said about them.
+    """Compute value and intervals of one shift, and warnings.
 
     Args:
-        coefficient: its name, such as c9.
-        calibration: of the estimator, from its ensembles.
-        predictions: of the sample's images, float64, shape (n_images,).
-        true: the true shift, where it is known.
+        coefficient: name of the coefficient, such as c9.
+        calibration: calibration of the estimator by its ensembles.
+        predictions: predictions of the sample's images, float64, shape (n_images,).
+        true: true shift, if known.
     """
     name, n = symbol(coefficient), len(predictions)
     mean = float(np.mean(predictions))
     low, high = calibration.low, calibration.high
-    edges = f"{shown(low)} … {shown(high)}"
+    edges = f"{format_number(low)} … {format_number(high)}"
     warnings: list[str] = []
     if calibration.shape_is_gaussian:
-        smallest = min(len(each) for each in calibration.predictions)
+        smallest = min(len(sample) for sample in calibration.predictions)
         warnings.append(
-            f"{name}: the smallest ensemble has {smallest} images, too few to show the shape of "
-            "the predictions; the intervals assume a Gaussian"
+            f"{name}: the smallest ensemble has {smallest} images, too few to determine the "
+            "shape of the predictions; the intervals assume a Gaussian"
         )
-    if calibration.falling:
-        stretches = ", ".join(f"{shown(a)} … {shown(b)}" for a, b in calibration.falling)
+    if calibration.falling_ranges:
+        stretches = ", ".join(
+            f"{format_number(a)} … {format_number(b)}" for a, b in calibration.falling_ranges
+        )
         warnings.append(
             f"{name}: the estimator's response does not rise everywhere in the calibrated range "
-            f"(not in {stretches}), so that one prediction can stand for several shifts"
+            f"(not in {stretches}), so that one prediction can correspond to several shifts"
         )
     values, count = calibration.values([mean])
     if count[0] == 0:
         curve = calibration.response(calibration.grid)
         warnings.append(
-            f"{name}: the mean prediction {shown(mean, 3)} is outside the calibrated response "
-            f"{shown(float(curve.min()), 3)} … {shown(float(curve.max()), 3)} (shifts {edges}); "
-            "no value is given"
+            f"{name}: the mean prediction {format_number(mean, 3)} is outside the calibrated "
+            f"response {format_number(float(curve.min()), 3)} … "
+            f"{format_number(float(curve.max()), 3)} (shifts {edges}); no value is given"
         )
     elif count[0] > 1:
         warnings.append(
-            f"{name}: the mean prediction {shown(mean, 3)} stands for {count[0]} shifts, because "
-            "the response does not rise everywhere; no value is given"
+            f"{name}: the mean prediction {format_number(mean, 3)} corresponds to {count[0]} "
+            "shifts, because the response does not rise everywhere; no value is given"
         )
     intervals: list[Ends] = []
     nowhere: list[int] = []
     for level in LEVELS:
-        found = calibration.intervals([mean], n, level)
-        ends = (_number(found.low[0]), _number(found.high[0]))
+        neyman = calibration.intervals([mean], n, level)
+        ends = (_number(neyman.low[0]), _number(neyman.high[0]))
         intervals.append(ends)
         label = f"{name}: {round(100 * level)} % interval"
-        if found.empty[0]:
+        if neyman.empty[0]:
             nowhere.append(round(100 * level))
             warnings.append(
                 f"{label}: no shift in the calibrated range {edges} agrees with the sample"
             )
             continue
-        if found.disjoint[0]:
-            warnings.append(f"{label}: made of several stretches; its outermost ends are given")
+        if neyman.disjoint[0]:
+            warnings.append(f"{label}: consists of several ranges; its outermost ends are given")
         for side, end, edge in (("lower", ends[0], low), ("upper", ends[1], high)):
             if end is None:
                 warnings.append(
                     f"{label}: {side} end open: beyond the calibrated range (it ends at "
-                    f"{shown(edge)})"
+                    f"{format_number(edge)})"
                 )
     if n >= 2:
         p_values = _spread_p_values(calibration, predictions, float(values[0]))
@@ -157,36 +159,36 @@ def measure_jointly(
     predictions: Array,
     truth: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, CoefficientMeasurement], JointMeasurement | None, list[str]]:
-    """Values, intervals and covariance of several shifts, and what has to be said about them.
+    """Compute values, intervals and covariance of several shifts, and warnings.
 
     The intervals are those of a normal distribution with the covariance at the values.
 
     Args:
-        names: of the k coefficients.
-        calibration: of the estimator, from its ensembles.
-        predictions: of the sample's images, float64, shape (n_images, k).
-        truth: the true shifts by name, as far as they are known.
+        names: names of the k coefficients.
+        calibration: calibration of the estimator by its ensembles.
+        predictions: predictions of the sample's images, float64, shape (n_images, k).
+        truth: true shifts by name, as far as they are known.
     """
     from scipy.stats import norm
 
-    found = calibration.estimate(predictions)
-    errors = np.sqrt(np.diag(found.covariance))
-    known = bool(np.all(np.isfinite(found.value)))
+    estimate = calibration.estimate(predictions)
+    errors = np.sqrt(np.diag(estimate.covariance))
+    known = bool(np.all(np.isfinite(estimate.value)))
     together = ", ".join(map(symbol, names))
     warnings: list[str] = []
     if not known:
         warnings.append(
-            f"{together}: the mean prediction stands for no shifts in the calibrated box "
+            f"{together}: the mean prediction corresponds to no shifts in the calibrated box "
             + ", ".join(
-                f"{symbol(name)} {shown(low)} … {shown(high)}"
+                f"{symbol(name)} {format_number(low)} … {format_number(high)}"
                 for name, low, high in zip(names, calibration.low, calibration.high, strict=True)
             )
             + "; no values are given"
         )
     elif len(predictions) >= 2:
-        p_values = calibration.spread_p_values(predictions, found.value)
+        p_values = calibration.spread_p_values(predictions, estimate.value)
         warnings += _spread_warnings(together, *p_values)
-    images = np.array([calibration.invert(each) for each in predictions])
+    images = np.array([calibration.invert(image) for image in predictions])
     true = np.array([(truth or {}).get(name, np.nan) for name in names])
     pulls = calibration.pulls(true, predictions)
     measured: dict[str, CoefficientMeasurement] = {}
@@ -195,17 +197,17 @@ def measure_jointly(
         intervals: list[Ends] = []
         for level in LEVELS:
             reach = float(norm.ppf((1 + level) / 2) * errors[index])
-            ends = (float(found.value[index]) - reach, float(found.value[index]) + reach)
+            ends = (float(estimate.value[index]) - reach, float(estimate.value[index]) + reach)
             inside = (ends[0] >= low, ends[1] <= high)
             intervals.append((ends[0] if inside[0] else None, ends[1] if inside[1] else None))
             for side, within, edge in zip(("lower", "upper"), inside, (low, high), strict=True):
                 if known and not within:
                     warnings.append(
                         f"{symbol(name)}: {round(100 * level)} % interval: {side} end open: beyond "
-                        f"the calibrated range (it ends at {shown(edge)})"
+                        f"the calibrated range (it ends at {format_number(edge)})"
                     )
         measured[name] = CoefficientMeasurement(
-            value=_number(found.value[index]),
+            value=_number(estimate.value[index]),
             interval_68=intervals[0],
             interval_95=intervals[1],
             per_image=[_number(value) for value in images[:, index]],
@@ -217,8 +219,8 @@ def measure_jointly(
         return measured, None, warnings
     joint = JointMeasurement(
         coefficients=tuple(names),
-        covariance=_matrix(found.covariance),
-        correlation=_matrix(found.covariance / np.outer(errors, errors)),
+        covariance=_matrix(estimate.covariance),
+        correlation=_matrix(estimate.covariance / np.outer(errors, errors)),
     )
     return measured, joint, warnings
 
@@ -228,7 +230,7 @@ def _matrix(values: Array) -> tuple[tuple[float, ...], ...]:
 
 
 def _spread_p_values(calibration: Calibration, predictions: Array, value: float) -> Sequence[float]:
-    """Those of a measured value or, where there is none, of the shift with the next response."""
+    """Spread p-values at the measured shift, or at the shift with the closest response if none."""
     shift = value
     if not np.isfinite(shift):
         curve = calibration.response(calibration.grid)
@@ -237,20 +239,20 @@ def _spread_p_values(calibration: Calibration, predictions: Array, value: float)
 
 
 def _spread_warnings(name: str, larger: float, smaller: float) -> list[str]:
-    """Say so where the images' predictions scatter unlike the ensembles' do.
+    """Warn if the predictions of the images scatter differently from those of the ensembles.
 
     Args:
-        name: what was measured.
+        name: name of the measured shift.
         larger: probability of a spread at least as large.
-        smaller: probability of one at most as large.
+        smaller: probability of a spread at most as large.
     """
     if min(larger, smaller) >= SPREAD_P_VALUE:
         return []
-    found, meaning = (
-        ("more", "the sample does not look like the training events")
+    comparative, meaning = (
+        ("more", "the sample differs from the training events")
         if larger < smaller
         else ("less", "are the same events in several images?")
     )
     p_value = f"p-value {min(larger, smaller):.1g}"
-    comparison = f"the images' predictions scatter {found} than the ensembles' ({p_value})"
+    comparison = f"the images' predictions scatter {comparative} than the ensembles' ({p_value})"
     return [f"{name}: {comparison}; {meaning}"]

@@ -1,4 +1,4 @@
-"""Finding an estimator and its ensembles in a run folder."""
+"""Search for an estimator and the predictions of its ensembles in a run folder."""
 
 import os
 from collections.abc import Sequence
@@ -24,34 +24,34 @@ from wilsonvox.records.embedded import read_record
 
 @dataclass(frozen=True)
 class EstimatorFiles:
-    """Where a run keeps one estimator and the predictions of its ensembles."""
+    """Paths of one estimator of a run and of the predictions of its ensembles."""
 
     estimator: str
     image: str
     model: Path
     predictions: tuple[Path, ...]
     summaries: tuple[Path, ...] = ()
-    """The summary that names the predictions, where there is one."""
+    """Summary made from the predictions, if there is one."""
 
     @property
     def reads_events(self) -> bool:
-        """Whether the estimator reads events (a prepared one) or images (a trained one)."""
+        """True if the estimator reads events (a prepared fit), not images (a trained network)."""
         return self.model.name == PREPARED_FILE
 
 
 def find_estimator(
     run: str | os.PathLike[str], estimator: str | None = None, image: str | None = None
 ) -> EstimatorFiles:
-    """Find an estimator in models/{image}/{estimator}/ and its ensembles' predictions in a run.
+    """Find the model file of an estimator and the predictions of its ensembles in a run.
 
     Args:
         run: folder of the run, such as results/demo.
-        estimator: name of the estimator; not needed where the run has only one.
-        image: name of the image specification; not needed where the estimator has only one.
+        estimator: name of the estimator; may be None if the run has only one.
+        image: name of the image specification; may be None if the estimator has only one.
 
     Raises:
-        UserError: no such run, estimator or image (with the nearest name), several images to
-            choose from, or no predictions.
+        UserError: unknown run, estimator or image (with the closest name), several images to choose
+            from, or no predictions.
     """
     folder = Path(run)
     if not folder.is_dir():
@@ -61,7 +61,7 @@ def find_estimator(
     )
     if not models:
         raise UserError(
-            f"--run {folder}: holds no estimator (models/*/*/{TRAINED_FILE} or {PREPARED_FILE})"
+            f"--run {folder}: contains no estimator (models/*/*/{TRAINED_FILE} or {PREPARED_FILE})"
         )
     names = sorted({path.parent.name for path in models})
     if estimator is None and len(names) > 1:
@@ -75,7 +75,7 @@ def find_estimator(
             images.setdefault(path.parts[-3], []).append(path)
     if image is None and len(images) > 1:
         raise UserError(
-            f"--estimator {estimator}: made for several images; add --image, one of "
+            f"--estimator {estimator}: exists for several images; add --image, one of "
             f"{', '.join(images)}"
         )
     chosen = next(iter(images)) if image is None else image
@@ -87,8 +87,8 @@ def find_estimator(
     predictions = _summarized_predictions(evaluation)
     if not predictions:
         raise UserError(
-            f"{evaluation}: holds no predictions of test images, so that there is nothing to "
-            "calibrate with; finish the run"
+            f"{evaluation}: contains no predictions of test images for the calibration; "
+            "finish the run"
         )
     summary = evaluation / "summary.parquet"
     summaries = (summary,) if summary.is_file() else ()
@@ -97,25 +97,25 @@ def find_estimator(
 
 
 def _maker(models: Sequence[Path], predictions: Path) -> Path:
-    """Of the estimators in one folder the one that made a table of predictions.
+    """Select the estimator in a folder that made a table of predictions.
 
-    There are two where an estimator became one of another kind and kept its name.
+    There are two if the architecture of an estimator was changed and its name kept.
     """
     record = read_record(predictions)
-    names = {Path(each.path).name for each in record.inputs} if record is not None else set()
+    names = {Path(entry.path).name for entry in record.inputs} if record is not None else set()
     return next((path for path in models if path.name in names), models[0])
 
 
 def _summarized_predictions(evaluation: Path) -> list[Path]:
-    """The tables that the estimator's summary was made of; without a summary all that are there.
+    """Return the tables that the estimator's summary was made from; without a summary, all tables.
 
-    A table of a point that was taken out of the configuration stays in the folder, but is none of
-    the run any more.
+    The table of a point that was removed from the configuration remains in the folder, but is no
+    longer part of the run.
     """
     summary = evaluation / "summary.parquet"
     record = read_record(summary) if summary.is_file() else None
     if record is not None:
-        names = [Path(each.path) for each in record.inputs if each.path.endswith(".parquet")]
+        names = [Path(entry.path) for entry in record.inputs if entry.path.endswith(".parquet")]
         return [evaluation / path.parent.name / path.name for path in names]
     return [
         path for split in SUMMARY_SPLITS for path in sorted(evaluation.glob(f"{split}/*.parquet"))
@@ -123,13 +123,13 @@ def _summarized_predictions(evaluation: Path) -> list[Path]:
 
 
 def current_predictions(files: EstimatorFiles) -> tuple[list[Path], list[str]]:
-    """The prediction tables that this very model made, and a warning if others lie beside them.
+    """Return the prediction tables made by this very model, and a warning if there are others.
 
-    Each table's record names its model's digest; one left behind by an earlier training or
-    configuration does not describe this model.
+    The record of a table contains the digest of its model; tables of an earlier training or
+    configuration do not describe this model.
 
     Raises:
-        UserError: no table is of this model.
+        UserError: no table was made by this model.
     """
     digest = content_digest(files.model)
     kept: list[Path] = []
@@ -138,48 +138,48 @@ def current_predictions(files: EstimatorFiles) -> tuple[list[Path], list[str]]:
         record = read_record(path)
         inputs = () if record is None else record.inputs
         models = [
-            each.content_digest
-            for each in inputs
-            if Path(each.path).name == files.model.name or each.path.endswith(".keras")
+            entry.content_digest
+            for entry in inputs
+            if Path(entry.path).name == files.model.name or entry.path.endswith(".keras")
         ]
         (stale if models and digest not in models else kept).append(path)
     if not kept:
         raise UserError(
-            f"{files.predictions[0].parent}: its predictions were made by another model than "
+            f"{files.predictions[0].parent}: its predictions were made by a model other than "
             f"{files.model}; evaluate it again"
         )
     if not stale:
         return kept, []
     names = ", ".join(f"{path.parent.name}/{path.stem}" for path in stale)
-    return kept, [f"predictions made by another model are left out of the calibration: {names}"]
+    return kept, [f"predictions by another model are excluded from the calibration: {names}"]
 
 
 @dataclass(frozen=True)
 class Calibrations:
-    """What an estimator's ensembles say.
+    """Calibrations of an estimator by its ensembles.
 
-    by_coefficient: of each coefficient alone
-    joint: of several together, in the same order; None where `calibrate_jointly` gives none
-    about: metadata of the tables
+    by_coefficient: calibration of each coefficient alone
+    joint: calibration of all together, in the same order; None if `calibrate_jointly` returns None
+    metadata: metadata of the prediction tables
     """
 
     by_coefficient: dict[str, Calibration]
     joint: JointCalibration | None
-    about: TableMetadata
+    metadata: TableMetadata
 
 
 def calibrate(predictions: Sequence[Path]) -> Calibrations:
-    """Calibrations of an estimator's coefficients from the tables of its ensembles.
+    """Calibrate an estimator with the prediction tables of its ensembles.
 
     Raises:
-        UserError: tables that cannot be read or do not fit together, or too few points.
+        UserError: the tables cannot be read or do not match, or there are too few points.
     """
     frame, metadata = read_predictions(predictions)
     ensembles = make_ensembles(frame)
     result: dict[str, Calibration] = {}
     for name in coefficients_in(frame):
-        chosen = [each for each in ensembles if each.coefficient == name]
+        chosen = [ensemble for ensemble in ensembles if ensemble.coefficient == name]
         result[name] = Calibration.of(
-            [each.true for each in chosen], [each.predicted for each in chosen]
+            [ensemble.true for ensemble in chosen], [ensemble.predicted for ensemble in chosen]
         )
     return Calibrations(result, calibrate_jointly(frame), metadata)

@@ -1,8 +1,8 @@
-"""δC_i of a sample: an estimator's predictions of its images, calibrated with ensembles.
+"""Measurement of the shifts δC_i of a sample: predictions of its images, calibrated by ensembles.
 
-The interval is statistical: the finite number of events in the sample and of images in the
-ensembles. It is at generator level (detector effects are not corrected for) and holds for one set
-of physics inputs. Shifts are dimensionless. Definitions: docs/physics/statistics.md.
+The intervals are statistical, from the finite number of events in the sample and of images in the
+ensembles. They are at generator level (not corrected for detector effects) and valid for one set of
+physics inputs. Shifts are dimensionless. Definitions: docs/physics/statistics.md.
 """
 
 import glob
@@ -27,9 +27,9 @@ from wilsonvox.events.event_file import TREE, iterate_events, read_metadata
 from wilsonvox.measurement.intervals import (
     CoefficientMeasurement,
     JointMeasurement,
+    format_number,
     measure_coefficient,
     measure_jointly,
-    shown,
     symbol,
 )
 from wilsonvox.measurement.run_folder import EstimatorFiles, calibrate, current_predictions
@@ -44,12 +44,12 @@ from wilsonvox.voxels.specification import ImageSpecification, describe_differen
 Array = NDArray[np.float64]
 
 Predict = Callable[[Shard, Path | None], Array]
-"""Predictions of a shard's images, float64 of shape (n_images, n_coefficients), from the images or
-from the event file that they were made of."""
+"""Function that predicts a shard's images, float64 of shape (n_images, n_coefficients), from the
+images or from the event file that they were made from."""
 
 
-class About(Protocol):
-    """What a measurement has to know of an estimator; the metadata of both kinds tell it."""
+class EstimatorDescription(Protocol):
+    """Properties of an estimator that a measurement needs; part of the metadata of both kinds."""
 
     @property
     def image(self) -> ImageSpecification: ...  # noqa: D102
@@ -69,15 +69,15 @@ class About(Protocol):
 
 @dataclass(frozen=True)
 class OpenedEstimator:
-    """An estimator of a run, of either kind.
+    """Estimator of a run, trained or prepared.
 
-    files: where the run keeps it
-    about: its metadata
-    load: gives its `Predict` function; called once everything else was found to be right
+    files: its paths in the run
+    metadata: its metadata
+    load: returns its `Predict` function; called after all other input was checked
     """
 
     files: EstimatorFiles
-    about: About
+    metadata: EstimatorDescription
     load: Callable[[], Predict]
 
 
@@ -86,25 +86,25 @@ INTERVAL_TYPE = (
     "effects are not corrected for; no theory uncertainty"
 )
 LEFT_OVER = "fill no whole image"
-"""Reason of selected events that are not used because they are fewer than one image."""
+"""Reason of selected events that are not used because they do not fill an image."""
 
 
 class Measurement(StrictModel):
-    """What `wilsonvox measure` writes."""
+    """Result of `wilsonvox measure`."""
 
     coefficients: dict[str, CoefficientMeasurement]
     joint: JointMeasurement | None = Field(
         default=None,
-        description="of several coefficients that were calibrated together, if they have values",
+        description="covariance of several coefficients that were calibrated together, if measured",
     )
     n_images: int
     n_events_used: int
-    n_events_dropped: int = Field(description="all events of the input that are not in an image")
+    n_events_dropped: int = Field(description="number of events in the input that are in no image")
     n_events_dropped_by_reason: dict[str, int]
     estimator: str
     image: str = Field(description="name of the image specification in the run")
     image_specification: ImageSpecification
-    physics_inputs: str | None = Field(description="Standard-Model inputs that it is for")
+    physics_inputs: str | None = Field(description="set of SM inputs of the estimator")
     warnings: list[str]
     sample: str | None
     true_shifts: dict[str, float] | None = Field(description="true shifts of the sample, if known")
@@ -117,25 +117,31 @@ class Measurement(StrictModel):
 
 
 def check_image(
-    found: ImageSpecification, expected: ImageSpecification, what: str, whose: str
+    image: ImageSpecification, expected: ImageSpecification, source: str, owner: str
 ) -> None:
-    """Check that images are those that an estimator understands.
+    """Check that images have the specification of an estimator.
+
+    Args:
+        image: specification of the images.
+        expected: specification of the estimator.
+        source: file of the images, for the message.
+        owner: the estimator, for the message.
 
     Raises:
-        UserError: they differ; it names `what`, `whose` and every differing field.
+        UserError: the specifications differ; the message lists every differing field.
     """
-    difference = describe_difference(expected, found)
+    difference = describe_difference(expected, image)
     if difference:
         raise UserError(
-            f"{what}: its images are not those of {whose}: {difference}; make them with the same "
+            f"{source}: its images are not those of {owner}: {difference}; make them with the same "
             "image specification"
         )
 
 
 def true_shifts(shard: Shard, coefficients: Sequence[str]) -> dict[str, float] | None:
-    """The true shifts of a sample where they are known and the same for all images.
+    """Return the true shifts of a sample if they are known and the same for all images.
 
-    Those of `coefficients`, and any other that is not zero, by their names in `PARAMETERS`.
+    Contains `coefficients` and any other coefficient that is not zero, by name in `PARAMETERS`.
     """
     shifts = shard.shifts
     if not len(shifts) or not np.all(np.isfinite(shifts)) or np.any(shifts != shifts[0]):
@@ -145,7 +151,7 @@ def true_shifts(shard: Shard, coefficients: Sequence[str]) -> dict[str, float] |
 
 
 def dropped_events(shard: Shard) -> dict[str, int]:
-    """Events that are in no image, by reason: dropped by ingest, cut, or left over."""
+    """Count events that are in no image, by reason: dropped during ingest, cut, or left over."""
     total: dict[str, int] = {}
     metadata = shard.metadata
     for part in (
@@ -165,7 +171,7 @@ def sample_warnings(
     coefficients: Sequence[str],
     antiparticle_shifts: str | None = None,
 ) -> list[str]:
-    """What a sample's images need said: of its files, a remainder, other inputs or shifts."""
+    """List warnings on a sample's images: files, left-over events, other inputs or shifts."""
     metadata = shard.metadata
     warnings = list(metadata.warnings)
     if metadata.n_events_left_over:
@@ -176,7 +182,7 @@ def sample_warnings(
     if metadata.physics_inputs is not None and metadata.physics_inputs != physics_inputs:
         warnings.append(
             f"the sample was generated with physics inputs {metadata.physics_inputs}, the "
-            f"estimator is for {physics_inputs}"
+            f"estimator assumes {physics_inputs}"
         )
     antiparticles = antiparticle_warning(
         metadata.antiparticle_shifts,
@@ -191,7 +197,8 @@ def sample_warnings(
     for name, value in truth.items():
         if name not in coefficients:
             warnings.append(
-                f"the sample has {symbol(name)} = {shown(value)}, which the estimator takes for 0"
+                f"the sample has {symbol(name)} = {format_number(value)}, which the estimator "
+                "assumes to be 0"
             )
     return warnings
 
@@ -205,11 +212,12 @@ def require_one_image(
 
     Args:
         path: the user's file, for the message.
-        events_path: the event file made of it.
-        image: the estimator's image specification.
+        events_path: event file made from it.
+        image: image specification of the estimator.
 
     Raises:
-        UserError: too few selected events, with their numbers; all of the other flavour.
+        UserError: too few selected events (the message gives their numbers), or all events are of
+            the other flavour.
     """
     from wilsonvox.voxels.binning import selection
 
@@ -247,18 +255,18 @@ def measure(
     """Measure the shifts of a sample.
 
     Args:
-        shard: the sample's images.
-        predictions: the estimator's of them, float64, shape (n_images, n_coefficients).
-        calibrations: by coefficient, in the order of the predictions' columns.
+        shard: images of the sample.
+        predictions: predictions of the images, float64, shape (n_images, n_coefficients).
+        calibrations: calibrations by coefficient, in the order of the predictions' columns.
         files: names of the estimator and its image specification.
-        physics_inputs: set of inputs that the estimator is for.
-        warnings: those that are already known; they stand first.
-        antiparticle_shifts: ``equal`` or ``conjugate``, what the estimator takes; None where it
-            is not known.
-        joint: calibration of all coefficients together, in place of `calibrations`.
+        physics_inputs: set of SM inputs of the estimator.
+        warnings: warnings to put first.
+        antiparticle_shifts: the estimator's rule for antiparticles, ``equal`` or ``conjugate``;
+            None if unknown.
+        joint: joint calibration of all coefficients, used in place of `calibrations`.
 
     Raises:
-        UserError: the estimator predicts something not finite.
+        UserError: a prediction is not finite.
     """
     missing = np.flatnonzero(~np.isfinite(predictions).all(axis=1))
     if len(missing) and files.reads_events:
@@ -270,19 +278,19 @@ def measure(
     if len(missing):
         raise UserError(f"{files.model}: predicts values that are not finite; train it again")
     names = tuple(calibrations)
-    said = [*warnings, *sample_warnings(shard, physics_inputs, names, antiparticle_shifts)]
+    all_warnings = [*warnings, *sample_warnings(shard, physics_inputs, names, antiparticle_shifts)]
     truth = true_shifts(shard, names)
     measured: dict[str, CoefficientMeasurement] = {}
     errors: JointMeasurement | None = None
     if joint is not None:
         measured, errors, more = measure_jointly(names, joint, predictions, truth)
-        said += more
+        all_warnings += more
     else:
         for column, (name, calibration) in enumerate(calibrations.items()):
             measured[name], more = measure_coefficient(
                 name, calibration, predictions[:, column], (truth or {}).get(name)
             )
-            said += more
+            all_warnings += more
     dropped = dropped_events(shard)
     return Measurement(
         coefficients=measured,
@@ -295,14 +303,14 @@ def measure(
         image=files.image,
         image_specification=shard.metadata.image,
         physics_inputs=physics_inputs,
-        warnings=said,
+        warnings=all_warnings,
         sample=shard.metadata.sample,
         true_shifts=truth,
     )
 
 
 def _require_flavour(path: Path, flavour: str) -> None:
-    """Refuse an event file whose own flavours contradict the one given, as ingest does."""
+    """Check that the flavours in an event file do not contradict the given one, as ingest does."""
     if flavour == "auto":
         return
     others = sum(
@@ -325,21 +333,21 @@ def images_of_files(
     *,
     make_record: RecordFactory,
 ) -> Iterator[tuple[Shard, Path]]:
-    """Voxel images of ROOT files, and the event file that they were made of, inside a block.
+    """Make voxel images from ROOT files, and the event file behind them, as a context manager.
 
-    The event file is a temporary one. A single file that is an event file of this pipeline already
-    is used as it is.
+    The event file is temporary. A single file that is already an event file of this pipeline is
+    used directly.
 
     Args:
-        events: the files.
-        image: the images to make.
+        events: ROOT files.
+        image: specification of the images to make.
         tree: name of the tree; None for the only one.
         layout: one of `wilsonvox.events.ingest.layouts.LAYOUTS`.
-        flavour: of the decays, where the files do not tell.
-        make_record: makes the record of the temporary event file.
+        flavour: flavour of the decays, if the files do not contain it.
+        make_record: function that makes the record of the temporary event file.
 
     Raises:
-        UserError: files that cannot be read as decays, or too few events for one image.
+        UserError: the files cannot be read as decays, or contain too few events for one image.
     """
     from wilsonvox.events.ingest.reader import ingest_files
     from wilsonvox.voxels.binning import voxelize_file
@@ -349,7 +357,7 @@ def images_of_files(
         try:
             read_metadata(events[0])
         except UserError:
-            pass  # another file; ingest says what is wrong with it, if anything is
+            pass  # not an event file; ingest reports any errors in it
         else:
             _require_flavour(events[0], flavour)
             require_one_image(name, events[0], image)
@@ -374,18 +382,18 @@ def _images(
     flavour: str,
     make_record: RecordFactory,
 ) -> Iterator[tuple[Shard, Path | None]]:
-    """The sample's images and, where they were made here, the event file behind them."""
+    """Yield the images of the sample and, if they were made here, the event file behind them."""
     if shard_path is None:
         with images_of_files(
-            events, estimator.about.image, tree, layout, flavour, make_record=make_record
+            events, estimator.metadata.image, tree, layout, flavour, make_record=make_record
         ) as made:
             yield made
         return
     shard = Shard.load(shard_path)
-    whose = f"estimator {estimator.files.estimator}"
-    check_image(shard.metadata.image, estimator.about.image, str(shard_path), whose)
+    owner = f"estimator {estimator.files.estimator}"
+    check_image(shard.metadata.image, estimator.metadata.image, str(shard_path), owner)
     if not len(shard):
-        raise UserError(f"{shard_path}: holds no image")
+        raise UserError(f"{shard_path}: contains no image")
     yield shard, None
 
 
@@ -401,24 +409,24 @@ def measure_sample(
 ) -> tuple[Measurement, list[Path]]:
     """Measure the shifts of ROOT files, or of a shard, with an estimator of a run.
 
-    Everything that can be wrong with the input is found before a network is loaded.
+    All input is checked before a network is loaded.
 
     Args:
-        estimator: of the run.
+        estimator: estimator of the run.
         events: ROOT files; see `images_of_files` for `tree`, `layout` and `flavour`.
-        shard_path: voxel images to take instead, for an estimator that reads images.
+        shard_path: voxel images to use instead, for an estimator that reads images.
         tree: name of the tree.
         layout: layout of the files.
         flavour: flavour of the decays.
-        make_record: makes the record of the temporary event file that `events` are ingested to.
+        make_record: function that makes the record of the temporary event file.
 
     Returns:
-        The measurement, and the files of the run that went into it.
+        The measurement, and the files of the run that were used.
 
     Raises:
-        UserError: see the functions above; or not either of `events` and `shard_path`.
+        UserError: see the functions above; or neither or both of `events` and `shard_path` given.
     """
-    files, about = estimator.files, estimator.about
+    files, metadata = estimator.files, estimator.metadata
     if shard_path is not None and files.reads_events:
         raise UserError(
             f"--shard {shard_path}: {files.estimator} reads events, not images; give --events, "
@@ -429,33 +437,33 @@ def measure_sample(
     for path in events:
         if not glob.has_magic(str(path)):  # ingest expands patterns
             require_file(path, "a ROOT file with decays")
-    whose = f"estimator {files.estimator}"
+    owner = f"estimator {files.estimator}"
     tables, warnings = current_predictions(files)
-    found = calibrate(tables)
-    calibrations = found.by_coefficient
-    check_image(found.about.image, about.image, str(tables[0]), whose)
-    if set(about.coefficients) != set(calibrations):
+    calibrated = calibrate(tables)
+    calibrations = calibrated.by_coefficient
+    check_image(calibrated.metadata.image, metadata.image, str(tables[0]), owner)
+    if set(metadata.coefficients) != set(calibrations):
         raise UserError(
-            f"{tables[0].parent.parent}: predictions of {', '.join(calibrations)}, but {whose} "
-            f"estimates {', '.join(about.coefficients)}; evaluate it again"
+            f"{tables[0].parent.parent}: predictions of {', '.join(calibrations)}, but {owner} "
+            f"estimates {', '.join(metadata.coefficients)}; evaluate it again"
         )
-    joint = found.joint
+    joint = calibrated.joint
     if joint is not None:
-        joint = joint.ordered([list(calibrations).index(name) for name in about.coefficients])
+        joint = joint.ordered([list(calibrations).index(name) for name in metadata.coefficients])
     with _images(estimator, events, shard_path, tree, layout, flavour, make_record) as (
         shard,
         source,
     ):
         given = ", ".join(map(str, events)) or str(shard_path)
-        check_lepton(given, shard.metadata.lepton, whose, about.lepton)
+        check_lepton(given, shard.metadata.lepton, owner, metadata.lepton)
         result = measure(
             shard,
             estimator.load()(shard, source),
-            {name: calibrations[name] for name in about.coefficients},
+            {name: calibrations[name] for name in metadata.coefficients},
             files,
-            about.physics_inputs,
+            metadata.physics_inputs,
             warnings,
-            about.antiparticle_shifts,
+            metadata.antiparticle_shifts,
             joint,
         )
     return result, [files.model, *tables, *files.summaries]

@@ -1,4 +1,4 @@
-"""What happens between the epochs of a training, and between its batches.
+"""Keras callbacks of a training: learning-rate schedules, early stopping and checkpoints.
 
 Imports Keras: import this module inside the functions that need it.
 """
@@ -12,29 +12,29 @@ import numpy as np
 
 from wilsonvox.estimators.networks.image_batches import ImageBatches
 from wilsonvox.estimators.settings import TrainingSettings
-from wilsonvox.training.checkpoint import Plateau, Progress, StateFile, Stopping, TrainingState
+from wilsonvox.training.checkpoint import Checkpoint, CheckpointFile, Plateau, Progress, Stopping
 from wilsonvox.training.progress import EpochLog, TensorBoardLog
-from wilsonvox.training.replicas import of_each_replica
+from wilsonvox.training.replicas import replica_copies
 from wilsonvox.training.signals import LossNotFinite, StopRequest, TrainingStopped
 
 
 class SetEpoch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Tells the training batches which epoch begins, since their order is keyed on it."""
+    """Sets the epoch of the training batches, which determines their order."""
 
     def __init__(self, batches: ImageBatches) -> None:
         super().__init__()
         self.batches = batches
 
     def on_epoch_begin(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
-        """Set the epoch before the first batch of it is asked for."""
+        """Set the epoch before its first batch is requested."""
         self.batches.epoch = epoch
 
 
 class WarmUp(keras.callbacks.Callback):  # type: ignore[misc]
-    """Lets the learning rate rise in the first epochs, batch by batch, in equal steps.
+    """Linear warm-up: raises the learning rate in equal steps per batch in the first epochs.
 
-    The last batch of these epochs has the whole learning rate. A batch's rate is told by its place
-    alone, so that a training can be taken up anywhere.
+    The last batch of these epochs has the full learning rate. The rate depends only on the position
+    of a batch, so that a training can resume anywhere.
     """
 
     def __init__(self, settings: TrainingSettings, batches: ImageBatches) -> None:
@@ -44,7 +44,7 @@ class WarmUp(keras.callbacks.Callback):  # type: ignore[misc]
         self.batches = batches
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Set the learning rate of a batch of these epochs."""
+        """Set the learning rate of a batch during warm-up."""
         batches = self.batches
         if batches.epoch < self.epochs:
             done = batches.epoch * batches.batches_of_epoch + batches.first_batch + batch + 1
@@ -53,10 +53,10 @@ class WarmUp(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class ReduceLROnPlateauAfterWarmup(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
-    """Cuts the learning rate at a plateau of the validation loss, which it watches after the rise.
+    """Reduces the learning rate at a plateau of the validation loss, ignoring warm-up epochs.
 
     Args:
-        settings: of the training.
+        settings: settings of the training.
     """
 
     def __init__(self, settings: TrainingSettings) -> None:
@@ -71,18 +71,18 @@ class ReduceLROnPlateauAfterWarmup(keras.callbacks.ReduceLROnPlateau):  # type: 
         self.first_epoch = settings.warmup_epochs
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Look at the validation loss of an epoch, number from 0."""
+        """Process the validation loss of an epoch, counted from 0."""
         if epoch >= self.first_epoch:
             super().on_epoch_end(epoch, logs)
 
 
 class StepDecay(keras.callbacks.LearningRateScheduler):  # type: ignore[misc]
-    """Cuts the learning rate after every few epochs, whatever the loss; counted after the rise.
+    """Reduces the learning rate at fixed intervals of epochs, counted from the end of warm-up.
 
-    An epoch's rate is told by its number alone, so that a training can be taken up anywhere.
+    The rate depends only on the epoch, so that a training can resume anywhere.
 
     Args:
-        settings: of the training.
+        settings: settings of the training.
     """
 
     def __init__(self, settings: TrainingSettings) -> None:
@@ -95,7 +95,7 @@ class StepDecay(keras.callbacks.LearningRateScheduler):  # type: ignore[misc]
 
 
 class StopWhenNotFinite(keras.callbacks.Callback):  # type: ignore[misc]
-    """Ends a training whose loss is not a finite number any more, with one clear line."""
+    """Stops a training whose loss is no longer finite, with a one-line error."""
 
     def __init__(self, batches: ImageBatches) -> None:
         super().__init__()
@@ -128,22 +128,23 @@ class StopWhenNotFinite(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes the state of the training after every epoch, and restores it before the first one.
+    """Writes a checkpoint after every epoch, and restores one before the first epoch.
 
-    When a signal asks the training to stop, it ends after the batch in work, with the state of
-    that place in the epoch. What a validation has computed is not kept: it is done again.
+    If a signal requests a stop, the training ends after the current batch, with a checkpoint of
+    that position in the epoch. A partial validation is not stored, but repeated on resuming.
 
-    It has to come last: the others change the learning rate and end the training when an epoch
-    ends, and reset themselves when the training begins.
+    It must be the last callback: the others change the learning rate or stop the training at the
+    end of an epoch, and reset themselves when the training begins.
 
     Attributes:
-        begun: the state that the next `fit` begins with; None: as the network is.
+        resume_from: checkpoint from which the next `fit` resumes; None: start with the network
+            as it is.
     """
 
     def __init__(
         self,
-        file: StateFile,
-        begun: TrainingState | None,
+        file: CheckpointFile,
+        resume_from: Checkpoint | None,
         request: StopRequest,
         log: EpochLog,
         plateau: keras.callbacks.ReduceLROnPlateau | None,
@@ -151,7 +152,7 @@ class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.file = file
-        self.begun = begun
+        self.resume_from = resume_from
         self.request = request
         self.log = log
         self.batches = log.batches
@@ -161,39 +162,39 @@ class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._metrics: tuple[Any, ...] = ()
 
     def on_train_begin(self, _logs: dict[str, float] | None = None) -> None:
-        """Put the network, its optimizer and the other callbacks where the state has them."""
-        if self.begun is None:
+        """Restore the network, its optimizer and the other callbacks from the checkpoint."""
+        if self.resume_from is None:
             return
-        progress = self.begun.progress
+        progress = self.resume_from.progress
         for name, value in progress.plateau or ():
             setattr(self.plateau, name, value)
         for name, value in progress.stopping:
             setattr(self.stopping, name, value)
-        self.stopping.best_weights = list(self.begun.best_weights) or None
+        self.stopping.best_weights = list(self.resume_from.best_weights) or None
         self.log.rows[:] = progress.rows
         self.model.stop_training = progress.stop_training
-        # Keras makes the optimizer's variables in the first step only
+        # Keras creates the optimizer's variables only in the first step
         if not self.model.optimizer.built:
             with self.model.distribute_strategy.scope():
                 self.model.optimizer.build(self.model.trainable_variables)
         for variables, values in (
-            (self.model.variables, self.begun.variables),
-            (self.model.optimizer.variables, self.begun.optimizer),
+            (self.model.variables, self.resume_from.variables),
+            (self.model.optimizer.variables, self.resume_from.optimizer),
         ):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
-        self._metrics = self.begun.metrics
-        self.begun = None
+        self._metrics = self.resume_from.metrics
+        self.resume_from = None
 
     def on_epoch_begin(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
-        """Put the sums of the loss, which Keras has just reset, where the state has them.
+        """Restore the sums of the loss, which Keras has just reset, from the checkpoint.
 
         Raises:
-            TrainingStopped: a signal asked for it; the state in the file is that of this place.
+            TrainingStopped: a signal requested it; the checkpoint in the file is of this position.
         """
         self._epoch = epoch
         for copies, values in zip(
-            of_each_replica(self.model, self.model.metrics_variables) if self._metrics else (),
+            replica_copies(self.model, self.model.metrics_variables) if self._metrics else (),
             self._metrics,
             strict=True,
         ):
@@ -203,12 +204,12 @@ class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         if self.request.received:
             raise self._stopped(self.batches.first_batch)
 
-    # Keras gives `logs` of a batch by name
+    # Keras passes `logs` of a batch by name
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Stop if a signal has asked for it.
+        """Write a checkpoint and stop if a signal requested it.
 
         Raises:
-            TrainingStopped: it has; the state is written.
+            TrainingStopped: a signal requested it; the checkpoint is written.
             UserError: the file cannot be written.
         """
         if self.request.received:
@@ -216,20 +217,20 @@ class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             self._stop(self.batches.first_batch + batch + 1)
 
     def on_test_begin(self, _logs: dict[str, float] | None = None) -> None:
-        """Note the training loss before the validation resets it; stop as above."""
+        """Keep the training loss before the validation resets it; stop if requested."""
         self._keep_sums()
         self.on_test_batch_end()
 
     def on_test_batch_end(self, batch: int = 0, logs: Any = None) -> None:  # noqa: ARG002
-        """Stop as above; no batch of the epoch is left, only the validation."""
+        """Stop if requested; only the validation of the epoch is left."""
         if self.request.received:
             self._stop(self.batches.batches_of_epoch)
 
     def on_epoch_end(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
-        """Write the state, and stop as above.
+        """Write a checkpoint, and stop if requested.
 
         Raises:
-            TrainingStopped: a signal asked for it.
+            TrainingStopped: a signal requested it.
             UserError: the file cannot be written.
         """
         self._metrics = ()
@@ -239,12 +240,15 @@ class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             self._epoch = epoch + 1
             raise self._stopped(0)
         if self.batches.first_batch:
-            # what was left of an epoch has a `fit` of its own, at whose end others change weights
-            self.begun = state
+            # the rest of a resumed epoch is a separate `fit`, at whose end other callbacks change
+            # weights
+            self.resume_from = state
 
     def _keep_sums(self) -> None:
-        copies = of_each_replica(self.model, self.model.metrics_variables)
-        self._metrics = tuple(np.stack([copy.numpy() for copy in each]) for each in copies)
+        copies = replica_copies(self.model, self.model.metrics_variables)
+        self._metrics = tuple(
+            np.stack([copy.numpy() for copy in copies_of_variable]) for copies_of_variable in copies
+        )
 
     def _stop(self, batches_done: int) -> None:
         self._save(self._state(self._epoch, batches_done))
@@ -257,14 +261,14 @@ class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             f"stopped by {number.name} {format_position(self._epoch, batches_done, self.batches)}"
         )
         if self._epoch or batches_done:
-            line += f": the same command goes on from there; state in {self.file.path}"
+            line += f": the same command resumes from there; checkpoint in {self.file.path}"
         return TrainingStopped(line, number)
 
-    def _save(self, state: TrainingState) -> None:
+    def _save(self, state: Checkpoint) -> None:
         with self.request.writing():
             self.file.save(state)
 
-    def _state(self, epoch: int, batches_done: int) -> TrainingState:
+    def _state(self, epoch: int, batches_done: int) -> Checkpoint:
         progress = Progress(
             next_epoch=epoch,
             batches_done=batches_done,
@@ -277,7 +281,7 @@ class SaveCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             if self.plateau is None
             else Plateau(**{name: getattr(self.plateau, name) for name in Plateau.model_fields}),
         )
-        return TrainingState(
+        return Checkpoint(
             progress,
             variables=_values(self.model.variables),
             optimizer=_values(self.model.optimizer.variables),
@@ -291,12 +295,12 @@ def _values(variables: Any) -> tuple[Any, ...]:
 
 
 def format_position(epoch: int, batches_done: int, batches: ImageBatches) -> str:
-    """A place in a training in words.
+    """Describe a position in a training.
 
     Args:
-        epoch: number, from 0, of the epoch that comes next or is in work.
-        batches_done: of that epoch.
-        batches: the training images.
+        epoch: epoch, from 0, that is next or in progress.
+        batches_done: number of batches of that epoch that are done.
+        batches: training batches.
     """
     if batches_done:
         return f"in epoch {epoch + 1} after batch {batches_done} of {batches.batches_of_epoch}"
@@ -307,20 +311,20 @@ def make_callbacks(
     settings: TrainingSettings,
     batches: ImageBatches,
     progress_bar: bool,
-    file: StateFile | None,
-    begun: TrainingState | None,
+    file: CheckpointFile | None,
+    resume_from: Checkpoint | None,
     request: StopRequest,
     tensorboard: Path | None = None,
 ) -> tuple[list[Any], EpochLog]:
-    """The callbacks of a training, in the order in which they run, and the log among them.
+    """Make the callbacks of a training, in the order in which they run, and return its log as well.
 
     Args:
-        settings: of the training.
-        batches: the training images.
-        progress_bar: whether one is shown, so that the log stays quiet.
-        file: where to keep the state, or None; if given, `SaveCheckpoint` is the last callback.
-        begun: the state to go on from, or None.
-        request: whether a signal asks the training to stop.
+        settings: settings of the training.
+        batches: training batches.
+        progress_bar: True if a progress bar is shown; the log is then quiet.
+        file: checkpoint file, or None; if given, `SaveCheckpoint` is the last callback.
+        resume_from: checkpoint to resume from, or None.
+        request: stop request by a signal.
         tensorboard: folder for TensorBoard, or None.
     """
     log = EpochLog(settings.max_epochs, batches, quiet=progress_bar)
@@ -346,5 +350,5 @@ def make_callbacks(
     if tensorboard is not None:
         callbacks.append(TensorBoardLog(tensorboard, log))
     if file is not None:
-        callbacks.append(SaveCheckpoint(file, begun, request, log, plateau, stopping))
+        callbacks.append(SaveCheckpoint(file, resume_from, request, log, plateau, stopping))
     return callbacks, log

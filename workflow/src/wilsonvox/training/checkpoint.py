@@ -1,9 +1,9 @@
-"""The state of a training between two batches, in a file, so that a killed training goes on.
+"""Checkpoints: the complete state of a training between two batches, in a file.
 
-A training that goes on from its state gives the same numbers, to the last bit, as one that nobody
-disturbed. The file (`.npz`, no pickle) belongs to one training, told by its key; it is written
-anew after every epoch, and in the middle of one when a signal asks the training to stop, and
-removed when the model is written.
+A training that resumes from a checkpoint gives the same numbers, bit by bit, as an uninterrupted
+one. The file (`.npz`, no pickle) belongs to one training, identified by its key. It is rewritten
+after every epoch, and within an epoch if a signal requests a stop, and removed when the model is
+written.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ Arrays = tuple[NDArray[Any], ...]
 
 
 class Stopping(StrictModel):
-    """Where early stopping stands; names as in keras.callbacks.EarlyStopping."""
+    """State of early stopping; names as in keras.callbacks.EarlyStopping."""
 
     wait: int
     best: float | None
@@ -40,7 +40,7 @@ class Stopping(StrictModel):
 
 
 class Plateau(StrictModel):
-    """Where the cuts of the learning rate stand; as in keras.callbacks.ReduceLROnPlateau."""
+    """State of the learning-rate schedule; names as in keras.callbacks.ReduceLROnPlateau."""
 
     wait: int
     cooldown_counter: int
@@ -48,29 +48,29 @@ class Plateau(StrictModel):
 
 
 class Progress(StrictModel):
-    """All of a state that is not an array."""
+    """Part of a checkpoint that is not arrays."""
 
     next_epoch: int
-    """Number, from 0, of the epoch that comes next, or is in work."""
+    """Epoch, from 0, that is next or in progress."""
     batches_done: int = 0
-    """Batches of that epoch that were done; with all of them only its validation is left."""
+    """Number of batches of that epoch that are done; if all are, only its validation is left."""
     stop_training: bool
-    """Whether early stopping has ended the training."""
+    """True if early stopping has ended the training."""
     rows: tuple[dict[str, int | float], ...]
-    """The history so far, as in `wilsonvox.training.loop.HISTORY_COLUMNS`."""
+    """History so far, with the columns `wilsonvox.training.loop.HISTORY_COLUMNS`."""
     stopping: Stopping
     plateau: Plateau | None
-    """None where the learning rate is not cut at plateaus."""
+    """None if the learning rate is not reduced at plateaus."""
 
 
 @dataclass(frozen=True)
-class TrainingState:
-    """A training after an epoch, or in the middle of one.
+class Checkpoint:
+    """Checkpoint: state of a training after an epoch, or within one.
 
     progress: numbers
-    variables: of the model: weights, moving averages, states of seed generators
-    optimizer: its variables: iterations, learning rate, momenta
-    best_weights: weights and moving averages of the best epoch; empty before there is one
+    variables: variables of the model: weights, moving averages, states of seed generators
+    optimizer: variables of the optimizer: iterations, learning rate, momenta
+    best_weights: weights and moving averages of the best epoch; empty if there is none yet
     metrics: sums of the loss over the batches done, each of shape (n_replicas,); empty between
         epochs
     """
@@ -90,7 +90,7 @@ def _digest(value: Any) -> str:
 
 
 def _digest_shards(shards: Mapping[str, Shard]) -> str:
-    # in their order, which is that of the images; their names do not matter
+    # in the order of the images; names of shards are ignored
     return _digest([digest_arrays(shard.arrays().items()) for shard in shards.values()])
 
 
@@ -108,20 +108,20 @@ def training_key(
     versions: Mapping[str, str],
     code_digest: str,
 ) -> dict[str, str]:
-    """What a training is: a SHA-256 of each thing that its numbers depend on, by name.
+    """Identify a training: a SHA-256 digest of each input that its numbers depend on, by name.
 
     Args:
-        train_shards: shards by the name of their file, which does not count.
-        validation_shards: likewise.
+        train_shards: training shards by file name; the names are ignored.
+        validation_shards: validation shards by file name; the names are ignored.
         architecture: name in `wilsonvox.estimators.ARCHITECTURES`.
-        network: sizes of the network.
-        training: how it is trained.
-        normalisation: of the voxels.
-        seed: the run's seed.
-        threads: threads on the CPU.
-        replicas: devices that each batch is divided among.
-        versions: of the packages that compute, by name.
-        code_digest: of the code that trains.
+        network: settings of the network.
+        training: settings of the training.
+        normalisation: scaling of the voxels.
+        seed: seed of the run.
+        threads: number of CPU threads.
+        replicas: number of devices that share each batch.
+        versions: versions of the numerical packages, by name.
+        code_digest: digest of the training code.
     """
     return {
         "training images": _digest_shards(train_shards),
@@ -139,26 +139,26 @@ def training_key(
 
 
 @dataclass(frozen=True)
-class StateFile:
-    """The file of one training's state.
+class CheckpointFile:
+    """Checkpoint file of one training.
 
-    path: of the file
-    key: of the training, from `training_key`; a state with another one is never used
+    path: file name
+    key: key of the training, from `training_key`; a checkpoint with another key is not used
     """
 
     path: Path
     key: Mapping[str, str]
 
     def check_writable(self) -> None:
-        """Find out before the first epoch, not after it, that the file cannot be written.
+        """Check before the first epoch that the file can be written.
 
         Raises:
-            UserError: it cannot.
+            UserError: the file cannot be written.
         """
         if self.path.is_dir():
-            raise UserError(f"{self.path}: is a folder; --state takes the name of a file")
+            raise UserError(f"{self.path}: is a folder; --state needs the name of a file")
         if self.path.suffix != ".npz":
-            raise UserError(f"{self.path}: the name of a --state file ends in .npz")
+            raise UserError(f"{self.path}: the name of a --state file must end in .npz")
         trial = self.path.with_name(f".{self.path.stem}.trial")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -167,11 +167,11 @@ class StateFile:
         except OSError as error:
             raise self._not_written(error) from error
 
-    def save(self, state: TrainingState) -> None:
-        """Write a state, atomically.
+    def save(self, state: Checkpoint) -> None:
+        """Write a checkpoint, atomically.
 
         Raises:
-            UserError: the file cannot be written; the one before stays.
+            UserError: the file cannot be written; the previous one is kept.
         """
         arrays = {"progress": np.array(state.progress.model_dump_json())}
         arrays["key"] = np.array(json.dumps(dict(self.key)))
@@ -187,47 +187,47 @@ class StateFile:
 
     def _not_written(self, error: OSError) -> UserError:
         return UserError(
-            f"{self.path}: the training's state cannot be written: {error.strerror or error}; "
-            "make room there or give another --state"
+            f"{self.path}: the checkpoint cannot be written: {error.strerror or error}; "
+            "free space there or give another --state"
         )
 
-    def load(self) -> TrainingState | None:
-        """The state in the file; None where there is none that this training can go on from.
+    def load(self) -> Checkpoint | None:
+        """Read the checkpoint; None if there is none from which this training can resume.
 
-        Says in one log line why a file is not used.
+        Logs one line with the reason if a file is not used.
         """
         if not self.path.exists():
             return None
         try:
-            # np.load leaves a file open when it raises on a damaged one
+            # open the file here: np.load leaves it open when it raises an error
             with self.path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
                 arrays = {name: content[name] for name in content.files}
             recorded = str(arrays.pop("digest"))
             if digest_arrays(arrays.items()) != recorded:
                 raise ValueError("content differs from its recorded digest")
-            found = json.loads(str(arrays["key"]))
+            stored_key = json.loads(str(arrays["key"]))
             progress = Progress.model_validate_json(str(arrays["progress"]))
         except Exception as error:
-            reason = f"not a readable state ({' '.join(str(error).split())})"
-            logger.warning("%s: %s; the training begins anew", self.path, reason)
+            reason = f"not a readable checkpoint ({' '.join(str(error).split())})"
+            logger.warning("%s: %s; the training starts from the beginning", self.path, reason)
             return None
-        names = {*found, *self.key}
-        different = [name for name in sorted(names) if found.get(name) != self.key.get(name)]
+        names = {*stored_key, *self.key}
+        different = [name for name in sorted(names) if stored_key.get(name) != self.key.get(name)]
         if different:
-            reason = f"state of another training (other {', '.join(different)})"
-            logger.warning("%s: %s; this one begins anew", self.path, reason)
+            reason = f"checkpoint of another training (different {', '.join(different)})"
+            logger.warning("%s: %s; this one starts from the beginning", self.path, reason)
             return None
-        return TrainingState(progress, *(_group(arrays, name) for name in _GROUPS))
+        return Checkpoint(progress, *(_group(arrays, name) for name in _GROUPS))
 
 
 def _group(arrays: Mapping[str, NDArray[Any]], group: str) -> Arrays:
     return tuple(arrays[name] for name in sorted(arrays) if name.startswith(f"{group}_"))
 
 
-def remove_state(path: Path) -> None:
-    """Remove the state of a finished training, and what killed processes left of it beside it."""
-    for each in (path, *unfinished_files(path)):
+def remove_checkpoint(path: Path) -> None:
+    """Remove the checkpoint of a finished training, and temporary files of killed processes."""
+    for file in (path, *unfinished_files(path)):
         try:
-            each.unlink(missing_ok=True)
-        except OSError as error:  # the model is written: nothing is lost
-            logger.warning("%s: cannot be removed: %s", each, error.strerror)
+            file.unlink(missing_ok=True)
+        except OSError as error:  # the model is written, so this is harmless
+            logger.warning("%s: cannot be removed: %s", file, error.strerror)

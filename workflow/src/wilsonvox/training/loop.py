@@ -1,9 +1,9 @@
-"""Training of a network on shards of images, the same to the last bit on every run of a machine.
+"""Training of a network on shards of images, reproducible bit by bit on one machine.
 
-Order of images, initial weights and dropout are keyed on the seed; on a CPU every operation is
-deterministic. A training that was killed or stopped goes on from its state and gives the same
-weights. See docs/user_guide/training.md, and docs/physics/networks.md for what the papers state
-and what is chosen.
+Order of images, initial weights and dropout depend on the seed; on a CPU every operation is
+deterministic. A training that was killed or stopped resumes from its checkpoint and gives the same
+weights. See docs/user_guide/training.md, and docs/physics/networks.md for the choices of the papers
+and of this package.
 """
 
 import logging
@@ -22,7 +22,7 @@ from wilsonvox.estimators.metadata import EstimatorMetadata
 from wilsonvox.estimators.networks.backend import prepare_backend
 from wilsonvox.estimators.networks.gpus import describe_device, log_devices
 from wilsonvox.estimators.settings import NetworkSettings, TrainingSettings
-from wilsonvox.training.checkpoint import StateFile, training_key
+from wilsonvox.training.checkpoint import CheckpointFile, training_key
 from wilsonvox.training.replicas import Replicas
 from wilsonvox.voxels.event_overlap import EventRanges
 from wilsonvox.voxels.labelled_shards import (
@@ -37,17 +37,17 @@ from wilsonvox.voxels.specification import VoxelScaling
 logger = logging.getLogger(__name__)
 
 HISTORY_COLUMNS = ("epoch", "loss", "val_loss", "learning_rate")
-"""Columns of a training history, one row an epoch; `epoch` counts from 1."""
+"""Columns of a training history, one row per epoch; `epoch` counts from 1."""
 
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network with the weights of its best epoch.
+    """Network with the weights of its best epoch.
 
     model: keras.Model, not compiled
-    history: one row an epoch, by `HISTORY_COLUMNS`
-    coefficients: what its outputs are, in their order
-    training_events, validation_events: events of the images, shard by shard
+    history: one row per epoch, with the columns `HISTORY_COLUMNS`
+    coefficients: coefficients of its outputs, in order
+    training_events, validation_events: events of the images, one entry per shard
     """
 
     model: Any
@@ -58,17 +58,17 @@ class TrainedNetwork:
 
     @property
     def best(self) -> Mapping[str, float]:
-        """The row of the epoch with the lowest validation loss, whose weights the model has."""
+        """Row of the epoch with the lowest validation loss, whose weights the model has."""
         return min(self.history, key=lambda row: row["val_loss"])
 
     def history_csv(self) -> str:
-        """The history as CSV, its numbers in full, equal in equal trainings."""
+        """Format the history as CSV with full precision; equal trainings give equal text."""
         lines = [",".join(repr(row[name]) for name in HISTORY_COLUMNS) for row in self.history]
         return "\n".join([",".join(HISTORY_COLUMNS), *lines]) + "\n"
 
 
 def _framework_seed(seed: int) -> int:
-    """Seed of initial weights and dropout, 32 bits, of a run's seed of any size."""
+    """Derive a 32-bit seed of initial weights and dropout from a run's seed of any size."""
     sequence = np.random.SeedSequence(entropy=seed, spawn_key=(zlib.crc32(b"weights"),))
     return int(sequence.generate_state(1)[0])
 
@@ -80,25 +80,25 @@ def _on_gpu() -> bool:
 
 
 def _compiles(wanted: bool) -> bool:
-    """Whether XLA compiles the network: Keras does not let it where operations are deterministic.
+    """Return True if XLA compiles the network; Keras disables it for deterministic operations.
 
-    On a CPU they always are.
+    On a CPU operations are always deterministic.
     """
     if wanted and not _on_gpu():
-        logger.warning("jit_compile is for GPUs: this CPU computes without XLA")
+        logger.warning("jit_compile is for GPUs; on this CPU XLA is not used")
         return False
     return wanted
 
 
 @contextmanager
 def _precision(mixed: bool) -> Iterator[None]:
-    """Keras's dtype policy while a network is built and compiled."""
+    """Set Keras's dtype policy while a network is built and compiled."""
     import keras
 
-    # on a CPU no pooling in float16; with bfloat16 oneDNN's convolutions gave losses of 1e29,
-    # others in each run
+    # a CPU has no pooling in float16; with bfloat16, convolutions in oneDNN gave losses of 1e29
+    # that differed between runs
     if mixed and not _on_gpu():
-        logger.warning("mixed precision is for GPUs: this CPU computes in float32")
+        logger.warning("mixed precision is for GPUs; this CPU computes in float32")
         mixed = False
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16" if mixed else "float32")
@@ -109,7 +109,7 @@ def _precision(mixed: bool) -> Iterator[None]:
 
 
 def optimizer_of(training: TrainingSettings) -> Any:
-    """Stochastic gradient descent as the settings say (keras.optimizers.SGD)."""
+    """Return the optimizer: stochastic gradient descent (keras.optimizers.SGD) by the settings."""
     import keras
 
     steps = training.gradient_accumulation_steps
@@ -122,7 +122,7 @@ def optimizer_of(training: TrainingSettings) -> Any:
 
 
 def _actual_threads() -> int:
-    """Threads of an operation on the CPU, as TensorFlow was started with."""
+    """Return the number of CPU threads per operation with which TensorFlow was started."""
     import tensorflow as tf
 
     return tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
@@ -147,36 +147,35 @@ def train(
     """Train a network to predict the shifts that vary among the training images.
 
     Stochastic gradient descent with momentum on the mean absolute (or squared) error of all
-    outputs; the learning rate rises in the first epochs, if that is asked for, and is cut at a
-    plateau of the validation loss; training stops when that has not improved for long, and the
-    weights of the best epoch are kept.
+    outputs. The learning rate follows an optional warm-up and a schedule; early stopping ends the
+    training when the validation loss stops improving, and the weights of the best epoch are kept.
 
     Args:
-        train_shards: shards by the name of their file, which messages use. Those of
+        train_shards: training shards by file name (for messages). Those of
             `wilsonvox.voxels.lazy_shards.open_shard` are not held in memory.
-        validation_shards: likewise; they decide on learning rate, end and best epoch.
+        validation_shards: validation shards by file name; they determine learning rate, end and
+            best epoch.
         architecture: name in `wilsonvox.estimators.ARCHITECTURES`.
-        network: sizes of the network.
-        training: how it is trained.
-        normalisation: of the voxels.
-        seed: the run's seed. The same seed, threads and machine give the same weights.
-        threads: threads on the CPU, see `prepare_backend`.
+        network: settings of the network.
+        training: settings of the training.
+        normalisation: scaling of the voxels.
+        seed: seed of the run. The same seed, threads and machine give the same weights.
+        threads: CPU threads, see `prepare_backend`.
         progress_bar: show Keras's progress bar instead of lines in the log.
-        state: file (.npz) to write the state of the training to, after every epoch and when a
-            signal asks the training to stop, and to go on from if it holds that of the same
-            training. It stays when the training has ended; see
-            `wilsonvox.training.checkpoint.remove_state`.
-        tensorboard: folder to write each epoch's numbers to, for TensorBoard. No output of the
-            training: what is in it has times.
-        devices: TensorFlow's names of those to divide each batch among; None takes all GPUs that
-            this process sees, or the CPU.
-        code_digest: digest of the code that trains; a `state` of other code is not resumed.
+        state: checkpoint file (.npz), written after every epoch and when a signal requests a stop;
+            the training resumes from it if it belongs to the same training. It remains when the
+            training has ended; see `wilsonvox.training.checkpoint.remove_checkpoint`.
+        tensorboard: folder for TensorBoard event files, or None. They contain times and are not an
+            output of the training.
+        devices: TensorFlow's names of the devices that share each batch; None for all visible GPUs,
+            or the CPU.
+        code_digest: digest of the training code; a checkpoint of other code is not used.
 
     Raises:
-        TrainingStopped: a signal asked for it, see `wilsonvox.training.signals`.
-        UserError: shards that do not fit, see `check_shards`, batches that cannot be divided among
-            the devices, settings that are for one device, missing GPUs, images that cannot be read
-            any more, a loss that is not finite, or a state that cannot be written.
+        TrainingStopped: a signal requested it, see `wilsonvox.training.signals`.
+        UserError: the shards do not match (see `check_shards`), batches cannot be shared equally by
+            the devices, a setting is for one device only, GPUs are missing, images can no longer
+            be read, the loss is not finite, or the checkpoint cannot be written.
     """
     check_shards(train_shards, validation_shards)
     coefficients = varying_coefficients(train_shards)
@@ -238,10 +237,10 @@ def train(
             seed=seed,
             threads=_actual_threads(),
             replicas=replicas.number,
-            versions={each.__name__: each.__version__ for each in (keras, np, tf)},
+            versions={package.__name__: package.__version__ for package in (keras, np, tf)},
             code_digest=code_digest,
         )
-        file = StateFile(state, key)
+        file = CheckpointFile(state, key)
     replicas.synchronise(model, on=True)
     history = run_epochs(
         trainable, batches, validation_batches, training, file, progress_bar, tensorboard
@@ -274,7 +273,7 @@ def describe(
     normalisation: VoxelScaling,
     history_digest: str,
 ) -> EstimatorMetadata:
-    """What is stored inside the model file, of a trained network and what it was trained with."""
+    """Return the metadata to store in the model file: the network and its training."""
     shard = next(iter(train_shards.values()))
     return EstimatorMetadata(
         estimator=estimator,

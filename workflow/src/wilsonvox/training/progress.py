@@ -1,4 +1,4 @@
-"""What a training tells while it goes on: its history, lines in the log, files for TensorBoard.
+"""Progress of a training: history, log lines, and event files for TensorBoard.
 
 Imports Keras: import this module inside the functions that need it.
 """
@@ -18,18 +18,18 @@ from wilsonvox.estimators.networks.image_batches import ImageBatches
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 60.0
-"""Time after which a long epoch gets another line in the log."""
+"""Interval of additional log lines during a long epoch [s]."""
 
 
 class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
-    """One row of history an epoch and, unless a progress bar shows it, lines in the log.
+    """Records the history, one row per epoch, and logs it unless a progress bar is shown.
 
-    There is a line an epoch, and one a minute in longer epochs. The time that is left is told for
-    all epochs that there may be; early stopping mostly ends a training sooner.
+    There is one line per epoch, and one per minute in longer epochs. The time left is an upper
+    limit, for the maximum number of epochs; early stopping usually ends a training sooner.
 
     Attributes:
-        rows: ``epoch`` (from 1), ``loss``, ``val_loss``, ``learning_rate`` (that the last batch of
-            the epoch was trained with). No times: equal trainings have equal rows.
+        rows: ``epoch`` (from 1), ``loss``, ``val_loss``, ``learning_rate`` (of the last batch of
+            the epoch). Without times, so that equal trainings have equal rows.
     """
 
     def __init__(self, max_epochs: int, batches: ImageBatches, quiet: bool) -> None:
@@ -41,16 +41,16 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
         self._begin = 0.0
         self._validated = 0.0
         self._line = 0.0
-        # of the last epoch that this process validated [s]
+        # duration of the last validation in this process [s]
         self._validation = 0.0
 
     def on_epoch_begin(self, _epoch: int, _logs: dict[str, float] | None = None) -> None:
-        """Note the time."""
+        """Store the start time."""
         self._begin = self._validated = self._line = time.monotonic()
 
-    # Keras gives `logs` of a batch by name
+    # Keras passes `logs` of a batch by name
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Write a line if the last one is a minute old."""
+        """Log a line if the last one is a minute old."""
         now = time.monotonic()
         if self.quiet or now - self._line < SECONDS_BETWEEN_LINES:
             return
@@ -72,11 +72,11 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
         )
 
     def on_test_begin(self, _logs: dict[str, float] | None = None) -> None:
-        """Note the time."""
+        """Store the time at which the validation begins."""
         self._validated = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Add the epoch's row, with the learning rate that others change after it."""
+        """Add the row of an epoch, with the learning rate before other callbacks change it."""
         row = {
             "epoch": epoch + 1,
             "loss": float((logs or {})["loss"]),
@@ -91,7 +91,7 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
         n_batches = self.batches.num_batches
         seconds = self._validated - self._begin
         rate, left = "", ""
-        if n_batches:  # none where only the validation was left to do
+        if n_batches:  # zero if only the validation was left to do
             rate = f", {n_batches * self.batches.batch_size / max(seconds, 1e-9):.0f} images/s"
             epoch_seconds = seconds * self.batches.batches_of_epoch / n_batches + self._validation
             left = f", at most {_duration((self.max_epochs - epoch - 1) * epoch_seconds)} left"
@@ -108,22 +108,22 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def _duration(seconds: float) -> str:
-    """Hours, minutes and seconds, as ``2:05:00``."""
+    """Format a duration in hours, minutes and seconds, as ``2:05:00``."""
     return str(timedelta(seconds=round(seconds)))
 
 
 class TensorBoardLog(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes each epoch's numbers for TensorBoard, under the names that Keras's callback gives.
+    """Writes event files for TensorBoard, with the tags of Keras's own callback.
 
-    Keras's own needs the package tensorboard to write; TensorFlow alone writes these. A training
-    that goes on writes a further file into the same folders.
+    Keras's callback needs the package tensorboard; TensorFlow alone can write these files. A
+    resumed training writes further files to the same folders.
 
     Args:
-        folder: for the folders ``train`` and ``validation``.
-        log: whose rows are written; it has to run before.
+        folder: parent of the folders ``train`` and ``validation``.
+        log: log whose rows are written; it must run before this callback.
 
     Raises:
-        UserError: the folder cannot be made.
+        UserError: the folder cannot be created.
     """
 
     def __init__(self, folder: Path, log: EpochLog) -> None:
@@ -131,16 +131,16 @@ class TensorBoardLog(keras.callbacks.Callback):  # type: ignore[misc]
         self.log = log
         self.folders = {name: folder / name for name in ("train", "validation")}
         try:
-            for each in self.folders.values():
-                each.mkdir(parents=True, exist_ok=True)
+            for subfolder in self.folders.values():
+                subfolder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
-                f"--tensorboard: {folder}: cannot be made: {error.strerror}; give another folder"
+                f"--tensorboard: {folder}: cannot be created: {error.strerror}; give another folder"
             ) from error
         self._writers: dict[str, Any] = {}
 
     def on_epoch_end(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
-        """Write the losses and the learning rate of an epoch, number from 0."""
+        """Write the losses and the learning rate of an epoch, counted from 0."""
         row = self.log.rows[-1]
         self._write("train", epoch, loss=row["loss"], learning_rate=row["learning_rate"])
         self._write("validation", epoch, loss=row["val_loss"])

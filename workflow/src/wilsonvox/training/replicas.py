@@ -1,4 +1,4 @@
-"""Devices over which a training is distributed."""
+"""Distribution of a training over several devices."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -10,15 +10,15 @@ from wilsonvox.estimators.settings import TrainingSettings
 
 
 class Replicas:
-    """The devices that a training is spread over, each with a copy of the network.
+    """Devices that share a training, each with a replica of the network.
 
-    With several (`tf.distribute.MirroredStrategy`) each batch is divided among them, and gradients
-    and the statistics of the batch normalisation are summed over all: it is the training of one
-    device but for the order of summation and the masks of the dropout, of which all copies draw
-    the same.
+    With several devices (`tf.distribute.MirroredStrategy`) each batch is divided among them, and
+    gradients and statistics of the batch normalisation are summed over all of them. The result is
+    that of one device, except for the order of summation and the dropout masks, which are the same
+    on all devices.
 
     Args:
-        devices: TensorFlow's names, such as ``GPU:0``; None takes all GPUs that this process sees.
+        devices: TensorFlow's names, such as ``GPU:0``; None for all visible GPUs, or the CPU.
     """
 
     def __init__(self, devices: Sequence[str] | None = None) -> None:
@@ -28,7 +28,7 @@ class Replicas:
             gpus = tf.config.list_physical_devices("GPU")
             devices = [f"GPU:{number}" for number in range(len(gpus))]
         self.number = max(1, len(devices))
-        """How many."""
+        """Number of devices."""
         self._strategy: Any = None
         if self.number > 1:
             # its own log has a line for each sum of gradients
@@ -37,7 +37,7 @@ class Replicas:
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        """Where the network and its optimizer have to be made."""
+        """Context in which the network and its optimizer must be created."""
         if self._strategy is None:
             yield
             return
@@ -45,20 +45,21 @@ class Replicas:
             yield
 
     def check_batches(self, batch_size: int, n_images: int) -> None:
-        """Refuse batches that cannot be divided equally.
+        """Check that batches can be divided equally.
 
         Args:
-            batch_size: images in a batch of all devices together.
-            n_images: images to train with.
+            batch_size: images per batch, on all devices together.
+            n_images: number of training images.
 
         Raises:
-            UserError: `batch_size` is no multiple of their number, or there are fewer images.
+            UserError: `batch_size` is not a multiple of the number of devices, or there are fewer
+                images than devices.
         """
         number = self.number
         if batch_size % number:
             raise UserError(
                 f"--batch-size: {batch_size} cannot be divided among the {number} GPUs of this "
-                f"job; give a multiple of {number}, or the job another number of GPUs"
+                f"job; give a multiple of {number}, or another number of GPUs"
             )
         if n_images < number:
             raise UserError(
@@ -67,13 +68,13 @@ class Replicas:
             )
 
     def check_settings(self, training: TrainingSettings) -> None:
-        """Refuse what several devices together would compute otherwise than one, or not at all.
+        """Check that no setting requires a single device.
 
         Args:
-            training: how the network is trained.
+            training: settings of the training.
 
         Raises:
-            UserError: a setting that is for one device alone.
+            UserError: a setting that several devices cannot use, or would use differently from one.
         """
         if self.number == 1:
             return
@@ -92,15 +93,15 @@ class Replicas:
         ):
             if given:
                 raise UserError(
-                    f"--{option}: is for one GPU, but this job has {self.number}: {reason}; leave "
-                    "it out, or give the job one GPU"
+                    f"--{option}: is for one GPU, but this job has {self.number}: {reason}; "
+                    "remove it, or give the job one GPU"
                 )
 
     def synchronise(self, model: Any, on: bool) -> None:
-        """Make batch normalisation use the statistics of the whole batch, or of one device's part.
+        """Let batch normalisation use the statistics of the whole batch, or of each device's part.
 
-        Nothing changes where there is one device. To be called before the first batch, and with
-        False before the network is saved, whose file does not depend on the devices.
+        No effect with one device. Call it with True before the first batch, and with False before
+        the network is saved, so that the file does not depend on the devices.
         """
         import keras
 
@@ -111,11 +112,11 @@ class Replicas:
                 layer.synchronized = on
 
 
-def of_each_replica(model: Any, variables: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """The copies of each variable of a compiled model, one a device.
+def replica_copies(model: Any, variables: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Return the copies of each variable of a compiled model, one per device.
 
-    Sums that each device keeps for itself, such as those of a loss, are read and restored copy by
-    copy: only then do they come back to the last bit.
+    Sums that each device keeps separately, such as those of a loss, are saved and restored copy by
+    copy, so that they are reproduced bit by bit.
     """
     strategy = model.distribute_strategy
     return [strategy.experimental_local_results(variable.value) for variable in variables]

@@ -1,6 +1,6 @@
-"""Signals that ask a training to stop, as batch systems send them before they kill a job.
+"""Signals that request the end of a training; batch systems send them before they kill a job.
 
-Python runs a signal's handler between two operations, so that a batch in work ends first.
+Python runs a signal handler between two operations, so that the current batch is completed.
 """
 
 import signal
@@ -15,17 +15,17 @@ from wilsonvox.core.errors import UserError
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 SAME_REQUEST_SECONDS = 2.0
-"""A SIGTERM that comes so soon after another one is the same request: batch systems signal all
-processes of a job, and those in between pass the signal on."""
+"""Time after a SIGTERM during which another one is the same request [s]: batch systems signal all
+processes of a job, and parent processes pass the signal on."""
 
 
 class TrainingStopped(Exception):
-    """A training ended before its time because a signal asked for it.
+    """A training was stopped early by a signal.
 
-    Its message is one line that says how far the training came and where its state is.
+    The message is one line with the position in the training and the checkpoint file.
 
     Args:
-        message: that line.
+        message: the message.
         number: the signal.
     """
 
@@ -35,22 +35,22 @@ class TrainingStopped(Exception):
 
     @property
     def exit_code(self) -> int:
-        """Of the process, as shells give it for a process that a signal ended: 143 for SIGTERM."""
+        """Exit code of a process ended by the signal, as shells report it: 143 for SIGTERM."""
         return 128 + self.number
 
 
 class LossNotFinite(UserError):
-    """The loss of a training is not a finite number any more."""
+    """The loss of a training is no longer finite."""
 
 
 class StopRequest:
-    """Whether a signal has asked this process to stop, and which.
+    """Request by a signal to stop this process.
 
-    A second SIGTERM ends the process at once, unless it belongs to the first or the state is being
-    written, after which the process ends anyway.
+    A second SIGTERM ends the process at once, unless it is part of the same request or the
+    checkpoint is being written, after which the process ends anyway.
 
     Attributes:
-        received: the signal; None before there is one.
+        received: the signal, or None if there was none.
     """
 
     def __init__(self) -> None:
@@ -59,10 +59,10 @@ class StopRequest:
         self._writing = False
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
-        """Note a signal; the handler of each of `STOP_SIGNALS`."""
+        """Store a signal; handler of each of `STOP_SIGNALS`."""
         now = time.monotonic()
         if self.received is not signal.SIGTERM:
-            # a warning first, the real thing later
+            # a warning may come first, the final signal later
             self.received, self._at = signal.Signals(number), now
         elif (
             number == signal.SIGTERM and now - self._at > SAME_REQUEST_SECONDS and not self._writing
@@ -72,7 +72,7 @@ class StopRequest:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """While the state is written no signal but SIGKILL ends the process."""
+        """Protect the writing of the checkpoint: no signal but SIGKILL ends the process."""
         self._writing = True
         try:
             yield
@@ -81,10 +81,10 @@ class StopRequest:
 
 
 @contextmanager
-def listening() -> Iterator[StopRequest]:
-    """Note `STOP_SIGNALS` instead of dying of them; outside the main thread nothing changes.
+def handle_stop_signals() -> Iterator[StopRequest]:
+    """Handle `STOP_SIGNALS` in this context; no effect outside the main thread.
 
-    Handlers of before are put back at the end.
+    Previous handlers are restored at the end.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -95,5 +95,5 @@ def listening() -> Iterator[StopRequest]:
         yield request
     finally:
         for number, handler in before.items():
-            # None: a handler that was not installed from Python and cannot be put back
+            # None: a handler that was not installed from Python and cannot be restored
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

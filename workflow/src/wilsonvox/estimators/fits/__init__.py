@@ -1,1 +1,1 @@
-"""The exact density of the decay variables, its integrals, and fits with iminuit."""
+"""Likelihood fits of the decay model: unbinned, or to angular observables, with iminuit."""

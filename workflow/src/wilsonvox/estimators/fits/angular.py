@@ -1,14 +1,14 @@
-"""The angular analysis: observables in bins of q² by the method of moments, then a χ² fit.
+"""Angular analysis: observables in bins of q² by the method of moments, and a χ² fit of the shifts.
 
-In each bin of q² the means of functions dual to the eleven angular functions f_i estimate the
-normalised J_i without bias, whatever the lepton mass (arXiv:1503.04100, section 2): F_L, A_FB and
-S_3, S_4, S_5, S_7, S_8, S_9 in LHCb's convention. Their differences from the model's prediction,
-as a function of the shifts, make a χ²: first with the covariance of the sample, then with the one
-that the model expects at the first result. (A fluctuation of a sample moves its means and their
-covariance together; with the sample's alone the result is off by a tenth of its error.)
+In each bin of q² the means of functions dual to the eleven angular functions f_i are unbiased
+estimates of the normalised J_i for any lepton mass (arXiv:1503.04100, section 2), and so of F_L,
+A_FB and S_3, S_4, S_5, S_7, S_8, S_9 in LHCb's convention. The χ² of measured and predicted
+observables is minimised first with the covariance of the sample, then with the covariance that the
+model predicts at the first result. (Fluctuations of the means and of the sample covariance are
+correlated; with the sample covariance alone the result is biased by a tenth of its error.)
 
-Not used are the numbers of events in the bins (the q² distribution), where in its bin an event is,
-its m_Kπ, events outside all bins, and of the angular distribution all but the means.
+The fit does not use the numbers of events in the bins (the q² distribution), q² within a bin, m_Kπ,
+events outside all bins, or properties of the angular distribution other than these means.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,17 +36,17 @@ from wilsonvox.voxels.specification import ImageSpecification, selected_ranges
 Array = NDArray[np.float64]
 
 OBSERVABLES = ("F_L", "A_FB", "S3", "S4", "S5", "S7", "S8", "S9")
-"""The observables of each bin, in the order of every array."""
+"""Observables of each bin, in the order of all arrays."""
 
 MINIMUM_EVENTS = 100
-"""A bin with fewer events is left out: the covariance of its sample would be too uncertain."""
+"""Minimum number of events of a bin: with fewer, its sample covariance is too uncertain."""
 
 N_MASS = 8
-"""Nodes in each piece of m_Kπ; observables are good to 1e-8."""
+"""Quadrature nodes per interval of m_Kπ; observables are accurate to 1e-8."""
 
 
 def _observable_weights() -> Array:
-    """The observables as linear functions of the J_i over the rate, shape (11, 8)."""
+    """Observables as linear functions of the J_i over the rate, shape (11, 8)."""
     weights = np.zeros((len(NAMES), len(OBSERVABLES)))
     for column, name in enumerate(OBSERVABLES):
         if name == "F_L":
@@ -74,7 +74,7 @@ def _angular_integrals() -> tuple[Array, Array]:
 
 @cache
 def _moment_weights() -> Array:
-    """The functions whose means are the observables, in terms of the f_i: shape (11, 8).
+    """Functions whose means are the observables, as coefficients of the f_i, shape (11, 8).
 
     The mean of f_j is Σ_i J_i/Γ · 9/(32π) ∫ f_i f_j dΩ.
     """
@@ -82,12 +82,12 @@ def _moment_weights() -> Array:
 
 
 def event_moments(cos_theta_mu: Array, cos_theta_k: Array, chi: Array) -> Array:
-    """The functions of the angles whose means are the observables.
+    """Evaluate the functions of the angles whose means are the observables.
 
     Args:
-        cos_theta_mu: shape (n,); as the others.
-        cos_theta_k: dimensionless.
-        chi: rad.
+        cos_theta_mu: shape (n,), dimensionless.
+        cos_theta_k: shape (n,), dimensionless.
+        chi: shape (n,) [rad].
 
     Returns:
         float64 of shape (n, 8), dimensionless, in the order of `OBSERVABLES`.
@@ -96,14 +96,14 @@ def event_moments(cos_theta_mu: Array, cos_theta_k: Array, chi: Array) -> Array:
 
 
 def measure_moments(events: Events) -> tuple[Array, Array]:
-    """The observables of a sample by the method of moments, and their covariance.
+    """Measure the observables of a sample and their covariance by the method of moments.
 
     Args:
-        events: at least two, with any q²; the angles are used alone.
+        events: at least two events with any q²; only the angles are used.
 
     Returns:
         float64 of shape (8,), dimensionless, in the order of `OBSERVABLES`, and their covariance
-        of shape (8, 8), that of the sample divided by the number of events.
+        of shape (8, 8), the sample covariance divided by the number of events.
     """
     angles = (events.cos_theta_mu, events.cos_theta_k, events.chi)
     values = event_moments(*(np.asarray(angle, float) for angle in angles))
@@ -116,7 +116,7 @@ class Predictions:
 
     mass_weights: weights of the nodes of the line shape, shape (n,)
     rates: Γ over all q² at those nodes, shape (n, n_monomials)
-    bins: the J_i integrated over the selected part of each bin at those nodes, shape
+    bins: J_i integrated over the selected part of each bin at those nodes, shape
         (n_bins, n, n_monomials, 11)
     """
 
@@ -125,7 +125,7 @@ class Predictions:
     bins: Array
 
     def normalised_coefficients(self, parameters: Array) -> tuple[Array, Array]:
-        """J_i/Γ of the bins, and their derivatives.
+        """Return J_i/Γ of the bins and their derivatives by the parameters.
 
         Args:
             parameters: shape (k,).
@@ -148,15 +148,15 @@ class Predictions:
         return values, slope / rate[:, None]
 
     def observables(self, parameters: Array) -> tuple[Array, Array]:
-        """The observables of the bins, (n_bins, 8), and their derivatives, (n_bins, k, 8)."""
+        """Return the observables, shape (n_bins, 8), and their derivatives, (n_bins, k, 8)."""
         values, slopes = self.normalised_coefficients(parameters)
         weights = _observable_weights()
         return values @ weights, slopes @ weights
 
     def covariance(self, parameters: Array) -> Array:
-        """Covariance of one event's moments in each bin, shape (n_bins, 8, 8).
+        """Return the covariance of the moments of one event in each bin, shape (n_bins, 8, 8).
 
-        That of the observables of n events is 1/n of it.
+        The covariance of the observables of n events is 1/n of it.
         """
         gram, triple = _angular_integrals()
         values, _ = self.normalised_coefficients(parameters)
@@ -173,10 +173,16 @@ def predictions(
     names: Sequence[str],
     q2_bins_gev2: Sequence[Range],
 ) -> Predictions:
-    """The model's integrals over bins of q², within the selection of an image.
+    """Integrate the model over bins of q², within the selection of an image.
+
+    Args:
+        model: decay model.
+        image: image specification: q² range, vetoes and flavour.
+        names: parameters, from `points.PARAMETERS`; all others are 0.
+        q2_bins_gev2: lower and upper end of each bin [GeV²].
 
     Raises:
-        UserError: a bin of which the image selects nothing, or an unknown parameter.
+        UserError: the selection excludes a whole bin, or a parameter is unknown.
     """
     flavour, selected = fitted_flavour(image), selected_ranges(image)
     require_phase_space(model, selected)
@@ -185,16 +191,16 @@ def predictions(
     for (low, high), part in zip(q2_bins_gev2, parts, strict=True):
         if not intersection(part, model.q2_min_gev2, end):
             raise UserError(
-                f"q2_bins_gev2: of the bin {low:g} … {high:g} GeV² the image selects nothing; "
-                "leave it out"
+                f"q2_bins_gev2: the image selects nothing in the bin {low:g} … {high:g} GeV²; "
+                "remove the bin"
             )
     edges = [pair for part in parts for pair in part]
     masses, mass_weights = mass_quadrature(model, edges, N_MASS)
     everything = rate_integrals(
         model, masses, [(0.0, np.inf)], names, flavour, RATE_WEIGHTS[:, None]
     )
-    each = np.eye(len(NAMES))
-    bins = [rate_integrals(model, masses, part, names, flavour, each) for part in parts]
+    unit_weights = np.eye(len(NAMES))
+    bins = [rate_integrals(model, masses, part, names, flavour, unit_weights) for part in parts]
     return Predictions(mass_weights, everything[..., 0], np.stack(bins))
 
 
@@ -202,10 +208,12 @@ def predictions(
 class AngularChiSquared:
     """χ² of measured observables.
 
-    predictions: those of the bins that are used
-    n_events: of these bins, shape (n_used,)
-    measured: shape (n_used, 8)
+    predictions: predictions for the bins in use
+    n_events: number of events in these bins, shape (n_used,)
+    measured: measured observables, shape (n_used, 8)
     inverse_covariance: shape (n_used, 8, 8)
+    n_parameters: number of parameters, k
+    errordef: rise of χ² at one standard deviation
     """
 
     predictions: Predictions
@@ -216,18 +224,18 @@ class AngularChiSquared:
     errordef: float = 1.0
 
     def with_expected_covariance(self, parameters: Array) -> Self:
-        """The same with the covariance that the model expects at these parameters."""
+        """Replace the covariance by the one that the model predicts at these parameters."""
         covariance = self.predictions.covariance(parameters) / self.n_events[:, None, None]
         inverse = np.asarray(np.linalg.inv(covariance), np.float64)
         return replace(self, inverse_covariance=inverse)
 
     def value(self, parameters: Array) -> float:
-        """χ² at one point, shape (k,)."""
+        """Return χ² at one point, shape (k,)."""
         difference = self.predictions.observables(parameters)[0] - self.measured
         return float(np.einsum("bi,bij,bj->", difference, self.inverse_covariance, difference))
 
     def gradient(self, parameters: Array) -> Array:
-        """Its derivatives by the parameters, shape (k,)."""
+        """Return the derivatives by the parameters, shape (k,)."""
         values, slopes = self.predictions.observables(parameters)
         difference = values - self.measured
         return np.asarray(
@@ -235,11 +243,11 @@ class AngularChiSquared:
         )
 
     def values(self, points: Array) -> Array:
-        """χ² at many points, (n, k) → (n,)."""
+        """Return χ² at n points of shape (n, k), shape (n,)."""
         return np.array([self.value(point) for point in points])
 
     def rough(self) -> Self:
-        """The same: it is fast."""
+        """Return itself: it is fast enough for a rough fit."""
         return self
 
 
@@ -250,12 +258,15 @@ def chi_squared(
     q2_bins_gev2: Sequence[Range],
     n_parameters: int,
 ) -> AngularChiSquared | None:
-    """χ² of selected events, from the bins with at least `MINIMUM_EVENTS`; none: there is none.
+    """Build the χ² of selected events from the bins with at least `MINIMUM_EVENTS`.
 
     A bin includes its lower end.
 
+    Returns:
+        χ², or None if no bin has enough events.
+
     Raises:
-        UserError: events of another flavour.
+        UserError: events of the other flavour.
     """
     require_flavour(events, fitted_flavour(image))
     used, n_events, measured, inverse = [], [], [], []
@@ -280,7 +291,7 @@ def chi_squared(
 
 
 def fit(objective: AngularChiSquared, limits: Range) -> Fit:
-    """The minimum of χ², with the covariance expected at the minimum with the sample's."""
+    """Minimise χ² with the sample covariance, then with the covariance expected at its minimum."""
     first = minimise(objective, limits)
     if not first.converged:
         return first
@@ -293,17 +304,17 @@ def prepare(
     coefficients: tuple[str, ...],
     settings: AngularLikelihoodSettings,
 ) -> dict[str, Array]:
-    """The arrays of a prepared file: those of `Predictions`.
+    """Compute the arrays of a prepared file: those of `Predictions`.
 
     Raises:
-        UserError: as `predictions`.
+        UserError: see `predictions`.
     """
     return vars(predictions(model, image, coefficients, settings.q2_bins_gev2))
 
 
 @dataclass(frozen=True)
 class AngularLikelihoodEstimator:
-    """The fit of one image after the other."""
+    """Fit to angular observables, ready to be applied to images."""
 
     image: ImageSpecification
     coefficients: tuple[str, ...]
@@ -311,7 +322,7 @@ class AngularLikelihoodEstimator:
     predicted: Predictions
 
     def fit(self, events: Events) -> Fit:
-        """The fit of one image, from its selected events."""
+        """Fit one image, given its selected events."""
         n_parameters = len(self.coefficients)
         bins = self.settings.q2_bins_gev2
         objective = chi_squared(events, self.image, self.predicted, bins, n_parameters)
@@ -320,19 +331,19 @@ class AngularLikelihoodEstimator:
         return fit(objective, self.settings.parameter_range)
 
     def estimate(self, events: Events) -> Estimate:
-        """The shifts of one image, from its selected events; NaN where the fit found none."""
-        found = self.fit(events)
-        return Estimate(found.values, found.errors)
+        """Return the shifts of one image, given its selected events; NaN if the fit failed."""
+        result = self.fit(events)
+        return Estimate(result.values, result.errors)
 
 
 def estimator(
     arrays: Mapping[str, Array], metadata: PreparedMetadata, model: DecayModel
 ) -> AngularLikelihoodEstimator:
-    """The estimator of a prepared file."""
-    del model  # all that is needed of it is in the arrays
+    """Build the estimator from the content of a prepared file."""
+    del model  # the arrays contain all that is needed of it
     settings = metadata.settings
     if not isinstance(settings, AngularLikelihoodSettings):
-        raise UserError("estimator: its settings are not those of an angular analysis")
+        raise UserError("estimator: the settings are not those of an angular analysis")
     return AngularLikelihoodEstimator(
         metadata.image, metadata.coefficients, settings, Predictions(**arrays)
     )

@@ -1,9 +1,9 @@
-"""The density of each event as a polynomial in the shifts, in a compiled loop.
+"""Density of each event as a polynomial in the shifts, in a compiled loop.
 
 At the event's own (q², m_Kπ), Σ_i J_i f_i is a quadratic form of the seven transversity amplitudes,
-with the event's angles in its matrix; the amplitudes are linear in the Wilson coefficients. So the
-form is applied to the amplitudes of the Standard Model and of each parameter, which is cheaper
-than eleven J_i for each pair of parameters.
+with a matrix that depends on the event's angles; the amplitudes are linear in the Wilson
+coefficients. The form is therefore applied to the amplitudes of the Standard Model and of each
+parameter, which is cheaper than computing eleven J_i for each pair of parameters.
 """
 
 import logging
@@ -28,11 +28,11 @@ Array = NDArray[np.float64]
 logger = logging.getLogger(__name__)
 
 _ROUNDING = 1e-5
-"""Relative distance that single precision and the reading of four-momenta explain."""
-_MANY = 1e-3
+"""Relative distance explained by single precision and by the conversion from four-momenta."""
+_WARNING_FRACTION = 1e-3
 
 _CHUNK = 8192
-"""Events computed at once: their arrays stay in the processor's cache."""
+"""Events computed at once; their arrays fit into the processor's cache."""
 
 _AMPLITUDES = (
     "perp_left",
@@ -57,7 +57,7 @@ def _matrix(f: Array, beta2: float) -> Any:
         beta2: β².
 
     Returns:
-        Six real elements, then (0, ∥), (0, ⊥) and (∥, ⊥), each for left- and right-handed leptons.
+        Six real elements, then (0, ∥), (0, ⊥) and (∥, ⊥) for left- and for right-handed leptons.
     """
     b2, b, mass = beta2, np.sqrt(beta2), 1.0 - beta2
     transverse = (2.0 + b2) / 4.0 * f[0] + b2 / 4.0 * f[2]
@@ -113,13 +113,13 @@ def _quadratic_forms(
     functions: Array,
     out: Array,
 ) -> None:
-    """Fill `out` (n, n_monomials) with Σ_i J_i f_i, each event divided by its own scale.
+    """Fill `out` (n, n_monomials) with Σ_i J_i f_i, divided by a scale of each event.
 
     Args:
         base: Wilson coefficients without the fitted parameters, shape (n_units, n).
-        units: the amplitudes of each coefficient alone at 1, shape (n_units, 7, n).
-        coefficient: of each parameter, its place in `units`, shape (k,).
-        phase: of each parameter, what one unit of it adds to its coefficient, shape (k,).
+        units: amplitudes for one coefficient at 1 and the others at 0, shape (n_units, 7, n).
+        coefficient: index in `units` of each parameter's coefficient, shape (k,).
+        phase: change of the coefficient per unit of each parameter, shape (k,).
         root_lambda: √λ [GeV²], shape (n,).
         beta2: β², shape (n,).
         functions: the f_i of `theory.angular.angular_functions`, shape (n, 11).
@@ -138,7 +138,7 @@ def _quadratic_forms(
             vectors[0, a] = factor * total
             for step in range(k):
                 vectors[step + 1, a] = phase[step] * (factor * units[coefficient[step], a, event])
-        # pairs of the base and the parameters, row by row, are the monomials in their order
+        # monomials are the pairs of the base and the parameters, in row-major order
         column, scale = 0, 0.0
         for row in range(k + 1):
             _apply(matrix, vectors[row], product)
@@ -152,32 +152,32 @@ def _quadratic_forms(
                 column += 1
         if scale > 0.0:
             out[event] /= scale
-        else:  # no decay at any shift: an event that tells nothing
+        else:  # forbidden at all shifts: the event carries no information
             out[event] = 0.0
             out[event, 0] = 1.0
 
 
 def require_flavour(events: Events, flavour: int) -> None:
-    """Refuse events that are not all of one flavour.
+    """Check that all events have one flavour.
 
     Raises:
-        UserError: some are of the other flavour.
+        UserError: an event has the other flavour.
     """
     others = int(np.count_nonzero(events.flavour != flavour))
     if others:
         names = {value: name for name, value in FLAVOURS.items()}
         raise UserError(
-            f"events: {others} of {len(events)} are not {names[flavour]}, which the image is of; "
-            "select them by flavour"
+            f"events: {others} of {len(events)} are not {names[flavour]}, the flavour of the "
+            "image; select them by flavour"
         )
 
 
 def inside_phase_space(model: DecayModel, events: Events) -> tuple[Array, Array]:
-    """q² [GeV²] and m_Kπ [GeV] in double precision, moved to the nearest point of phase space.
+    """Return q² [GeV²] and m_Kπ [GeV] as float64, moved to the nearest point of phase space.
 
-    Rounding to float32 takes events over its ends. Events whose m_Kπ is not in the range of the
-    line shape are taken as ones at its end: their density is not defined otherwise. Where more
-    than one in a thousand was farther away than by rounding, that is logged.
+    Rounding to float32 moves events beyond its boundary. Events with m_Kπ outside the range of the
+    line shape are moved to its end, because their density is undefined otherwise. A warning is
+    logged if more than one in a thousand is farther away than rounding explains.
 
     Raises:
         UserError: a variable of an event is not a finite number.
@@ -195,10 +195,10 @@ def inside_phase_space(model: DecayModel, events: Events) -> tuple[Array, Array]
     mass = np.clip(m_kpi, model.inputs.m_kpi_min_gev, model.inputs.m_kpi_max_gev)
     moved = np.clip(q2, model.q2_min_gev2, model.q2_end(mass))
     far = (np.abs(moved - q2) > _ROUNDING * q2) | (np.abs(mass - m_kpi) > _ROUNDING * m_kpi)
-    if far.mean() > _MANY:
+    if far.mean() > _WARNING_FRACTION:
         logger.warning(
-            "%d of %d events lie beyond the ends of phase space or of the K* line shape, and are "
-            "taken as ones at these ends",
+            "%d of %d events lie outside phase space or the range of the K* line shape; they are "
+            "moved to its boundary",
             int(far.sum()),
             len(events),
         )
@@ -206,16 +206,16 @@ def inside_phase_space(model: DecayModel, events: Events) -> tuple[Array, Array]
 
 
 def event_polynomials(model: DecayModel, events: Events, names: Sequence[str]) -> Array:
-    """The density Σ_i J_i f_i of each event as a polynomial in the parameters `names`.
+    """Compute the density Σ_i J_i f_i of each event as a polynomial in the parameters `names`.
 
-    Equal to ``model.polynomials(q2, m_kpi, names) @ angular_functions(…)`` but for a factor of each
-    event, which a likelihood does not see: the factor that makes the sum of the coefficients of 1,
-    x_1², …, x_k² equal to 1.
+    Equal to ``model.polynomials(q2, m_kpi, names) @ angular_functions(…)`` up to a factor per
+    event, which cancels in a likelihood: it makes the sum of the coefficients of 1, x_1², …, x_k²
+    equal to 1.
 
     Args:
-        model: the decay.
-        events: of one flavour, any number n.
-        names: parameters, of `points.PARAMETERS`; all others are 0.
+        model: decay model.
+        events: n events of one flavour.
+        names: parameters, from `points.PARAMETERS`; all others are 0.
 
     Returns:
         float64 of shape (n, n_monomials), in the order of
@@ -264,7 +264,7 @@ def _fill(
     phase: NDArray[np.complex128],
     out: Array,
 ) -> None:
-    """`event_polynomials` of one chunk."""
+    """Compute `event_polynomials` of one chunk."""
     q2, m_kpi = inside_phase_space(model, events)
     factors = form_factors(q2, m_kpi, model.inputs)
     sm = standard_model_coefficients(q2, model.inputs)
@@ -273,9 +273,9 @@ def _fill(
     for index, name in enumerate(needed):
         base[index] = sm.get(name, 0.0)
         alone: dict[str, Any] = {name: np.asarray(1.0)}
-        found = vars(amplitudes(q2, m_kpi, alone, model.inputs, factors))
+        amplitude_values = vars(amplitudes(q2, m_kpi, alone, model.inputs, factors))
         for place, amplitude in enumerate(_AMPLITUDES):
-            units[index, place] = found[amplitude]
+            units[index, place] = amplitude_values[amplitude]
     lam, beta2 = phase_space(q2, m_kpi, model.inputs.m_b_meson_gev, model.m_lepton_gev)
     angles = np.array([events.cos_theta_mu, events.cos_theta_k, events.chi], float)
     _quadratic_forms(

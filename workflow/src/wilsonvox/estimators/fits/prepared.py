@@ -1,10 +1,10 @@
-"""Estimators that read events: prepared from the decay model, kept in one `.npz` file.
+"""Prepared estimators: fits of the decay model to the events of each image, in one `.npz` file.
 
-Such an estimator fits the events of each image. Everything that can be computed before events are
-seen is in its file, the decay model included, so that the file alone suffices. Each architecture
-is a module (`wilsonvox.estimators.EVENT_ARCHITECTURES`) with two functions: ``prepare(model,
-image, coefficients, settings)`` gives the arrays of the file, and ``estimator(arrays, metadata,
-model)`` an `EventEstimator`.
+The file contains everything that can be computed before events are read, including the decay
+model, so that no other input is needed. Each architecture is a module
+(`wilsonvox.estimators.EVENT_ARCHITECTURES`) with two functions: ``prepare(model, image,
+coefficients, settings)`` returns the arrays of the file, and ``estimator(arrays, metadata, model)``
+an `EventEstimator`.
 """
 
 import importlib
@@ -40,12 +40,12 @@ _MODEL: TypeAdapter[DecayModel] = TypeAdapter(DecayModel)
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a fit says of one image, in the order of the estimator's coefficients.
+    """Fitted shifts of one image, in the order of the estimator's coefficients.
 
     values: float64, shape (k,), fitted shifts (dimensionless)
     errors: float64, shape (k,), of the Hesse matrix (dimensionless)
 
-    Both are NaN where the fit did not converge.
+    Both are NaN if the fit did not converge.
     """
 
     values: Array
@@ -53,26 +53,26 @@ class Estimate:
 
 
 class EventEstimator(Protocol):
-    """What the module of an architecture makes of a prepared file."""
+    """Estimator that reads the events of an image."""
 
     def estimate(self, events: Events) -> Estimate:
-        """The shifts of one image, from its selected events."""
+        """Return the shifts of one image, given its selected events."""
         ...
 
 
 class PreparedMetadata(StrictModel):
-    """What a prepared estimator says about itself."""
+    """Metadata of a prepared estimator: images, decay model and settings of the fit."""
 
-    estimator: str = Field(description="its name in the configuration")
-    architecture: str = Field(description="kind of the fit")
-    image: ImageSpecification = Field(description="the images whose events it fits")
-    coefficients: tuple[str, ...] = Field(description="the shifts that it fits, in their order")
-    physics_inputs: str = Field(description="set of SM inputs of its decay model")
+    estimator: str = Field(description="name of the estimator in the configuration")
+    architecture: str = Field(description="type of fit")
+    image: ImageSpecification = Field(description="specification of the images it accepts")
+    coefficients: tuple[str, ...] = Field(description="fitted coefficients, in order")
+    physics_inputs: str = Field(description="set of SM inputs of the decay model")
     lepton: Literal["muon", "electron"] | None = Field(
-        default=None, description="leptons of the decays that it is for"
+        default=None, description="lepton of the decay model"
     )
     antiparticle_shifts: Literal["equal", "conjugate"] | None = Field(
-        default=None, description="whether it takes a B0 to have the shifts or their conjugates"
+        default=None, description="rule for antiparticles: B0 with equal or with conjugate shifts"
     )
     settings: EventSettings = Field(description="settings of the fit")
 
@@ -86,14 +86,14 @@ def _module(architecture: str) -> Any:
 
 
 def prepare(metadata: PreparedMetadata, model: DecayModel) -> dict[str, Array]:
-    """The arrays of an estimator's file.
+    """Compute the arrays of an estimator's file.
 
     Args:
-        metadata: what is to be prepared.
-        model: the decay that the estimator takes the events for.
+        metadata: metadata of the estimator to prepare.
+        model: decay model that the estimator assumes.
 
     Raises:
-        UserError: no such architecture, or what its ``prepare`` refuses.
+        UserError: the architecture is unknown, or its ``prepare`` raises one.
     """
     arrays: dict[str, Array] = _module(metadata.architecture).prepare(
         model, metadata.image, metadata.coefficients, metadata.settings
@@ -114,17 +114,17 @@ def save_prepared(
     """Write a prepared estimator, atomically; equal estimators give equal bytes.
 
     Args:
-        path: of the file, ending in ``.npz``.
-        metadata: stored as it is.
-        model: stored as its inputs, lepton and rule for antiparticles.
-        arrays: those of `prepare`.
-        record: stored with the digest of all that added to it.
+        path: file name, ending in ``.npz``.
+        metadata: metadata to store.
+        model: decay model; its inputs, lepton and rule for antiparticles are stored.
+        arrays: arrays returned by `prepare`.
+        record: record to store; the digest of the content is added to it.
 
     Raises:
         UserError: `path` does not end in ``.npz`` or cannot be written.
     """
     if Path(path).suffix != ".npz":
-        raise UserError(f"{path}: the name of a prepared estimator ends in .npz")
+        raise UserError(f"{path}: the name of a prepared estimator must end in .npz")
     content: dict[str, NDArray[Any]] = dict(arrays) | {
         "metadata": np.array(metadata.model_dump_json()),
         "decay_model": np.array(_MODEL.dump_json(model).decode()),
@@ -136,7 +136,7 @@ def save_prepared(
 
 @dataclass(frozen=True)
 class PreparedEstimator:
-    """A prepared estimator, ready to predict."""
+    """Prepared estimator, ready to predict."""
 
     path: Path
     metadata: PreparedMetadata
@@ -149,30 +149,31 @@ class PreparedEstimator:
         events: str | os.PathLike[str],
         source: str | os.PathLike[str] = "shard",
     ) -> tuple[Array, Array]:
-        """Fitted shifts of all images of a shard, and their errors.
+        """Fit the shifts of all images of a shard.
 
-        The event file is read in chunks: memory is that of one chunk and one image.
+        The event file is read in chunks; memory holds one chunk and one image at a time.
 
         Args:
-            shard: images of the estimator's own specification.
-            events: the event file that they were made of.
-            source: the shard's file, for messages.
+            shard: images with the estimator's specification.
+            events: event file that the images were made from.
+            source: file name of the shard, for messages.
 
         Returns:
-            Two float64 arrays of shape (n_images, k) in the order of `metadata.coefficients`;
-            both NaN for an image whose fit did not converge.
+            Shifts and errors, float64 of shape (n_images, k), in the order of
+            `metadata.coefficients`; both NaN for an image whose fit did not converge.
 
         Raises:
-            UserError: images of another specification, or other events than those of the images.
+            UserError: the image specification differs from the estimator's, or the events are not
+                those of the images.
         """
         require_images_of(self.path, self.metadata.image, shard.metadata.image, source)
         check_events(shard, events, source)
         shape = (len(shard), len(self.metadata.coefficients))
         values, errors = np.full(shape, np.nan), np.full(shape, np.nan)
         for index, chosen in events_of_images(shard, events, source):
-            found = self.estimator.estimate(chosen)
-            if np.all(np.isfinite(found.values)) and np.all(np.isfinite(found.errors)):
-                values[index], errors[index] = found.values, found.errors
+            estimate = self.estimator.estimate(chosen)
+            if np.all(np.isfinite(estimate.values)) and np.all(np.isfinite(estimate.errors)):
+                values[index], errors[index] = estimate.values, estimate.errors
         return values, errors
 
 
@@ -180,12 +181,12 @@ def load_prepared(path: str | os.PathLike[str]) -> PreparedEstimator:
     """Read a prepared estimator.
 
     Raises:
-        UserError: no such file, damaged, or its content is not that of its record.
+        UserError: the file is missing or damaged, or its content does not match its record.
     """
-    found = require_file(path, "a prepared estimator (.npz)")
+    file = require_file(path, "a prepared estimator (.npz)")
     try:
-        # np.load leaves a file open when it raises on a damaged one
-        with found.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
+        # open the file here: np.load leaves it open when it raises an error
+        with file.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
         if not {*_TEXTS, KEY} <= set(arrays):
             raise ValueError("it was not written by `wilsonvox prepare`")
@@ -197,50 +198,50 @@ def load_prepared(path: str | os.PathLike[str]) -> PreparedEstimator:
         model = _MODEL.validate_json(texts["decay_model"])
     except Exception as error:
         raise UserError(
-            f"{found}: not a readable prepared estimator ({' '.join(str(error).split())}); "
+            f"{file}: not a readable prepared estimator ({' '.join(str(error).split())}); "
             "delete it and run again"
         ) from error
     estimator: EventEstimator = _module(metadata.architecture).estimator(arrays, metadata, model)
-    return PreparedEstimator(found, metadata, model, estimator)
+    return PreparedEstimator(file, metadata, model, estimator)
 
 
 def check_events(
     shard: Shard, events: str | os.PathLike[str], source: str | os.PathLike[str]
 ) -> None:
-    """Refuse an event file that the images were not made of, by its content.
+    """Check by its digest that an event file is the one that the images were made from.
 
     Args:
-        shard: the images.
-        events: the event file.
-        source: the shard's file, for the message.
+        shard: images.
+        events: event file.
+        source: file name of the shard, for messages.
 
     Raises:
-        UserError: another file, or a shard that does not say of which events it was made.
+        UserError: the digest differs, or the shard contains no digest of its events.
     """
     expected = shard.metadata.events_digest
     if expected is None:
-        raise UserError(f"{source}: does not say of which events it was made; make it again")
+        raise UserError(f"{source}: has no digest of the events it was made from; make it again")
     digest = ColumnDigest(BRANCHES)
     for chunk in iterate_events(events):
         digest.update(chunk.columns())
     if digest.hexdigest({}) != expected:
         raise UserError(
-            f"{events}: not the events that the images of {source} were made of; give their own"
+            f"{events}: is not the file that the images of {source} were made from; give that file"
         )
 
 
 def events_of_images(
     shard: Shard, events: str | os.PathLike[str], source: str | os.PathLike[str] = "shard"
 ) -> Iterator[tuple[int, Events]]:
-    """The selected events of each image, with the image's index, in the order of the file.
+    """Yield the index and the selected events of each image, in the order of the file.
 
     Args:
-        shard: the images; `source_range` tells where in the file their events are.
-        events: the event file that they were made of.
-        source: the shard's file, for messages.
+        shard: images; `source_range` gives the positions of their events in the file.
+        events: event file that the images were made from.
+        source: file name of the shard, for messages.
 
     Raises:
-        UserError: an image has another number of events there than it was made of.
+        UserError: an image has another number of events than it was made from.
     """
     image = shard.metadata.image
     waiting = sorted(range(len(shard)), key=lambda index: int(shard.source_range[index][1]))
@@ -259,13 +260,13 @@ def events_of_images(
                 parts[index].append(selected[int(low) : int(high)])
             if end <= stop:
                 waiting.remove(index)
-                yield index, _whole(shard, index, parts.pop(index), events, source)
+                yield index, _image_events(shard, index, parts.pop(index), events, source)
         start = stop
-    for index in waiting:  # beyond the end of the file
-        yield index, _whole(shard, index, parts.pop(index), events, source)
+    for index in waiting:  # range beyond the end of the file
+        yield index, _image_events(shard, index, parts.pop(index), events, source)
 
 
-def _whole(
+def _image_events(
     shard: Shard,
     index: int,
     parts: list[Events],
@@ -276,7 +277,7 @@ def _whole(
     expected = int(shard.n_events[index])
     if len(chosen) != expected:
         raise UserError(
-            f"{source}: image {index} was made of {expected} events, but the selection finds "
-            f"{len(chosen)} at its place in {events}; make the images again"
+            f"{source}: image {index} was made from {expected} events, but the selection gives "
+            f"{len(chosen)} at its position in {events}; make the images again"
         )
     return chosen

@@ -1,9 +1,9 @@
-"""The unbinned maximum-likelihood fit of the four decay variables, at each event's own m_Kπ.
+"""Unbinned maximum-likelihood fit of the four decay variables, at each event's own m_Kπ.
 
-The density of a selected event is p = L(m) I(q², Ω; m, δ) / Γ(m; δ) / P(δ) with the line shape L,
-which does not depend on the shifts δ, I = 9/(32π) Σ_i J_i f_i, Γ(m) = ∫ dΓ/dq² over all q² and
-P(δ) = ∫ L(m) Γ_selected(m; δ)/Γ(m; δ) dm. I, Γ and Γ_selected are
-polynomials of second degree in δ.
+The density of a selected event is p = L(m) I(q², Ω; m, δ) / Γ(m; δ) / P(δ), with the line shape L,
+which does not depend on the shifts δ, I = 9/(32π) Σ_i J_i f_i, Γ(m; δ) = ∫ dΓ/dq² over all q², and
+P(δ) = ∫ L(m) Γ_selected(m; δ)/Γ(m; δ) dm. I, Γ and Γ_selected are polynomials of second degree
+in δ.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,21 +33,21 @@ from wilsonvox.voxels.specification import ImageSpecification, selected_ranges
 Array = NDArray[np.float64]
 
 N_CHEBYSHEV = 20
-"""Chebyshev nodes in m_Kπ for ln Γ(m); good to 1e-13."""
+"""Chebyshev nodes in m_Kπ for ln Γ(m); accurate to 1e-13."""
 
 _FLOOR = 1e-12
-"""Smallest density of an event, in units of its own scale, that is no rounding error."""
+"""Lower limit of the density of an event, in units of its own scale; less is rounding error."""
 _BLOCK = 256
 _TOGETHER = 8
 _ROUGH_EVENTS = 2000
-"""Events that a rough likelihood has, at least, where there are as many."""
+"""Minimum number of events of a rough likelihood, if there are as many."""
 
 
 @numba.njit(cache=True, nogil=True)
 def _sum_of_logarithms(polynomials: Array, weights: Array) -> float:
-    """Σ_e ln(polynomials_e · weights), of polynomials of shape (n_monomials, n).
+    """Σ_e ln(polynomials_e · weights), for polynomials of shape (n_monomials, n).
 
-    One logarithm of the product of a few events, whose densities are of order 1.
+    Takes one logarithm of the product of a few densities, which are of order 1.
     """
     n_monomials, n = polynomials.shape
     density = np.empty(_BLOCK)
@@ -84,7 +84,7 @@ def _sums_over_density(polynomials: Array, weights: Array) -> Array:
             for event in range(size):
                 inverse[event] += polynomials[monomial, start + event] * weights[monomial]
         for event in range(size):
-            # at the floor the logarithm is constant
+            # below the floor the logarithm is constant
             value = inverse[event]
             inverse[event] = 1.0 / value if value > _FLOOR else 0.0
         for monomial in range(n_monomials):
@@ -114,7 +114,7 @@ def _chebyshev_moments(x: Array, n_moments: int) -> Array:
 
 @dataclass(frozen=True)
 class NormalisationIntegrals:
-    """Integrals behind the density's normalisation, as polynomials in the parameters.
+    """Integrals for the normalisation of the density, as polynomials in the parameters.
 
     chebyshev_rates: Γ at the Chebyshev nodes in m_Kπ, shape (N_CHEBYSHEV, n_monomials)
     mass_weights: weights of the nodes of the line shape, shape (n,)
@@ -128,16 +128,16 @@ class NormalisationIntegrals:
     selected_rates: Array
 
     def selected_fraction(self, weights: Array) -> Array:
-        """P(δ), the fraction of all decays that is selected, shape (…).
+        """Return P(δ), the selected fraction of all decays, shape (…).
 
         Args:
-            weights: the monomials of δ, shape (…, n_monomials).
+            weights: monomials of δ, shape (…, n_monomials).
         """
         selected = weights @ self.selected_rates.T
         return np.asarray((selected / (weights @ self.rates.T)) @ self.mass_weights)
 
     def selected_fraction_gradient(self, weights: Array) -> Array:
-        """Derivatives of P by the monomials, shape (n_monomials,)."""
+        """Return the derivatives of P by the monomials, shape (n_monomials,)."""
         rates, selected = self.rates @ weights, self.selected_rates @ weights
         return np.asarray(
             (self.mass_weights / rates) @ self.selected_rates
@@ -147,13 +147,13 @@ class NormalisationIntegrals:
 
 @dataclass(frozen=True)
 class NegativeLogLikelihood:
-    """−ln L(δ) of one image, up to a constant of its events.
+    """−ln L(δ) of one image, up to a constant.
 
-    polynomials: of `event_polynomials`, transposed, shape (n_monomials, n_events)
+    polynomials: transpose of `event_polynomials`, shape (n_monomials, n_events)
     mass_moments: Σ_e of the Lagrange polynomials of the Chebyshev nodes at m_e, (N_CHEBYSHEV,)
     normalisation: integrals, as polynomials in the same parameters
-    n_parameters: k
-    event_weight: how many events each stands for
+    n_parameters: number of parameters, k
+    event_weight: weight of each event
     errordef: rise of −ln L at one standard deviation
     """
 
@@ -166,7 +166,7 @@ class NegativeLogLikelihood:
 
     @property
     def n_events(self) -> float:
-        """Events of the image."""
+        """Number of events of the image."""
         return float(self.polynomials.shape[1] * self.event_weight)
 
     def _normalisation(self, weights: Array) -> Array:
@@ -175,13 +175,13 @@ class NegativeLogLikelihood:
         return np.asarray(np.log(rates) @ self.mass_moments + self.n_events * np.log(fraction))
 
     def value(self, parameters: Array) -> float:
-        """−ln L at one point, shape (k,)."""
+        """Return −ln L at one point, shape (k,)."""
         weights = polynomial_terms(np.asarray(parameters, float), 2)
         logarithms = float(_sum_of_logarithms(self.polynomials, weights))
         return float(self._normalisation(weights)) - self.event_weight * logarithms
 
     def gradient(self, parameters: Array) -> Array:
-        """Its derivatives by the parameters, shape (k,)."""
+        """Return the derivatives by the parameters, shape (k,)."""
         weights = polynomial_terms(np.asarray(parameters, float), 2)
         normalisation = self.normalisation
         by_monomial = -self.event_weight * _sums_over_density(self.polynomials, weights)
@@ -195,7 +195,7 @@ class NegativeLogLikelihood:
         return np.asarray(by_monomial @ polynomial_gradient(np.asarray(parameters, float), 2))
 
     def values(self, points: Array) -> Array:
-        """−ln L at many points, (n, k) → (n,)."""
+        """Return −ln L at n points of shape (n, k), shape (n,)."""
         weights = polynomial_terms(points, 2)
         density = np.maximum(weights @ self.polynomials, _FLOOR)
         return np.asarray(
@@ -203,7 +203,7 @@ class NegativeLogLikelihood:
         )
 
     def rough(self) -> Self:
-        """−ln L of some of the events, as if all were like them."""
+        """Return −ln L of a subset of the events, weighted to their total number."""
         n_events = self.polynomials.shape[1]
         part = np.ascontiguousarray(self.polynomials[:, :: max(1, n_events // _ROUGH_EVENTS)])
         return replace(self, polynomials=part, event_weight=self.n_events / part.shape[1])
@@ -216,10 +216,10 @@ def _chebyshev_nodes() -> Array:
 def normalisation(
     model: DecayModel, image: ImageSpecification, names: Sequence[str]
 ) -> NormalisationIntegrals:
-    """The integrals for an image specification, as polynomials in the parameters `names`.
+    """Integrate the rate for an image specification, as polynomials in the parameters `names`.
 
     Raises:
-        UserError: the image selects no phase space, or an unknown parameter.
+        UserError: the image selects no phase space, or a parameter is unknown.
     """
     flavour, weights = fitted_flavour(image), RATE_WEIGHTS[:, None]
     inputs, ranges, everything = model.inputs, selected_ranges(image), [(0.0, np.inf)]
@@ -246,18 +246,18 @@ def negative_log_likelihood(
     names: Sequence[str],
     integrals: NormalisationIntegrals | None = None,
 ) -> NegativeLogLikelihood:
-    """−ln L of selected events.
+    """Build −ln L of selected events.
 
     Args:
-        model: the decay.
-        events: those that `image` selects, at least one; all of its flavour.
-        image: q² range, vetoes and flavour.
-        names: parameters that are fitted, of `points.PARAMETERS`; all others are 0.
-        integrals: of `normalisation`, where they are known already.
+        model: decay model.
+        events: at least one event selected by `image`; all of its flavour.
+        image: image specification: q² range, vetoes and flavour.
+        names: fitted parameters, from `points.PARAMETERS`; all others are 0.
+        integrals: result of `normalisation`, if already computed.
 
     Raises:
-        UserError: events of another flavour or with a q² or m_Kπ that is not a finite number, or
-            what `normalisation` refuses.
+        UserError: events of another flavour or with a q² or m_Kπ that is not a finite number; or
+            see `normalisation`.
     """
     require_flavour(events, fitted_flavour(image))
     inputs = model.inputs
@@ -282,20 +282,21 @@ def fit_events(
     names: Sequence[str] = ("c9",),
     limits: tuple[float, float] = (-5.0, 5.0),
 ) -> Estimate:
-    """Shifts of any number of selected events, in one fit, without a prepared file.
+    """Fit the shifts to any number of selected events, without a prepared file.
 
     Args:
-        model: the decay.
-        events: those that `image` selects.
-        image: q² range, vetoes and flavour; its bins and events an image play no part.
-        names: parameters that are fitted, of `points.PARAMETERS`; all others are 0.
-        limits: of every parameter.
+        model: decay model.
+        events: events selected by `image`.
+        image: image specification: q² range, vetoes and flavour; its bins and its number of events
+            per image are ignored.
+        names: fitted parameters, from `points.PARAMETERS`; all others are 0.
+        limits: lower and upper limit of every parameter.
 
     Raises:
-        UserError: as `negative_log_likelihood`.
+        UserError: see `negative_log_likelihood`.
     """
-    found = minimise(negative_log_likelihood(model, events, image, names), limits)
-    return Estimate(found.values, found.errors)
+    result = minimise(negative_log_likelihood(model, events, image, names), limits)
+    return Estimate(result.values, result.errors)
 
 
 def prepare(
@@ -304,17 +305,17 @@ def prepare(
     coefficients: tuple[str, ...],
     settings: LikelihoodSettings,  # noqa: ARG001
 ) -> dict[str, Array]:
-    """The arrays of a prepared file: `NormalisationIntegrals`.
+    """Compute the arrays of a prepared file: `NormalisationIntegrals`.
 
     Raises:
-        UserError: as `normalisation`.
+        UserError: see `normalisation`.
     """
     return asdict(normalisation(model, image, coefficients))
 
 
 @dataclass(frozen=True)
 class LikelihoodEstimator:
-    """The fit of one image after the other."""
+    """Unbinned fit, ready to be applied to images."""
 
     model: DecayModel
     image: ImageSpecification
@@ -323,7 +324,7 @@ class LikelihoodEstimator:
     integrals: NormalisationIntegrals
 
     def fit(self, events: Events) -> Fit:
-        """The fit of one image, from its selected events."""
+        """Fit one image, given its selected events."""
         if not len(events):
             return failed(len(self.coefficients))
         likelihood = negative_log_likelihood(
@@ -332,15 +333,15 @@ class LikelihoodEstimator:
         return minimise(likelihood, self.limits)
 
     def estimate(self, events: Events) -> Estimate:
-        """The shifts of one image, from its selected events; NaN where the fit found none."""
-        found = self.fit(events)
-        return Estimate(found.values, found.errors)
+        """Return the shifts of one image, given its selected events; NaN if the fit failed."""
+        result = self.fit(events)
+        return Estimate(result.values, result.errors)
 
 
 def estimator(
     arrays: Mapping[str, Array], metadata: PreparedMetadata, model: DecayModel
 ) -> LikelihoodEstimator:
-    """The estimator of a prepared file."""
+    """Build the estimator from the content of a prepared file."""
     return LikelihoodEstimator(
         model=model,
         image=metadata.image,

@@ -1,4 +1,4 @@
-"""TensorFlow under Keras: set up before any operation, quiet, and the same on every run."""
+"""Set-up of TensorFlow and Keras: threads, determinism and log messages."""
 
 import contextlib
 import logging
@@ -12,7 +12,7 @@ from wilsonvox.estimators.networks.gpus import check_gpus
 
 logger = logging.getLogger(__name__)
 
-# TensorFlow 2.18 and later writes these while it is imported, whatever the log level
+# TensorFlow 2.18 and later writes these during import, at any log level
 # (github.com/tensorflow/tensorflow/issues/100442)
 _START_MESSAGE = re.compile(
     r"WARNING: All log messages before absl|I\d{4} |To enable the following instructions"
@@ -20,16 +20,16 @@ _START_MESSAGE = re.compile(
 
 
 def _set_environment() -> None:
-    """Variables that TensorFlow and Keras read when they are imported."""
+    """Set the variables that TensorFlow and Keras read during import."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
-    # on is the default on x86; said explicitly, TensorFlow does not warn of it at every start
+    # on by default on x86; an explicit value suppresses a warning at every start
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 @contextlib.contextmanager
 def _without_start_messages() -> Iterator[None]:
-    """Hold back what libraries write to standard error; then write all but `_START_MESSAGE`."""
+    """Hold back output of libraries to standard error, then write all but `_START_MESSAGE`."""
     sys.stderr.flush()
     standard_error = os.dup(2)
     with tempfile.TemporaryFile() as held_back:
@@ -46,17 +46,17 @@ def _without_start_messages() -> Iterator[None]:
 
 
 def prepare_backend(threads: int | None = None, deterministic_on_gpu: bool = False) -> None:
-    """Import TensorFlow and Keras and set what has to be set before the first operation.
+    """Import TensorFlow and Keras and make the settings that must precede the first operation.
 
-    On a CPU all operations are made deterministic, which costs nothing measurable there. Results
-    depend on `threads` in their sixth digit, because it is the number of partial sums.
+    On a CPU all operations are made deterministic, at no measurable cost. Results depend on
+    `threads` in the sixth digit, because it is the number of partial sums.
 
     Args:
-        threads: threads of an operation on the CPU, and operations at a time; None leaves
-            TensorFlow's choice, all cores. It cannot change once TensorFlow has computed anything
-            in this process; a wish that comes too late is logged as a warning.
+        threads: CPU threads per operation, and operations at a time; None uses all cores
+            (TensorFlow's default). It cannot change after the first operation in this process; a
+            later attempt is logged as a warning.
         deterministic_on_gpu: make operations deterministic on a GPU too. TensorFlow raises
-            `UnimplementedError` at those that it has no deterministic form of.
+            `UnimplementedError` for operations without a deterministic implementation.
 
     Raises:
         UserError: GPUs are missing, see `wilsonvox.estimators.networks.gpus.check_gpus`.
@@ -68,7 +68,7 @@ def prepare_backend(threads: int | None = None, deterministic_on_gpu: bool = Fal
     import keras
     import tensorflow as tf
 
-    # whatever ~/.keras/keras.json of the user says
+    # overrides ~/.keras/keras.json
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
     set_before = tf.config.threading.get_intra_op_parallelism_threads()
@@ -80,7 +80,7 @@ def prepare_backend(threads: int | None = None, deterministic_on_gpu: bool = Fal
             logger.warning("threads stay at %s: TensorFlow has already started", set_before)
     check_gpus()
     gpus = tf.config.list_physical_devices("GPU")
-    with contextlib.suppress(RuntimeError):  # already in use: set before
+    with contextlib.suppress(RuntimeError):  # already set and in use
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
     if deterministic_on_gpu or not gpus:

@@ -1,6 +1,6 @@
-"""What networks are computed on: the GPUs that this process was given, or the CPU.
+"""GPUs that this process may use, and description of the device in use.
 
-TensorFlow sees no more GPUs than CUDA_VISIBLE_DEVICES names, which batch systems set for a job.
+TensorFlow sees only the GPUs in CUDA_VISIBLE_DEVICES, which batch systems set for each job.
 """
 
 import logging
@@ -14,10 +14,10 @@ VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 
 def named_gpus(visible: str) -> int:
-    """Number of GPUs that a value of CUDA_VISIBLE_DEVICES names.
+    """Count the GPUs in a value of CUDA_VISIBLE_DEVICES.
 
-    Numbers or names (``GPU-…``, ``MIG-…``) with commas between; what follows something else is
-    not visible either (CUDA Programming Guide, section "CUDA_VISIBLE_DEVICES").
+    The value is a comma-separated list of numbers or names (``GPU-…``, ``MIG-…``); entries after
+    an invalid one are not visible (CUDA Programming Guide, section "CUDA_VISIBLE_DEVICES").
 
     >>> named_gpus("0,1"), named_gpus("GPU-8932f937"), named_gpus("1,-1,2")
     (2, 1, 1)
@@ -34,43 +34,46 @@ def named_gpus(visible: str) -> int:
 
 
 def check_gpus() -> None:
-    """Refuse to compute on less than what CUDA_VISIBLE_DEVICES names.
+    """Check that TensorFlow finds all GPUs in CUDA_VISIBLE_DEVICES.
 
-    Without a driver or a library TensorFlow says nothing and computes on the CPU. A TensorFlow
-    that is built for CPUs cannot do otherwise, and is not refused.
+    Without a driver or a library TensorFlow silently computes on the CPU. A TensorFlow built
+    without CUDA can use only the CPU and is accepted.
 
     Raises:
-        UserError: TensorFlow is built with CUDA and finds fewer GPUs than are named.
+        UserError: TensorFlow is built with CUDA and finds fewer GPUs than are listed.
     """
     import tensorflow as tf
 
     visible = os.environ.get(VARIABLE)
     if visible is None or not tf.test.is_built_with_cuda():
         return
-    named, found = named_gpus(visible), len(tf.config.list_physical_devices("GPU"))
-    if found < named:
+    named, n_found = named_gpus(visible), len(tf.config.list_physical_devices("GPU"))
+    if n_found < named:
         raise UserError(
-            f"{VARIABLE}={visible} names {_gpus(named)}, but TensorFlow finds {found}: its driver "
-            "or a CUDA library is missing; check with `nvidia-smi`, and with "
+            f"{VARIABLE}={visible} names {_gpus(named)}, but TensorFlow finds {n_found}: its "
+            "driver or a CUDA library is missing; check with `nvidia-smi`, and with "
             "TF_CPP_MIN_LOG_LEVEL=0, which makes TensorFlow name the library; to compute on the "
             f"CPU on purpose set {VARIABLE}=-1"
         )
 
 
 def describe_device() -> str:
-    """What networks are computed on: ``CPU, 2 threads`` or ``2 GPUs, NVIDIA …``."""
+    """Describe the device in use: ``CPU, 2 threads`` or ``2 GPUs, NVIDIA …``."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return f"CPU, {_threads()}"
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-    names = [each.get("device_name", gpu.name) for each, gpu in zip(details, gpus, strict=True)]
+    names = [
+        details_of_gpu.get("device_name", gpu.name)
+        for details_of_gpu, gpu in zip(details, gpus, strict=True)
+    ]
     return ", ".join([_gpus(len(gpus)), *dict.fromkeys(names)])
 
 
 def log_devices() -> None:
-    """Write one line to the log: CUDA_VISIBLE_DEVICES as given, and what TensorFlow sees."""
+    """Log one line with CUDA_VISIBLE_DEVICES and the devices that TensorFlow sees."""
     import tensorflow as tf
 
     visible = os.environ.get(VARIABLE)

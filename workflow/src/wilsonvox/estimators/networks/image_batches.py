@@ -1,7 +1,7 @@
-"""Batches of images, made from sparse shards when the network asks for them.
+"""Batches of images, read from sparse shards on demand.
 
 Networks predict from dense batches. They are trained with sparse ones, which are a third of the
-size on their way to a GPU and become dense there (`DenseImages`).
+size during transfer to a GPU and are made dense there (`DenseImages`).
 
 Imports Keras: import this module inside the functions that need it.
 """
@@ -18,35 +18,35 @@ from wilsonvox.voxels.shards import Shard
 from wilsonvox.voxels.specification import VoxelScaling
 
 READERS = 4
-"""Threads that read images ahead: most of their time they wait for a disk."""
+"""Threads that read images ahead; they mostly wait for the disk."""
 
 
 class DenseImages(keras.layers.Layer):  # type: ignore[misc]
-    """Makes images dense where the network is computed.
+    """Layer that makes sparse images dense on the device of the network.
 
-    Of `voxel` (int32) and `value` (float32), both of shape (batch, length): the occupied voxels of
-    an image and their normalised mean q2, filled up with voxel 0 and value 0. Gives float32 of
-    shape (batch, bins, bins, bins, 1), 0 where empty.
+    Input: `voxel` (int32) and `value` (float32), both of shape (batch, length), with the flat
+    indices of the occupied voxels of an image and their normalised mean q2, padded with voxel 0
+    and value 0. Output: float32 of shape (batch, bins, bins, bins, 1), 0 in empty voxels.
 
     Args:
-        bins: in each angle.
-        most_images: in a batch.
+        bins: number of bins in each angle.
+        most_images: maximum number of images in a batch.
     """
 
     def __init__(self, bins: int, most_images: int) -> None:
         super().__init__(dtype="float32", trainable=False, name="dense_images")
         self.bins = bins
-        # half as fast with 64 bits
+        # 64-bit indices are half as fast
         self.index_dtype = "int32" if most_images * bins**3 < 2**31 else "int64"
 
     def call(self, sparse: dict[str, Any]) -> Any:
-        """Add up the values by place; those that fill up add 0 to a voxel."""
+        """Sum the values in each voxel; padding adds 0."""
         import tensorflow as tf
 
         voxel, value = (sparse[name] for name in ("voxel", "value"))
         n_images = tf.shape(voxel, out_type=self.index_dtype)[0]
         first = self.bins**3 * tf.range(n_images)[:, None]
-        # not scatter_nd: half as fast, and where a GPU has to be deterministic not done by it
+        # scatter_nd is half as fast, and unavailable on a GPU in deterministic mode
         flat = tf.math.unsorted_segment_sum(
             tf.reshape(value, [-1]),
             tf.reshape(first + tf.cast(voxel, self.index_dtype), [-1]),
@@ -55,19 +55,19 @@ class DenseImages(keras.layers.Layer):  # type: ignore[misc]
         return tf.reshape(flat, [-1, self.bins, self.bins, self.bins, 1])
 
     def compute_output_shape(self, input_shape: dict[str, Any]) -> tuple[int | None, ...]:
-        """Shape of the images."""
+        """Return the shape of the dense images."""
         return (input_shape["voxel"][0], self.bins, self.bins, self.bins, 1)
 
 
 def with_sparse_images(network: Any, most_images: int) -> Any:
-    """A network in front of which images become dense; the weights are those of `network`.
+    """Prepend a layer that makes images dense to a network, with which it shares its weights.
 
     Args:
-        network: keras.Model that reads images of shape (batch, bins, bins, bins, 1).
-        most_images: in a batch.
+        network: keras.Model with input of shape (batch, bins, bins, bins, 1).
+        most_images: maximum number of images in a batch.
 
     Returns:
-        keras.Model that reads the batches of `ImageBatches` with ``sparse=True``.
+        keras.Model with the batches of `ImageBatches` with ``sparse=True`` as input.
     """
     sparse = {
         "voxel": keras.Input((None,), dtype="int32", name="voxel"),
@@ -78,31 +78,31 @@ def with_sparse_images(network: Any, most_images: int) -> Any:
 
 
 class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of one or several shards: images, with labels where there are some.
+    """Batches of images of one or several shards, with labels for training.
 
-    Images are numbered through all shards, in their order. With a `seed` each epoch has an order
-    of its own, keyed on (seed, `epoch`) alone, so that a training can be taken up at any epoch;
-    set `epoch` before the epoch begins. Without a seed the images come in order.
+    Images are numbered consecutively through all shards. With a `seed` each epoch has its own
+    order, which depends on (seed, `epoch`) alone, so that a training can resume at any epoch; set
+    `epoch` before the epoch begins. Without a seed the images come in file order.
 
     Args:
         shards: images of one specification.
-        normalisation: applied to mean q2 when a batch is made.
-        batch_size: images in a batch.
+        normalisation: scaling of mean q2, applied when a batch is made.
+        batch_size: images per batch.
         labels: shape (n_images, n_coefficients), or None for prediction.
-        seed: of the order of the images; None keeps them as they are.
-        drop_remainder: leave out the images that fill no whole batch, in each epoch others. A
-            batch of one or two images would spoil the statistics of the batch normalisation.
-            Fewer images than `batch_size` are one batch all the same.
-        replicas: devices that a batch is divided among, equally: batches with `drop_remainder` are
-            multiples of it (the caller sees to `batch_size`); others with labels are filled up
-            with images of weight zero, and come with weights such that Keras's mean over all of
-            them is that over the images.
-        sparse: give `voxels` instead of dense images.
+        seed: seed of the order of the images; None keeps the file order.
+        drop_remainder: leave out the images that do not fill a batch (different ones in each
+            epoch), because a batch of one or two images would spoil the statistics of the batch
+            normalisation. Fewer than `batch_size` images still form one batch.
+        replicas: devices that share each batch equally. With `drop_remainder` the batch size is
+            rounded down to a multiple of it (the caller ensures that this is not 0); other batches
+            with labels are padded with images of weight zero, and have sample weights such that
+            Keras's mean over all of them is the mean over the images.
+        sparse: yield `voxels` instead of dense images.
 
     Attributes:
-        epoch: number, from 0, of the epoch whose order the images have.
-        first_batch: the batch, from 0, that the epoch begins with; those before it were done.
-        failure: what was wrong when a batch of `dataset` could not be made.
+        epoch: epoch, from 0, that determines the order of the images.
+        first_batch: batch, from 0, at which the epoch begins or resumes.
+        failure: exception raised while a batch of `dataset` was made, or None.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self.drop_remainder = drop_remainder
         self.replicas = replicas
         self.sparse = sparse
-        # one length for all, so that TensorFlow traces the network for one shape
+        # one length for all batches, so that TensorFlow traces the network for one shape
         self.length = max(1, *(int(np.diff(s.offsets).max(initial=1)) for s in self.shards))
         if drop_remainder:
             self.batch_size -= self.batch_size % replicas
@@ -139,7 +139,7 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
     @property
     def batches_of_epoch(self) -> int:
-        """Batches in a whole epoch."""
+        """Number of batches in a whole epoch."""
         if self.n_images == 0:
             return 0
         full, rest = divmod(self.n_images, self.batch_size)
@@ -147,11 +147,11 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
     @property
     def num_batches(self) -> int:
-        """Batches from `first_batch` to the end of the epoch; Keras's name."""
+        """Number of batches from `first_batch` to the end of the epoch (name given by Keras)."""
         return self.batches_of_epoch - self.first_batch
 
     def order(self) -> NDArray[np.int64]:
-        """Numbers of the images in the order of the current epoch, shape (n_images,)."""
+        """Return the image numbers in the order of the current epoch, shape (n_images,)."""
         if self._order is None or self._order[0] != self.epoch:
             order = np.arange(self.n_images)
             if self.seed is not None:
@@ -162,14 +162,14 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
         return self._order[1]
 
     def images(self, numbers: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-        """Dense images, float32 of shape (len(numbers), bins, bins, bins, 1)."""
+        """Return dense images, float32 of shape (len(numbers), bins, bins, bins, 1)."""
         flat = np.zeros((len(numbers), self.bins**3), dtype=np.float32)
         for image, (shard, index) in zip(flat, self._places(numbers), strict=True):
             shard.fill(image, index, self.normalisation)
         return flat.reshape(len(numbers), self.bins, self.bins, self.bins, 1)
 
     def voxels(self, numbers: NDArray[np.integer[Any]]) -> dict[str, NDArray[Any]]:
-        """Images as `DenseImages` reads them.
+        """Return sparse images, the input of `DenseImages`.
 
         Returns:
             ``voxel`` (int32) and ``value`` (float32), of shape (len(numbers), `length`).
@@ -190,10 +190,10 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
         ]
 
     def _weights(self, n_images: int, n_added: int) -> NDArray[np.float32]:
-        """Weights of a batch of images and those that fill it up, shape (n_images + n_added,).
+        """Return sample weights of images and padding, shape (n_images + n_added,).
 
-        Keras divides the sum of an epoch's weighted losses by the number of all its images, those
-        of weight zero too.
+        Keras divides the sum of the weighted losses of an epoch by the number of all its images,
+        including those of weight zero.
         """
         full, rest = divmod(self.n_images, self.batch_size)
         added = full * (-self.batch_size % self.replicas) + -rest % self.replicas
@@ -215,10 +215,10 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
         return content(numbers), self.labels[numbers], weights
 
     def dataset(self) -> Any:
-        """The batches from `first_batch` on, read ahead by threads, in order, epoch after epoch.
+        """Return the batches from `first_batch` on as a dataset, read ahead by threads, in order.
 
-        Only for sparse batches with labels. A batch that cannot be made raises an error of
-        TensorFlow's in `fit`; what was wrong is in `failure` then.
+        Only for sparse batches with labels. If a batch cannot be made, `fit` raises an error of
+        TensorFlow, and the cause is in `failure`.
 
         Returns:
             tf.data.Dataset. At most `READERS` + 2 batches are in memory.
@@ -240,8 +240,8 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
             return [images["voxel"], images["value"], *rest]
 
         def batch(index: Any) -> tuple[Any, ...]:
-            # not stateful: TensorFlow would call it from one thread alone, where it has to be
-            # deterministic; a batch depends on its index and on the epoch, which is set before
+            # stateful=False: otherwise TensorFlow calls it from a single thread in deterministic
+            # mode; a batch depends only on its index and on the epoch, which is set before
             parts = tf.numpy_function(read, [index], kinds, stateful=False)
             for part, shape in zip(parts, shapes, strict=False):
                 part.set_shape(shape)
@@ -250,7 +250,7 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
         options = tf.data.Options()
         options.threading.private_threadpool_size = READERS
-        # a buffer of automatic size would grow with the number of batches
+        # a buffer with automatic size would grow with the number of batches
         return (
             tf.data.Dataset.range(self.num_batches)
             .map(batch, num_parallel_calls=READERS, deterministic=True)

@@ -1,4 +1,4 @@
-"""Batches of the occupied voxels of images, filled up to equal lengths.
+"""Batches of the occupied voxels of images, padded to equal lengths.
 
 Imports Keras: import this module inside the functions that need it.
 """
@@ -12,27 +12,27 @@ from numpy.typing import NDArray
 from wilsonvox.voxels.shards import Shard
 
 LENGTH_STEP = 1024
-"""Lengths of batches are multiples of it [voxels]."""
+"""Lengths of batches are rounded up to multiples of this [voxels]."""
 
 
 _COLUMNS = {"voxel": np.int32, "mean_q2": np.float32, "count": np.float32}
 
 
 class VoxelBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """A shard's images in their order, as what `wilsonvox.estimators.voxel_sum.network` reads.
+    """Images of a shard in file order, as input of `wilsonvox.estimators.voxel_sum.network`.
 
     Args:
-        shard: the images.
-        batch_size: images in a batch; the last may have fewer.
-        apart: voxels with two events, and those with more, stand in entries of their own.
+        shard: images.
+        batch_size: images per batch; the last batch may have fewer.
+        split_by_count: put voxels with two events, and those with more, in separate inputs.
     """
 
-    def __init__(self, shard: Shard, batch_size: int, apart: bool) -> None:
+    def __init__(self, shard: Shard, batch_size: int, split_by_count: bool) -> None:
         super().__init__()
         self.shard = shard
         self.batch_size = batch_size
         self.parts = {"": np.ones(len(shard.voxel), dtype=np.bool_)}
-        if apart:
+        if split_by_count:
             self.parts = {
                 "": shard.count == 1,
                 "pair_": shard.count == 2,
@@ -49,7 +49,7 @@ class VoxelBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
     @property
     def num_batches(self) -> int:
-        """Number of batches; Keras's name."""
+        """Number of batches (name given by Keras)."""
         return -(-len(self.shard) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[dict[str, NDArray[Any]]]:

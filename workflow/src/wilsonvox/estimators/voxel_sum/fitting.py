@@ -1,6 +1,6 @@
-"""A `voxel-sum` made of shards of images, one shard in memory at a time.
+"""Fit of a `voxel-sum` to shards of images, with one shard in memory at a time.
 
-The same shards give the same network on every run of a machine; nothing of it is random.
+The fit is deterministic: on one machine the same shards always give the same network.
 """
 
 import logging
@@ -15,7 +15,7 @@ from wilsonvox.estimators.metadata import EstimatorMetadata
 from wilsonvox.estimators.networks.backend import prepare_backend
 from wilsonvox.estimators.settings import VoxelSumSettings
 from wilsonvox.estimators.voxel_sum.head import fit_head
-from wilsonvox.estimators.voxel_sum.limits import IMAGES_AT_A_TIME, MOST_ANCHORS, most_anchors
+from wilsonvox.estimators.voxel_sum.limits import IMAGES_PER_BATCH, MAX_ANCHORS, max_anchors
 from wilsonvox.estimators.voxel_sum.scoring import fit_scoring
 from wilsonvox.estimators.voxel_sum.voxel_density import (
     DualMoments,
@@ -43,21 +43,21 @@ logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
-MOST_EXPECTED = 5.0
-"""Expected events of a voxel beyond which single ones are too few to stand for all."""
+MAX_EXPECTED_EVENTS = 5.0
+"""Upper limit of the expected number of events of a voxel in the weights of single events."""
 
 ANCHOR_BOX = 0.75
-"""Edges of the box of anchors of several shifts, in units of those of the training points'."""
+"""Size of the box of anchors of several shifts, relative to the box of the training points."""
 
 
 @dataclass(frozen=True)
 class FittedVoxelSum:
-    """A `voxel-sum` and what it was made of.
+    """Fitted `voxel-sum` network with the shards that it was fitted to.
 
     model: keras.Model, not compiled
-    coefficients: what its outputs are, in their order
-    headers: training shards without their voxels, by the name of their file
-    training_events, validation_events: events of the images, shard by shard
+    coefficients: names of its outputs, in order
+    headers: training shards without their voxels, by file name
+    training_events, validation_events: events of the images, one entry per shard
     """
 
     model: Any
@@ -68,15 +68,15 @@ class FittedVoxelSum:
 
 
 def _header(source: str, shard: Shard, histogram: Q2Histogram | None = None) -> Shard:
-    """A shard without its voxels, which are checked and counted in a histogram before.
+    """Check a shard, fill its mean q2 into a histogram, and return it without its voxels.
 
     Raises:
-        UserError: its mean q2 are not all finite.
+        UserError: a mean q2 is not finite.
     """
     check_voxels(source, shard)
     if histogram is not None:
         histogram.add(shard.mean_q2)
-    # no slices: they would keep the whole arrays
+    # new arrays: slices would keep the whole arrays in memory
     return replace(
         shard,
         voxel=np.empty(0, np.int32),
@@ -85,15 +85,15 @@ def _header(source: str, shard: Shard, histogram: Q2Histogram | None = None) -> 
     )
 
 
-def chosen_anchors(shifts: Array, most: int = MOST_ANCHORS) -> Array:
-    """At most so many of the points, far from each other: each the farthest from those before.
+def select_anchors(shifts: Array, most: int = MAX_ANCHORS) -> Array:
+    """Choose anchors from the points by farthest-point sampling, starting near the mean.
 
     Args:
-        shifts: of the points, shape (n_points, k).
-        most: of the anchors.
+        shifts: shifts of the points, shape (n_points, k).
+        most: maximum number of anchors.
 
     Returns:
-        Shape (n_anchors, k), sorted by their first shift.
+        Shape (n_anchors, k), sorted by the first shift.
     """
     points = np.unique(shifts, axis=0)
     if len(points) <= most:
@@ -107,15 +107,15 @@ def chosen_anchors(shifts: Array, most: int = MOST_ANCHORS) -> Array:
     return np.asarray(points[np.sort(chosen)])
 
 
-def sampled_anchors(shifts: Array, number: int) -> Array:
-    """Points of a Sobol sequence in the middle of the box of the training points.
+def sample_anchors(shifts: Array, number: int) -> Array:
+    """Place anchors by a Sobol sequence in the central part of the box of the training points.
 
-    Of several shifts points far apart would be corners of the box, of which an image inside tells
-    little; and the density is known at any shifts.
+    For several shifts, points far from each other would be corners of the box, about which an image
+    inside carries little information; the density is known at all shifts.
 
     Args:
-        shifts: of the points, shape (n_points, k).
-        number: of the anchors.
+        shifts: shifts of the points, shape (n_points, k).
+        number: number of anchors.
 
     Returns:
         Shape (number, k).
@@ -127,19 +127,19 @@ def sampled_anchors(shifts: Array, number: int) -> Array:
 
 
 def image_sums(model: Any, shard: Shard, use_counts: bool) -> Array:
-    """Outputs of a network for all images of a shard, float64 of shape (n_images, n)."""
+    """Compute the outputs of a network for a shard, float64 of shape (n_images, n_outputs)."""
     from wilsonvox.estimators.networks.voxel_batches import VoxelBatches
 
     if not len(shard):
         return np.zeros((0, model.output_shape[-1]))
-    batches = VoxelBatches(shard, IMAGES_AT_A_TIME, use_counts)
-    # not `predict`, whose threads keep the shard until the garbage collector comes
+    batches = VoxelBatches(shard, IMAGES_PER_BATCH, use_counts)
+    # not `predict`: its threads keep the shard in memory until garbage collection
     parts = [model.predict_on_batch(batches[number][0]) for number in range(batches.num_batches)]
     return np.concatenate(parts).astype(np.float64)
 
 
 def _by_point(truths: Array, points: Array) -> list[tuple[int, slice]]:
-    """Stretches of a shard's images of one point: the point's number, and the images."""
+    """Split a shard into runs of images of one point: index of the point and slice of images."""
     numbers = [int(np.flatnonzero((points == truth).all(axis=1))[0]) for truth in truths]
     starts = [i for i in range(len(numbers)) if i == 0 or numbers[i] != numbers[i - 1]]
     return [
@@ -150,15 +150,15 @@ def _by_point(truths: Array, points: Array) -> list[tuple[int, slice]]:
 
 @dataclass(frozen=True)
 class PointMoments:
-    """What voxels of every training point tell of its angular coefficients.
+    """Moments of the voxels of every training point, which determine its angular coefficients.
 
     near_knots: means of hat functions of log q² times dual functions, shape (n_points, n_knots, 11)
-    q2: see `wilsonvox.estimators.voxel_sum.voxel_density.Q2Moments`, shape (n_points, 3, 11); None
-        without counts
-    weights: events that they are means over, shape (n_points,)
-    n_images: shape (n_points,)
-    spectrum: events of all points by q², as `Q2Histogram` counts them; None without counts, and
-        where no voxel has one event
+    q2: moments in q², see `wilsonvox.estimators.voxel_sum.voxel_density.Q2Moments`, shape
+        (n_points, 3, 11); None without counts
+    weights: number of events in the means, shape (n_points,)
+    n_images: number of images, shape (n_points,)
+    spectrum: events of all points by q², counts of a `Q2Histogram`; None without counts, or if no
+        voxel has exactly one event
     """
 
     near_knots: Array
@@ -177,20 +177,21 @@ def point_moments(
     use_counts: bool,
     bins: int,
 ) -> PointMoments:
-    """DualMoments of the training images, in one pass over them, or with counts in two.
+    """Compute the moments of the training images, in one pass, or in two if counts are known.
 
-    The mean q2 of several events is that of none of them. So with counts the density at some q² is
-    learned from voxels with one event: of those with λ events on average, which the first pass
-    tells, a part exp(−λ) of the events is alone in its voxel.
+    The mean q2 of several events is not the q2 of any of them. Therefore, if counts are known, the
+    density at some q² is learned from voxels with one event. Where λ events are expected, as the
+    first pass determines, a fraction exp(−λ) of the events is alone in its voxel; the weight
+    exp(λ) corrects for it.
 
     Args:
-        paths: training shards.
-        load: reads one.
-        knots: of log(q² / GeV²).
+        paths: file names of the training shards.
+        load: function that reads a shard.
+        knots: knots in log(q² / GeV²).
         points: shifts of the points, shape (n_points, k).
-        truths: shifts of each shard's images.
-        use_counts: whether the counts are known.
-        bins: of each angle.
+        truths: shifts of the images, by file name of the shard.
+        use_counts: use the number of events per voxel.
+        bins: number of bins in each angle.
     """
     functions = voxel_functions(bins)
     dual = dual_functions(functions)
@@ -214,16 +215,16 @@ def point_moments(
             if use_counts:
                 alone = shard.count[entries] == 1
                 voxel, mean_q2 = voxel[alone], mean_q2[alone]
-                expected = np.clip(totals[number].expected_counts(), 0, MOST_EXPECTED)
+                expected = np.clip(totals[number].expected_counts(), 0, MAX_EXPECTED_EVENTS)
                 weight = np.exp(expected)[voxel]
                 spectrum.add(mean_q2, weight)
             moments[number].add(voxel, mean_q2, weight)
             n_images[number] += images.stop - images.start
     lone = use_counts and bool(spectrum.counts.any())
     return PointMoments(
-        near_knots=np.stack([each.sums / max(each.weight, 1.0) for each in moments]),
-        q2=np.stack([each.normalised() for each in totals]) if use_counts else None,
-        weights=np.array([each.weight for each in moments]),
+        near_knots=np.stack([point.sums / max(point.weight, 1.0) for point in moments]),
+        q2=np.stack([point.normalised() for point in totals]) if use_counts else None,
+        weights=np.array([point.weight for point in moments]),
         n_images=n_images,
         spectrum=spectrum.counts if lone else None,
     )
@@ -258,21 +259,21 @@ def fit_voxel_sum(
     load: Callable[[str], Shard] = Shard.load,
     threads: int | None = None,
 ) -> FittedVoxelSum:
-    """Learn a `voxel-sum` from images, in four passes over them, three without counts.
+    """Fit a `voxel-sum` to images, in four passes over the shards, or three without counts.
 
-    First the distribution of mean q2, for the knots; then the moments of every training point
-    (`point_moments`), and the density through them; then the sums of every image, and the head. The
-    validation images decide on the head's size only.
+    The passes determine the distribution of mean q2 and the knots; the moments of every training
+    point (`point_moments`, two passes if counts are used) and the density; and the sums of every
+    image and the head. The validation images only select the size of the head.
 
     Args:
-        train: names of the files of training shards.
-        validation: likewise.
-        settings: of the network.
-        load: reads a shard of a file; each is read four times, and dropped.
-        threads: on the CPU, see `wilsonvox.estimators.networks.backend.prepare_backend`.
+        train: file names of the training shards.
+        validation: file names of the validation shards.
+        settings: settings of the network.
+        load: function that reads a shard; each shard is read up to four times.
+        threads: CPU threads, see `wilsonvox.estimators.networks.backend.prepare_backend`.
 
     Raises:
-        UserError: shards that do not fit, see `wilsonvox.voxels.labelled_shards.check_shards`.
+        UserError: the shards do not match, see `wilsonvox.voxels.labelled_shards.check_shards`.
     """
     histogram = Q2Histogram()
     headers = {
@@ -301,8 +302,8 @@ def fit_voxel_sum(
     prepare_backend(threads)
     from wilsonvox.estimators.voxel_sum.network import build
 
-    most = most_anchors(len(names))
-    anchors = chosen_anchors(points) if len(names) == 1 else sampled_anchors(points, most)
+    most = max_anchors(len(names))
+    anchors = select_anchors(points) if len(names) == 1 else sample_anchors(points, most)
     summing = build(bins, density, anchors, settings.use_counts)
     sums = {
         path: image_sums(summing, load(path), settings.use_counts) for path in (*train, *validation)
@@ -318,7 +319,7 @@ def fit_voxel_sum(
     scoring = fit_scoring(*known, head, settings.head_degree, density.rate)
     if scoring is not None:
         logger.info(
-            "most likely shifts: %d components, polynomials of degree %d",
+            "Fisher scoring: %d components, polynomials of degree %d",
             len(scoring.offset),
             scoring.degree,
         )
@@ -334,7 +335,7 @@ def fit_voxel_sum(
 def describe(
     fitted: FittedVoxelSum, estimator: str, settings: VoxelSumSettings
 ) -> EstimatorMetadata:
-    """What is stored inside the model file."""
+    """Return the metadata to store in the model file."""
     shard = next(iter(fitted.headers.values()))
     return EstimatorMetadata(
         estimator=estimator,

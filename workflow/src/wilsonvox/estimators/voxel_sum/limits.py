@@ -1,16 +1,16 @@
-"""How a `voxel-sum` learns: densities of voxels from labelled images, and a head on their sums.
+"""Limits of the `voxel-sum` estimator: number of anchors and batch size.
 
-The network itself is `wilsonvox.estimators.voxel_sum.network`.
+Anchors are values of the shifts at which the log-density ratios of a voxel are computed.
 """
 
-MOST_ANCHORS = 24
-"""Most values of the shifts at which the density of a voxel is computed, for one coefficient."""
+MAX_ANCHORS = 24
+"""Maximum number of anchors for one coefficient."""
 
 
-def most_anchors(n_coefficients: int) -> int:
-    """Most values of the shifts at which the density of a voxel is computed."""
-    return MOST_ANCHORS if n_coefficients == 1 else 2 * MOST_ANCHORS
+def max_anchors(n_coefficients: int) -> int:
+    """Return the maximum number of anchors for a number of coefficients."""
+    return MAX_ANCHORS if n_coefficients == 1 else 2 * MAX_ANCHORS
 
 
-IMAGES_AT_A_TIME = 8
-"""Images whose voxels are in the network at a time."""
+IMAGES_PER_BATCH = 8
+"""Number of images per batch."""

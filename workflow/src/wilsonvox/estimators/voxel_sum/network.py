@@ -1,4 +1,8 @@
-"""A network that looks at one occupied voxel at a time and adds up what it sees."""
+"""Keras network of `voxel-sum`: sum of log-density ratios over occupied voxels.
+
+It has the form of a Deep-Sets network (arXiv:1703.06114): an embedding of each occupied voxel, a
+sum over the voxels of an image, and a readout of the sums.
+"""
 
 import itertools
 from collections.abc import Callable
@@ -9,11 +13,11 @@ import numpy as np
 from wilsonvox.core.polynomials import polynomial_orders
 from wilsonvox.estimators.voxel_sum.head import Head
 from wilsonvox.estimators.voxel_sum.scoring import (
-    LEAST_RATE,
-    LONGEST_STEP,
-    REACH,
+    ITERATIONS,
+    MAX_SCALED_SHIFT,
+    MAX_STEP,
+    MINIMUM_RATE,
     RIDGE,
-    STEPS,
     Scoring,
 )
 from wilsonvox.estimators.voxel_sum.voxel_density import (
@@ -24,23 +28,23 @@ from wilsonvox.estimators.voxel_sum.voxel_density import (
 )
 
 LEAST_DENSITY = 1e-3
-"""Where the learned density is less, in units of the mean over angles, it is taken as this."""
+"""Lower limit of the learned density, in units of its mean over the angles."""
 
 
 def _constant(layer: Any, *weights: Any) -> Any:
-    """A layer whose weights are given when it is built, by its name."""
-    layer.given = [np.asarray(each, dtype=layer.variable_dtype) for each in weights]
+    """Return a layer whose given weights are set when it is built."""
+    layer.given = [np.asarray(weight, dtype=layer.variable_dtype) for weight in weights]
     return layer
 
 
 LEAST_VARIANCE_GEV4 = 0.01
-"""Where the learned variance of q² in a voxel is less, it is taken as this [GeV⁴]."""
+"""Lower limit of the learned variance of q² in a voxel [GeV⁴]."""
 
 Image = dict[str, Any]
 
 
 def _angular_functions(bins: int) -> Callable[[Any], Any]:
-    """Gives the eleven angular functions of voxels, averaged over each, of their flat indices."""
+    """Return a function from flat voxel indices to the voxel averages of the angular functions."""
     from keras import layers, ops
 
     embeddings = [
@@ -69,13 +73,13 @@ def _log_density(
     at_anchors: Callable[[Any], Any],
     prefix: str = "",
 ) -> Any:
-    """Logarithm of the density at the voxels' q² at the anchors, (batch, voxels, n_anchors)."""
+    """Log-density of one event per voxel at the anchors, shape (batch, voxels, n_anchors)."""
     from keras import layers, ops
 
     log_q2 = ops.expand_dims(ops.log(ops.maximum(mean_q2, LEAST_Q2_GEV2)), -1)
     slopes = np.diff(density.tables.reshape(len(density.knots), -1), axis=0)
     slopes /= np.diff(density.knots)[:, None]
-    # a piecewise linear function is its first value and its changes of slope at the knots
+    # a piecewise linear function is its first value plus its changes of slope at the knots
     hinges = _constant(
         layers.Dense(len(slopes), activation="relu", name=f"{prefix}knots"),
         np.ones((1, len(slopes))),
@@ -101,10 +105,10 @@ def _log_density_of_several(
     at_anchors: Callable[[Any], Any],
     prefix: str = "",
 ) -> Any:
-    """The same of voxels with n events, of which the count and the mean q² are known.
+    """Log-density of voxels with n events, from their number and their mean q².
 
-    Counts have the density, integrated over q², to the power of n; the mean of n values of q² is
-    taken as normal.
+    It is n times the logarithm of the density integrated over q², plus that of a normal
+    distribution of the mean of n values of q².
     """
     from keras import layers, ops
 
@@ -125,8 +129,8 @@ def _log_density_of_several(
     return ops.subtract(ops.multiply(n, ops.log(rate)), ops.multiply(0.5, exponent))
 
 
-def _added_up(logarithm: Any, count: Any) -> Any:
-    """Sums over the voxels of each image, relative to the mean over the anchors."""
+def _sum_over_voxels(logarithm: Any, count: Any) -> Any:
+    """Sum over the voxels of each image, relative to the mean over the anchors."""
     from keras import ops
 
     logarithm = ops.subtract(logarithm, ops.mean(logarithm, axis=-1, keepdims=True))
@@ -134,7 +138,7 @@ def _added_up(logarithm: Any, count: Any) -> Any:
 
 
 def _products(functions: Any) -> Any:
-    """Products of two of the eleven angular functions, (batch, voxels, 66)."""
+    """Products of two of the eleven angular functions, shape (batch, voxels, 66)."""
     from keras import layers, ops
 
     factors = [
@@ -147,7 +151,7 @@ def _products(functions: Any) -> Any:
 
 
 def _sums(image: Image, bins: int, density: VoxelDensity, anchors: Any) -> Any:
-    """The logarithm of the likelihood at the anchors, Keras tensor (batch, n_anchors)."""
+    """Log-likelihood of images at the anchors, Keras tensor of shape (batch, n_anchors)."""
     from keras import layers, ops
 
     def values(of: VoxelDensity, name: str) -> Any:
@@ -156,12 +160,12 @@ def _sums(image: Image, bins: int, density: VoxelDensity, anchors: Any) -> Any:
 
     at_anchors, functions = values(density, "density"), _angular_functions(bins)
     logarithm = _log_density(functions(image["voxel"]), image["mean_q2"], density, at_anchors)
-    sums = _added_up(logarithm, image["count"])
+    sums = _sum_over_voxels(logarithm, image["count"])
     if "pair_voxel" not in image:
         return sums
     pairs = functions(image["pair_voxel"])
     if density.pairs is None:
-        # so many events that hardly a voxel has one, of whose q² convolutions could be made
+        # hardly any voxel has one event: the density of pairs cannot be computed
         logarithm = _log_density_of_several(
             pairs,
             image["pair_mean_q2"],
@@ -178,7 +182,7 @@ def _sums(image: Image, bins: int, density: VoxelDensity, anchors: Any) -> Any:
             values(density.pairs, "pair_density"),
             "pair_",
         )
-    sums = ops.add(sums, _added_up(logarithm, image["pair_count"]))
+    sums = ops.add(sums, _sum_over_voxels(logarithm, image["pair_count"]))
     logarithm = _log_density_of_several(
         functions(image["several_voxel"]),
         image["several_mean_q2"],
@@ -186,7 +190,7 @@ def _sums(image: Image, bins: int, density: VoxelDensity, anchors: Any) -> Any:
         density.q2_moments,
         at_anchors,
     )
-    return ops.add(sums, _added_up(logarithm, image["several_count"]))
+    return ops.add(sums, _sum_over_voxels(logarithm, image["several_count"]))
 
 
 def build(
@@ -197,40 +201,40 @@ def build(
     head: Head | None = None,
     scoring: Scoring | None = None,
 ) -> Any:
-    """A network that maps the occupied voxels of an image to shifts.
+    """Build the network that maps the occupied voxels of an image to shifts.
 
-    For each voxel with one event two layers turn log q² into eleven angular coefficients times
-    polynomials of the shifts; these, times the angular functions of the voxel, are its density at
-    `anchors`, a few values of the shifts. Of a voxel with two events it is the density of their
-    mean q², the convolution of two of these; of a voxel with more, that of their number and of
-    their mean q², taken as normal. The logarithms, relative to their mean over the anchors, are
-    summed over the image: they are the logarithm of the likelihood at the anchors, up to a
-    constant, as the images tell it. The head turns the sums into shifts by polynomials; that is a
-    start, from which steps lead to the most likely shifts.
+    For a voxel with one event, two layers turn log q² into eleven angular coefficients times
+    polynomials in the shifts; multiplied by the angular functions of the voxel they give its
+    density at the `anchors`, a few values of the shifts. For a voxel with two events it is the
+    density of their mean q², a convolution of two such densities; for a voxel with more events, the
+    density of their number and of their mean q², taken as normal. The logarithms, relative to their
+    mean over the anchors, are summed over the image and give its log-likelihood at the anchors, up
+    to a constant. The head turns these sums into shifts by polynomials; Fisher scoring continues
+    from there to the maximum-likelihood shifts.
 
-    What it can represent: the information of independent voxels, if the density within a voxel is
-    that of a decay of a P-wave Kπ pair (eleven angular functions, with any dependence on q²). What
-    it cannot: where in a voxel the events lie, correlations between voxels. Another angular
-    distribution, such as of an S wave, of a detector that sees some angles better, or of momenta
-    measured badly, makes it less precise; the head, fitted to images of the same kind, keeps the
-    mean right.
+    The network can represent the information of independent voxels, if the density within a voxel
+    is that of a decay of a P-wave Kπ pair (eleven angular functions, any dependence on q²). It
+    cannot represent the positions of events within a voxel or correlations between voxels. Other
+    angular distributions, for example from an S wave, from an efficiency that depends on the
+    angles, or from the momentum resolution, make it less precise; the head, which is fitted to
+    images of the same kind, keeps the mean unbiased.
 
     Args:
-        bins: of each angle.
-        density: learned, see `wilsonvox.estimators.voxel_sum.voxel_density`.
+        bins: number of bins in each angle.
+        density: learned density, see `wilsonvox.estimators.voxel_sum.voxel_density`.
         anchors: shifts, float64 of shape (n_anchors, k).
-        use_counts: voxels with several events are known, and taken as that; else each occupied
-            voxel is taken as one event.
-        head: None leaves it out: the outputs are the sums.
-        scoring: the steps from the head's answer to the most likely shifts; None: there are none.
+        use_counts: use the number of events per voxel; otherwise each occupied voxel counts as one
+            event.
+        head: readout of the sums; None: the outputs are the sums.
+        scoring: Fisher scoring after the head; None: the outputs are those of the head.
 
     Returns:
-        keras.Model: not compiled, made of Keras's own layers and operations only. Inputs: a
+        keras.Model: not compiled, made of Keras's own layers and operations only. Input: a
         dictionary of ``voxel`` (int32, flat index), ``mean_q2`` (float32 [GeV²]) and ``count``
-        (float32), each of shape (batch, voxels), with count 0 where an image has fewer voxels; with
-        `use_counts` these hold the voxels with one event, ``pair_voxel`` and so on those with two,
-        and ``several_voxel`` and so on the others, each of a number of voxels of its own.
-        Output float32 of shape (batch, k), or (batch, n_anchors) without a head.
+        (float32), each of shape (batch, voxels), with count 0 as padding. With `use_counts` these
+        hold the voxels with one event, ``pair_voxel``, … those with two, and ``several_voxel``, …
+        the others; each group has its own number of voxels. Output: float32 of shape (batch, k),
+        or (batch, n_anchors) without a head.
     """
     import keras
     from keras import layers
@@ -248,7 +252,7 @@ def build(
         )(x)
         x = _polynomials(x, head)
     if scoring is not None:
-        x = _most_likely(sums, x, scoring)
+        x = _maximum_likelihood_shifts(sums, x, scoring)
     model = keras.Model(image, x, name="voxel_sum")
     for layer in model.layers:
         if hasattr(layer, "given"):
@@ -258,11 +262,11 @@ def build(
 
 
 def _polynomials(x: Any, head: Head) -> Any:
-    """The head's polynomials of its components, as products and one dense layer."""
+    """Polynomials of the head, as products of its components and one dense layer."""
     from keras import layers, ops
 
     r, k = len(head.offset), head.coefficients.shape[1]
-    # all r^d products of each degree d; of equal ones the first has the weight
+    # all r^d products of each degree d; of equal products the first has the weight
     names: list[tuple[int, ...]] = [()]
     products: list[Any] = [ops.ones_like(x[:, :1])]
     power: Any = products[0]
@@ -283,12 +287,13 @@ def _polynomials(x: Any, head: Head) -> Any:
 
 
 def _powers(coefficients: Any, k: int, degree: int) -> Any:
-    """Coefficients of polynomials for all products of `degree` of (1, z_1 … z_k).
+    """Distribute polynomial coefficients over all products of `degree` factors from (1, z_1 … z_k).
 
     Args:
-        coefficients: shape (n_terms, n), terms as of `wilsonvox.core.polynomials.polynomial_terms`.
+        coefficients: shape (n_terms, n), in the order of
+            `wilsonvox.core.polynomials.polynomial_terms`.
         k: number of variables.
-        degree: of the polynomials.
+        degree: degree of the polynomials.
 
     Returns:
         Shape ((k + 1)^degree, n); of equal products the first has the coefficient.
@@ -296,14 +301,14 @@ def _powers(coefficients: Any, k: int, degree: int) -> Any:
     rows = {order: row for row, order in enumerate(polynomial_orders(k, degree))}
     kernel = np.zeros(((k + 1) ** degree, coefficients.shape[1]))
     for place, chosen in enumerate(itertools.product(range(k + 1), repeat=degree)):
-        order = tuple(sorted(each - 1 for each in chosen if each))
+        order = tuple(sorted(variable - 1 for variable in chosen if variable))
         if order in rows:
             kernel[place] = coefficients[rows.pop(order)]
     return kernel
 
 
-def _most_likely(sums: Any, start: Any, scoring: Scoring) -> Any:
-    """Steps of scoring from a start to the most likely shifts; in float64, as they were fitted."""
+def _maximum_likelihood_shifts(sums: Any, start: Any, scoring: Scoring) -> Any:
+    """Fisher scoring from a start to the maximum-likelihood shifts; float64, as in the fit."""
     from keras import layers, ops
 
     k, r, degree = len(scoring.centre), len(scoring.offset), scoring.degree
@@ -319,8 +324,8 @@ def _most_likely(sums: Any, start: Any, scoring: Scoring) -> Any:
     weigh = dense("weight", r, scoring.weight)
     by_shift = layers.Reshape((r + 1, k), dtype="float64", name="by_shift")
     z = dense("scaled", k, np.diag(1 / scoring.scale), -scoring.centre / scoring.scale)(start)
-    z = ops.clip(z, -REACH, REACH)
-    for _ in range(STEPS):
+    z = ops.clip(z, -MAX_SCALED_SHIFT, MAX_SCALED_SHIFT)
+    for _ in range(ITERATIONS):
         one = ops.concatenate([ops.ones_like(z[:, :1]), z], axis=-1)
         powers = ops.ones_like(z[:, :1])
         for power in range(1, degree):
@@ -328,17 +333,19 @@ def _most_likely(sums: Any, start: Any, scoring: Scoring) -> Any:
         slopes = by_shift(slopes_of(powers))
         powers = ops.reshape(ops.einsum("bi,bj->bij", powers, one), (-1, (k + 1) ** degree))
         values = values_of(powers)
-        rate = ops.maximum(values[:, r:], LEAST_RATE)
+        rate = ops.maximum(values[:, r:], MINIMUM_RATE)
         mean = ops.divide(values[:, :r], rate)
         change = ops.multiply(ops.expand_dims(mean, -1), slopes[:, r:])
         slopes = ops.divide(ops.subtract(slopes[:, :r], change), ops.expand_dims(rate, -1))
         left = weigh(ops.subtract(x, mean))
-        # W is symmetric, so that it may stand on either side
+        # W is symmetric, so that it can multiply from either side
         weighted = weigh(ops.transpose(slopes, (0, 2, 1)))
         information = ops.einsum("bkr,brl->bkl", weighted, slopes)
         information = ops.add(information, RIDGE * np.eye(k))
         direction = ops.einsum("brk,br->bk", slopes, left)
         step = ops.solve(information, ops.expand_dims(direction, -1))[..., 0]
-        z = ops.clip(ops.add(z, ops.clip(step, -LONGEST_STEP, LONGEST_STEP)), -REACH, REACH)
+        z = ops.clip(
+            ops.add(z, ops.clip(step, -MAX_STEP, MAX_STEP)), -MAX_SCALED_SHIFT, MAX_SCALED_SHIFT
+        )
     shifts = dense("shifts", k, np.diag(scoring.scale), scoring.centre)(z)
     return ops.cast(shifts, "float32")

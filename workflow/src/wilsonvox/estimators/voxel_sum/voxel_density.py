@@ -1,9 +1,9 @@
-"""Learned densities of voxels, ratios of which are what an image says of the shifts.
+"""Voxel densities learned from images; their logarithms are summed by `voxel-sum`.
 
-The decay's density at given q² is Σ_i J_i(q²) f_i(Ω) (arXiv:0811.1214, eq. 3.9). With functions
-d_i that are dual to the f_i, ∫ d_i f_j dΩ = δ_ij, the mean of d_i over events near some q² is J_i
-there: means take the place of a search for the best weights. What is learned, from images alone,
-are the J_i of every training point at knots of q², and polynomials of the shifts through them.
+The density of the decay at given q² is Σ_i J_i(q²) f_i(Ω) (arXiv:0811.1214, eq. 3.9). With
+functions d_i dual to the f_i, ∫ d_i f_j dΩ = δ_ij, the mean of d_i over events near some q² is J_i
+there, so that the densities follow from moments, without gradient descent. From images alone are
+learned the J_i of every training point at knots of q², and polynomials in the shifts through them.
 """
 
 from dataclasses import dataclass, replace
@@ -17,17 +17,17 @@ from wilsonvox.theory.angular import angular_functions
 Array = NDArray[np.float64]
 
 LEAST_Q2_GEV2 = 1e-3
-"""Below all mean q2 of images [GeV²]; where a voxel's entry is empty, log q² is that of it."""
+"""Lower bound on the mean q2 of images [GeV²]; log q² of padding is that of this value."""
 
 _LOG_EDGES = np.linspace(np.log(LEAST_Q2_GEV2), np.log(25.0), 4097)
-_REFERENCE = (0.3, 0.4, 1.0)  # cos_theta_mu, cos_theta_k, chi where no angular function is zero
+_REFERENCE = (0.3, 0.4, 1.0)  # cos_theta_mu, cos_theta_k, chi at which no angular function is zero
 
 
 def angular_factors(bins: int) -> tuple[Array, Array, Array]:
-    """The angular functions, which are products of three, each averaged over the bins of one angle.
+    """Factorise the angular functions, and average each factor over the bins of its angle.
 
     Args:
-        bins: equal-width bins in each angle.
+        bins: number of bins of equal width in each angle.
 
     Returns:
         Three arrays of shape (bins, 11), for cos_theta_mu, cos_theta_k and chi; the product of
@@ -48,37 +48,37 @@ def angular_factors(bins: int) -> tuple[Array, Array, Array]:
 
 
 def voxel_functions(bins: int) -> Array:
-    """Averages of the eleven angular functions over every voxel, float64 of shape (bins³, 11)."""
+    """Average the eleven angular functions over every voxel, float64 of shape (bins³, 11)."""
     mu, k, chi = angular_factors(bins)
     return (mu[:, None, None] * k[None, :, None] * chi[None, None, :]).reshape(bins**3, -1)
 
 
 def dual_functions(functions: Array) -> Array:
-    """Functions whose mean over flat voxels with each of `functions` is 1 with its own, else 0.
+    """Compute dual functions: their mean product over all voxels with `functions` is δ_ij.
 
     Args:
         functions: shape (n_voxels, n).
 
     Returns:
-        The same shape.
+        Dual functions, shape (n_voxels, n).
     """
     return np.asarray(functions @ np.linalg.inv(functions.T @ functions / len(functions)))
 
 
 class Q2Histogram:
-    """Voxels by mean q2, finely enough to divide them into equal parts; its size is constant."""
+    """Fine histogram of the mean q2 of voxels, for quantiles; its size is constant."""
 
     def __init__(self) -> None:
         self.counts = np.zeros(len(_LOG_EDGES) - 1)
 
     def add(self, mean_q2: NDArray[np.float32], weight: Array | None = None) -> None:
-        """Count voxels; `mean_q2` [GeV²] of any shape, `weight` of the same; None: each once."""
+        """Fill with `mean_q2` [GeV²] of any shape, and weights of the same shape (None: 1)."""
         self.counts += np.histogram(_log_q2(mean_q2), _LOG_EDGES, weights=weight)[0]
 
     def knots(self, number: int) -> Array:
-        """Values of log(q² / GeV²) with equally many voxels between them, rising.
+        """Return knots in log(q² / GeV²), rising, with equally many voxels between them.
 
-        The first and the last are the ends; knots that fall together are one.
+        The first and the last knot are the ends of the range; coincident knots are merged.
         """
         below = np.concatenate([[0.0], np.cumsum(self.counts)])
         inside = np.flatnonzero(np.diff(below))
@@ -96,8 +96,8 @@ class DualMoments:
     """Sums over voxels of hat functions of log q² times dual angular functions.
 
     Args:
-        knots: of log(q² / GeV²), rising.
-        dual: shape (bins³, 11), see `dual_functions`.
+        knots: knots in log(q² / GeV²), rising.
+        dual: dual functions, shape (bins³, 11), see `dual_functions`.
     """
 
     def __init__(self, knots: Array, dual: Array) -> None:
@@ -117,9 +117,9 @@ class DualMoments:
 
         Args:
             voxel: flat indices, shape (n,).
-            mean_q2: GeV², shape (n,).
-            weight: how often each counts, shape (n,).
-            chunk: voxels at a time, which bounds the memory.
+            mean_q2: mean q² [GeV²], shape (n,).
+            weight: weights of the voxels, shape (n,).
+            chunk: number of voxels processed at a time, which limits the memory.
         """
         from scipy.sparse import csr_array
 
@@ -143,14 +143,14 @@ class DualMoments:
 
 
 class Q2Moments:
-    """DualMoments of q² times the angular coefficients of one training point, from voxels' sums.
+    """Moments in q² of the angular coefficients of one training point, from sums over voxels.
 
-    Of a voxel with expected count λ and sum of q² μ the sum S of its events' q² has ⟨S²⟩ = μ² + the
-    second moment that is looked for, because counts are Poisson's.
+    In a voxel with expected count λ and expected sum of q² μ, the sum S of the q² of its events has
+    ⟨S²⟩ = μ² + (second moment), because counts follow a Poisson distribution.
 
     Args:
         functions: averages of the eleven angular functions over voxels, shape (bins³, 11).
-        dual: see `dual_functions`.
+        dual: dual functions, see `dual_functions`.
     """
 
     def __init__(self, functions: Array, dual: Array) -> None:
@@ -167,7 +167,7 @@ class Q2Moments:
         count: NDArray[np.integer],
         n_images: int,
     ) -> None:
-        """Add voxels of images of the point: flat indices, mean q2 [GeV²] and events of each."""
+        """Add voxels of images of the point: flat indices, mean q2 [GeV²] and numbers of events."""
         events = count.astype(np.float64)
         total = events * mean_q2
         for order, weights in enumerate((events, total, total**2)):
@@ -177,36 +177,37 @@ class Q2Moments:
         self.n_images += n_images
 
     def expected_counts(self) -> Array:
-        """Events expected in each voxel of one image, shape (bins³,)."""
+        """Return the expected number of events in each voxel of one image, shape (bins³,)."""
         return np.asarray(self._per_voxel(self.sums[0]))
 
     def _per_voxel(self, sums: Array) -> Array:
         return np.asarray(self.functions @ sums) / (len(self.functions) * self.n_images)
 
     def normalised(self) -> Array:
-        """∫J_i q^2m dq² for m = 0, 1, 2 [GeV^2m], over the rate, shape (3, 11)."""
-        found = self.sums / self.events
+        """Return ∫J_i q^2m dq² for m = 0, 1, 2 [GeV^2m], divided by the rate, shape (3, 11)."""
+        moments = self.sums / self.events
         per_image = self.events / self.n_images
-        # what is fixed is the number of all events, and not only its expectation
+        # the total number of events is fixed, not Poisson-distributed
         squares = (1 - 1 / per_image) * self._per_voxel(self.sums[1]) ** 2
-        found[2] -= self.n_images * (squares @ self.dual) / self.events
-        return found
+        moments[2] -= self.n_images * (squares @ self.dual) / self.events
+        return moments
 
 
 @dataclass(frozen=True)
 class VoxelDensity:
-    """Angular coefficients at knots of q², as polynomials of the scaled shifts.
+    """Angular coefficients at knots of q², as polynomials in the scaled shifts.
 
     At each knot they are divided by the integral over the angles at the centre of the training
-    points, which is no function of the shifts and so says nothing of them.
+    points, which does not depend on the shifts and so carries no information on them.
 
     knots: log(q² / GeV²), shape (n_knots,), rising
-    tables: shape (n_knots, 11, n_terms), terms as of `wilsonvox.core.polynomials.polynomial_terms`
-    centre, scale: of the shifts, shape (k,): the terms are those of (shift − centre) / scale
-    degree: of the polynomials
-    rate: polynomial that all are divided by, shape (n_terms,), 1 at the centre; None: there is none
-    q2_moments: ∫J_i q^2m dq² for m = 0, 1, 2 [GeV^2m], shape (3, 11, n_terms); None: not known
-    pairs: the density of the mean q² of two events in one voxel, see `pair_density`; likewise
+    tables: coefficients of the polynomials, shape (n_knots, 11, n_terms), in the order of
+        `wilsonvox.core.polynomials.polynomial_terms`
+    centre, scale: shape (k,); scaled shifts are (shift − centre) / scale
+    degree: degree of the polynomials
+    rate: polynomial by which all are divided, shape (n_terms,), 1 at the centre; None: no division
+    q2_moments: ∫J_i q^2m dq² for m = 0, 1, 2 [GeV^2m], shape (3, 11, n_terms); None: unknown
+    pairs: density of the mean q² of two events in one voxel, see `pair_density`; None: unknown
     """
 
     knots: Array
@@ -219,22 +220,22 @@ class VoxelDensity:
     pairs: "VoxelDensity | None" = None
 
     def terms(self, shifts: Array) -> Array:
-        """Polynomial terms at shifts of shape (n, k), over the rate, shape (n, n_terms)."""
+        """Return polynomial terms at shifts of shape (n, k), over the rate, shape (n, n_terms)."""
         terms = polynomial_terms((shifts - self.centre) / self.scale, self.degree)
         return terms if self.rate is None else terms / (terms @ self.rate)[:, None]
 
 
 def moment_variances(moments: Array, flat: Array, dual: Array, weights: Array) -> Array:
-    """Squared statistical errors of moments, to the accuracy that weights need.
+    """Estimate squared statistical errors of moments, accurately enough for weights.
 
-    Of n events a dual function d has the mean ± √(⟨d²⟩/n), and a hat function of log q² the mean of
-    its square is 2/3 of its own mean.
+    The mean of a dual function d over n events has the error √(⟨d²⟩/n), and the mean square of a
+    hat function of log q² is 2/3 of its mean.
 
     Args:
-        moments: of each point, divided by its sum of weights, shape (n_points, n_knots, 11).
+        moments: moments of each point over its sum of weights, shape (n_points, n_knots, 11).
         flat: averages of the eleven angular functions over all voxels, shape (11,).
-        dual: see `dual_functions`.
-        weights: sum of weights of each point, that is events, shape (n_points,).
+        dual: dual functions, see `dual_functions`.
+        weights: sum of weights of each point, that is its number of events, shape (n_points,).
 
     Returns:
         Shape (n_points, n_knots, 11).
@@ -244,21 +245,21 @@ def moment_variances(moments: Array, flat: Array, dual: Array, weights: Array) -
 
 
 def fit_rate(terms: Array, moments: Array, variances: Array) -> Array:
-    """The rate Γ(δ) by which angular coefficients were divided, up to a constant.
+    """Fit the rate Γ(δ) by which angular coefficients were divided, up to a constant.
 
-    Amplitudes are linear in the shifts; so angular coefficients and rate are of second degree, but
-    their ratio, which images tell, is not a polynomial. Γ is the polynomial with which the moments
-    times Γ are nearest to polynomials of the same degree. That is a linear problem of least
-    squares; what errors of the moments add to the squares on average is taken off, because it would
-    draw Γ towards a constant.
+    Amplitudes are linear in the shifts, so that angular coefficients and rate are of second degree;
+    their ratio, which determines the images, is not a polynomial. Γ is the polynomial for which the
+    moments times Γ are closest to polynomials of the same degree, a linear least-squares problem.
+    The mean contribution of the errors of the moments to the squares is subtracted, because it
+    would bias Γ towards a constant.
 
     Args:
-        terms: of the points' scaled shifts, shape (n_points, n_terms).
-        moments: shape (n_points, n): what was divided.
-        variances: their squared errors, same shape; where zero, a moment is left out.
+        terms: polynomial terms of the scaled shifts of the points, shape (n_points, n_terms).
+        moments: divided moments, shape (n_points, n).
+        variances: squared errors of the moments, same shape; moments with zero are ignored.
 
     Returns:
-        Shape (n_terms,), 1 at scaled shifts of zero.
+        Coefficients of Γ, shape (n_terms,), with Γ = 1 at scaled shifts of zero.
     """
     scale = variances.mean(axis=0)
     used = scale > 0
@@ -271,7 +272,7 @@ def fit_rate(terms: Array, moments: Array, variances: Array) -> Array:
         left = product - basis @ (basis.T @ product)
         square += left.T @ left
     square -= terms.T @ (terms * (errors * (1 - (basis**2).sum(axis=1)))[:, None])
-    # the constant term is 1
+    # the constant term is fixed to 1
     others = np.linalg.lstsq(square[1:, 1:], -square[1:, 0], rcond=None)[0]
     return np.concatenate([[1.0], others])
 
@@ -288,23 +289,25 @@ def fit_density(
     spectrum: Array | None = None,
     products: Array | None = None,
 ) -> VoxelDensity:
-    """Polynomials of the shifts through the moments of all training points.
+    """Fit polynomials in the shifts to the moments of all training points.
 
-    The degree is lower where there are too few points for it. Of several shifts the polynomials are
-    divided by one more, the rate (`fit_rate`), if there are points for it and it is positive there.
+    The degree is reduced if there are too few points. For several shifts the polynomials are
+    divided by another one, the rate (`fit_rate`), if there are enough points and the rate is
+    positive at all of them.
 
     Args:
         knots: shape (n_knots,).
-        moments: of each point, divided by its sum of weights, shape (n_points, n_knots, 11).
-        shifts: of the points, shape (n_points, k).
-        n_images: images of each point, shape (n_points,): their weights in the fit.
-        degree: most of the polynomials.
+        moments: moments of each point over its sum of weights, shape (n_points, n_knots, 11).
+        shifts: shifts of the points, shape (n_points, k).
+        n_images: number of images of each point, shape (n_points,), used as weights of the fit.
+        degree: maximum degree of the polynomials.
         flat: averages of the eleven angular functions over all voxels, shape (11,).
-        variances: squared errors of the moments, same shape; None: no rate is looked for.
-        q2_moments: of each point, shape (n_points, 3, 11), see `Q2Moments`; None: not known.
-        spectrum: events of all points by q², as `Q2Histogram` counts them, if the density of pairs
-            is wanted.
-        products: averages over all voxels of the products of two angular functions (11, 11), then.
+        variances: squared errors of the moments, same shape; None: no rate is fitted.
+        q2_moments: moments in q² of each point, shape (n_points, 3, 11), see `Q2Moments`; None:
+            unknown.
+        spectrum: events of all points by q², counts of a `Q2Histogram`; None: no density of pairs.
+        products: averages over all voxels of the products of two angular functions, shape
+            (11, 11); needed for the density of pairs.
     """
     low, high = shifts.min(axis=0), shifts.max(axis=0)
     centre, scale = (low + high) / 2, (high - low) / 2
@@ -325,10 +328,10 @@ def fit_density(
         and degree > 1
         and len(shifts) >= 2 * terms.shape[1]
     ):
-        found = fit_rate(terms, flat_moments, variances.reshape(len(moments), -1))
-        if np.all(terms @ found > 0):
-            rate_terms = found
-            divisor = (terms @ found)[:, None]
+        rate_candidate = fit_rate(terms, flat_moments, variances.reshape(len(moments), -1))
+        if np.all(terms @ rate_candidate > 0):
+            rate_terms = rate_candidate
+            divisor = (terms @ rate_candidate)[:, None]
 
     def through(values: Array) -> Array:
         return np.asarray(np.linalg.lstsq(terms * root, values * divisor * root, rcond=None)[0])
@@ -336,7 +339,7 @@ def fit_density(
     tables = through(flat_moments)
     tables = tables.reshape(terms.shape[1], *moments.shape[1:]).transpose(1, 2, 0)
     rate = tables[:, :, 0] @ flat
-    # a knot that no voxel is near has no rate and says nothing
+    # a knot without voxels nearby has no rate and carries no information
     used = rate > 0
     tables = np.divide(tables, rate[:, None, None], out=np.zeros_like(tables),
                        where=used[:, None, None])  # fmt: skip
@@ -352,17 +355,17 @@ def fit_density(
 
 
 def function_pairs() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Numbers of the two angular functions of each of the 66 products of two, each (66,)."""
+    """Return the indices of the two angular functions in each of the 66 products, each (66,)."""
     first, second = np.triu_indices(11)
     return first, second
 
 
-_STEP_GEV2 = 0.02  # of the grid of q² on which densities are convolved
+_STEP_GEV2 = 0.02  # step of the grid of q² on which densities are convolved
 _STEPS = 1250
 
 
 def _product_terms(n: int, degree: int) -> NDArray[np.intp]:
-    """Which polynomial term of twice the degree the product of two terms is, (terms, terms)."""
+    """Indices of the products of two terms among the terms of twice the degree, (terms, terms)."""
     orders = polynomial_orders(n, degree)
     places = {order: place for place, order in enumerate(polynomial_orders(n, 2 * degree))}
     return np.array([[places[tuple(sorted((*one, *other)))] for other in orders] for one in orders])
@@ -371,21 +374,21 @@ def _product_terms(n: int, degree: int) -> NDArray[np.intp]:
 def pair_density(
     density: VoxelDensity, at_centre: Array, spectrum: Array, products: Array
 ) -> VoxelDensity | None:
-    """Density of the mean q² of two events of one voxel.
+    """Compute the density of the mean q² of two events in one voxel.
 
     If the density of one event is Σ_i f_i J_i(q²), that of two is Σ_ij f_i f_j C_ij with the
     convolutions C_ij of J_i and J_j, which are polynomials of twice the degree.
 
     Args:
-        density: of one event.
+        density: density of one event.
         at_centre: rate at the centre of the training points over that of `spectrum`, at the knots.
-        spectrum: events by q², as `Q2Histogram` counts them.
+        spectrum: events by q², counts of a `Q2Histogram`.
         products: averages over all voxels of f_i f_j, shape (11, 11).
 
     Returns:
-        As of one event, with the 66 products of `function_pairs` in place of the eleven functions:
-        tables of shape (n_knots, 66, n_terms), divided by the mean over all voxels at the centre.
-        None where the density of one event is known nowhere.
+        Density in the same form as that of one event, with the 66 products of `function_pairs` in
+        place of the eleven functions: tables of shape (n_knots, 66, n_terms), divided by the mean
+        over all voxels at the centre. None if the density of one event is unknown everywhere.
     """
     log_q2 = (_LOG_EDGES[1:] + _LOG_EDGES[:-1]) / 2
     n_knots, n_functions, n_terms = density.tables.shape
@@ -408,24 +411,24 @@ def pair_density(
     waves = np.fft.rfft(grid, length, axis=0).reshape(-1, n_functions, n_terms)
     first, second = function_pairs()
     target = _product_terms(len(density.centre), density.degree)
-    found = np.zeros((length, len(first), int(target.max()) + 1))
+    convolved = np.zeros((length, len(first), int(target.max()) + 1))
     for one in range(n_terms):
         for other in range(n_terms):
             product = waves[:, first, one] * waves[:, second, other]
-            found[:, :, target[one, other]] += np.fft.irfft(product, length, axis=0)
-    # f_i f_j and f_j f_i are the same number
-    found *= np.where(first == second, 1.0, 2.0)[:, None]
-    rate = found[:, :, 0] @ products[first, second]
+            convolved[:, :, target[one, other]] += np.fft.irfft(product, length, axis=0)
+    # f_i f_j and f_j f_i are equal
+    convolved *= np.where(first == second, 1.0, 2.0)[:, None]
+    rate = convolved[:, :, 0] @ products[first, second]
     mean_q2 = np.arange(length) * _STEP_GEV2 / 2
     inside = np.flatnonzero(rate > 1e-9 * rate.max())
     inside = inside[inside > 0]
     if len(inside) < 2:
         return None
     below = np.cumsum(rate[inside])
-    # denser towards the ends, where few pairs are spread widely
+    # knots are denser towards the ends, where few pairs cover a wide range
     parts = (1 - np.cos(np.linspace(0, np.pi, n_knots))) / 2 * (below[-1] - below[0]) + below[0]
     knots = np.unique(np.interp(parts, below, np.log(mean_q2[inside])))
-    ratio = found[inside] / rate[inside][:, None, None]
+    ratio = convolved[inside] / rate[inside][:, None, None]
     place = np.interp(knots, np.log(mean_q2[inside]), np.arange(len(inside)))
     low = np.minimum(place.astype(int), len(inside) - 2)
     share = (place - low)[:, None, None]

@@ -1,4 +1,4 @@
 """Hyperparameter scans: trials suggested by Optuna, round by round, and trained in parallel jobs.
 
-See docs/user_guide/scan.md. No heavy imports here.
+See docs/user_guide/scan.md. Imports no heavy packages.
 """

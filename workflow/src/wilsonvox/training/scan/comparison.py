@@ -1,4 +1,4 @@
-"""All trials of a scan side by side."""
+"""Comparison of all trials of a scan."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,45 +11,54 @@ COLUMNS = ("trial", "round", "objective", "best_epoch", "n_parameters", "failure
 """Columns of the table before those of the scanned settings."""
 
 
-def collected(rounds: Sequence[Suggestions], trials: Sequence[TrialResult]) -> Scan:
-    """The scan that rounds and trials belong to.
+def combine_rounds(rounds: Sequence[Suggestions], trials: Sequence[TrialResult]) -> Scan:
+    """Combine rounds and trials into one scan.
 
     Args:
         rounds: suggestions of every round.
         trials: results of every trial, in any order.
 
     Raises:
-        UserError: a trial is missing, or they are of different scans.
+        UserError: a trial is missing, or they belong to different scans.
     """
     first = rounds[0]
     space = first.space
-    if any(each.space != space or each.estimator != first.estimator for each in rounds):
-        raise UserError("--suggestions: they are of different scans")
-    suggested = {each.trial: each.parameters for one in rounds for each in one.trials}
-    found = {each.trial: each for each in trials}
+    if any(
+        suggestions.space != space or suggestions.estimator != first.estimator
+        for suggestions in rounds
+    ):
+        raise UserError("--suggestions: the files belong to different scans")
+    suggested = {
+        suggestion.trial: suggestion.parameters
+        for suggestions in rounds
+        for suggestion in suggestions.trials
+    }
+    results = {trial.trial: trial for trial in trials}
     for number, parameters in suggested.items():
-        if number not in found:
+        if number not in results:
             raise UserError(f"--trial: the result of trial {number} is missing")
-        if found[number].parameters != parameters:
-            raise UserError(f"--trial: trial {number} has other settings than were suggested")
+        if results[number].parameters != parameters:
+            raise UserError(f"--trial: the settings of trial {number} differ from its suggestion")
     if len(trials) > len(suggested):
-        raise UserError(f"--trial: {len(trials)} results of {len(suggested)} trials")
-    ordered = [found[number] for number in sorted(found)]
-    done = [each for each in ordered if each.objective is not None]
+        raise UserError(
+            f"--trial: {len(trials)} results given, but there are {len(suggested)} trials"
+        )
+    ordered = [results[number] for number in sorted(results)]
+    done = [trial for trial in ordered if trial.objective is not None]
     return Scan(
         estimator=first.estimator,
         sampler=first.sampler,
         space=space,
-        best=min(done, key=lambda each: (each.objective, each.trial)).trial if done else None,
+        best=min(done, key=lambda trial: (trial.objective, trial.trial)).trial if done else None,
         importance=importance(space, ordered),
-        trials=[each.model_copy(update={"provenance": None}) for each in ordered],
+        trials=[trial.model_copy(update={"provenance": None}) for trial in ordered],
     )
 
 
 def table(scan: Scan) -> str:
-    """The trials as CSV, one row each: `COLUMNS`, then the scanned settings; empty where unknown.
+    """Format the trials as CSV, one row per trial: `COLUMNS`, then the scanned settings.
 
-    Numbers are written in full, so that equal scans have equal tables.
+    Unknown values are empty. Numbers have full precision, so that equal scans give equal tables.
     """
     import csv
     import io
@@ -58,8 +67,8 @@ def table(scan: Scan) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*COLUMNS, *names])
-    for each in scan.trials:
-        row: list[Any] = [getattr(each, name) for name in COLUMNS]
-        row += [each.parameters[name] for name in names]
+    for trial in scan.trials:
+        row: list[Any] = [getattr(trial, name) for name in COLUMNS]
+        row += [trial.parameters[name] for name in names]
         writer.writerow(["" if value is None else value for value in row])
     return text.getvalue()

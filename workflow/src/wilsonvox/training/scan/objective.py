@@ -1,4 +1,4 @@
-"""What a scan makes small: how far predictions of the validation images are from the truth."""
+"""Objective of a hyperparameter scan: mean absolute error on the validation images."""
 
 import os
 from collections.abc import Sequence
@@ -13,15 +13,14 @@ from wilsonvox.voxels.shards import Shard
 def validation_error(
     model: str | os.PathLike[str], shards: Sequence[str], threads: int | None = None
 ) -> float:
-    """Mean absolute error of predicted shifts over validation images and coefficients.
+    """Compute the mean absolute error of predicted shifts over validation images and coefficients.
 
-    The same for all kinds of networks and all losses that they may be trained with, in units of the
-    shifts (dimensionless).
+    It is in units of the shifts (dimensionless), whatever the network and its training loss.
 
     Args:
         model: file of the trained estimator.
         shards: files of the validation shards; one is in memory at a time.
-        threads: on the CPU, see `wilsonvox.estimators.networks.backend.prepare_backend`.
+        threads: CPU threads, see `wilsonvox.estimators.networks.backend.prepare_backend`.
 
     Raises:
         UserError: the model cannot be read, or is for other images.

@@ -1,4 +1,4 @@
-"""The settings of an estimator by dotted names, and the search space over them."""
+"""Settings of an estimator by dotted names, and the search space over them."""
 
 import json
 from collections.abc import Mapping
@@ -10,26 +10,26 @@ from wilsonvox.training.scan.settings import Choice, ScanSettings, SearchRange
 
 Estimator = TypeVar("Estimator", bound=BaseModel)
 Label = bool | int | float | str
-"""A value as Optuna keeps it: lists, which it does not know, as JSON."""
+"""Value as stored by Optuna, which does not support lists: they are encoded as JSON."""
 
 NOT_SCANNED = ("architecture", "images")
-"""What makes another estimator, not another setting of it."""
+"""Keys that define another estimator rather than a setting of it."""
 
 
 def setting_names(estimator: BaseModel) -> list[str]:
-    """Dotted names of all settings: ``network.stem_filters``, ``training.learning_rate``."""
+    """List the dotted names of all settings, such as ``training.learning_rate``."""
     names = []
     for name in type(estimator).model_fields:
         value = getattr(estimator, name)
         if isinstance(value, BaseModel):
-            names += [f"{name}.{each}" for each in setting_names(value)]
+            names += [f"{name}.{inner}" for inner in setting_names(value)]
         elif name not in NOT_SCANNED:
             names.append(name)
     return names
 
 
 def setting(estimator: BaseModel, name: str) -> Any:
-    """The value of a setting by its dotted name."""
+    """Return the value of a setting by its dotted name."""
     value: Any = estimator
     for part in name.split("."):
         value = getattr(value, part)
@@ -37,14 +37,14 @@ def setting(estimator: BaseModel, name: str) -> Any:
 
 
 def with_settings(estimator: Estimator, values: Mapping[str, Any]) -> Estimator:
-    """The estimator with other values of some settings.
+    """Return the estimator with other values of some settings.
 
     Args:
-        estimator: as the configuration has it.
-        values: by dotted name.
+        estimator: estimator from the configuration.
+        values: new values by dotted name.
 
     Raises:
-        ValueError: a value that the setting cannot have.
+        ValueError: a value is not valid for its setting.
     """
     content = estimator.model_dump(mode="json")
     for name, value in values.items():
@@ -61,7 +61,7 @@ def with_settings(estimator: Estimator, values: Mapping[str, Any]) -> Estimator:
 
 
 def kind(estimator: BaseModel, name: str) -> Literal["integer", "float", "other"]:
-    """What kind of number a setting is; another kind of value can only be chosen from a list."""
+    """Return the kind of a setting; those of kind ``other`` can only be chosen from a list."""
     value = setting(estimator, name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "other"
@@ -69,12 +69,12 @@ def kind(estimator: BaseModel, name: str) -> Literal["integer", "float", "other"
 
 
 def label(choice: Choice) -> Label:
-    """A choice as Optuna keeps it."""
+    """Encode a choice for Optuna."""
     return json.dumps(choice) if isinstance(choice, list | tuple) else choice
 
 
 def decode(where: SearchRange, value: Label) -> Choice:
-    """The value of a setting from Optuna's."""
+    """Decode a value from Optuna."""
     for choice in where.choices or ():
         if label(choice) == value and type(label(choice)) is type(value):
             return choice
@@ -82,7 +82,7 @@ def decode(where: SearchRange, value: Label) -> Choice:
 
 
 def contains(where: SearchRange, value: Any) -> bool:
-    """Whether a value is one that a scan could try."""
+    """Test if a value is in the search range."""
     if where.choices is not None:
         return label(value) in [label(choice) for choice in where.choices]
     assert where.low is not None
@@ -98,10 +98,10 @@ def _check_range(estimator: BaseModel, name: str, where: SearchRange) -> None:
         values: list[Any] = list(where.choices)
     else:
         if kind(estimator, name) == "other":
-            raise ValueError("is no number: give choices instead of low and high")
+            raise ValueError("is not a number: give choices instead of low and high")
         numbers = [where.low, where.high, *([where.step] if where.step is not None else [])]
         if kind(estimator, name) == "integer" and not all(isinstance(n, int) for n in numbers):
-            raise ValueError("is a whole number: so must be low, high and step")
+            raise ValueError("is an integer, so low, high and step must be integers")
         values = [where.low, where.high]
     for value in values:
         try:
@@ -111,25 +111,28 @@ def _check_range(estimator: BaseModel, name: str, where: SearchRange) -> None:
 
 
 def check_scan(estimator: BaseModel, scan: ScanSettings, did_you_mean: Any) -> None:
-    """Refuse a scan of settings that the estimator does not have, or of values they cannot have.
+    """Check that the estimator has all settings of a scan and can have their values.
 
     Args:
-        estimator: whose settings are scanned.
-        scan: the scan.
-        did_you_mean: gives the end of a message from a wrong name and the known ones.
+        estimator: estimator whose settings are scanned.
+        scan: settings of the scan.
+        did_you_mean: function that returns the end of a message from a wrong name and known names.
 
     Raises:
-        ValueError: names the setting.
+        ValueError: the message names the setting.
     """
     known = setting_names(estimator)
     for section in ("fixed", "parameters"):
         for name in getattr(scan, section):
             if name not in known:
                 raise ValueError(
-                    f"{section}.{name}: is no setting of this estimator{did_you_mean(name, known)}"
+                    f"{section}.{name}: is not a setting of this estimator"
+                    f"{did_you_mean(name, known)}"
                 )
             if section == "parameters" and name in scan.fixed:
-                raise ValueError(f"fixed.{name}: is scanned; take it out of one of the two")
+                raise ValueError(
+                    f"fixed.{name}: is scanned, too; remove it from fixed or from parameters"
+                )
     for name, value in scan.fixed.items():
         try:
             with_settings(estimator, {name: value})

@@ -1,8 +1,8 @@
-"""A scan as a study of Optuna: suggestions of a round, and the study file of all trials.
+"""Optuna study of a scan: suggestions of a round, and the study file of all trials.
 
-A round is suggested by one job from the results of the rounds before it, in the order of their
-trials, with a seed of its own: so equal configurations suggest equal trials, however many jobs run
-at once and whichever ends first. Optuna is imported inside the functions.
+A round is suggested by one job from the results of the earlier rounds, in the order of their trials
+and with a seed of its own, so that equal configurations suggest equal trials, regardless of how
+many jobs run at once and which ends first. Optuna is imported inside the functions.
 """
 
 import json
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
 
-SOONEST_IMPORTANCE = 4
-"""Trials without which an importance says nothing."""
+MINIMUM_TRIALS_FOR_IMPORTANCE = 4
+"""Minimum number of trials for a meaningful importance."""
 
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class CompletedTrial(Protocol):
-    """What a study has to know of a trial that was trained; its objective is None if it failed."""
+    """Properties of a finished trial that a study needs; its objective is None if it failed."""
 
     @property
     def trial(self) -> int: ...  # noqa: D102
@@ -51,22 +51,22 @@ def _optuna() -> Any:
 
 
 def distribution(estimator: BaseModel, name: str, where: SearchRange) -> "BaseDistribution":
-    """Optuna's distribution of one setting of an estimator."""
+    """Return Optuna's distribution of one setting of an estimator."""
     distributions = _optuna().distributions
     if where.choices is not None:
-        found = distributions.CategoricalDistribution([label(each) for each in where.choices])
+        chosen = distributions.CategoricalDistribution([label(choice) for choice in where.choices])
     elif kind(estimator, name) == "integer":
-        found = distributions.IntDistribution(where.low, where.high, where.log, where.step or 1)
+        chosen = distributions.IntDistribution(where.low, where.high, where.log, where.step or 1)
     else:
-        found = distributions.FloatDistribution(where.low, where.high, where.log, where.step)
-    result: BaseDistribution = found
+        chosen = distributions.FloatDistribution(where.low, where.high, where.log, where.step)
+    result: BaseDistribution = chosen
     return result
 
 
 def space_of(
     estimator: BaseModel, parameters: Mapping[str, SearchRange]
 ) -> dict[str, dict[str, Any]]:
-    """Optuna's distributions by setting, in the order of their names, as JSON."""
+    """Return Optuna's distributions by setting, sorted by name, as JSON."""
     to_json = _optuna().distributions.distribution_to_json
     return {
         name: json.loads(to_json(distribution(estimator, name, parameters[name])))
@@ -76,33 +76,33 @@ def space_of(
 
 def _distributions(space: Mapping[str, Mapping[str, Any]]) -> dict[str, "BaseDistribution"]:
     from_json = _optuna().distributions.json_to_distribution
-    return {name: from_json(json.dumps(each)) for name, each in space.items()}
+    return {name: from_json(json.dumps(content)) for name, content in space.items()}
 
 
 def round_seed(seed: int, estimator: str, round_number: int) -> int:
-    """Seed of the sampler in one round, 32 bits."""
+    """Derive a 32-bit seed of the sampler in one round."""
     key = (zlib.crc32(b"scan"), zlib.crc32(estimator.encode()), round_number)
     return int(np.random.SeedSequence(entropy=seed, spawn_key=key).generate_state(1)[0])
 
 
-def _tell(
+def _add_trials(
     study: "Study", space: Mapping[str, Mapping[str, Any]], trials: Sequence[CompletedTrial]
 ) -> None:
     """Add trials to a study in the order of their numbers, without clock times."""
     trial_module = _optuna().trial
     distributions = _distributions(space)
-    for number, each in enumerate(sorted(trials, key=lambda one: one.trial)):
-        failed = each.objective is None
+    for number, trial in enumerate(sorted(trials, key=lambda trial: trial.trial)):
+        failed = trial.objective is None
         states = trial_module.TrialState
         study.add_trial(
             trial_module.FrozenTrial(
                 number=number,
                 trial_id=number,
                 state=states.FAIL if failed else states.COMPLETE,
-                value=each.objective,
+                value=trial.objective,
                 datetime_start=_NO_TIME,
                 datetime_complete=_NO_TIME,
-                params=dict(each.parameters),
+                params=dict(trial.parameters),
                 distributions=distributions,
                 user_attrs={},
                 system_attrs={},
@@ -114,7 +114,7 @@ def _tell(
 def own_values(
     estimator: BaseModel, parameters: Mapping[str, SearchRange]
 ) -> dict[str, Label] | None:
-    """The estimator's own values of what is scanned; None where one is not in the search space."""
+    """Return the estimator's own values of scanned settings; None if outside the search space."""
     values = {name: setting(estimator, name) for name in sorted(parameters)}
     if not all(contains(parameters[name], value) for name, value in values.items()):
         return None
@@ -128,28 +128,28 @@ def suggest(
     sampler_seed: int,
     earlier: Sequence[CompletedTrial],
 ) -> list[dict[str, Label]]:
-    """Values of what is scanned for each trial of a round.
+    """Suggest values of the scanned settings for each trial of a round.
 
-    The first trial of all has the estimator's own values, where the search space holds them. The
-    first round is drawn at random; `tpe` then suggests where earlier trials were good, and away
-    from the other trials of the round, whose results it does not know ("constant liar").
+    The first trial has the estimator's own values, if the search space contains them. The first
+    round is random; `tpe` then samples near good earlier trials, and away from the other trials of
+    the round, whose results are still unknown ("constant liar").
 
     Args:
-        estimator: as the trials have it but for what is scanned.
-        scan: the scan.
-        round_number: from 0.
-        sampler_seed: of this round, see `round_seed`.
-        earlier: all trials of the rounds before.
+        estimator: estimator of the trials, except for the scanned settings.
+        scan: settings of the scan.
+        round_number: round, counted from 0.
+        sampler_seed: seed of this round, see `round_seed`.
+        earlier: all trials of the earlier rounds.
 
     Raises:
-        UserError: `earlier` is not all of them.
+        UserError: `earlier` is incomplete.
     """
     expected = list(range(scan.trials(round_number).start))
-    if sorted(each.trial for each in earlier) != expected:
+    if sorted(trial.trial for trial in earlier) != expected:
         raise UserError(
             f"--earlier: round {round_number} needs the results of trials 0 to {len(expected) - 1}"
             if expected
-            else "--earlier: no trial comes before the first round"
+            else "--earlier: there are no trials before the first round"
         )
     optuna = _optuna()
     if scan.sampler == "tpe":
@@ -160,7 +160,7 @@ def suggest(
         sampler = optuna.samplers.RandomSampler(seed=sampler_seed)
     study = optuna.create_study(sampler=sampler, direction="minimize")
     space = space_of(estimator, scan.parameters)
-    _tell(study, space, earlier)
+    _add_trials(study, space, earlier)
     own = own_values(estimator, scan.parameters)
     if round_number == 0 and own is not None:
         study.enqueue_trial(own)
@@ -176,21 +176,21 @@ def write_study(
 ) -> None:
     """Write all trials to a new file of Optuna's journal storage.
 
-    Equal trials give equal bytes: the file has no clock times, and the name of the process that
+    Equal trials give equal bytes: the file contains no clock times, and the process name that
     Optuna writes into every line is replaced.
 
     Args:
-        path: of the file, which must not exist.
-        name: of the study.
+        path: file name; the file must not exist.
+        name: name of the study.
         space: Optuna's distributions by setting.
-        trials: in any order.
+        trials: trials in any order.
     """
     storages = _optuna().storages
     lock = storages.journal.JournalFileOpenLock(str(path))
     backend = storages.journal.JournalFileBackend(str(path), lock_obj=lock)
     storage = storages.JournalStorage(backend)
     study = _optuna().create_study(study_name=name, storage=storage, direction="minimize")
-    _tell(study, space, trials)
+    _add_trials(study, space, trials)
     lines = [json.loads(line) for line in Path(path).read_text().splitlines()]
     texts = [json.dumps(line | {"worker_id": "wilsonvox"}) + "\n" for line in lines]
     Path(path).write_text("".join(texts))
@@ -199,22 +199,23 @@ def write_study(
 def importance(
     space: Mapping[str, Mapping[str, Any]], trials: Sequence[CompletedTrial]
 ) -> dict[str, float] | None:
-    """Share of each setting in the scatter of the objective, summing to one.
+    """Compute the importance of each setting for the objective; the sum is one.
 
-    Optuna's PED-ANOVA (arXiv:2304.10255): how the values of a setting among the better trials
-    differ from those among all. With a dozen trials a hint and no more.
+    Optuna's PED-ANOVA (arXiv:2304.10255) compares the values of a setting among the better trials
+    with those among all. With a dozen trials it is only indicative.
 
     Returns:
-        None for fewer than `SOONEST_IMPORTANCE` trials with an objective, or if all are alike.
+        Importance by setting, or None with fewer than `MINIMUM_TRIALS_FOR_IMPORTANCE` successful
+        trials, or if all objectives are equal.
     """
-    done = [each for each in trials if each.objective is not None]
-    if len(done) < SOONEST_IMPORTANCE or len({each.objective for each in done}) == 1:
+    done = [trial for trial in trials if trial.objective is not None]
+    if len(done) < MINIMUM_TRIALS_FOR_IMPORTANCE or len({trial.objective for trial in done}) == 1:
         return None
     optuna = _optuna()
     study = optuna.create_study(direction="minimize")
-    _tell(study, space, done)
-    found = optuna.importance.get_param_importances(
+    _add_trials(study, space, done)
+    importances = optuna.importance.get_param_importances(
         study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
     )
-    values = {name: float(found.get(name, 0.0)) for name in space}
+    values = {name: float(importances.get(name, 0.0)) for name in space}
     return values if np.isfinite(list(values.values())).all() and any(values.values()) else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.estimators.settings import NetworkSettings, VoxelSumSettings
-from wilsonvox.estimators.voxel_sum.limits import most_anchors
+from wilsonvox.estimators.voxel_sum.limits import max_anchors
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def voxel_sum_size(
         n_outputs: shifts to predict.
         settings: all sizes of the network.
     """
-    functions, anchors = 11, most_anchors(n_outputs)
+    functions, anchors = 11, max_anchors(n_outputs)
     if n_outputs == 1:
         anchors = min(n_points, anchors)
     knots, terms = settings.q2_knots - 1, math.comb(n_outputs + settings.density_degree, n_outputs)
