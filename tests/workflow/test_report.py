@@ -47,4 +47,4 @@ def test_tables_of_the_report_are_no_part_of_the_run(folder):
 def test_captions_name_defaults_too(report):
     """The tiny configuration does not name the range of q2."""
     html = report.read_text()
-    assert "8 bins in each angle, 300 events\\nan image, q\\u00b2 from 0 to 20 GeV\\u00b2" in html
+    assert "8\\u00b3 voxels, 300 events per\\nimage, q\\u00b2 from 0 to 20 GeV\\u00b2" in html

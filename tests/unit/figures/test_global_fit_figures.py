@@ -271,7 +271,8 @@ def test_distinct_training_sets_are_drawn_as_densities():
         assert density.values * widths == pytest.approx([0.2, 0.5, 0.3])
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == [
-        f"{name}: 100 samples, minimum 38.50" for name in ("no polynomials", "common polynomial")
+        f"{name}: 100 samples, min. $\\chi^2$ 38.50"
+        for name in ("no polynomials", "common polynomial")
     ]
     with pytest.raises(UserError, match="no model is trained on a grid"):
         global_fit_training_sets.draw([smeared])

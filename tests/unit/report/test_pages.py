@@ -1,4 +1,4 @@
-"""The tables of a report as HTML pages."""
+"""HTML pages of the report."""
 
 import json
 import math
@@ -15,9 +15,9 @@ from wilsonvox.global_fit.fits import fit_coefficients
 from wilsonvox.global_fit.learning.mode_collapse import Coverage
 from wilsonvox.global_fit.learning.results import (
     Coefficients,
-    GanAnswer,
+    GanRestartResult,
     GanResult,
-    NetworkAnswer,
+    NetworkRestartResult,
     NetworkResult,
     Spread,
     TrainingSetSummary,
@@ -39,7 +39,7 @@ CONFIGURATION = "tests/workflow/tiny.yaml"
 
 
 class Page(HTMLParser):
-    """Rows of all tables, all text, and every address that the page would load or link to."""
+    """Parsed page: rows of all tables, text, and addresses that it loads or links to."""
 
     def __init__(self, text):
         super().__init__()
@@ -71,7 +71,7 @@ def row(point, true, *, seen=True, **values):
 
 @pytest.fixture
 def folder(tmp_path):
-    """The folder of a run with one estimator of two points and one measured sample."""
+    """Folder of a run with one estimator, two points and one measured sample."""
     path = tmp_path / "results/tiny"
     rows = [
         row("c9_-0.90", -0.9, bias=-0.0216, sigma_over_bound=2.0, gauss_mean=math.nan),
@@ -118,20 +118,20 @@ def pages(folder, configuration, tmp_path):
     }
 
 
-def test_every_column_of_the_summary_is_shown_and_explained():
+def test_all_columns_of_the_summary_are_shown_and_described():
     assert list(SUMMARY_TABLE) == list(SUMMARY_COLUMNS)
     for name, (column, _) in SUMMARY_TABLE.items():
         assert column.name == name
         assert column.meaning
 
 
-def test_pages_load_nothing_from_elsewhere(pages):
+def test_pages_are_self_contained(pages):
     assert set(pages) == {"configuration", "summary", "measurements", "runtimes"}
     for page in pages.values():
         assert page.addresses == []
 
 
-def test_summary_is_rounded_for_reading(pages):
+def test_summary_values_are_rounded(pages):
     rows = pages["summary"].rows
     assert [
         "c9_-0.90", "δC9", "−0.90", "yes", "60", "+0.123", "−0.022", "0.123", "0.123", "0.123",
@@ -161,10 +161,10 @@ def test_summary_is_rounded_for_reading(pages):
         "12.3",
         "12.3",
     ] in rows
-    assert "8 bins in each angle, 24,000 events an image" in pages["summary"].text
+    assert "Images: 8³ voxels, 24,000 events per image, q² < 20 GeV²" in pages["summary"].text
 
 
-def test_measured_values_with_open_ends_and_unknown_truth(pages):
+def test_measurements_with_open_intervals_and_unknown_truth(pages):
     page = pages["measurements"]
     assert [
         "<mine>", "tiny", "b8_n300", "2", "δC9", "−0.800", "[−0.850, –]", "[−0.900, −0.700]",
@@ -175,39 +175,41 @@ def test_measured_values_with_open_ends_and_unknown_truth(pages):
     assert "Intervals are statistical; generator level." in page.text
 
 
-def test_runtimes_have_units_and_a_sum(pages):
+def test_runtimes_have_units_and_a_total(pages):
     rows = pages["runtimes"].rows
     assert rows[0][2:] == ["total [s]", "mean [s]", "longest [s]", "CPU [s]", "memory [MiB]"]
     assert ["train", "1", "1,234.6", "1,234.6", "1,234.6", "2,000.0", "–"] in rows
     assert rows[-1] == ["all", "1", "1,234.6", "1,234.6", "1,234.6", "2,000.0", "–"]
 
 
-def test_configuration_tells_defaults_and_can_be_used_again(pages, configuration, tmp_path):
+def test_configuration_page_lists_defaults_and_reproduces_the_configuration(
+    pages, configuration, tmp_path
+):
     page = pages["configuration"]
     assert ["images.b8_n300.q2_max_gev2", "20.0"] in page.rows
-    assert not any(cells[0] == "images.b8_n300.bins" for cells in page.rows)  # it is given
-    text = page.text[page.text.index("run: tiny") : page.text.index("Values left")]
+    assert not any(cells[0] == "images.b8_n300.bins" for cells in page.rows)  # set explicitly
+    text = page.text[page.text.index("run: tiny") : page.text.index("Default values")]
     again = tmp_path / "again.yaml"
     again.write_text(text)
     assert load_configuration(again) == configuration
 
 
-def test_empty_run_is_told_so(configuration, tmp_path):
+def test_pages_of_an_empty_run(configuration, tmp_path):
     (tmp_path / "results").mkdir()
     paths = write_pages(tmp_path / "results", configuration, tmp_path)
     texts = {path.stem: path.read_text() for path in paths}
-    assert "There is no summary in this run yet." in texts["summary"]
-    assert "This run measures no external sample." in texts["measurements"]
-    assert "No job has been timed in this run yet." in texts["runtimes"]
+    assert "This run has no summary yet." in texts["summary"]
+    assert "This run does not measure external samples." in texts["measurements"]
+    assert "This run has no benchmark files yet." in texts["runtimes"]
 
 
-def test_largest_memory_is_that_of_the_jobs_that_were_measured(folder, configuration, tmp_path):
+def test_maximum_memory_ignores_jobs_without_a_measurement(folder, configuration, tmp_path):
     (folder / "benchmarks/measure.tsv").write_text("s\tmax_rss\tcpu_time\n1\t757.2\t2\n")
     paths = write_pages(folder, configuration, tmp_path)
     assert Page(paths[-1].read_text()).rows[-1][-1] == "757"
 
 
-def test_command_takes_a_file_or_values(folder, tmp_path, capsys):
+def test_command_takes_a_configuration_file_or_json(folder, tmp_path, capsys):
     values = json.dumps({**load_configuration(CONFIGURATION).model_dump(mode="json"),
                          "samples_table": None})  # fmt: skip
     arguments = ["report", "--run", str(folder), "--out", str(tmp_path / "pages")]
@@ -243,7 +245,7 @@ def test_no_such_run_is_one_clear_line(tmp_path, capsys):
     assert "no such run" in capsys.readouterr().err
 
 
-def test_every_sample_is_there_by_each_estimator_with_its_warnings(folder, configuration, tmp_path):
+def test_measurements_list_all_estimators_and_warnings(folder, configuration, tmp_path):
     first = folder / "measurements/b8_n300/tiny/<mine>.json"
     content = json.loads(first.read_text())
     content["warnings"] = ["14 events are not used", "too few ensembles"]
@@ -259,7 +261,7 @@ def test_every_sample_is_there_by_each_estimator_with_its_warnings(folder, confi
     assert events[5] == "14 events are not used; fit: too few ensembles"
 
 
-def test_an_estimator_that_is_not_trained_has_no_trained_points(folder, configuration, tmp_path):
+def test_estimators_without_training_have_no_trained_points(folder, configuration, tmp_path):
     output = folder / "evaluation/b8_n300/fit/summary.parquet"
     metadata = TableMetadata(
         estimator="fit", image=ImageSpecification(bins=8), physics_inputs=None, trained=False
@@ -268,10 +270,10 @@ def test_an_estimator_that_is_not_trained_has_no_trained_points(folder, configur
     rows = [row("c9_-0.90", -0.9), row("c9_-0.50", -0.5, seen=False)]
     write_table(output, pd.DataFrame(rows), SUMMARY_COLUMNS, metadata, record)
     write_pages(folder, configuration, tmp_path / "pages")
-    found = Page((tmp_path / "pages/summary.html").read_text()).rows
-    assert [line[:4] for line in found if line[0] == "fit"] == [["fit", "b8_n300", "δC9", "all"]]
-    assert sum(line[0] == "tiny" for line in found) == 3
-    points = [line for line in found if len(line) == len(SUMMARY_COLUMNS) and line[0] != "point"]
+    lines = Page((tmp_path / "pages/summary.html").read_text()).rows
+    assert [line[:4] for line in lines if line[0] == "fit"] == [["fit", "b8_n300", "δC9", "all"]]
+    assert sum(line[0] == "tiny" for line in lines) == 3
+    points = [line for line in lines if len(line) == len(SUMMARY_COLUMNS) and line[0] != "point"]
     assert [line[3] for line in points] == ["–", "–", "yes", "no"]
 
 
@@ -288,7 +290,7 @@ FITTED = {
 
 
 def save_fits(folder):
-    """Two fits, and what a network of three starts and a GAN of one answer."""
+    """Save two fits, and the results of a network with three trainings and a GAN with one."""
     fit = fit_coefficients(toy_table(), "experimental").model_copy(
         update={"c9": -0.81234, "c10": 0.2, "chi_squared": 38.256, "p_value": 2.3e-5,
                 "n_observables": 37, "n_parameters": 2}
@@ -305,18 +307,18 @@ def save_fits(folder):
         settings=TrainingSetSettings(), n_samples=1, chi_squared_edges=[], chi_squared_counts=[],
         best=Coefficients(c9=0, c10=0, chi_squared=1),
     )  # fmt: skip
-    answers = [
-        NetworkAnswer(c9=c9, c10=0.1, chi_squared=chi, start=0, loss=[], validation_loss=[],
-                      best_epoch=1, is_constant=False)
+    restarts = [
+        NetworkRestartResult(c9=c9, c10=0.1, chi_squared=chi, start=0, loss=[],
+                             validation_loss=[], best_epoch=1, is_constant=False)
         for c9, chi in ((-0.8, 41.0), (-0.9, 40.0), (-1.0, 55.5))
     ]  # fmt: skip
     network = NetworkResult(
         name="net", **about, hadronic_names=[], training_set=training_set,
-        spread=Spread.of(answers), settings=InverseNetworkSettings(), n_parameters=1,
-        answers=answers,
+        spread=Spread.of(restarts), settings=InverseNetworkSettings(), n_parameters=1,
+        answers=restarts,
     )  # fmt: skip
     generated = [
-        GanAnswer(
+        GanRestartResult(
             c9=-0.5, c10=-0.25, chi_squared=60.0, start=0, generator_loss=[],
             discriminator_loss=[], discriminator_accuracy=[], median_chi_squared=90,
             said_chi_squared=1, said_chi_squared_recomputed=1, inconsistency=1, samples=[],
@@ -341,7 +343,7 @@ def save_fits(folder):
         save_recorded(result, path, make_record(rule, path, {}))
 
 
-def test_a_global_fit_alone_has_its_fits_and_answers(tmp_path):
+def test_global_fit_page_lists_fits_and_models(tmp_path):
     save_fits(tmp_path / "fitted")
     paths = write_pages(tmp_path / "fitted", parse_configuration(FITTED), tmp_path / "pages")
     pages = {path.stem: Page(path.read_text()) for path in paths}
@@ -353,11 +355,11 @@ def test_a_global_fit_alone_has_its_fits_and_answers(tmp_path):
     assert [*fit, "shared", "159.4", "38.26", "35", "0.300", *shifts] in rows
     assert ["net", "network", *fit, "none", "3", "−0.900 ± 0.100", "+0.100 ± 0.000", "40.00",
             "41.00", "55.50"] in rows  # fmt: skip
-    # one start has no spread
+    # a single training has no spread
     assert ["gan", "GAN", *fit, "none", "1", "−0.500", "−0.250", "60.00", "60.00", "60.00"] in rows
     assert pages["global_fit"].addresses == []
     text = pages["configuration"].text
-    assert "Samples" not in text  # it reads none of its table
+    assert "Samples" not in text  # a run without images does not read the table of samples
     (code,) = [row for row in pages["configuration"].rows if row[0] == "lhcb-2015"]
     assert len(code) == 4
 
@@ -370,7 +372,7 @@ def test_a_missing_fit_is_named(tmp_path, capsys):
     assert "experimental_shared.json: does not exist" in capsys.readouterr().err
 
 
-def test_beside_images_a_global_fit_is_told_of_once_all_of_it_is_there(
+def test_global_fit_page_of_a_run_with_images_needs_the_complete_fit(
     folder, configuration, tmp_path
 ):
     fit = parse_configuration(FITTED).global_fit
@@ -382,7 +384,7 @@ def test_beside_images_a_global_fit_is_told_of_once_all_of_it_is_there(
         assert list(paths) == ["configuration", "summary", "measurements", "global_fit", "runtimes"]
         return Page(paths["global_fit"].read_text())
 
-    assert "has not run to its end yet; `snakemake global_fit` runs it" in page().text
+    assert "is not complete yet. Run `snakemake global_fit`" in page().text
     assert page().rows == []
     for name in targets.global_fit_figures(Run(both, {})):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Benchmark files of Snakemake, and their sums by rule."""
+"""Benchmark files of Snakemake and runtimes by rule."""
 
 import math
 
@@ -25,7 +25,7 @@ def benchmarks(tmp_path):
     return tmp_path
 
 
-def test_rules_are_summed_up_the_longest_first(benchmarks):
+def test_runtimes_are_summed_by_rule_in_descending_order(benchmarks):
     train, voxelize, topology = runtimes_by_rule(read_benchmarks(benchmarks))
     assert (train.rule, train.jobs, train.total_seconds) == ("train", 1, 215.26)
     assert (train.cpu_seconds, train.memory_mib) == (262.23, 1603.61)
@@ -33,32 +33,32 @@ def test_rules_are_summed_up_the_longest_first(benchmarks):
     assert voxelize.total_seconds == 2.0
     assert voxelize.mean_seconds == 1.0
     assert voxelize.longest_seconds == 1.5
-    # of the job that was not measured only the wall time is known
+    # only the wall time of the second job is known
     assert (voxelize.cpu_seconds, voxelize.memory_mib) == (0.9, 300.5)
     assert (topology.rule, topology.total_seconds) == ("plot_topology", 0.0201)
     assert math.isnan(topology.cpu_seconds)
     assert math.isnan(topology.memory_mib)
 
 
-def test_repeated_benchmark_has_several_runs(tmp_path):
+def test_repeated_benchmarks_have_several_rows(tmp_path):
     path = write(tmp_path / "a.tsv", "1 0:00:01 5 1 1 1 1 1 1 2", "3 0:00:03 4 1 1 1 1 1 1 2")
     assert [job.seconds for job in read_benchmark(path, "a")] == [1.0, 3.0]
 
 
-def test_rule_without_any_time_is_kept_and_stands_last():
+def test_rules_without_known_times_are_last():
     jobs = [JobRuntime("a", math.nan, math.nan, math.nan), JobRuntime("b", 1.0, 1.0, 1.0)]
     last = runtimes_by_rule(jobs)[-1]
     assert (last.rule, last.jobs) == ("a", 1)
     assert math.isnan(last.longest_seconds)
 
 
-def test_no_benchmarks_yet(tmp_path):
+def test_missing_and_empty_benchmarks(tmp_path):
     assert read_benchmarks(tmp_path / "absent") == []
     assert read_benchmark(write(tmp_path / "killed.tsv"), "killed") == []
 
 
 @pytest.mark.parametrize("content", [b"", b"epoch\tloss\n1\t2\n", b"\xff\xfe\x00"])
-def test_another_file_is_named(tmp_path, content):
+def test_other_files_are_rejected(tmp_path, content):
     path = tmp_path / "a.tsv"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"a\.tsv: not a benchmark file"):

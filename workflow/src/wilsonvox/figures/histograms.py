@@ -115,7 +115,7 @@ def draw(ensembles: Sequence[Ensemble], note: str = "", physics_inputs: str = ""
             "v",
             color=BLACK,
             markersize=5,
-            label="true",
+            label="true value",
             transform=panel.get_xaxis_transform(),
         )
         # place the text on the side of the axis without predictions

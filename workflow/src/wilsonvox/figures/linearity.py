@@ -124,7 +124,7 @@ def draw(summary: Summary, scaled: bool, ensembles: Ensembles = "mean") -> Figur
         below.set_xlabel(f"True ${symbol}$")
         for axis in (above.xaxis, above.yaxis):
             axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        above.set_title(rf"${symbol} \leq 0$" if column == 0 and mixed else "all values")
+        above.set_title(rf"${symbol} \leq 0$" if column == 0 and mixed else "full range")
     name = "Mean" if ensembles == "mean" else "Fitted mean of"
     panels[0, 0].set_ylabel(f"{name} predicted ${symbol}$")
     panels[1, 0].set_ylabel("mean − true" if ensembles == "mean" else "fitted mean\n− true")
@@ -134,7 +134,7 @@ def draw(summary: Summary, scaled: bool, ensembles: Ensembles = "mean") -> Figur
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
     sigma = r"\sigma_{L,R}" if ensembles == "mean" else r"\sigma_\mathrm{fit}"
-    kind = rf"${sigma}/\sqrt{{N}}$" if scaled else rf"${sigma}$ of one image"
+    kind = rf"${sigma}/\sqrt{{N}}$" if scaled else rf"${sigma}$ (single image)"
     title = [f"{metadata.estimator}, error bars {kind}"]
     if n_left_out:
         title.append(f"{n_left_out} {'point' if n_left_out == 1 else 'points'} without a fit")

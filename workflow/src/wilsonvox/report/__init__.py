@@ -1,1 +1,1 @@
-"""The tables of a run's report as HTML pages: configuration, results and runtimes."""
+"""HTML pages for the report of a run: configuration, results and runtimes."""

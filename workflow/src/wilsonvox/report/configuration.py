@@ -1,4 +1,4 @@
-"""The page of the configuration: every value that a run used."""
+"""Configuration page: all values that a run used."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,15 +13,15 @@ from wilsonvox.report.page import Column, Row, Section, page
 from wilsonvox.stages import targets
 from wilsonvox.stages.run import Run
 
-_TREE: dict[bool | None, str] = {True: "changed since that commit", False: "as committed"}
+_TREE: dict[bool | None, str] = {True: "modified", False: "as committed"}
 
 
 def _leaves(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of nested mappings and lists of mappings, with its place: ``images.b50.bins``."""
+    """Iterate over the values of nested mappings with their keys, such as ``images.b50.bins``."""
     if isinstance(values, Mapping) and values:
         for key, value in values.items():
             yield from _leaves(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(values, list) and any(isinstance(each, Mapping) for each in values):
+    elif isinstance(values, list) and any(isinstance(item, Mapping) for item in values):
         for i in range(len(values)):
             yield from _leaves(values[i], f"{path}[{i}]")
     else:
@@ -29,14 +29,14 @@ def _leaves(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _yaml(values: Any) -> str:
-    """YAML with the keys in their order and lists of numbers on one line."""
+    """Format values as YAML, with the keys in their order and lists of numbers on one line."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
         pass
 
     def sequence(dumper: yaml.SafeDumper, data: list[Any]) -> yaml.Node:
-        flow = not any(isinstance(each, Mapping) for each in data)
+        flow = not any(isinstance(item, Mapping) for item in data)
         return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
 
     Dumper.add_representer(list, sequence)
@@ -44,7 +44,7 @@ def _yaml(values: Any) -> str:
 
 
 def _code_rows(run: Path) -> list[Row]:
-    """Version and commit of the code behind each summary, as its own record tells."""
+    """List the version and commit of the code that made each summary, from its record."""
     import pyarrow.parquet as pq
 
     rows: list[Row] = []
@@ -54,16 +54,16 @@ def _code_rows(run: Path) -> list[Row]:
             version, commit = record["packages"].get("wilsonvox"), record.get("git_commit")
             dirty = record.get("git_dirty")
         except Exception as error:
-            raise UserError(f"{path}: has no record; delete it and run again") from error
+            raise UserError(f"{path}: no provenance record; delete it and run again") from error
         rows.append(
-            (path.parent.name, path.parent.parent.name, version or "not known",
-             commit or "not known", _TREE.get(dirty, "not known"))
+            (path.parent.name, path.parent.parent.name, version or "unknown",
+             commit or "unknown", _TREE.get(dirty, "unknown"))
         )  # fmt: skip
     return rows
 
 
 def _fit_code_rows(run: Path, configuration: RunConfiguration) -> list[Row]:
-    """Version and commit of the code behind the fits of each set, each once."""
+    """List the distinct versions and commits of the code that made the fits of each set."""
     made = Run(configuration, {})
     if not targets.includes_global_fit(made, run):
         return []
@@ -71,21 +71,21 @@ def _fit_code_rows(run: Path, configuration: RunConfiguration) -> list[Row]:
     for path in targets.fit_files(made):
         record = CoefficientFit.load(run / path).provenance
         if record is None:
-            raise UserError(f"{run / path}: has no record; delete it and run again")
+            raise UserError(f"{run / path}: no provenance record; delete it and run again")
         # global_fit/{set}/fits/…
         rows[
             (
                 Path(path).parts[1],
-                record.packages.get("wilsonvox") or "not known",
-                record.git_commit or "not known",
-                _TREE.get(record.git_dirty, "not known"),
+                record.packages.get("wilsonvox") or "unknown",
+                record.git_commit or "unknown",
+                _TREE.get(record.git_dirty, "unknown"),
             )
         ] = None
     return list(rows)
 
 
 def configuration_page(run: Path, configuration: RunConfiguration) -> str:
-    """Every value that the run used, those left to their defaults, its samples and its code.
+    """Render the configuration page: all values, defaults, samples and code versions.
 
     Raises:
         UserError: the table of samples, a summary or a fit cannot be read.
@@ -100,14 +100,13 @@ def configuration_page(run: Path, configuration: RunConfiguration) -> str:
     samples = measured_samples(configuration).values()
     sections = [
         Section(
-            paragraph="All values that this run used, also those that its configuration file "
-            "left to their defaults. Saved as a YAML file they make the same run again. "
-            "config/README.md tells what each key is, with units.",
+            paragraph="All values that this run used, including defaults. Saved as a YAML file, "
+            "they reproduce the run. config/README.md documents the keys and their units.",
             text=_yaml(used),
         ),
         Section(
-            heading="Values left to their defaults",
-            paragraph="" if defaults else "None: the configuration names every value.",
+            heading="Default values",
+            paragraph="" if defaults else "None: the configuration file sets all values.",
             columns=[Column("key", left=True), Column("value", left=True)],
             rows=defaults,
         ),
@@ -115,15 +114,15 @@ def configuration_page(run: Path, configuration: RunConfiguration) -> str:
     code = [
         Column("version", left=True),
         Column("git commit", left=True),
-        Column("code and workflow", left=True),
+        Column("working tree", left=True),
     ]
     if configuration.has_images:
         sections += [
             Section(
                 heading="Samples",
-                paragraph=f"Rows of {configuration.samples_table} that were measured."
+                paragraph=f"Measured samples of {configuration.samples_table}."
                 if samples
-                else "This run measures no external sample.",
+                else "This run does not measure external samples.",
                 columns=[
                     Column("sample", left=True),
                     Column("path", left=True, long=True),
@@ -133,14 +132,14 @@ def configuration_page(run: Path, configuration: RunConfiguration) -> str:
                     Column("true point", left=True),
                 ],
                 rows=[
-                    (row.sample, row.portable_path(), row.tree or "the only one", row.layout,
-                     row.flavour, row.true_point or "not known")
+                    (row.sample, row.portable_path(), row.tree or "default", row.layout,
+                     row.flavour, row.true_point or "unknown")
                     for row in samples
                 ],
             ),
             Section(
                 heading="Code",
-                paragraph="The version of wilsonvox that summarized each estimator.",
+                paragraph="Version of wilsonvox that made the summary of each estimator.",
                 columns=[Column("estimator", left=True), Column("images", left=True), *code],
                 rows=_code_rows(run),
             ),
@@ -150,7 +149,7 @@ def configuration_page(run: Path, configuration: RunConfiguration) -> str:
         sections.append(
             Section(
                 heading="Code of the global fit",
-                paragraph="The version of wilsonvox that fitted each set of observables.",
+                paragraph="Version of wilsonvox that fitted each set of observables.",
                 columns=[Column("set", left=True), *code],
                 rows=fitted,
             )

@@ -1,7 +1,7 @@
-"""The tables of a run's report as HTML pages: configuration, results and runtimes.
+"""Tables of the report of a run as HTML pages: configuration, results and runtimes.
 
-Each page stands alone: no script, and no font, style or image from elsewhere. Snakemake embeds it
-in the report (`make report`). All shifts and sigmas are dimensionless.
+The pages are self-contained, without scripts or external fonts, styles and images. Snakemake embeds
+them in the report (`make report`). All shifts and σ are dimensionless.
 """
 
 import os
@@ -21,13 +21,14 @@ __all__ = ["SUMMARY_TABLE", "write_pages"]
 def write_pages(
     run: str | os.PathLike[str], configuration: RunConfiguration, out: str | os.PathLike[str]
 ) -> list[Path]:
-    """Write the pages of the run in folder `run` to folder `out`, each to `{name}.html`.
+    """Write the pages of the run in folder `run` to ``{out}/{name}.html``.
 
-    Those of the configuration and the runtimes, of summaries and measured samples where there are
-    images, and of the global fit where there is one.
+    These are the pages of the configuration and the runtimes, of summaries and measured samples if
+    the run has images, and of the global fit if there is one.
 
     Raises:
-        UserError: no such run, a file of it cannot be read, or `out` cannot be written.
+        UserError: the run does not exist, one of its files cannot be read, or `out` cannot be
+            written.
     """
     folder = Path(run)
     if not folder.is_dir():

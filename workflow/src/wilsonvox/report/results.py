@@ -1,4 +1,4 @@
-"""The pages of the results: summaries of the estimators, and measured samples."""
+"""Result pages: summaries of the estimators, and measured samples."""
 
 import json
 from collections.abc import Sequence
@@ -9,26 +9,24 @@ import pandas as pd
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.ensembles.tables import SUMMARY_COLUMNS, read_table
+from wilsonvox.figures.labels import image_text
 from wilsonvox.measurement.intervals import symbol
-from wilsonvox.report.page import Column, Row, Section, image_sentence, number, page
+from wilsonvox.report.page import Column, Row, Section, number, page
 from wilsonvox.report.summary_table import mean_pull, measurements, parts, pooled, pull
 
-_COVERS = (
-    "part of the images whose interval, by the calibration with all other points, holds the true "
-    "shift"
-)
+_COVERS = "of images whose interval, calibrated with all other points, contains the true shift"
 
 SUMMARY_TABLE: dict[str, tuple[Column, str]] = {
-    "point": (Column("point", "label of the point: its true shifts", "point", left=True), ""),
+    "point": (Column("point", "label of the point (its true shifts)", "point", left=True), ""),
     "coefficient": (
-        Column("shift", "the shift that is estimated", "coefficient", left=True),
+        Column("shift", "estimated shift", "coefficient", left=True),
         "",
     ),
-    "true": (Column("true", "true shift of the point's events", "true"), "+z.2f"),
+    "true": (Column("true", "true shift", "true"), "+z.2f"),
     "seen_in_training": (
         Column(
             "trained",
-            "whether the training had images of this point; a dash where nothing is trained",
+            "whether images of this point were used in training; a dash without training",
             "seen_in_training",
         ),
         "",
@@ -37,22 +35,22 @@ SUMMARY_TABLE: dict[str, tuple[Column, str]] = {
     "mean": (Column("mean", "mean of the predicted shifts", "mean"), "+z.3f"),
     "bias": (Column("bias", "mean − true", "bias"), "+z.3f"),
     "sigma_left": (
-        Column("σ_L", "distance from the mean down to the 16 % point", "sigma_left"),
+        Column("σ_L", "distance from the mean to the 16 % quantile", "sigma_left"),
         ".3f",
     ),
     "sigma_right": (
-        Column("σ_R", "distance from the mean up to the 84 % point", "sigma_right"),
+        Column("σ_R", "distance from the mean to the 84 % quantile", "sigma_right"),
         ".3f",
     ),
     "sigma": (
-        Column("σ", "standard deviation of the predicted shift of one image", "sigma"),
+        Column("σ", "standard deviation of the predicted shift of a single image", "sigma"),
         ".3f",
     ),
     "response_slope": (
         Column(
             "slope",
-            "derivative of a smooth fit of the mean against the true shift of all points; 1 is the "
-            "full response, less shrinks towards the middle",
+            "derivative of a smooth fit of the mean as a function of the true shift; below 1, "
+            "predictions shrink towards the centre of the training range",
             "response_slope",
         ),
         "z.2f",
@@ -60,25 +58,34 @@ SUMMARY_TABLE: dict[str, tuple[Column, str]] = {
     "bound": (
         Column(
             "bound",
-            "Cramér–Rao bound: the least standard deviation of any unbiased estimate from the "
-            "events of one image, with the same physics inputs and range of q²",
+            "Cramér–Rao bound: smallest standard deviation of an unbiased estimate from the events "
+            "of one image, with the same physics inputs and q² range",
             "bound",
         ),
         ".3f",
     ),
     "sigma_over_bound": (
-        Column("σ/bound", "σ / slope / bound; 1 is the best possible", "sigma_over_bound"),
+        Column("σ/bound", "σ / slope / bound; 1 is optimal", "sigma_over_bound"),
         "z.2f",
     ),
     "gauss_mean": (
-        Column("fit μ", "mean of a Gaussian fitted to the core of the predictions", "gauss_mean"),
+        Column("fit μ", "mean of a Gaussian fit to the core of the predictions", "gauss_mean"),
         "+z.3f",
     ),
-    "gauss_sigma": (Column("fit σ", "standard deviation of that Gaussian", "gauss_sigma"), ".3f"),
-    "coverage_68": (Column("68 % covers", f"{_COVERS}, 68 % interval", "coverage_68"), ".3f"),
-    "coverage_95": (Column("95 % covers", f"{_COVERS}, 95 % interval", "coverage_95"), ".3f"),
+    "gauss_sigma": (
+        Column("fit σ", "standard deviation of that Gaussian fit", "gauss_sigma"),
+        ".3f",
+    ),
+    "coverage_68": (
+        Column("68 % coverage", f"fraction {_COVERS}, 68 % interval", "coverage_68"),
+        ".3f",
+    ),
+    "coverage_95": (
+        Column("95 % coverage", f"fraction {_COVERS}, 95 % interval", "coverage_95"),
+        ".3f",
+    ),
 }
-"""How each column of summary.csv is shown: heading, meaning and number format."""
+"""Presentation of the columns of summary.csv: heading, description and number format."""
 
 
 def _summary_cell(name: str, value: Any, trained: bool) -> str:
@@ -109,7 +116,7 @@ def _mean_rows(summary: pd.DataFrame, estimator: str, image: str, trained: bool)
 
 
 def summary_page(run: Path) -> str:
-    """The summaries of all estimators: means over points, then every point.
+    """Render the summary page: means over points, then all points of each estimator.
 
     Raises:
         UserError: a summary cannot be read.
@@ -123,9 +130,9 @@ def summary_page(run: Path) -> str:
         tables.append(
             Section(
                 heading=f"Estimator {estimator}, images {image}",
-                paragraph=f"Images: {image_sentence(metadata.image)}. Generator level"
+                paragraph=f"Images: {image_text(metadata.image, mathtext=False)}. Generator level"
                 + (f", physics inputs {metadata.physics_inputs}" if metadata.physics_inputs else "")
-                + f". All digits are in {path.with_suffix('.csv').relative_to(run)}.",
+                + f". Full precision: {path.with_suffix('.csv').relative_to(run)}.",
                 columns=[column for column, _ in SUMMARY_TABLE.values()],
                 rows=[
                     [_summary_cell(name, row[name], metadata.trained) for name in SUMMARY_TABLE]
@@ -142,25 +149,24 @@ def summary_page(run: Path) -> str:
             Column("shift", left=True),
             Column(
                 "points",
-                "trained: the training had images of them; between: it had none; all: those of an "
-                "estimator that is not trained, too",
+                "trained: points used in training; between: other points; all: all points",
                 left=True,
             ),
             Column("n", "number of points"),
-            Column("bias", "mean of mean − true"),
-            Column("|bias|", "mean of its absolute value"),
-            Column("σ/bound", "mean of σ / slope / bound; 1 is the best possible"),
-            Column("68 % covers", f"percentage, of all points together: {_COVERS}"),
-            Column("95 % covers", "the same of the 95 % intervals"),
+            Column("bias", "mean bias"),
+            Column("|bias|", "mean absolute bias"),
+            Column("σ/bound", "mean of σ / slope / bound; 1 is optimal"),
+            Column("68 % coverage", f"percentage {_COVERS}, all points combined"),
+            Column("95 % coverage", "the same for the 95 % intervals"),
         ],
         rows=means,
         meanings=True,
     )
     intro = Section(
         paragraph="Ensembles of test images with known shifts, at generator level. All shifts and "
-        "sigmas are dimensionless."
+        "σ are dimensionless."
         if tables
-        else "There is no summary in this run yet."
+        else "This run has no summary yet."
     )
     return page("Summary of the estimators", [intro, overview, *tables] if tables else [intro])
 
@@ -171,15 +177,24 @@ _MEASUREMENT_COLUMNS = (
     Column("images", left=True),
     Column("N", "number of images of the sample"),
     Column("shift", left=True),
-    Column("measured", "shift of the sample, calibrated with the ensembles of test images"),
-    Column("68 % interval", "central confidence interval; a dash is an end beyond the points"),
-    Column("95 % interval", "central confidence interval; a dash is an end beyond the points"),
-    Column("true", "true shift of the sample; a dash where it is not known"),
-    Column("pull", "(measured − true) / distance to the end of the 68 % interval on that side"),
+    Column("measured", "measured shift, calibrated with ensembles of test images"),
+    Column(
+        "68 % interval",
+        "central confidence interval; a dash marks an end outside the calibrated range",
+    ),
+    Column(
+        "95 % interval",
+        "central confidence interval; a dash marks an end outside the calibrated range",
+    ),
+    Column("true", "true shift; a dash if unknown"),
+    Column(
+        "pull",
+        "(measured − true) / error, the distance to the end of the 68 % interval on that side",
+    ),
     Column(
         "mean pull of one image",
-        "mean over the images, each alone, of (prediction − what is expected at the true shift) / "
-        "standard deviation there, with its error 1/√N",
+        "mean over single images of (prediction − expected prediction at the true shift) / "
+        "(standard deviation at the true shift), with its error 1/√N",
     ),
 )
 
@@ -188,23 +203,23 @@ def _interval(ends: Sequence[float | None]) -> str:
     return f"[{number(ends[0], '+.3f')}, {number(ends[1], '+.3f')}]"
 
 
-def _warnings(found: dict[str, list[str]], n_estimators: int) -> str:
-    """What was said of a sample, each once; with the estimators where not all said it."""
+def _warnings(estimators_by_warning: dict[str, list[str]], n_estimators: int) -> str:
+    """Format distinct warnings, preceded by the estimators unless all of them warn."""
     return "; ".join(
         text if len(names) == n_estimators else f"{', '.join(names)}: {text}"
-        for text, names in found.items()
+        for text, names in estimators_by_warning.items()
     )
 
 
 def measurements_page(run: Path) -> str:
-    """The measured shifts of all samples by each estimator, and how many events were used.
+    """Render the measurements page: measured shifts of all samples, and the numbers of events.
 
     Raises:
         UserError: a file is not a measurement.
     """
     rows: list[Row] = []
     events: dict[tuple[str, str], Row] = {}
-    said: dict[tuple[str, str], dict[str, list[str]]] = {}
+    warnings: dict[tuple[str, str], dict[str, list[str]]] = {}
     estimators: dict[tuple[str, str], int] = {}
     kinds: list[str] = []
     for path, sample, image, estimator in measurements(run):
@@ -229,17 +244,17 @@ def measurements_page(run: Path) -> str:
             )  # fmt: skip
             estimators[key] = estimators.get(key, 0) + 1
             for text in content["warnings"]:
-                said.setdefault(key, {}).setdefault(text, []).append(estimator)
+                warnings.setdefault(key, {}).setdefault(text, []).append(estimator)
             kinds.append(content["interval_type"])
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: not a measurement; delete it and run again") from error
-    notes = {key: _warnings(said.get(key, {}), estimators[key]) or "–" for key in events}
+    notes = {key: _warnings(warnings.get(key, {}), estimators[key]) or "–" for key in events}
     if not rows:
-        sections = [Section(paragraph="This run measures no external sample.")]
+        sections = [Section(paragraph="This run does not measure external samples.")]
     else:
         sections = [
             Section(
-                heading="Every sample by each estimator",
+                heading="Measured shifts",
                 paragraph=" ".join(f"Intervals are {kind}." for kind in dict.fromkeys(kinds)),
                 columns=_MEASUREMENT_COLUMNS,
                 rows=rows,
@@ -252,7 +267,7 @@ def measurements_page(run: Path) -> str:
                     Column("images", left=True),
                     Column("used"),
                     Column("not used"),
-                    Column("why not", left=True, long=True),
+                    Column("reason", left=True, long=True),
                     Column("warnings", left=True, long=True),
                 ],
                 rows=[(*row, notes[key]) for key, row in events.items()],

@@ -1,4 +1,4 @@
-"""Times and memory of a run's jobs, from the files that Snakemake's `benchmark:` writes."""
+"""Runtimes and memory of the jobs of a run, from Snakemake's benchmark files."""
 
 import csv
 import math
@@ -12,10 +12,15 @@ from wilsonvox.core.errors import UserError
 
 @dataclass(frozen=True)
 class JobRuntime:
-    """One run of one job. NaN where Snakemake did not measure it, as of jobs that end at once.
+    """Runtime and memory of one execution of a job.
 
-    seconds: wall time [s]; cpu_seconds: CPU time of all threads [s]; memory_mib: largest
-    resident memory [MiB] (the column max_rss, in whose unit Snakemake counts 1024² bytes).
+    Values that Snakemake did not measure, as for very short jobs, are NaN.
+
+    Attributes:
+        rule: name of the rule.
+        seconds: wall time [s].
+        cpu_seconds: CPU time of all threads [s].
+        memory_mib: maximum resident memory [MiB], the column max_rss.
     """
 
     rule: str
@@ -26,10 +31,18 @@ class JobRuntime:
 
 @dataclass(frozen=True)
 class RuleRuntime:
-    """All jobs of one rule: sums and extremes over those jobs of which each value is known.
+    """Sums and maxima over the jobs of one rule, without jobs whose value is unknown.
 
-    Times are wall times [s] and CPU times [s], memory is resident memory [MiB]; NaN where it is
-    known of no job.
+    Values that are unknown for all jobs are NaN.
+
+    Attributes:
+        rule: name of the rule.
+        jobs: number of jobs.
+        total_seconds: total wall time [s].
+        mean_seconds: mean wall time [s].
+        longest_seconds: maximum wall time [s].
+        cpu_seconds: total CPU time [s].
+        memory_mib: maximum resident memory [MiB].
     """
 
     rule: str
@@ -42,7 +55,7 @@ class RuleRuntime:
 
 
 def _number(text: str | None) -> float:
-    """A benchmark's entry; NA, a dash and whatever else is no finite number are NaN."""
+    """Parse an entry of a benchmark file; NA, dashes and other text become NaN."""
     try:
         value = float(text or "")
     except ValueError:
@@ -51,10 +64,10 @@ def _number(text: str | None) -> float:
 
 
 def read_benchmark(path: str | os.PathLike[str], rule: str) -> list[JobRuntime]:
-    """The runs in one benchmark file: one, or several of a repeated benchmark.
+    """Read a benchmark file: one row, or several for a repeated benchmark.
 
     Raises:
-        UserError: it cannot be read, or has no column `s`.
+        UserError: the file cannot be read or has no column `s`.
     """
     try:
         with Path(path).open(newline="", encoding="utf-8") as handle:
@@ -73,14 +86,14 @@ def read_benchmark(path: str | os.PathLike[str], rule: str) -> list[JobRuntime]:
 
 
 def read_benchmarks(folder: str | os.PathLike[str]) -> list[JobRuntime]:
-    """The runs of all jobs of a run, in the order of their paths.
+    """Read the benchmark files of a run, sorted by path.
 
     Args:
-        folder: such as results/demo/benchmarks: its files are `{rule}.tsv` and
-            `{rule}/{wildcards}.tsv`. It may be absent, when nothing has run yet.
+        folder: folder such as results/demo/benchmarks, with files `{rule}.tsv` and
+            `{rule}/{wildcards}.tsv`. It does not exist before the first job has run.
 
     Raises:
-        UserError: a file in it is not a benchmark.
+        UserError: a file is not a benchmark file.
     """
     root = Path(folder)
     return [
@@ -95,7 +108,7 @@ def _known(values: Iterable[float]) -> list[float]:
 
 
 def runtimes_by_rule(jobs: Iterable[JobRuntime]) -> list[RuleRuntime]:
-    """Jobs summed up by rule, the rule with the most wall time first.
+    """Sum the jobs by rule, sorted by descending wall time.
 
     >>> jobs = [JobRuntime("train", 3.0, 4.0, 100.0), JobRuntime("train", 1.0, math.nan, 90.0)]
     >>> runtimes_by_rule(jobs)[0].mean_seconds, runtimes_by_rule(jobs)[0].memory_mib
@@ -120,7 +133,7 @@ def runtimes_by_rule(jobs: Iterable[JobRuntime]) -> list[RuleRuntime]:
                 memory_mib=max(memory, default=math.nan),
             )
         )
-    # a rule of which no time is known stands last
+    # rules without known times are last
     return sorted(
-        rules, key=lambda each: (math.isnan(each.total_seconds), -each.total_seconds, each.rule)
+        rules, key=lambda rule: (math.isnan(rule.total_seconds), -rule.total_seconds, rule.rule)
     )

@@ -1,4 +1,4 @@
-"""The closing table of a run: how good its estimators are, what they measured, where all lies."""
+"""Summary table of a run: performance of the estimators, measurements, and output files."""
 
 import json
 import math
@@ -14,12 +14,12 @@ from wilsonvox.measurement.intervals import symbol
 
 Rows = list[Sequence[str]]
 
-COVERAGE_NOTE = "68 %, 95 %: percentage of images whose interval holds the true shift"
-VOLUME_NOTE = "volume: root of the determinant of all shifts' covariance, over that of the bound"
+COVERAGE_NOTE = "68 %, 95 %: percentage of images whose interval contains the true shift"
+VOLUME_NOTE = "volume: √det of the covariance of all shifts, relative to the bound"
 
 
 def _aligned(rows: Rows, left: int) -> Iterator[str]:
-    """Lines of a table, the first `left` columns flush left and the others flush right."""
+    """Format the lines of a table, with the first `left` columns aligned to the left."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         cells = [
@@ -30,7 +30,7 @@ def _aligned(rows: Rows, left: int) -> Iterator[str]:
 
 
 def _table(title: str, columns: Sequence[str], rows: Rows, left: int, note: str = "") -> list[str]:
-    """A titled table; the column of image specifications moves to the title if there is one."""
+    """Format a table; a unique image specification moves from its column to the title."""
     column = columns.index("image")
     images = {row[column] for row in rows} - {""}
     if len(images) == 1:
@@ -46,9 +46,9 @@ def _number(value: float | None, form: str, unit: str = "") -> str:
 
 
 def parts(points: pd.DataFrame, trained: bool) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Rows of a summary that are told of together: trained points, those between, and all.
+    """Iterate over groups of points: those used in training, those between, and all.
 
-    All alone of an estimator that was not trained; to it one point is like another.
+    For estimators without training the only group is all points.
     """
     seen = points["seen_in_training"]
     if trained:
@@ -58,7 +58,7 @@ def parts(points: pd.DataFrame, trained: bool) -> Iterator[tuple[str, pd.DataFra
 
 
 def _ensemble_rows(summary: pd.DataFrame, estimator: str, image: str, trained: bool) -> Rows:
-    """Means over points of one estimator."""
+    """Compute means over the points of one estimator."""
     rows: Rows = []
     for coefficient, points in summary.groupby("coefficient", sort=False):
         for name, part in parts(points, trained):
@@ -81,14 +81,14 @@ def _ensemble_rows(summary: pd.DataFrame, estimator: str, image: str, trained: b
 
 
 def pooled(points: pd.DataFrame, column: str) -> float:
-    """Percentage of the images of all points where `column` is a fraction of a point's."""
+    """Average `column`, a fraction of images, over points weighted by their images, in percent."""
     known = points[points[column].notna()]
     images = known["n_images"].sum()
     return float(100 * (known[column] * known["n_images"]).sum() / images) if images else math.nan
 
 
 def mean_pull(pulls: Sequence[float] | None) -> str:
-    """Mean of the pulls of single images, with its error 1/√n; nothing where there is no pull.
+    """Format the mean pull of single images with its error 1/√n; a dash without pulls.
 
     >>> mean_pull([0.5, 1.5, -0.2, 0.2])
     '+0.50 ± 0.50'
@@ -99,8 +99,8 @@ def mean_pull(pulls: Sequence[float] | None) -> str:
 
 
 def _volume_rows(summary: pd.DataFrame, joint: JointCovariances, trained: bool) -> Rows:
-    """Mean volume of the joint covariance over that of the bound, of one estimator."""
-    volumes = {each.point: each.volume_over_bound for each in joint.points}
+    """Compute the mean volume of the joint covariance relative to the bound for one estimator."""
+    volumes = {point.point: point.volume_over_bound for point in joint.points}
     points = summary.drop_duplicates("point")
     return [
         ("", "", "volume", name, str(len(part)), "–", "–",
@@ -111,7 +111,7 @@ def _volume_rows(summary: pd.DataFrame, joint: JointCovariances, trained: bool) 
 
 
 def pull(value: float, interval_68: Sequence[float | None], true: float) -> float:
-    """Deviation of a measured value from the truth in units of its error on that side.
+    """Compute the pull of a measured value, with its error on the side of the true value.
 
     >>> pull(-0.8, (-0.85, -0.75), true=-0.9)
     2.0
@@ -122,15 +122,15 @@ def pull(value: float, interval_68: Sequence[float | None], true: float) -> floa
 
 
 def measurements(run: Path) -> list[tuple[Path, str, str, str]]:
-    """The measurements of a run with sample, image specification and estimator of each.
+    """List the measurements of a run as (path, sample, image specification, estimator).
 
-    By sample, so that what the estimators say of one stands together.
+    They are sorted by sample.
     """
-    found = (
+    files = (
         (path, path.stem, path.parent.parent.name, path.parent.name)
         for path in run.glob("measurements/*/*/*.json")
     )
-    return sorted(found, key=lambda each: each[1:])
+    return sorted(files, key=lambda file: file[1:])
 
 
 def _measurement_rows(content: dict[str, Any], sample: str, image: str, estimator: str) -> Rows:
@@ -157,23 +157,23 @@ def _measurement_rows(content: dict[str, Any], sample: str, image: str, estimato
 
 
 def _measurement_table(rows: Rows) -> list[str]:
-    """The measurements; a shift that is the only one moves to the title, a sample stands once."""
+    """Format the measurements; a unique shift moves from its column to the title."""
     columns = ["sample", "estimator", "image", "shift", "N", "measured [68 %]", "true", "pull"]
     columns += ["pull/image"]
     shifts = {row[3] for row in rows}
-    shown: Rows = []
-    before = ""
+    cells: Rows = []
+    previous = ""
     for row in rows:
-        shown.append(["" if row[0] == before else row[0], *row[1:]])
-        before = row[0]
+        cells.append(["" if row[0] == previous else row[0], *row[1:]])
+        previous = row[0]
     left = 4
     if len(shifts) == 1:
         columns = [*columns[:3], *columns[4:]]
-        shown = [[*row[:3], *row[4:]] for row in shown]
+        cells = [[*row[:3], *row[4:]] for row in cells]
         left = 3
-    what = shifts.pop() if len(shifts) == 1 else "Shifts"
-    note = "N images, pull/image: their mean one by one; statistical, generator level"
-    return _table(f"{what} of every sample by each estimator", columns, shown, left, note)
+    name = f"Measured {shifts.pop()}" if len(shifts) == 1 else "Measured shifts"
+    note = "N images; pull/image: mean pull of single images; statistical, generator level"
+    return _table(name, columns, cells, left, note)
 
 
 def _files(run: Path, pattern: str) -> list[Path]:
@@ -181,22 +181,22 @@ def _files(run: Path, pattern: str) -> list[Path]:
 
 
 def run_table(run: Path) -> str:
-    """The closing table of the run in folder `run`, as text of several lines.
+    """Format the summary table of the run in folder `run` as text.
 
     Raises:
-        UserError: no such folder, or nothing in it to tell of.
+        UserError: the folder does not exist or contains no results.
     """
     if not run.is_dir():
         raise UserError(f"{run}: no such run; expected a folder such as results/demo")
     summaries: Rows = []
-    together = ""
+    volume_note = ""
     for path in _files(run, "evaluation/*/*/summary.parquet"):
         frame, about = read_table(path, SUMMARY_COLUMNS)
         names = path.parent.name, path.parent.parent.name
         summaries += _ensemble_rows(frame, *names, about.trained)
         if about.joint is not None:
             summaries += _volume_rows(frame, about.joint, about.trained)
-            together = VOLUME_NOTE
+            volume_note = VOLUME_NOTE
     measured: Rows = []
     for path, *places in measurements(run):
         try:
@@ -205,7 +205,7 @@ def run_table(run: Path) -> str:
             raise UserError(f"{path}: not a measurement; delete it and run again") from error
     figures = _files(run, "figures/**/*.pdf")
     if not (summaries or measured or figures):
-        raise UserError(f"{run}: nothing to show yet; run the workflow first")
+        raise UserError(f"{run}: no results yet; run the workflow first")
 
     lines: list[str] = []
     if summaries:
@@ -217,12 +217,14 @@ def run_table(run: Path) -> str:
             ),
             summaries,
             left=4,
-            note="; ".join(filter(None, (COVERAGE_NOTE, together))),
+            note="; ".join(filter(None, (COVERAGE_NOTE, volume_note))),
         )
     if measured:
         lines += _measurement_table(measured)
     if figures:
-        lines.append(f"figures  {run / 'figures'} ({len(figures)}, each as PDF and PNG)")
+        lines.append(f"figures  {run / 'figures'} ({len(figures)}, as PDF and PNG)")
     report = run / "report.html"
-    lines.append(f"report   {report}" if report.is_file() else "report   none yet: make report")
+    lines.append(
+        f"report   {report}" if report.is_file() else "report   not made yet (make report)"
+    )
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The page of the runtimes."""
+"""Runtimes page."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +9,11 @@ from wilsonvox.report.runtimes import RuleRuntime, read_benchmarks, runtimes_by_
 _RUNTIME_COLUMNS = (
     Column("rule", left=True),
     Column("jobs", "number of jobs"),
-    Column("total [s]", "wall time of all of them, summed up"),
-    Column("mean [s]", "wall time of one job"),
-    Column("longest [s]", "wall time of the longest job"),
-    Column("CPU [s]", "CPU time of all of them and of all their threads"),
-    Column("memory [MiB]", "largest resident memory of any of them, in units of 1024² bytes"),
+    Column("total [s]", "total wall time"),
+    Column("mean [s]", "mean wall time per job"),
+    Column("longest [s]", "longest wall time of a job"),
+    Column("CPU [s]", "total CPU time of all threads"),
+    Column("memory [MiB]", "maximum resident memory of a job (1 MiB = 1024² bytes)"),
 )
 
 
@@ -30,20 +30,20 @@ def _runtime_row(rule: RuleRuntime) -> Row:
 
 
 def runtimes_page(run: Path) -> str:
-    """Times and memory of the run's jobs, by rule.
+    """Render the runtimes page: runtimes and memory of the jobs, by rule.
 
     Raises:
-        UserError: a file among the benchmarks is none.
+        UserError: a file is not a benchmark file.
     """
     jobs = read_benchmarks(run / "benchmarks")
     rules = runtimes_by_rule(jobs)
-    together = runtimes_by_rule(replace(job, rule="all") for job in jobs)
+    total = runtimes_by_rule(replace(job, rule="all") for job in jobs)
     paragraph = (
-        "The last run of each job, as Snakemake measured it (its benchmark files). Jobs run side "
-        "by side, so the run took less time than their sum. A dash: not measured, because the job "
-        "ended at once."
+        "Last execution of each job, from Snakemake's benchmark files. Jobs run in parallel, so "
+        "the elapsed time of the run is shorter than the sum. A dash marks jobs too short to be "
+        "measured."
         if rules
-        else "No job has been timed in this run yet."
+        else "This run has no benchmark files yet."
     )
     return page(
         "Runtimes",
@@ -52,7 +52,7 @@ def runtimes_page(run: Path) -> str:
                 paragraph=paragraph,
                 columns=_RUNTIME_COLUMNS,
                 rows=[_runtime_row(rule) for rule in rules],
-                total=_runtime_row(together[0]) if together else (),
+                total=_runtime_row(total[0]) if total else (),
                 meanings=bool(rules),
             )
         ],

@@ -71,11 +71,11 @@ def _samples(axes: Axes, result: GanResult) -> None:
     axes.set_ylim(*limits[1])
     axes.set_xlabel(r"$\delta C_9$")
     axes.set_ylabel(r"$\delta C_{10}$")
-    what = "read from generated observables" if result.settings.conditional else "generated"
+    label = "inferred from observables" if result.settings.conditional else "generated samples"
     axes.legend(
         handles=[
-            Line2D([], [], linestyle="", marker=".", color=GREEN, label=what),
-            Line2D([], [], linestyle="", marker="x", color=BLACK, label="best of a start"),
+            Line2D([], [], linestyle="", marker=".", color=GREEN, label=label),
+            Line2D([], [], linestyle="", marker="x", color=BLACK, label="best sample per training"),
         ],
         loc="lower center",
         bbox_to_anchor=(0.5, 1.0),

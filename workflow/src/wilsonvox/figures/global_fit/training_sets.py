@@ -15,7 +15,7 @@ from wilsonvox.global_fit.learning.settings import TrainingSetSettings
 
 HADRONIC = {
     "none": "no polynomials",
-    "independent": "one polynomial per observable",
+    "independent": "independent polynomials",
     "shared": "common polynomial",
 }
 
@@ -46,7 +46,7 @@ def draw(results: Sequence[ModelResult]) -> Figure:
         axes.stairs(
             density, edges, color=colour,
             label=f"{HADRONIC[settings.hadronic]}: {summary.n_samples:,} samples, "
-            rf"minimum {summary.best.chi_squared:.2f}",
+            rf"min. $\chi^2$ {summary.best.chi_squared:.2f}",
         )  # fmt: skip
     axes.set_xlabel(r"$\chi^2$ of training samples")
     axes.set_ylabel("Density")

@@ -11,7 +11,7 @@ from wilsonvox.config.samples import SampleRow
 from wilsonvox.estimators import EVENT_ARCHITECTURES
 from wilsonvox.estimators.model_file import PREDICTION_BATCH
 from wilsonvox.estimators.settings import AngularLikelihoodSettings, VoxelSumEstimatorConfig
-from wilsonvox.estimators.voxel_sum.limits import IMAGES_AT_A_TIME
+from wilsonvox.estimators.voxel_sum.limits import IMAGES_PER_BATCH
 from wilsonvox.events.event_file import CHUNK
 from wilsonvox.stages.estimators import EVALUATED_SPLITS
 from wilsonvox.stages.graph import Job
@@ -260,7 +260,7 @@ class Work:
             "voxels": n_images * occupied_voxels(self._image(image)),
             "shard_voxels": self._shard_voxels(image),
             "voxel_elements": (n_images + validated) * network.elements,
-            "batch_elements": IMAGES_AT_A_TIME * network.elements,
+            "batch_elements": IMAGES_PER_BATCH * network.elements,
             "parameters": network.parameters,
         }
 
@@ -284,7 +284,7 @@ class Work:
         network = self.network(image, estimator)
         # a cheap operation on a voxel costs more than one on a dense array
         sums = estimator in self.configuration.voxel_sums()
-        batch = IMAGES_AT_A_TIME if sums else PREDICTION_BATCH
+        batch = IMAGES_PER_BATCH if sums else PREDICTION_BATCH
         return {
             "images": n_images,
             "voxels": n_images * occupied_voxels(self._image(image)),
