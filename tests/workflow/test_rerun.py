@@ -602,5 +602,5 @@ def test_the_status_says_in_words_what_would_run_and_why(finished: Folder) -> No
     text = plan.lines
     assert text[0] == "results/tiny: 13 of 53 jobs have to run:"
     assert text[1] == "  train b8_n300/tiny: --learning-rate 0.01 → 0.02"
-    assert text[2].endswith("what it is made of is made again")
+    assert text[2].endswith("an input is made again")
     assert text[-2] == "run:"

@@ -286,10 +286,10 @@ def _relabel(path):
         (SHARD.unlink, "000.npz: does not exist; run the workflow again"),
         (lambda: SHARD.write_bytes(SHARD.read_bytes()[:100]), "000.npz: damaged: "),
         (lambda: FIGURE.write_bytes(b"no picture"), "topology.png: damaged: "),
-        (lambda: MEASUREMENT.write_text("{}"), "mine.json: carries no provenance record"),
-        (lambda: _replace(MEASUREMENT, "-0.9", "-0.8"), "its content is not that of its record"),
+        (lambda: MEASUREMENT.write_text("{}"), "mine.json: has no provenance record"),
+        (lambda: _replace(MEASUREMENT, "-0.9", "-0.8"), "its content differs from its record"),
         (lambda: _replace(MEASUREMENT, '"output": "meas', '"output": "x/meas'), "was edited"),
-        (lambda: _relabel(MEASUREMENT), "was made as"),
+        (lambda: _relabel(MEASUREMENT), "was moved from measurements/other.json"),
         (HISTORY.unlink, "history.csv: does not exist"),
         (lambda: HISTORY.write_text("x"), "history.csv: "),
         (lambda: Path("config.yaml").unlink(), "config.yaml: cannot be read"),
@@ -320,13 +320,15 @@ def test_a_file_made_again_since_is_found(run, pack, capsys):
         for name, data in (parts | {"provenance.json": newer.to_json().encode()}).items():
             archive.writestr(name, data)
     assert pack() == 1
-    assert "model.keras: is not the file that later results were made of" in capsys.readouterr().err
+    assert (
+        "model.keras: is not the file from which later results were made" in capsys.readouterr().err
+    )
 
 
 def test_other_code_than_that_of_the_results_is_refused(pack, capsys, monkeypatch):
     monkeypatch.setattr(contents, "own_digest", lambda rule, _: f"edited {rule}")
     assert pack() == 1
-    assert "was made by other code of " in capsys.readouterr().err
+    assert "has changed since it was made" in capsys.readouterr().err
 
 
 def test_an_older_crate_stays_when_packing_fails(pack):

@@ -51,6 +51,6 @@ def test_a_measurement_by_another_runs_estimator_is_up_to_date(job):
 
 def test_another_content_of_that_run_is_seen(job):
     write(SUMMARY, 3.0)
-    assert need(job) == (Need.CHANGE, (f"{SUMMARY} has other content than it read",))
+    assert need(job) == (Need.CHANGE, (f"{SUMMARY} differs from the content it read",))
     Path(OUT).unlink()
     assert need(job)[0] is Need.RESTORE

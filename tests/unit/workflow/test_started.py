@@ -100,7 +100,7 @@ def test_another_code_is_told():
     told = now.difference(other)
     assert told is not None
     assert "code of the checkout changed" in told
-    assert "started with 00000000" in told
+    assert "from 00000000 at its start" in told
 
 
 def test_watch(copied):
