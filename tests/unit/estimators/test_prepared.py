@@ -169,7 +169,7 @@ def test_command_prepares_what_it_is_told(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--architecture", "likelihood", "--q2-bins-gev2", "1:2"], "--q2-bins-gev2: not an option"),
+        (["--architecture", "likelihood", "--q2-bins-gev2", "1:2"], "--q2-bins-gev2: not an"),
         (["--architecture", "likelihood", "--coefficients", "c8"], "--coefficients: 'c8' is unkno"),
         (["--architecture", "likelihood", "--parameter-range", "3,2"], "--parameter-range: range"),
         (["--architecture", "angular-likelihood", "--q2-bins-gev2", "1:3,2:4"], "--q2-bins-gev2: "),

@@ -142,9 +142,7 @@ def test_a_dirty_tree_is_told(compare, monkeypatch):
     monkeypatch.setattr(recording, "git_state", lambda: ("a" * 40, True))
     monkeypatch.setattr(recording, "own_digest", lambda *_: "other")
     _, _, causes = compare(first, write("results/b/x.npz", [2], "voxelize", {}))
-    assert causes == [
-        "code     aaaaaaa → aaaaaaa with uncommitted changes  (voxelize: x.npz)"
-    ]
+    assert causes == ["code     aaaaaaa → aaaaaaa with uncommitted changes  (voxelize: x.npz)"]
 
 
 def test_a_commit_alone_is_no_difference(compare, monkeypatch):
@@ -182,9 +180,7 @@ def test_a_lost_input_is_told(compare, folder):
     lost = folder / "results/b/voxels/000.npz"
     lost.unlink()
     _, _, causes = compare(*files)
-    assert (
-        f"lost     voxels/000.npz and its record  (unknown stage: {lost})" in causes
-    )
+    assert f"lost     voxels/000.npz and its record  (unknown stage: {lost})" in causes
 
 
 def test_nothing_that_records_tell(compare):

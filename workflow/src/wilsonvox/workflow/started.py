@@ -123,8 +123,8 @@ class StartedWith:
             else ("configuration", started.configuration, self.configuration)
         )
         return (
-            f"the {what} {CHANGED}, from {before[:8]} at its start to {now[:8]} now: restore it, or "
-            "stop and restart the workflow (use a separate checkout for long runs)"
+            f"the {what} {CHANGED}, from {before[:8]} at its start to {now[:8]} now: restore it, "
+            "or stop and restart the workflow (use a separate checkout for long runs)"
         )
 
 
