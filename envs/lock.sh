@@ -1,6 +1,6 @@
 #!/bin/sh
-# Compile the lock files from pyproject.toml, for every Python and platform; `make lock` calls
-# this. Versions that are locked already stay; `UPGRADE=1 make lock` takes the newest.
+# Compile the lock files from pyproject.toml, for all Python versions and platforms; `make lock`
+# calls this script. Locked versions are kept; `UPGRADE=1 make lock` uses the newest ones.
 set -eu
 cd "$(dirname "$0")/.."
 uv=$(command -v uv || echo .uv/bin/uv)
@@ -14,7 +14,7 @@ compile() {
 compile cpu envs/requirements.lock
 compile gpu envs/requirements-gpu.lock
 
-# what an extra needs on top, with the versions of the packages that are there already
+# additional packages of an extra, constrained by the versions in requirements.lock
 on_top='import sys, tomllib
 with open("pyproject.toml", "rb") as file:
     print(*tomllib.load(file)["project"]["optional-dependencies"][sys.argv[1]], sep="\n")'

@@ -1,4 +1,4 @@
-"""RO-Crates of a small artificial run: what is in them, and what they refuse."""
+"""RO-Crates of a small artificial run: contents and errors."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def run(made, tmp_path, monkeypatch):
-    """The run, in a working folder of its own that a test may change."""
+    """Copy the run to a working folder that the test may change."""
     shutil.copytree(made, tmp_path / "work")
     monkeypatch.chdir(tmp_path / "work")
     return RUN
@@ -46,7 +46,7 @@ def run(made, tmp_path, monkeypatch):
 
 @pytest.fixture
 def pack(run):
-    """Pack the run, with further options; return the exit code."""
+    """Return a function that packs the run with further options and returns the exit code."""
     words = ["crate", "--run", str(run), "--configuration", "config.yaml", "--out", str(OUT)]
     return lambda *more: run_command([*words, *more])
 
@@ -270,7 +270,7 @@ def _replace(path, old, new):
 
 
 def _relabel(path):
-    """Give a measurement the record of another place in the run, sealed as if written so."""
+    """Replace the output path in the record of a measurement, with a valid seal."""
     content = json.loads(path.read_text())
     found = content["provenance"] | {"output": "measurements/other.json"}
     content["provenance"] = found | {"seal": seal_of(found)}

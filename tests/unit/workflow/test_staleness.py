@@ -1,4 +1,4 @@
-"""What a job needs, where its record speaks of another run than the one that its file lies in."""
+"""State of jobs whose records refer to another run."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def write(path: str, value: float, **record) -> None:
 
 @pytest.fixture
 def job(tmp_path, monkeypatch) -> PlannedJob:
-    """A measurement in one run, by an estimator of another one."""
+    """Return the job of a measurement in one run with an estimator of another run."""
     monkeypatch.chdir(tmp_path)
     write(SUMMARY, 1.0)
     write(OUT, 2.0, inputs=[SUMMARY], run="shipped/voxel-sum")
