@@ -1,6 +1,6 @@
 # `make help` lists the targets. Variables: PYTHON (interpreter for the environment), CORES,
-# CONFIG (configuration of `run` and `report`), RUN (its folder in results/, by default the
-# configuration's key `run`), LOCK (envs/requirements-gpu.lock for CUDA).
+# CONFIG (configuration of `run` and `report`), RUN (its folder in results/, by default the key `run`
+# of the configuration), LOCK (lock file; envs/requirements-gpu.lock for CUDA).
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -8,15 +8,15 @@ SHELL := /bin/sh
 CORES ?= 2
 CONFIG ?= config/demo.yaml
 RUN ?= $(shell sed -n "s/^run:[ \"']*\([A-Za-z0-9.+_-]*\).*/\1/p" '$(CONFIG)')
-# the lock file that .venv/ was made from, if there is one
+# lock file from which .venv/ was made, if it exists
 LOCK ?= $(or $(shell sed -n 2p .venv/setup.stamp 2>/dev/null),envs/requirements.lock)
 BIN := .venv/bin
 SNAKEMAKE = $(BIN)/snakemake --profile profiles/local --cores $(CORES) --configfile $(CONFIG)
 REPORT = results/$(RUN)/report.html
-# install what an extra needs on top of the environment
+# install the packages of an extra into the environment
 install = uv=$$(command -v uv || echo .uv/bin/uv); VIRTUAL_ENV=$(CURDIR)/.venv "$$uv" pip install \
     --quiet --require-hashes --compile-bytecode --requirements envs/requirements-$(1).lock
-# processes that tests are divided among
+# number of test processes
 WORKERS ?= -n 2 --dist loadgroup --no-loadscope-reorder
 QUICK = "not slow and not browser and not faults and not slurm"
 
@@ -25,9 +25,9 @@ QUICK = "not slow and not browser and not faults and not slurm"
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-setup: .venv/setup.stamp  ## make the locked environment in .venv/
+setup: .venv/setup.stamp  ## create the locked environment in .venv/
 
-# a checkout that was moved, another lock file or interpreter needs another environment
+# a moved checkout, another lock file or another interpreter needs a new environment
 ifneq ($(filter command,$(origin PYTHON))$(shell cat .venv/setup.stamp 2>/dev/null),$(CURDIR) $(LOCK))
 .PHONY: .venv/setup.stamp
 endif
@@ -35,15 +35,15 @@ endif
 .venv/setup.stamp: $(LOCK) pyproject.toml $(wildcard plugins/*/pyproject.toml) envs/setup.sh
 	@LOCK='$(LOCK)' PYTHON='$(PYTHON)' sh envs/setup.sh
 
-demo: report  ## from events to figures and a measured δC9 (config/demo.yaml)
+demo: report  ## run the demonstration and print its results (config/demo.yaml)
 	@$(BIN)/wilsonvox show --run results/$(RUN)
 
-run: setup  ## run the workflow with CONFIG, without report and table
+run: setup  ## run the workflow with CONFIG, without a report
 	$(SNAKEMAKE)
 
-# made again only when a figure, table, file of times or the configuration is newer, or what the
-# report is made with
-report: setup  ## run what the report tells of, and write results/RUN/report.html
+# made again only if a figure, a table, a file of run times, the configuration or the code of the
+# report is newer
+report: setup  ## run the workflow and write results/RUN/report.html
 	$(SNAKEMAKE) -- reported
 	@if [ ! -e '$(REPORT)' ] || [ -n "$$(find 'results/$(RUN)' '$(CONFIG)' workflow/report \
 	    workflow/rules/report.smk workflow/src/wilsonvox/report \
@@ -55,13 +55,13 @@ report: setup  ## run what the report tells of, and write results/RUN/report.htm
 	  mv '$(REPORT:.html=.part.html)' '$(REPORT)'; \
 	fi
 
-test: setup  ## run the tests, but for the slow ones
+test: setup  ## run the tests, except slow ones
 	$(BIN)/python -m pytest $(WORKERS) -m $(QUICK)
 
-coverage: setup  ## the same, with the lines that they run; takes longer
+coverage: setup  ## run the tests and measure the code coverage
 	$(BIN)/python -m pytest $(WORKERS) -m $(QUICK) --cov
 
-test-slow: setup  ## run the tests that need long statistics or real training
+test-slow: setup  ## run the slow tests, with large samples or real training
 	$(BIN)/python -m pytest $(WORKERS) -m slow
 
 test-browser: setup  ## open a report in a real browser (Debian: chromium)
@@ -73,10 +73,10 @@ test-faults: setup  ## run the tests that kill jobs, fill disks and damage files
 test-slurm: setup  ## run the workflow on a real Slurm on this machine (Debian, root)
 	$(BIN)/python -m pytest -m slurm tests/slurm
 
-bench: setup  ## rates of every stage beside peers (LARGE=1: 50 million events, too)
+bench: setup  ## measure the rates of all stages (LARGE=1: also with 50 million events)
 	@$(BIN)/python tests/bench/bench_stages.py $(if $(LARGE),--large)
 
-lint: setup  ## ruff, mypy, import-linter, snakefmt and snakemake --lint
+lint: setup  ## run ruff, mypy, import-linter, snakefmt and snakemake --lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -89,10 +89,10 @@ format: setup  ## format the code
 	$(BIN)/ruff format
 	$(BIN)/snakefmt Snakefile workflow
 
-docs: .venv/docs.stamp  ## build the documentation into docs/_build/html; warnings are errors
+docs: .venv/docs.stamp  ## build the documentation in docs/_build/html; warnings are errors
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env docs docs/_build/html
 
-# a new `make setup` removes what is not in its lock file
+# `make setup` removes packages that are not in its lock file
 .venv/docs.stamp: .venv/setup.stamp envs/requirements-docs.lock
 	@$(call install,docs)
 	@touch $@
@@ -100,13 +100,13 @@ docs: .venv/docs.stamp  ## build the documentation into docs/_build/html; warnin
 profiles: setup  ## write the resources of the stages into the cluster profiles
 	@$(BIN)/python profiles/make_profiles.py
 
-setup-htcondor: setup  ## add what profiles/htcondor needs to .venv/
+setup-htcondor: setup  ## install the packages for profiles/htcondor into .venv/
 	@$(call install,htcondor)
 
-lock: setup  ## compile the lock files again from pyproject.toml
+lock: setup  ## update the lock files from pyproject.toml
 	@sh envs/lock.sh
 
-clean:  ## remove caches; results/ and .venv/ stay
+clean:  ## remove caches, but not results/ and .venv/
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist docs/_build
 	rm -rf docs/reference/api docs/reference/commands docs/reference/generated
 	find workflow plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,7 +16,7 @@ compile() {
 compile cpu envs/requirements.lock
 compile gpu envs/requirements-gpu.lock
 
-# what an extra needs on top, with the versions of the packages that are there already
+# additional packages of an extra, constrained by the versions in requirements.lock
 on_top='import sys, tomllib
 with open("pyproject.toml", "rb") as file:
     print(*tomllib.load(file)["project"]["optional-dependencies"][sys.argv[1]], sep="\n")'

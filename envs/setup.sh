@@ -1,11 +1,11 @@
 #!/bin/sh
-# Make the locked environment .venv/ in the checkout; `make setup` calls this when it is out of
-# date. Needs Python 3.11 to 3.13 with its venv module, and git. PYTHON names the interpreter,
+# Create the locked environment .venv/ in the checkout; `make setup` calls this script if it is out
+# of date. It needs Python 3.11 to 3.13 with the venv module, and git. PYTHON is the interpreter and
 # LOCK the lock file.
 set -eu
 cd "$(dirname "$0")/.."
 lock=${LOCK:-envs/requirements.lock}
-uv_version=0.13.9 # fetched only where there is no uv
+uv_version=0.13.9 # installed only if there is no uv
 
 fail() {
     printf 'setup: %s\n' "$1" >&2
@@ -26,7 +26,7 @@ for candidate in "$@"; do
     fi
 done
 [ -n "$python" ] ||
-    fail "no Python 3.11, 3.12 or 3.13 among: $*; install one, or name it: make setup PYTHON=…"
+    fail "no Python 3.11, 3.12 or 3.13 among: $*; install one, or give its path: make setup PYTHON=…"
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||
     fail "$python has no venv module; install it (Debian, Ubuntu: apt install python3-venv)"
 command -v git >/dev/null 2>&1 || fail "git is missing; install it (Debian, Ubuntu: apt install git)"
@@ -42,8 +42,8 @@ else
     fi
 fi
 
-# scripts in .venv/bin name their own place: an environment that was moved here, or one of another
-# Python, is made anew
+# scripts in .venv/bin contain its path: an environment that was moved, or that belongs to another
+# Python, is created again
 here=$(pwd -P)
 version='import sys; print(*sys.version_info[:2])'
 if ! grep -qsF "$here/.venv/bin/python" .venv/bin/snakemake ||
@@ -53,7 +53,7 @@ fi
 VIRTUAL_ENV=$here/.venv
 export VIRTUAL_ENV
 echo "setup: installing $lock into .venv/"
-# Snakemake starts many short processes: each would compile what has no bytecode
+# Snakemake starts many short processes, each of which would compile modules without bytecode
 "$uv" pip sync --quiet --require-hashes --compile-bytecode "$lock"
 "$uv" pip install --quiet --no-deps --no-build-isolation --editable . \
     --editable plugins/snakemake-executor-plugin-wilsonvox-slurm

@@ -31,13 +31,13 @@ ON_CLUSTERS = ("run_crate",)
 
 
 def slurm_partition(entry: Entry) -> Iterator[str]:
-    """The partition of a GPU rule; that of the others is a default of the profile."""
+    """Yield the partition of a GPU rule; the other rules use the default of the profile."""
     if entry.get("gpu"):
         yield "slurm_partition: ?text(GPU_PARTITION)"
 
 
 def slurm_gpu(entry: Entry) -> Iterator[str]:
-    """The GPUs of a GPU rule, and the signal before its time is up."""
+    """Yield the GPUs of a GPU rule, and its signal before the time limit."""
     if entry.get("gpu"):
         yield f"gres: ?text({'GPU_GRES' if entry.get('several_gpus') else 'one_gpu(GPU_GRES)'})"
         yield "?if GPU_CONSTRAINT:"
@@ -47,7 +47,7 @@ def slurm_gpu(entry: Entry) -> Iterator[str]:
 
 
 def lsf_gpu(entry: Entry) -> Iterator[str]:
-    """The queue of a GPU rule and what it asks of it."""
+    """Yield the queue of a GPU rule and its options."""
     if entry.get("gpu"):
         yield "lsf_queue: ?text(GPU_QUEUE)"
         yield "?if GPU_OPTIONS:"
@@ -55,20 +55,20 @@ def lsf_gpu(entry: Entry) -> Iterator[str]:
 
 
 def htcondor_gpu(entry: Entry) -> Iterator[str]:
-    """The number of GPUs of a GPU rule."""
+    """Yield the number of GPUs of a GPU rule."""
     if entry.get("gpu"):
         yield f"request_gpus: ?{'GPUS' if entry.get('several_gpus') else 'min(GPUS, 1)'}"
 
 
 def batch_limits(entry: Entry) -> Iterator[str]:
-    """Memory and time of one attempt, as Snakemake's executors for Slurm and LSF read them."""
+    """Yield memory [MB] and time [min] of one attempt for the executors for Slurm and LSF."""
     kind = "GPU" if entry.get("gpu") else "CPU"
     yield f"mem_mb: ?memory({entry['mem_mb']}, {kind}_MAX_MEM_MB)"
     yield f"runtime: ?minutes({entry['runtime']}, {kind}_MAX_RUNTIME)"
 
 
 def htcondor_limits(entry: Entry) -> Iterator[str]:
-    """Memory [MB] and time [s] of one attempt, under the names of the executor for HTCondor."""
+    """Yield memory [MB] and time [s] of one attempt for the executor for HTCondor."""
     kind = "GPU" if entry.get("gpu") else "CPU"
     yield f"htcondor_request_mem_mb: ?memory({entry['mem_mb']}, {kind}_MAX_MEM_MB)"
     yield f"allowed_execute_duration: ?seconds({entry['runtime']}, {kind}_MAX_RUNTIME)"
@@ -80,7 +80,7 @@ PROFILES: dict[str, tuple[Callable[[Entry], Iterator[str]], ...]] = {
     "lsf": (lsf_gpu, batch_limits),
     "htcondor": (htcondor_gpu, htcondor_limits),
 }
-"""What makes the lines of one rule, by the name of the profile's folder."""
+"""Functions that make the lines of one rule, by name of the profile."""
 
 
 def entry(resources: Resources) -> Entry:
@@ -109,7 +109,13 @@ def read_table() -> dict[str, Entry]:
 
 
 def with_resources(text: str, name: str, table: dict[str, Entry]) -> str:
-    """The profile `name` of text `text` with the resources of `table`."""
+    """Return the text of a profile with the resources of the table.
+
+    Args:
+        text: current text of the profile.
+        name: name of the profile.
+        table: resources by rule.
+    """
     by_hand = text.partition(MARKER)[0]
     threads = {rule: entry["threads"] for rule, entry in table.items() if "threads" in entry}
     lines = []
@@ -125,7 +131,7 @@ def with_resources(text: str, name: str, table: dict[str, Entry]) -> str:
 
 
 def main() -> None:
-    """Write every profile again, where it has changed."""
+    """Update all profiles that have changed."""
     table = read_table()
     for name in PROFILES:
         path = HERE / name / "config.yaml"

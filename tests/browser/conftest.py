@@ -1,4 +1,4 @@
-"""A report opened in a real browser, with everything that the page asks for on record."""
+"""Fixtures for a report in a real browser, with a log of all requests of the page."""
 
 import os
 import re
@@ -15,11 +15,11 @@ from tests.workflow.conftest import Folder, finished, reported
 __all__ = ["finished", "reported"]  # fixtures
 
 SCREENSHOTS = "WILSONVOX_SCREENSHOTS"
-"""Environment variable: folder for screenshots, else a temporary one."""
+"""Environment variable for the folder of screenshots, by default a temporary one."""
 
 
 def find_chromium() -> str:
-    """Path of the Chromium that the system has; a test without one fails."""
+    """Return the path of the system's Chromium, or fail."""
     found = shutil.which("chromium")
     if found is None:
         pytest.fail(
@@ -31,7 +31,7 @@ def find_chromium() -> str:
 
 @dataclass
 class OpenReport:
-    """A report in a browser window, and what went wrong on its page so far."""
+    """Report in a browser window, with the errors of its page."""
 
     page: Page
     screenshots: Path
@@ -39,18 +39,18 @@ class OpenReport:
     errors: list[str] = field(default_factory=list)
 
     def screenshot(self, name: str) -> None:
-        """Save what the window shows."""
+        """Save a screenshot."""
         self.screenshots.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=self.screenshots / (re.sub(r"\W+", "-", name) + ".png"))
 
     def assert_nothing_went_wrong(self) -> None:
-        """No request has left the page, and the console has no error."""
+        """Check that the page made no external request and the console has no error."""
         assert self.requests == []
         assert self.errors == []
 
 
 def open_report(browser: Browser, path: Path, screenshots: Path) -> OpenReport:
-    """Open the report at `path`; whatever it asks for beyond itself is blocked and recorded."""
+    """Open the report at `path`, blocking and recording all other requests."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.set_default_timeout(10_000)
     report = OpenReport(page, screenshots)
@@ -83,7 +83,7 @@ def open_report(browser: Browser, path: Path, screenshots: Path) -> OpenReport:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium of the system."""
+    """Provide the headless Chromium of the system."""
     chromium = find_chromium()
     with sync_playwright() as playwright:
         # continuous integration runs as root, where Chromium has no sandbox
@@ -94,20 +94,20 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder for screenshots."""
+    """Provide the folder for screenshots."""
     given = os.environ.get(SCREENSHOTS)
     return Path(given) if given else tmp_path_factory.mktemp("screenshots")
 
 
 @pytest.fixture(scope="session")
 def report_path(reported: Folder) -> Path:
-    """The report of the tiny run."""
+    """Provide the report of the tiny run."""
     return reported.path / "results/tiny/report.html"
 
 
 @pytest.fixture
 def report(browser: Browser, report_path: Path, screenshots: Path) -> Iterator[OpenReport]:
-    """The report, opened anew; at the end nothing may have gone wrong."""
+    """Provide a newly opened report, and check for errors of the page at the end."""
     opened = open_report(browser, report_path, screenshots)
     yield opened
     opened.page.close()

@@ -1,4 +1,4 @@
-"""The report of the tiny run, used as a reader does: by clicking."""
+"""Report of the tiny run in a browser."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.browser
 
 
 def home(report):
-    """Click on the house above the menu."""
+    """Click on the home icon above the menu."""
     report.page.locator("#app nav nav a").first.click()
     expect(menu(report).first).to_have_text("Workflow")
 
@@ -31,7 +31,7 @@ def menu(report) -> Locator:
 
 
 def rows(report) -> Locator:
-    """The results of a category: in each the eye (show) and the letter i (about)."""
+    """Return the results of a category, each with the icons for show and about."""
     return report.page.locator("#app nav tbody tr")
 
 
@@ -42,13 +42,13 @@ def open_category(report, name):
 
 
 def show(report, number):
-    """Click on the eye of a result; its path."""
+    """Click on the show icon of a result and return its path."""
     rows(report).nth(number).locator("a").nth(0).click()
     return report.page.evaluate("app.state.resultPath")
 
 
 def assert_whole_figure(report, path):
-    """The figure is the one of `path`, was decoded, and no side of it is out of reach."""
+    """Check that the figure at `path` is shown, decoded and completely reachable."""
     image = report.page.locator("#app div.grow.h-screen img")
     expect(image).to_be_visible()
     assert image.get_attribute("src") == report.page.evaluate("p => results[p].data_uri", path)
@@ -69,7 +69,7 @@ def assert_whole_figure(report, path):
 
 
 def table_page(report, category, heading):
-    """Open the table page of a category that has this heading."""
+    """Open the table page of a category with this heading."""
     open_category(report, category)
     frame = report.page.frame_locator("#app iframe")
     for number in range(rows(report).count()):
@@ -84,7 +84,7 @@ def table_page(report, category, heading):
 
 
 def cells(frame):
-    """All rows of all tables of a page."""
+    """Return all rows of all tables of a page."""
     found = frame.locator("tr").evaluate_all(
         "rows => rows.map(row => [...row.cells].map(cell => cell.innerText.trim()))"
     )
@@ -96,7 +96,7 @@ def number(text):
     return float(text.replace("−", "-").replace(",", ""))
 
 
-def test_first_page_tells_what_the_run_is(report):
+def test_first_page_describes_the_run(report):
     page = report.page
     report.screenshot("first page")
     expect(page.locator("#app .prose").first).to_contain_text("Run tiny of wilsonvox")
@@ -241,7 +241,7 @@ def changed(report_path, tmp_path, old, new):
 
 
 def test_a_page_that_asks_for_more_is_found_out(browser, report_path, tmp_path):
-    """The net under the tests above: what they look for would be seen."""
+    """Check that the conditions of the tests above can fail."""
     address = "https://example.org/logo.png"
     path = changed(report_path, tmp_path, "<body>", f'<body><img src="{address}">')
     opened = open_report(browser, path, tmp_path)

@@ -1,4 +1,4 @@
-"""A run to disturb: its folder, what is on its disk, its processes, and a disk of a given size."""
+"""Fixtures for fault tests: a run, its files, its processes, and a disk of a given size."""
 
 import os
 import shutil
@@ -24,11 +24,11 @@ RUN = Path("results/tiny")
 SUFFIXES = {".root", ".npz", ".keras", ".parquet", ".json", ".png", ".pdf", ".csv"}
 NO_OUTPUTS = {"logs", "benchmarks", "training_state"}
 TIMEOUT = 600
-"""Seconds after which waiting for something fails the test; no statement about speed."""
+"""Timeout of waiting for a condition [s]."""
 
 
 def wait_for(condition: Callable[[], object], what: str, pause: float = 0.02) -> None:
-    """Wait until `condition` holds; fail with `what` if it never does."""
+    """Wait until `condition` is true, or fail with the message `what`."""
     end = time.monotonic() + TIMEOUT
     while not condition():
         if time.monotonic() > end:
@@ -37,7 +37,7 @@ def wait_for(condition: Callable[[], object], what: str, pause: float = 0.02) ->
 
 
 def runs(process: psutil.Process) -> bool:
-    """Whether a process is there and has not ended."""
+    """Return True if a process exists and has not ended."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -46,7 +46,7 @@ def runs(process: psutil.Process) -> bool:
 
 @dataclass
 class Running:
-    """A Snakemake in its own process group, as a terminal starts it."""
+    """Snakemake in its own process group, as started by a terminal."""
 
     process: subprocess.Popen[bytes]
     printed: Path
@@ -54,11 +54,11 @@ class Running:
 
     @property
     def output(self) -> str:
-        """What it printed so far."""
+        """Return the output so far."""
         return self.printed.read_text()
 
     def jobs(self) -> list[psutil.Process]:
-        """The `wilsonvox` processes below it that run now."""
+        """Return its running `wilsonvox` child processes."""
         found = []
         for each in psutil.Process(self.process.pid).children(recursive=True):
             try:
@@ -71,7 +71,7 @@ class Running:
         return found
 
     def job(self, stage: str, *words: str) -> psutil.Process:
-        """The process `wilsonvox STAGE` that has all `words` on its command line, once it runs."""
+        """Wait for the process `wilsonvox STAGE` with all `words` on its command line."""
         found: list[psutil.Process] = []
 
         def is_there() -> bool:
@@ -92,14 +92,14 @@ class Running:
         return found[0]
 
     def end(self) -> int:
-        """Wait for its end and return its exit code."""
+        """Wait for the end and return the exit code."""
         try:
             return self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             pytest.fail(f"Snakemake did not end in {TIMEOUT} s:\n{self.output}")
 
     def stop(self) -> None:
-        """End it and every process that was ever seen below it."""
+        """Kill it and all its known child processes."""
         found = list(self.seen)
         if self.process.poll() is None:
             own = psutil.Process(self.process.pid)
@@ -111,7 +111,7 @@ class Running:
 
 
 def start_process(command: Sequence[str], folder: Path, printed: Path) -> Running:
-    """Start a command in `folder` as a terminal does; what it prints goes into a file."""
+    """Start a command in `folder` in its own process group, with its output in a file."""
     with printed.open("wb") as out:
         process = subprocess.Popen(
             command,
@@ -129,7 +129,7 @@ def start_process(command: Sequence[str], folder: Path, printed: Path) -> Runnin
 
 @dataclass
 class Run:
-    """A folder with a run of the faults' configuration."""
+    """Folder with a run of the configuration for fault tests."""
 
     path: Path
     expected: dict[str, str] = field(default_factory=dict)
@@ -137,26 +137,26 @@ class Run:
 
     @property
     def results(self) -> Path:
-        """The run's own folder."""
+        """Folder of the run."""
         return self.path / RUN
 
     # ------------------------------------------------------------ running
     def command(self, *arguments: str | Path) -> list[str]:
-        """Snakemake's command line for this run."""
+        """Return the Snakemake command line for this run."""
         # --configfile takes all words that follow it
         words = [Path(sys.executable).with_name("snakemake"), *arguments]
         words += ["--snakefile", ROOT / "Snakefile", "--profile", ROOT / "profiles/local"]
         return [str(word) for word in [*words, "--cores", "2", "--configfile", "faults.yaml"]]
 
     def snakemake(self, *targets: str | Path, code: int = 0) -> str:
-        """Run Snakemake to its end, check its exit code and return what it printed."""
+        """Run Snakemake, check its exit code and return its output."""
         running = self.start(*targets)
         found = running.end()
         assert found == code, running.output
         return running.output
 
     def start(self, *targets: str | Path) -> Running:
-        """Start Snakemake for `targets`, relative to the run's folder, or options."""
+        """Start Snakemake for `targets` (paths relative to the run folder, or options)."""
         words = [str(each) if str(each).startswith("-") else str(RUN / each) for each in targets]
         printed = self.path / f"printed.{len(self.started)}.txt"
         self.started.append(start_process(self.command(*words), self.path, printed))
@@ -164,7 +164,7 @@ class Run:
 
     # ------------------------------------------------------------ what is on disk
     def files(self) -> dict[str, Path]:
-        """Files with the suffix of an output, by their path in the run's folder; none hidden."""
+        """Return the visible output files by path in the run folder."""
         return {
             str(path.relative_to(self.results)): path
             for path in sorted(self.results.rglob("*"))
@@ -175,11 +175,11 @@ class Run:
         }
 
     def hidden(self) -> list[Path]:
-        """Hidden files: what atomic writes have left."""
+        """Return hidden files, left by interrupted atomic writes."""
         return sorted(each for each in self.results.rglob(".*") if each.is_file())
 
     def digests(self, ignoring: Set[str] = frozenset()) -> dict[str, str]:
-        """Content digest of every file that looks finished; fails if one is not.
+        """Return the content digests of all output files, and check that they are complete.
 
         Each has to load, to hold a record and to have the content that its record tells; a copy
         for people has the bytes that the record of the file beside it tells.
@@ -205,7 +205,7 @@ class Run:
         return found
 
     def states(self) -> list[Path]:
-        """States of trainings that are not finished."""
+        """Return the checkpoints of unfinished trainings."""
         return sorted(self.results.glob("training_state/**/[!.]*.npz"))
 
     def _check_states(self) -> None:
@@ -220,7 +220,7 @@ class Run:
     def sound(
         self, before: dict[str, str], *, left: int = 0, ignoring: Set[str] = frozenset()
     ) -> dict[str, str]:
-        """Check the disk after a fault: all is finished, nothing is lost.
+        """Check the files after a fault: all are complete, and none is lost.
 
         Args:
             before: digests of what was finished before.
@@ -239,7 +239,7 @@ class Run:
         return after
 
     def complete(self, *targets: str) -> str:
-        """Run on, and check that everything is as in the undisturbed run.
+        """Resume the run, and check that all files agree with those of the undisturbed run.
 
         Args:
             targets: what to make; everything if none is given.
@@ -255,7 +255,7 @@ class Run:
         return printed
 
     def without(self, *patterns: str) -> dict[str, str]:
-        """Delete outputs by pattern, and return the digests of what is there then."""
+        """Delete outputs by pattern, and return the digests of the remaining files."""
         for pattern in patterns:
             found = list(self.results.glob(pattern))
             assert found, f"there is no {pattern}"
@@ -264,7 +264,7 @@ class Run:
         return self.digests()
 
     def show(self, title: str, *more: str) -> None:
-        """Tell, for the report of the tests, what is on the disk now."""
+        """Print the state of the disk for the test report."""
         kinds = Counter(name.split("/", maxsplit=1)[0] for name in self.files())
         whole = Counter(name.split("/", maxsplit=1)[0] for name in self.expected)
         lines = [f"right after {title}:"]
@@ -285,13 +285,13 @@ class Run:
 
 
 def lines_with(text: str, *words: str) -> list[str]:
-    """Lines of `text` that have one of `words`, each once, without the space around them."""
+    """Return the unique lines of `text` with one of `words`, stripped of white space."""
     found = (line.strip() for line in text.splitlines() if any(word in line for word in words))
     return list(dict.fromkeys(found))
 
 
 def error_lines(text: str) -> list[str]:
-    """The lines of jobs that ended with a clear line."""
+    """Return the error lines of failed jobs."""
     assert "Traceback" not in text, text
     return lines_with(text, "wilsonvox: error:")
 
@@ -299,7 +299,7 @@ def error_lines(text: str) -> list[str]:
 # ---------------------------------------------------------------- fixtures
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The run that nothing disturbs; only to be read and copied."""
+    """Provide the undisturbed run, which tests may only read and copy."""
     path = tmp_path_factory.mktemp("undisturbed")
     make_folder(path)
     (path / "tiny.yaml").unlink()
@@ -312,7 +312,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture
 def run(undisturbed: Run, tmp_path: Path) -> Iterator[Run]:
-    """A copy of the undisturbed run, to be disturbed; ends what it started."""
+    """Provide a copy of the undisturbed run, and kill its processes at the end."""
     path = tmp_path / "run"
     subprocess.run(["cp", "-a", undisturbed.path, path], check=True)
     copy = Run(path, dict(undisturbed.expected))
@@ -324,7 +324,7 @@ def run(undisturbed: Run, tmp_path: Path) -> Iterator[Run]:
 
 @dataclass
 class Disk:
-    """A disk of its own under the folder `results` of a run."""
+    """Separate disk mounted at the folder `results` of a run."""
 
     mounted: Path
 
@@ -332,23 +332,23 @@ class Disk:
         subprocess.run(["mount", "-o", f"remount,{options}", str(self.mounted)], check=True)
 
     def leave(self, kilobytes: int) -> None:
-        """Make the disk so small that `kilobytes` are free (multiples of 4)."""
+        """Shrink the disk until `kilobytes` (a multiple of 4) are free."""
         found = os.statvfs(self.mounted)
         used = (found.f_blocks - found.f_bfree) * found.f_frsize // 1024
         self._remount(f"size={used + kilobytes}k")
 
     def enlarge(self) -> None:
-        """Make room."""
+        """Free disk space."""
         self._remount("size=1g")
 
     def read_only(self, yes: bool) -> None:
-        """Forbid writing, to the superuser too, or allow it again."""
+        """Forbid writing, also for the superuser, or allow it again."""
         self._remount("ro" if yes else "rw")
 
 
 @pytest.fixture
 def disk(run: Run) -> Iterator[Disk]:
-    """A small disk with the run's results on it."""
+    """Provide a small disk with the results of the run."""
     results = run.path / "results"
     kept = results.rename(run.path / "kept")
     results.mkdir()

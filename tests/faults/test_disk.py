@@ -1,4 +1,4 @@
-"""The disk is full, or read-only."""
+"""Faults: the disk is full or read-only."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Snakemake is interrupted (Ctrl-C), killed, or started twice."""
+"""Faults: Snakemake is interrupted (Ctrl-C), killed, or started twice."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ TARGETS = (EVENTS, SHARD, SMALL_EVENTS, SMALL_SHARD)
 
 
 def begun(run: Run) -> tuple[dict[str, str], Running, list[psutil.Process]]:
-    """A run with two jobs that are stopped while they write their events."""
+    """Run with two jobs that are stopped while they write events."""
     before = run.without("events/interpolation", "voxels/b8_n300/interpolation", *MADE_OF_IMAGES)
     running = run.start(*TARGETS)
     jobs = []

@@ -1,4 +1,4 @@
-"""A job's own process is killed: by the kernel for want of memory, say, or by a batch system."""
+"""Faults: the process of a job is killed, for example by the kernel or a batch system."""
 
 import re
 import signal

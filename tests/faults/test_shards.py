@@ -1,4 +1,4 @@
-"""Shards that are damaged, of another kind, or of events that were used already."""
+"""Faults: shards that are damaged, of another specification, or of events already in use."""
 
 import shutil
 import zipfile
@@ -27,7 +27,7 @@ MEASUREMENT = "measurements/b8_n300/tiny/ntuple.json"
 
 
 def flipped(path: Path) -> None:
-    """Change bytes of the largest array, and nothing that the archive itself would notice."""
+    """Change bytes of the largest array such that the archive stays valid."""
     with zipfile.ZipFile(path) as archive:
         content = {name: bytearray(archive.read(name)) for name in archive.namelist()}
     content["mean_q2.npy"][-8:] = bytes(each ^ 0x55 for each in content["mean_q2.npy"][-8:])
@@ -37,14 +37,14 @@ def flipped(path: Path) -> None:
 
 
 def _save(shard: Shard, path: Path) -> None:
-    """Write a shard with the record of the one that was there."""
+    """Write a shard with the record of the original one."""
     record = read_record(path)
     assert record is not None
     shard.save(path, record)
 
 
 def flipped_in_place(path: Path) -> None:
-    """Change bytes in the middle of the file, as a disk does."""
+    """Change bytes in the middle of the file."""
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
     data[middle : middle + 16] = bytes(each ^ 0xFF for each in data[middle : middle + 16])
@@ -52,13 +52,13 @@ def flipped_in_place(path: Path) -> None:
 
 
 def truncated(path: Path) -> None:
-    """Cut off the last third."""
+    """Remove the last third of the file."""
     data = path.read_bytes()
     path.write_bytes(data[: 2 * len(data) // 3])
 
 
 def _save(shard: Shard, path: Path) -> None:
-    """Write a shard with the record of the one before it."""
+    """Write a shard with the record of the previous one."""
     record = read_record(path)
     assert record is not None
     shard.save(path, record)
@@ -69,7 +69,7 @@ def _run_folder(path: Path) -> Path:
 
 
 def coarser(path: Path) -> None:
-    """Make the same images with other bins."""
+    """Make the same images with different bins."""
     place = path.relative_to(_run_folder(path) / IMAGES).with_suffix(".root")
     kind = "" if place.parts[0] == "samples" else "events"
     image = ImageSpecification(bins=4, events_per_image=300)
@@ -78,12 +78,12 @@ def coarser(path: Path) -> None:
 
 
 def of_the_training(path: Path) -> None:
-    """Put a shard of the training there as it is."""
+    """Copy a training shard to this path."""
     shutil.copy(_run_folder(path) / TRAINED, path)
 
 
 def relabelled(path: Path) -> None:
-    """Put images of the training there under the labels of those that belong there."""
+    """Write training images with the labels of the original images."""
     labels = Shard.load(path).metadata
     trained = Shard.load(_run_folder(path) / TRAINED)
     about = trained.metadata.model_copy(
@@ -93,7 +93,7 @@ def relabelled(path: Path) -> None:
 
 
 def refused(run: Run, damaged: dict[str, Callable[[Path], None]], *targets: str) -> None:
-    """Damage shards, and check that Snakemake tells each by name and makes nothing of them."""
+    """Damage shards, and check that Snakemake names all of them and makes no output from them."""
     before = {name: each for name, each in run.digests().items() if name not in damaged}
     for name, damage in damaged.items():
         damage(run.results / name)

@@ -1,4 +1,4 @@
-"""A folder to run the tiny configuration in, and the jobs that Snakemake plans for it."""
+"""Fixtures: folders for the tiny configuration, and the jobs planned by Snakemake."""
 
 import copy
 import os
@@ -22,12 +22,12 @@ TINY = yaml.safe_load((ROOT / "tests/workflow/tiny.yaml").read_text())
 
 @dataclass
 class Folder:
-    """A folder with a configuration, the table of samples and the shipped resources."""
+    """Folder with a configuration, the table of samples and the shipped resources."""
 
     path: Path
 
     def configure(self, change: Callable[[dict[str, Any]], object] | None = None) -> Path:
-        """Write the tiny configuration, after `change` was applied to it."""
+        """Write the tiny configuration, modified by `change`."""
         values = copy.deepcopy(TINY)
         if change is not None:
             change(values)
@@ -41,7 +41,7 @@ class Folder:
         config: Mapping[str, Any] | None = None,
         targets: tuple[str, ...] = (),
     ) -> list[PlannedJob]:
-        """Jobs that would run in this folder, with the default configuration if none is named."""
+        """Return the jobs that would run here, by default with the default configuration."""
         before = Path.cwd()
         os.chdir(self.path)
         try:
@@ -52,7 +52,7 @@ class Folder:
         return [job for job in jobs if job.would_run]
 
     def snakemake(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run `snakemake` here as a user would, .venv/bin not being in PATH."""
+        """Run `snakemake` in this folder without .venv/bin in PATH, as a user does."""
         command = [Path(sys.executable).with_name("snakemake"), "--snakefile", ROOT / "Snakefile"]
         return subprocess.run(
             [*command, *arguments],
@@ -65,12 +65,12 @@ class Folder:
 
 
 def by_rule(jobs: list[PlannedJob]) -> Counter[str]:
-    """Number of jobs of each rule."""
+    """Return the number of jobs per rule."""
     return Counter(job.rule for job in jobs)
 
 
 def make_folder(path: Path) -> Folder:
-    """A folder in which the tiny configuration runs."""
+    """Make a folder in which the tiny configuration can run."""
     shutil.copy(ROOT / "tests/workflow/samples.tsv", path)
     (path / "resources").symlink_to(ROOT / "resources")
     (path / "config").symlink_to(ROOT / "config")
@@ -81,13 +81,13 @@ def make_folder(path: Path) -> Folder:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    """An empty folder with the tiny configuration in `tiny.yaml`."""
+    """Provide an empty folder with the tiny configuration in `tiny.yaml`."""
     return make_folder(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
-    """A folder in which the tiny configuration has run through every rule; only to be read."""
+    """Provide the folder of a finished run of the tiny configuration, which tests may only read."""
     folder = make_folder(tmp_path_factory.mktemp("tiny run"))
     run = folder.snakemake(
         "--profile", ROOT / "profiles/local", "--cores", "2", "--configfile", "tiny.yaml"
@@ -99,7 +99,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
 def make_report(
     folder: Folder, configuration: str = "tiny.yaml"
 ) -> subprocess.CompletedProcess[str]:
-    """`make report` of a configuration in `folder`, with the environment of the tests."""
+    """Run `make report` for a configuration in `folder`, with the environment of the tests."""
     for name in ("Snakefile", "workflow", "profiles"):
         link = folder.path / name
         if not link.exists():
@@ -117,7 +117,7 @@ def make_report(
 
 @pytest.fixture(scope="session")
 def reported(finished: Folder, tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    """A copy of the finished run with its report."""
+    """Provide a copy of the finished run with its report."""
     path = tmp_path_factory.mktemp("reported") / "tiny run"
     shutil.copytree(finished.path, path, symlinks=True)
     folder = Folder(path)

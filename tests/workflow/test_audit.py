@@ -1,4 +1,4 @@
-"""`wilsonvox audit` on a finished run: verdicts in every format, replay, and what records hold."""
+"""`wilsonvox audit` on a finished run: verdicts for all formats, replay, contents of records."""
 
 import getpass
 import hashlib
@@ -43,7 +43,7 @@ N_FILES = 70  # 69 of the run and the external one
 
 
 def clean(record):
-    """A record as a clean tree would have written it: developers test on dirty ones, too."""
+    """Return a record as written in a clean checkout, because tests also run in dirty ones."""
     inputs = [
         each.model_copy(update={"record": clean(each.record)}) if each.record else each
         for each in record.inputs
@@ -53,19 +53,19 @@ def clean(record):
 
 @dataclass
 class Copy:
-    """A copy of the finished run; what a test changes in it is put back afterwards."""
+    """Copy of the finished run, restored after each test."""
 
     path: Path
     kept: dict[Path, bytes]
 
     def file(self, name):
-        """Path of a file of the run, whose bytes are kept."""
+        """Return the path of a file of the run, and save its bytes."""
         path = self.path / RUN / name
         self.kept.setdefault(path, path.read_bytes())
         return path
 
     def restore(self):
-        """Put back what was changed."""
+        """Restore all saved files."""
         for path, content in self.kept.items():
             path.write_bytes(content)
         self.kept.clear()
@@ -82,7 +82,7 @@ def whole(finished, tmp_path_factory):
 
 @pytest.fixture
 def copy(whole, monkeypatch):
-    """The copy as working folder, its records those of a clean tree, and a cache for all tests."""
+    """Provide the copy as working folder, with records of a clean checkout and a shared cache."""
     parse = lineage_graph.parse_record
     monkeypatch.setattr(lineage_graph, "parse_record", lambda text: clean(parse(text)))
     monkeypatch.setenv("XDG_CACHE_HOME", str(whole.path.parent / "cache"))
@@ -93,7 +93,7 @@ def copy(whole, monkeypatch):
 
 @pytest.fixture
 def audit(capsys):
-    """Exit code and files, by name, of an audit of paths in the run."""
+    """Audit paths in the run and return the exit code and the files by name."""
 
     def audited(*names, words=()):
         code = run(["audit", "--json", *words, *(str(RUN / name) for name in names)])
@@ -108,7 +108,7 @@ def audit(capsys):
 
 @pytest.fixture
 def bad(audit):
-    """Verdicts other than `verified` in the whole run, by name."""
+    """Audit the whole run and return the verdicts other than `verified`, by name."""
 
     def verdicts(*names):
         _, files = audit(*(names or ("",)))
@@ -134,7 +134,7 @@ def test_an_untouched_run_is_verified(audit):
 
 @pytest.mark.usefixtures("copy")
 def test_the_command_line_prints_the_lineage_and_its_exit_code():
-    """In a process of its own, with the records as they are."""
+    """The command runs in a separate process with the actual records."""
     command = [Path(sys.executable).with_name("wilsonvox"), "audit", RUN / f"{FIGURE}.pdf"]
     audited = subprocess.run(command, capture_output=True, text=True, check=False)
     dirty = "  dirty tree: " in audited.stdout
@@ -151,7 +151,7 @@ def middle(content):
 
 
 def in_parquet(content):
-    """The last byte of the first column's values."""
+    """Return the position of the last byte of the first column's values."""
     path = Path("x.parquet")
     path.write_bytes(content)
     column = pq.ParquetFile(path).metadata.row_group(0).column(0)
@@ -193,7 +193,7 @@ def test_a_truncated_file_is_found(copy, bad, name, n_bytes):
 
 
 def test_changed_values_with_the_old_record_are_found(copy, audit):
-    """Of files that are whole as such."""
+    """The files are valid as such."""
     shard, predictions, png = (copy.file(name) for name in (SHARD, PREDICTIONS, f"{FIGURE}.png"))
     with np.load(shard) as content:
         arrays = dict(content)
@@ -244,7 +244,7 @@ def test_an_edited_record_is_found_by_what_its_readers_remember(copy, audit):
         assert each["reasons"] == ["it cannot be read: its record was edited or is damaged"]
 
 
-def test_what_is_behind_a_deleted_event_file_is_still_told(copy, audit):
+def test_the_lineage_of_a_deleted_event_file_is_kept(copy, audit):
     copy.file(EVENTS).unlink()
     code, files = audit(f"{FIGURE}.png")
     assert code == 1
@@ -269,7 +269,7 @@ def test_deleted_shards_and_copies_are_missing(copy, audit):
 
 @pytest.fixture
 def edit_source(copy, tmp_path, monkeypatch):
-    """Edit one file of a copy of the package, which audits then take for the installed one."""
+    """Edit one file of a copy of the package, which replaces the installed one in audits."""
     monkeypatch.chdir(copy.path)
     source = tmp_path / "src"
     shutil.copytree(ROOT / "workflow/src", source, ignore=shutil.ignore_patterns("__pycache__"))
@@ -286,7 +286,7 @@ def edit_source(copy, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("module", ["figures.linearity", "voxels.binning", "theory.amplitudes",
                                     "estimators.networks.resnet"])  # fmt: skip
-def test_edited_code_is_told_of_its_stages_files_alone(edit_source, audit, module):
+def test_edited_code_is_reported_only_for_files_of_its_stages(edit_source, audit, module):
     tree = edit_source(f"{module.replace('.', '/')}.py", "\n_NEW = 1\n")
     _, files = audit("")
     expected, found = set(), set()
@@ -340,7 +340,7 @@ def test_comparing_two_points(capsys):
 
 
 def replayed(capsys, folder, name):
-    """Content digest of a file that the replay of its lineage made in an empty folder."""
+    """Replay the lineage of a file in an empty folder and return its content digest."""
     assert run(["audit", "--replay", str(RUN / name)]) == 0
     script = capsys.readouterr().out
     (folder / "resources").symlink_to(ROOT / "resources")
@@ -418,7 +418,7 @@ def test_records_hold_no_place_person_or_time(outputs, finished):
 
 
 def pieces(path):
-    """The bytes of a file, unpacked where the format packs them."""
+    """Yield the bytes of a file, and those of the members of an archive."""
     yield path.read_bytes()
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
@@ -426,7 +426,7 @@ def pieces(path):
 
 
 def test_files_hold_no_place_anywhere(outputs, finished):
-    """Outside their records neither: formats have corners of their own."""
+    """Also outside of the records, because formats have their own metadata."""
     host = socket.gethostname()
     places = [
         str(finished.path),

@@ -1,4 +1,4 @@
-"""Digests of the code behind stages: what an edit of the source reruns."""
+"""Code digests of stages: reruns after edits of the source."""
 
 import shutil
 
@@ -50,7 +50,7 @@ AFTER_FITS = {"summarize", "plot_histograms", "plot_linearity", "plot_linearity_
 
 @pytest.fixture
 def changed(tmp_path):
-    """Stages whose digest differs after text was appended to, or replaced in, a file.
+    """Return the stages whose digest differs after an edit of a file.
 
     Of those that make or read outputs of an estimator of `architectures`.
     """
@@ -257,7 +257,7 @@ def test_only_events_that_have_four_momenta_ask_for_their_code(monkeypatch):
         assert FOUR_MOMENTA not in asked["voxelize"] + asked["angular_coefficients"]
 
 
-def test_a_record_tells_whether_the_code_of_four_momenta_ran(tmp_path):
+def test_a_record_depends_on_the_code_of_four_momenta_only_if_it_ran(tmp_path):
     records = [
         make_record("generate_events", tmp_path / "a.root", {"four_momenta": given}, command=["x"])
         for given in (False, True)
@@ -287,7 +287,7 @@ PACKAGE = {
 }
 
 
-def test_closure_follows_imports_wherever_they_stand(tmp_path):
+def test_closure_follows_imports_at_any_level(tmp_path):
     for name, text in PACKAGE.items():
         path = tmp_path / "wilsonvox" / name
         path.parent.mkdir(parents=True, exist_ok=True)

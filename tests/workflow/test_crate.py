@@ -1,4 +1,4 @@
-"""One target packs a run: from what state, with what in it, and how the reference judges it."""
+"""Crates of runs: when they are packed, their contents, and validation by the reference tool."""
 
 import base64
 import hashlib
@@ -35,7 +35,7 @@ def run_crate(folder: Folder, *more: str) -> None:
 
 @pytest.fixture(scope="module")
 def packed(finished, tmp_path_factory):
-    """A copy of the finished run, packed; only to be read."""
+    """Provide a packed copy of the finished run, which tests may only read."""
     path = tmp_path_factory.mktemp("packed") / "tiny run"
     shutil.copytree(finished.path, path, symlinks=True)
     folder = Folder(path)
@@ -104,7 +104,7 @@ def test_every_file_is_there_with_its_digest(packed):
 
 
 def _texts(data: bytes):
-    """What a file holds, and what a page embeds in it."""
+    """Yield the content of a file and the data embedded in a page."""
     yield data
     for match in re.finditer(rb"base64,([A-Za-z0-9+/=]+)", data):
         yield base64.b64decode(match.group(1) + b"==")
@@ -112,7 +112,7 @@ def _texts(data: bytes):
 
 @pytest.mark.slow
 def test_no_folder_of_this_machine_is_named(finished, tmp_path):
-    """Not even where the table of samples names one."""
+    """Also if the table of samples contains one."""
     shutil.copytree(finished.path, tmp_path / "run", symlinks=True)
     folder = Folder(tmp_path / "run")
     table = folder.path / "samples.tsv"

@@ -1,4 +1,4 @@
-"""Which jobs a configuration needs: the DAG is built, nothing runs."""
+"""Jobs of configurations: the DAG is built, nothing runs."""
 
 import pytest
 
@@ -59,8 +59,8 @@ def test_demo_is_the_default(folder):
     assert by_rule(default)["evaluate"] >= 9 + 4  # trained points and those between
 
 
-def test_a_named_configuration_stands_for_itself(folder):
-    """Keys of the demo must not leak into it: paper has other points, images and estimators."""
+def test_a_configuration_has_no_values_of_the_default_one(folder):
+    """Keys of the demo must not enter it: paper has other points, images and estimators."""
     jobs = folder.planned("config/paper.yaml")
     assert {job.wildcards for job in jobs if job.rule == "train"} == {
         "b50_n24000/resnet34",
@@ -198,7 +198,7 @@ def test_without_samples_nothing_is_measured(folder):
 
 
 def only(*names):
-    """A change of the configuration that leaves these estimators alone."""
+    """Return a change of the configuration that keeps only these estimators."""
 
     def change(values):
         kept = {name: values["estimators"][name] for name in names}
@@ -311,7 +311,7 @@ def test_one_more_round_leaves_those_before_it(folder):
     assert changed == {("collect_trials", "b8_n300/tiny")}
 
 
-def test_the_target_scan_without_a_scan_is_told(folder):
+def test_the_target_scan_without_a_scan_is_an_error(folder):
     run = folder.snakemake("-n", "--configfile", "tiny.yaml", "--", "scan")
     assert run.returncode == 1
     assert "scan: the configuration has no hyperparameter scan" in run.stdout + run.stderr

@@ -1,4 +1,4 @@
-"""The target global_fit: its jobs, what an edit runs again, and how it stands apart.
+"""The target global_fit: jobs, reruns after edits, and separation from the default target.
 
 A small run of all of it is in test_global_fit_learning.py.
 """
@@ -32,7 +32,7 @@ Values = dict[str, Any]
 
 
 def reduced(change: Callable[[Values], object] | None = None) -> Values:
-    """The shipped configuration without learning machines, after `change` was applied to it."""
+    """Return the shipped configuration without networks and GANs, modified by `change`."""
     values = copy.deepcopy(SHIPPED)
     values["global_fit"] = {
         name: value for name, value in values["global_fit"].items() if name not in LEARNING
@@ -103,7 +103,7 @@ def test_a_set_in_a_file_is_an_input(folder):
         ),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line(monkeypatch, change, message):
+def test_errors_are_one_line(monkeypatch, change, message):
     monkeypatch.chdir(ROOT)
     with pytest.raises(UserError, match=message) as error:
         check_global_fit(
@@ -112,7 +112,7 @@ def test_what_is_wrong_is_told_in_one_line(monkeypatch, change, message):
     assert "\n" not in str(error.value)
 
 
-def test_what_is_wrong_is_told_before_anything_runs(folder):
+def test_errors_are_reported_before_anything_runs(folder):
     name = write(folder, reduced(lambda v: v["global_fit"].update(observables=["lhcb-2016"])))
     ended = folder.snakemake("-n", "global_fit", "--configfile", name)
     assert ended.returncode == 1
@@ -120,7 +120,7 @@ def test_what_is_wrong_is_told_before_anything_runs(folder):
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
-def test_the_default_target_says_which_one_to_ask_for(folder):
+def test_the_default_target_names_the_target_to_use(folder):
     ended = folder.snakemake("-n", "--configfile", write(folder, reduced()))
     assert ended.returncode == 1
     assert "the configuration has a global fit alone; ask for it: snakemake global_fit" in (
@@ -137,19 +137,19 @@ def test_a_global_fit_adds_nothing_to_a_run(folder):
 
 
 def fit_results(configuration: Values) -> set[str]:
-    """What the fit of a configuration makes."""
+    """Return the outputs of the fit of a configuration."""
     parsed = parse_configuration(configuration)
     assert parsed.global_fit is not None
     return {f"results/{parsed.run}/{path}" for path in targets.global_fit_files(Run(parsed, {}))}
 
 
 def with_fit(values: Values) -> None:
-    """Let the tiny configuration have a global fit as well."""
+    """Add a global fit to the tiny configuration."""
     values.update(global_fit=reduced()["global_fit"])
 
 
 def test_every_rule_of_a_fit_makes_results_that_are_reported_and_packed(folder):
-    """The shipped configuration has a machine of each kind."""
+    """The shipped configuration has networks and GANs of all kinds."""
     jobs = folder.planned("config/global-fit.yaml", targets=("global_fit",))
     text = (ROOT / "workflow/rules/global_fit.smk").read_text()
     assert set(by_rule(jobs)) == set(re.findall(r"^rule (\w+):", text, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""Learning machines of the target global_fit: their jobs, what an edit runs again, a small run."""
+"""Networks and GANs of the target global_fit: jobs, reruns after edits, and a small run."""
 
 import copy
 from collections.abc import Callable
@@ -47,7 +47,7 @@ Values = dict[str, Any]
 
 
 def small(change: Callable[[Values], object] | None = None) -> Values:
-    """One set, one χ², no polynomials, and small machines, after `change` was applied to it."""
+    """Return a configuration with one set, one χ², no polynomials and small networks and GANs."""
     values = copy.deepcopy(SHIPPED)
     values["global_fit"] = {
         "observables": ["lhcb-2015", "lhcb-2022"], "versions": ["experimental"],
@@ -116,7 +116,7 @@ def test_the_papers_machines_and_what_beats_them_are_trained(folder):
         ),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line(change, message):
+def test_errors_are_one_line(change, message):
     with pytest.raises(UserError, match=message) as error:
         parse_configuration(small(change))
     assert "\n" not in str(error.value)

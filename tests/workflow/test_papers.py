@@ -1,4 +1,4 @@
-"""The two older papers' configurations, end to end at a reduced size."""
+"""Configurations of the two earlier papers, run at a reduced size."""
 
 import pytest
 import yaml
@@ -15,14 +15,14 @@ POINTS = [
     {"shifts": {"c9": -0.8}, "n_images": {"test": 10}},
     {"shifts": {"c9": -0.4}, "n_images": {"interpolation": 10}},
 ]
-"""Few of a paper's values, with few images."""
+"""Few of the points of a paper, with few images."""
 
 NETWORK = {"stem_filters": 2, "filters": [2], "blocks": [1], "stem_kernel": 3}
-"""Sizes of a network that trains in a second; all else is the paper's."""
+"""Sizes of a network that trains in a second; all other settings are those of the paper."""
 
 
 def reduce(name, folder):
-    """Write a paper's configuration with fewer points, images, events and weights."""
+    """Write the configuration of a paper with fewer points, images, events and weights."""
     values = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
     values |= {"points": POINTS, "images_per_campaign": {}, "spare_events_fraction": 0.01}
     for image in values["images"].values():

@@ -1,4 +1,4 @@
-"""The plan against what Snakemake plans, and against the files of a run."""
+"""Comparison of the plan with the jobs of Snakemake and the files of a run."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ from .conftest import by_rule
 
 @pytest.fixture
 def in_folder(folder, monkeypatch):
-    """The folder of the tiny configuration as the working folder."""
+    """Provide the folder of the tiny configuration as working folder."""
     monkeypatch.chdir(folder.path)
     return folder
 
@@ -30,7 +30,7 @@ def _read(path: str | Path) -> tuple[RunConfiguration, Plan]:
 
 
 def _several(values):
-    """Two image specifications, one of them twice used, one of them not at all."""
+    """Set two image specifications, one used twice and one unused."""
     values["images"]["b4_n100"] = {"bins": 4, "events_per_image": 100}
     values["images"]["unused"] = {"bins": 4, "events_per_image": 100}
     other = {"images": ["b8_n300", "b4_n100"]}
@@ -102,7 +102,7 @@ def test_files_of_a_run_are_as_planned(finished):
 
 
 def test_storage_of_a_run_is_as_planned(finished):
-    """Large or small, as far as rates of larger files tell: within a factor of two."""
+    """File sizes agree within a factor of two, because rates are those of larger files."""
     before = Path.cwd()
     os.chdir(finished.path)
     try:

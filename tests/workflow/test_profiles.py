@@ -1,4 +1,4 @@
-"""Dry-runs with the profiles for clusters, by Snakemake's own command."""
+"""Dry runs with the cluster profiles by the command of Snakemake."""
 
 import contextlib
 import io
@@ -28,7 +28,7 @@ SITE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())["__vari
 
 @pytest.fixture
 def cluster_folder(folder: Folder) -> Folder:
-    """The folder of the tiny configuration, with what a checkout has."""
+    """Provide the folder of the tiny configuration with the files of a checkout."""
     for name in ("Snakefile", "workflow", "profiles", "slurm"):
         (folder.path / name).symlink_to(ROOT / name)
     return folder
@@ -41,7 +41,7 @@ def dry_run(
     configuration: str = "tiny.yaml",
     **environment: str,
 ) -> dict[str, dict[str, str]]:
-    """What each rule asks for, of a dry-run in `folder` as it is typed there."""
+    """Return the resources of each rule in a dry run in `folder`."""
     run = subprocess.run(
         [Path(sys.executable).with_name("snakemake"), *targets, "--profile", profile, "-n",
          "--configfile", configuration],
@@ -93,7 +93,7 @@ def test_every_rule_that_runs_on_a_cluster_is_in_the_table(folder):
 
 
 def check_slurm(asked: dict[str, dict[str, str]]) -> None:
-    """Check that jobs ask for what the table says, in the partitions of the site's block."""
+    """Check that jobs request the resources of the table and the partitions of the site."""
     for rule, found in asked.items():
         entry = TABLE[rule]
         assert found["mem_mb"] == str(entry["mem_mb"]), rule

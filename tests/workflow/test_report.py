@@ -1,4 +1,4 @@
-"""The report of a run: what is in it, and when it is made again."""
+"""Report of a run: contents and updates."""
 
 import os
 import time

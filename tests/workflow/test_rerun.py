@@ -1,4 +1,4 @@
-"""Which jobs run again after each edit: the tables of docs/user_guide/reruns.md, on the real DAG.
+"""Reruns after edits: the tables of docs/user_guide/reruns.md, with the real DAG.
 
 Every edit is planned twice: by Snakemake, and by `wilsonvox status` from what the outputs
 themselves say. Both must give exactly the same jobs.
@@ -109,7 +109,7 @@ Jobs = set[tuple[str, str]]
 
 @dataclass
 class Plan:
-    """What would run: by Snakemake, and by what the outputs say."""
+    """Jobs that would run, according to Snakemake and to the outputs."""
 
     snakemake: Jobs
     truth: Jobs
@@ -141,7 +141,7 @@ def make_plan(folder: Folder, checksum_bytes: int = PROFILE, name: str = "tiny.y
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Edit a copy of the package's source or of the lock file, and have digests taken of it."""
+    """Edit a copy of the package or of the lock file, and use it for all digests."""
     tree = tmp_path / "src"
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "workflow/src", tree, ignore=ignored)
@@ -198,7 +198,7 @@ def one_more_fit(values: dict[str, Any]) -> None:
 
 
 def numbers_in_the_documentation() -> dict[str, int]:
-    """Number of jobs by edit in the first table of docs/user_guide/reruns.md."""
+    """Return the number of jobs per edit in the first table of docs/user_guide/reruns.md."""
     text = (ROOT / "docs/user_guide/reruns.md").read_text()
     rows = re.findall(r"(?m)^\| (.+?) \| .+ \| (\d+) \|$", text)
     return {edit: int(number) for edit, number in rows}
@@ -216,7 +216,7 @@ def of_new_point(split: str, point: str) -> Jobs:
 
 
 def of_other_estimator(jobs: Jobs) -> Jobs:
-    """Those of one estimator, of another one."""
+    """Return the same jobs for another estimator."""
     renamed = {
         (rule, place.replace(ESTIMATOR, "b8_n300/other").replace(FIT, "b8_n300/other"))
         for rule, place in jobs
@@ -396,14 +396,14 @@ def test_a_changed_external_file_runs_its_measurement(finished: Folder) -> None:
 
 @pytest.fixture
 def copied(finished: Folder, tmp_path: Path) -> Folder:
-    """A copy of the finished run, times and Snakemake's notes included, that may be changed."""
+    """Provide a copy of the finished run with times and Snakemake's metadata, for edits."""
     path = tmp_path / "copy"
     shutil.copytree(finished.path, path, symlinks=True)
     return Folder(path)
 
 
 def run(folder: Folder, command: str) -> list[str]:
-    """Type a printed command; the rules of the jobs that it ran."""
+    """Run a printed command and return the rules of its jobs."""
     words = shlex.split(command)
     assert words[0] == "snakemake"
     done = folder.snakemake(*words[1:])
@@ -479,7 +479,7 @@ def test_a_lost_shard_is_made_again_alone(
 
 @pytest.mark.slow
 def test_a_lost_event_file_is_made_again_alone(copied: Folder) -> None:
-    """Its bytes are others each time, so that Snakemake would take it for a new one."""
+    """The bytes of a ROOT file differ each time, so that Snakemake treats it as a new one."""
     events_file(copied).unlink()
     plan = make_plan(copied)
     assert plan.snakemake == set()
@@ -593,7 +593,7 @@ def test_the_status_of_a_run_that_never_ran_counts_every_job_once(folder: Folder
     assert plan.repairs == []
 
 
-def test_the_status_says_in_words_what_would_run_and_why(finished: Folder) -> None:
+def test_the_status_describes_jobs_and_reasons(finished: Folder) -> None:
     finished.configure(CONFIGURATION["learning rate"][0])
     try:
         plan = make_plan(finished)
@@ -602,5 +602,5 @@ def test_the_status_says_in_words_what_would_run_and_why(finished: Folder) -> No
     text = plan.lines
     assert text[0] == "results/tiny: 13 of 53 jobs have to run:"
     assert text[1] == "  train b8_n300/tiny: --learning-rate 0.01 → 0.02"
-    assert text[2].endswith("what it is made of is made again")
+    assert text[2].endswith("an input is made again")
     assert text[-2] == "run:"

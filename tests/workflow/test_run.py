@@ -1,4 +1,4 @@
-"""One small run through every rule, shared by all tests here; none of them changes it."""
+"""One small run of all rules, shared by all tests of this module, which must not change it."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A real scan of tiny networks through Snakemake: the same in every run, known to all commands."""
+"""Scan of tiny networks through Snakemake: reproducible, and supported by all commands."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 def scan(folder: Folder, cores: int) -> None:
-    """Run the target `scan` with so many jobs at once."""
+    """Run the target `scan` with `cores` jobs at once."""
     run = folder.snakemake(
         "scan", "--profile", ROOT / "profiles/local", "--cores", str(cores),
         "--configfile", "tiny.yaml",
@@ -27,7 +27,7 @@ def scan(folder: Folder, cores: int) -> None:
 
 
 def wilsonvox(folder: Folder, *words: str) -> subprocess.CompletedProcess[str]:
-    """One command in the folder of a run."""
+    """Run one command in the folder of a run."""
     return subprocess.run(
         [Path(sys.executable).with_name("wilsonvox"), *words],
         cwd=folder.path, capture_output=True, text=True, check=False, env=dict(os.environ),
@@ -45,7 +45,7 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 
 def contents(folder: Folder) -> dict[str, str]:
-    """Content digests of all that a scan makes, by path in the run's folder."""
+    """Return the content digests of all outputs of a scan, by path in the run folder."""
     run = folder.path / "results/tiny"
     files = [*run.glob("scans/**/*"), *run.glob("figures/*/*/scan.*")]
     return {str(path.relative_to(run)): content_digest(path) for path in files if path.is_file()}
@@ -64,7 +64,7 @@ def test_another_number_of_jobs_gives_the_same_scan(scanned, tmp_path):
     assert contents(again) == before
 
 
-def test_what_a_scan_made_is_known_to_audit_and_status(scanned):
+def test_audit_and_status_know_the_outputs_of_a_scan(scanned):
     figure = scanned.path / "results/tiny/figures/b8_n300/tiny/scan.png"
     assert read_record(figure).rule == "plot_scan"
     run = wilsonvox(scanned, "audit", str(figure.relative_to(scanned.path)))

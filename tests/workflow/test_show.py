@@ -1,4 +1,4 @@
-"""The closing table of a run."""
+"""Result table of a run."""
 
 import json
 import math
@@ -67,7 +67,7 @@ def test_points_are_all_alike_to_an_estimator_that_is_not_trained(results, capsy
     assert ["net", "δC9", "trained", "2", "-0.0100", "0.0300", "2.00", "65.0", "95.0"] in lines
 
 
-def test_every_sample_stands_once_with_what_each_estimator_says(results, capsys):
+def test_every_sample_is_listed_once_with_all_estimators(results, capsys):
     original = (results / "measurements/b50/net/mine.json").read_text()
     for estimator, sample in (("fit", "mine"), ("fit", "a"), ("net", "a")):
         path = results / f"measurements/b50/{estimator}/{sample}.json"

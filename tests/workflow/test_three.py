@@ -1,4 +1,4 @@
-"""Several coefficients at points of a Sobol sequence: the DAG, and a small run of it."""
+"""Several coefficients at points of a Sobol sequence: the DAG and a small run."""
 
 import json
 
@@ -16,7 +16,7 @@ NAMES = ("c7", "c9", "c10")
 
 
 def prepare(folder, change=None):
-    """Write the configuration of three coefficients, and a sample with events enough for it."""
+    """Write the configuration of three coefficients, and a sample with enough events."""
     text = (ROOT / "tests/workflow/three.yaml").read_text()
     (folder.path / "three.yaml").write_text(text if change is None else change(text))
     (folder.path / "samples.tsv").write_text(

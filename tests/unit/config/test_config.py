@@ -35,7 +35,7 @@ MINIMAL = {
 
 
 def changed(*keys_and_value):
-    """MINIMAL with one value set, or a key removed where the value is None."""
+    """Return MINIMAL with one value set, or with a key removed if the value is None."""
     values = copy.deepcopy(MINIMAL)
     *keys, last, value = keys_and_value
     place = values
@@ -238,7 +238,7 @@ def test_files_that_are_no_configuration(tmp_path):
 
 
 def test_residual_networks_of_the_laptop_see_the_test_images_of_its_voxel_sum():
-    """Events and images follow from seed, points, numbers and campaigns."""
+    """Events and images depend on seed, points, numbers of images and campaigns."""
     laptop, networks = (
         load_configuration(ROOT / "config" / f"{name}.yaml")
         for name in ("laptop", "laptop-resnets")
@@ -299,7 +299,7 @@ def test_the_proceedings_have_their_numbers_of_images_and_events():
     assert settings.training.early_stopping_patience == 50
 
 
-def test_the_preprint_differs_from_the_main_paper_where_it_says_so():
+def test_the_preprint_differs_from_the_main_paper_only_where_documented():
     paper, preprint = (
         load_configuration(ROOT / f"config/{run}.yaml") for run in ("paper", "preprint2023")
     )
@@ -568,7 +568,7 @@ def test_an_imaginary_part_is_shown_where_the_points_differ_in_it_alone():
 
 
 @pytest.mark.parametrize("given", [["c10_-1", 0.0], [{"c11": 0.0}, 0.0], [True, 0.0], [{}, 0.0]])
-def test_a_shown_point_that_is_none_is_told(given):
+def test_an_unknown_shown_point_is_refused(given):
     with pytest.raises(UserError, match=r"figures\.shown_points"):
         configured(figures={"shown_points": given})
 

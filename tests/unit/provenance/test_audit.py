@@ -1,4 +1,4 @@
-"""Verdicts, the cache of digests, moved and copied files and mistakes, on a toy lineage."""
+"""Verdicts, digest cache, moved and copied files, and wrong input, for a small lineage."""
 
 import json
 import os
@@ -26,7 +26,7 @@ N_FILES = 5  # two event files, two shards, one model
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """An empty working folder with a cache of its own, as if in a clean checkout."""
+    """Provide an empty working folder with its own cache, as in a clean checkout."""
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
@@ -37,7 +37,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def audit(capsys):
-    """Exit code, the JSON that an audit prints, and what it says on standard error."""
+    """Run an audit and return its exit code, its JSON output and its standard error."""
 
     def audited(*words):
         code = run(["audit", "--json", *map(str, words)])
@@ -49,7 +49,7 @@ def audit(capsys):
 
 @pytest.fixture
 def verdicts(audit):
-    """Verdicts other than `verified`, by name of the file."""
+    """Run an audit and return the verdicts other than `verified`, by name of the file."""
 
     def bad(*words):
         code, found, _ = audit(*words)
@@ -61,7 +61,7 @@ def verdicts(audit):
 
 @pytest.fixture
 def reads(monkeypatch):
-    """Names of the files whose content was digested, in order."""
+    """Record the names of the files whose content is digested, in order."""
     names = []
 
     def counting(path):
@@ -73,7 +73,7 @@ def reads(monkeypatch):
 
 
 def edit(path, **changes):
-    """Replace entries of an npz file, its record too if it is given."""
+    """Replace entries of an npz file, including its record if given."""
     with np.load(path) as content:
         arrays = dict(content) | {name: np.array(value) for name, value in changes.items()}
     np.savez(path, **arrays)
@@ -128,7 +128,7 @@ def test_changed_content(verdicts):
 
 
 def resealed(text):
-    """A record whose forger knew of the seal."""
+    """Return a record with a valid seal."""
     content = json.loads(text)
     return canonical_json(content | {"seal": seal_of(content)})
 
@@ -178,7 +178,7 @@ def test_a_damaged_record(audit, text, reason):
 
 
 def test_a_record_without_an_optional_field_keeps_its_digest(audit):
-    """Readers remember the record as it is written, not as it would be written now."""
+    """The record digest in a reader is that of the record as written in the file."""
     events = write("results/a/events/0.npz", [1], "generate_events", {})
     written = json.loads(record_text(events))
     del written["copies"]  # has a default
@@ -197,7 +197,7 @@ def test_a_file_replaced_by_another_of_the_pipeline(audit):
     assert [f["reasons"] for f in bad] == [["models/model.npz read different content"]]
 
 
-def test_a_missing_file_is_not_taken_for_an_external_one(audit, capsys):
+def test_a_missing_file_is_not_an_external_one(audit, capsys):
     model = write_run("results/a")
     Path("results/a/voxels/000.npz").unlink()
     code, found, _ = audit(model)
@@ -234,7 +234,7 @@ def test_another_package_is_named(audit, monkeypatch):
     assert bad[0]["reasons"] == [f"keras {real('keras')}, here 9.9"]
 
 
-def test_a_stage_that_is_gone(audit):
+def test_an_unknown_stage(audit):
     path = write("results/a/x.npz", [1], "voxelize", {})
     edit(path, provenance=resealed(record_text(path).replace('"voxelize"', '"old"')))
     [only] = audit(path)[1]["files"]
@@ -253,7 +253,7 @@ def test_a_dirty_tree(audit, monkeypatch):
     assert found["files"][1]["reasons"] == ["the code differed from commit aaaaaaa"]
 
 
-def test_the_gravest_verdict_counts(verdicts, monkeypatch):
+def test_the_most_serious_verdict_counts(verdicts, monkeypatch):
     monkeypatch.setattr(recording, "git_state", lambda: ("a" * 40, True))
     path = write("results/a/x.npz", [1], "voxelize", {})
     assert verdicts(path) == {"x.npz": "dirty tree"}
@@ -270,7 +270,7 @@ def test_folders_and_several_paths(audit):
     assert len(found["files"]) == N_FILES + 2
 
 
-def test_foreign_and_hidden_files_in_folders_are_not_judged(audit):
+def test_foreign_and_hidden_files_in_folders_are_ignored(audit):
     write_run("results/a")
     Path("results/a/crate.json").write_text("{}")
     Path("results/a/.hidden").mkdir()
@@ -286,7 +286,7 @@ def test_foreign_and_hidden_files_in_folders_are_not_judged(audit):
 
 @pytest.fixture
 def figure(monkeypatch):
-    """A PDF with its PNG in a run."""
+    """Write a figure as PDF and PNG in a run and return the PDF."""
     monkeypatch.setattr(saving.logger, "disabled", True)
     png = Path("results/a/figures/topology.png")
     png.parent.mkdir(parents=True)
@@ -590,7 +590,7 @@ def test_replay_lines(capsys, folder, monkeypatch):
         ([], "Missing argument"),
     ],
 )
-def test_mistakes_are_one_line(capsys, words, message):
+def test_errors_are_one_line(capsys, words, message):
     Path("empty").mkdir()
     Path("README.md").write_text("# Read me")
     Path("foreign.json").write_text('{"a": 1}')
@@ -606,7 +606,7 @@ def test_mistakes_are_one_line(capsys, words, message):
     assert message in captured.err
 
 
-def test_a_damaged_file_is_judged(audit):
+def test_a_damaged_file_is_changed(audit):
     model = write_run("results/a")
     model.write_bytes(model.read_bytes()[:-30])
     code, found, _ = audit(model)

@@ -1,4 +1,4 @@
-"""`wilsonvox audit --compare`: each kind of cause is named, once, and nothing else is."""
+"""`wilsonvox audit --compare`: all kinds of causes are reported once, and nothing else."""
 
 import subprocess
 
@@ -20,7 +20,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def compare(capsys):
-    """Exit code, first line and causes of a comparison."""
+    """Compare two files and return exit code, first line and causes."""
 
     def compared(first, second):
         code = run(["audit", "--compare", str(first), str(second)])
@@ -137,7 +137,7 @@ def test_code_of_two_commits_names_the_file(compare, folder, monkeypatch):
     ]  # fmt: skip
 
 
-def test_a_dirty_tree_is_told(compare, monkeypatch):
+def test_a_dirty_tree_is_reported(compare, monkeypatch):
     first = write("results/a/x.npz", [1], "voxelize", {})
     monkeypatch.setattr(recording, "git_state", lambda: ("a" * 40, True))
     monkeypatch.setattr(recording, "own_digest", lambda *_: "other")
@@ -175,7 +175,7 @@ def test_an_input_that_was_made_again_is_not_taken_for_what_was_read(compare):
     assert not any("bins" in cause for cause in causes)
 
 
-def test_a_lost_input_is_told(compare, folder):
+def test_a_lost_input_is_reported(compare, folder):
     files = write_run("results/a"), write_run("results/b", seed=8)
     lost = folder / "results/b/voxels/000.npz"
     lost.unlink()
@@ -183,7 +183,7 @@ def test_a_lost_input_is_told(compare, folder):
     assert f"lost     voxels/000.npz and its record  (unknown stage: {lost})" in causes
 
 
-def test_nothing_that_records_tell(compare):
+def test_a_difference_without_recorded_cause(compare):
     files = [write(f"results/{name}/x.npz", [ord(name)], "voxelize", {}) for name in "ab"]
     _, _, causes = compare(*files)
     assert len(causes) == 1
@@ -201,8 +201,8 @@ def test_the_same_content_made_differently(compare):
     ]
 
 
-def test_only_what_led_to_the_difference_is_told(compare):
-    """Events of other settings, but the same content, are no reason."""
+def test_only_causes_of_the_difference_are_reported(compare):
+    """Inputs with different settings but equal content are not reported."""
     files = []
     for name, note, rate in (("a", 1, 0.1), ("b", 2, 0.2)):
         events = write(f"results/{name}/events/0.npz", [1], "generate_events", {"note": note})

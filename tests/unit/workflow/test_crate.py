@@ -1,4 +1,4 @@
-"""RO-Crates of a small artificial run: what is in them, and what they refuse."""
+"""RO-Crates of a small artificial run: contents and errors."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def run(made, tmp_path, monkeypatch):
-    """The run, in a working folder of its own that a test may change."""
+    """Copy the run to a working folder that the test may change."""
     shutil.copytree(made, tmp_path / "work")
     monkeypatch.chdir(tmp_path / "work")
     return RUN
@@ -50,7 +50,7 @@ def run(made, tmp_path, monkeypatch):
 
 @pytest.fixture
 def pack(run):
-    """Pack the run, with further options; return the exit code."""
+    """Return a function that packs the run with further options and returns the exit code."""
     words = ["crate", "--run", str(run), "--configuration", "config.yaml", "--out", str(OUT)]
     return lambda *more: run_command([*words, *more])
 
@@ -274,7 +274,7 @@ def _replace(path, old, new):
 
 
 def _relabel(path):
-    """Give a measurement the record of another place in the run, sealed as if written so."""
+    """Replace the output path in the record of a measurement, with a valid seal."""
     content = json.loads(path.read_text())
     found = content["provenance"] | {"output": "measurements/other.json"}
     content["provenance"] = found | {"seal": seal_of(found)}
@@ -290,10 +290,10 @@ def _relabel(path):
         (SHARD.unlink, "000.npz: does not exist; run the workflow again"),
         (lambda: SHARD.write_bytes(SHARD.read_bytes()[:100]), "000.npz: damaged: "),
         (lambda: FIGURE.write_bytes(b"no picture"), "topology.png: damaged: "),
-        (lambda: MEASUREMENT.write_text("{}"), "mine.json: carries no provenance record"),
-        (lambda: _replace(MEASUREMENT, "-0.9", "-0.8"), "its content is not that of its record"),
+        (lambda: MEASUREMENT.write_text("{}"), "mine.json: has no provenance record"),
+        (lambda: _replace(MEASUREMENT, "-0.9", "-0.8"), "its content differs from its record"),
         (lambda: _replace(MEASUREMENT, '"output": "meas', '"output": "x/meas'), "was edited"),
-        (lambda: _relabel(MEASUREMENT), "was made as"),
+        (lambda: _relabel(MEASUREMENT), "was moved from measurements/other.json"),
         (HISTORY.unlink, "history.csv: does not exist"),
         (lambda: HISTORY.write_text("x"), "history.csv: "),
         (lambda: Path("config.yaml").unlink(), "config.yaml: cannot be read"),
@@ -324,13 +324,15 @@ def test_a_file_made_again_since_is_found(run, pack, capsys):
         for name, data in (parts | {"provenance.json": newer.to_json().encode()}).items():
             archive.writestr(name, data)
     assert pack() == 1
-    assert "model.keras: is not the file that later results were made of" in capsys.readouterr().err
+    assert (
+        "model.keras: is not the file from which later results were made" in capsys.readouterr().err
+    )
 
 
 def test_other_code_than_that_of_the_results_is_refused(pack, capsys, monkeypatch):
     monkeypatch.setattr(contents, "own_digest", lambda rule, _: f"edited {rule}")
     assert pack() == 1
-    assert "was made by other code of " in capsys.readouterr().err
+    assert "has changed since it was made" in capsys.readouterr().err
 
 
 def test_an_older_crate_stays_when_packing_fails(pack):

@@ -1,4 +1,4 @@
-"""What the one digest of each job depends on."""
+"""Dependencies of the digest of each job."""
 
 import copy
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a configuration is said to cost, against what the demonstration did cost."""
+"""Estimated cost of configurations, compared with the measured cost of the demonstration."""
 
 import json
 import re
@@ -53,7 +53,7 @@ def test_jobs_of_the_demonstration(demo):
     }
 
 
-def test_a_scan_is_said_to_be_left_out(demo):
+def test_a_plan_reports_that_it_omits_the_scan(demo):
     scan = plan_of(Path("config/scan.yaml"))
     assert scan.scan_trials == 3 * 4 + 2 * 4
     assert "Not counted: the target scan. Its 20 trials" in "\n".join(lines(scan))
@@ -107,7 +107,7 @@ def test_memory_of_each_rule_of_the_demonstration(demo, rule):
 
 
 def test_memory_of_a_training_counts_its_largest_shard():
-    """More campaigns are no more memory, larger ones are."""
+    """Memory depends on the size of campaigns, not on their number."""
 
     def memory(images: int, in_campaign: int) -> float:
         values = load_configuration(DEMO).model_dump(exclude_unset=True)
@@ -139,7 +139,7 @@ def test_storage_of_the_whole_demonstration(demo):
     assert agrees(demo.kept_bytes.value, found)
 
 
-def test_the_demonstration_lies_within_what_the_plan_says_of_itself(demo):
+def test_the_demonstration_lies_within_the_uncertainty_of_the_plan(demo):
     for rule in demo.rules:
         found = COST["rules"][rule.rule]
         estimate = rule.core_seconds
@@ -187,7 +187,7 @@ def test_occupied_voxels_are_at_most_those_of_evenly_spread_events():
     assert 0.95 < found / occupied_voxels(image) < 1
 
 
-def test_a_training_is_said_for_its_most_epochs(paper, demo):
+def test_a_training_is_planned_for_its_maximum_number_of_epochs(paper, demo):
     training, with_coordinates = paper.trainings
     assert with_coordinates.multiply_accumulates > training.multiply_accumulates
     assert with_coordinates.epochs == training.epochs
@@ -282,7 +282,7 @@ def test_amounts_have_rates():
 
 
 def fit_jobs(**changes: object) -> dict[str, list[Job]]:
-    """Jobs of the demonstration with the likelihood alone, by rule."""
+    """Return the jobs of the demonstration with only the likelihood, by rule."""
     configuration = load_configuration(DEMO)
     fit = configuration.estimators["likelihood"].model_copy(update=changes)
     configuration = configuration.model_copy(update={"estimators": {"likelihood": fit}})

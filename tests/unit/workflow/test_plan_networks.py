@@ -1,4 +1,4 @@
-"""Sizes of networks by arithmetic, against the same networks built by Keras."""
+"""Computed sizes of networks, compared with networks built by Keras."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The cluster profiles: what the table makes of them, and what Snakemake reads out of them."""
+"""Cluster profiles: generation from the table, and evaluation by Snakemake."""
 
 import importlib.util
 import re
@@ -25,12 +25,12 @@ SITES = re.findall(r"^## (.+?)\n(?:.*?)```yaml\n(.*?)```", SITES_PAGE,
 
 
 def with_site(text: str, block: str) -> str:
-    """The text of a profile with another site's block pasted over its own."""
+    """Return the text of a profile with the settings of another site."""
     return re.sub(r"^__variables__:\n(  .*\n)+", lambda _: block, text, flags=re.MULTILINE)
 
 
 def read_profile(name, tmp_path, block=None):
-    """A profile's options, as Snakemake reads them."""
+    """Return the options of a profile as read by Snakemake."""
     from snakemake.profiles import ProfileConfigFileParser
 
     text = (PROFILES / name / "config.yaml").read_text()
@@ -41,7 +41,7 @@ def read_profile(name, tmp_path, block=None):
 
 
 def resources(options, rule, attempt=1):
-    """What a job of `rule` asks for in an attempt, as Snakemake evaluates it."""
+    """Return the resources of a job in one attempt, as evaluated by Snakemake."""
     from snakemake.cli import parse_set_resources
     from snakemake.resources import Resources
 
@@ -182,9 +182,9 @@ def test_lsf_and_htcondor_get_the_names_of_their_plugins(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["lsf", "htcondor"])
-def test_profiles_that_no_real_cluster_has_run_say_so(name):
+def test_untested_profiles_are_marked(name):
     first = (PROFILES / name / "config.yaml").read_text().splitlines()[:5]
-    assert any("No real" in line and "has run this profile" in line for line in first)
+    assert any("has not been used on a real" in line for line in first)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_partitions_of_unusual_jobs(wanted, partition):
 
 
 def best_partition(wanted):
-    """The partition that the plugin takes for a job that asks for this."""
+    """Return the partition chosen by the plugin for a job with these resources."""
     import logging
 
     from snakemake_executor_plugin_slurm.partitions import get_best_partition, read_partition_file

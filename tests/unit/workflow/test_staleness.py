@@ -1,4 +1,4 @@
-"""What a job needs, where its record speaks of another run than the one that its file lies in."""
+"""State of jobs whose records refer to another run."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def write(path: str, value: float, **record) -> None:
 
 @pytest.fixture
 def job(tmp_path, monkeypatch) -> PlannedJob:
-    """A measurement in one run, by an estimator of another one."""
+    """Return the job of a measurement in one run with an estimator of another run."""
     monkeypatch.chdir(tmp_path)
     write(SUMMARY, 1.0)
     write(OUT, 2.0, inputs=[SUMMARY], run="shipped/voxel-sum")
@@ -51,6 +51,6 @@ def test_a_measurement_by_another_runs_estimator_is_up_to_date(job):
 
 def test_another_content_of_that_run_is_seen(job):
     write(SUMMARY, 3.0)
-    assert need(job) == (Need.CHANGE, (f"{SUMMARY} has other content than it read",))
+    assert need(job) == (Need.CHANGE, (f"{SUMMARY} differs from the content it read",))
     Path(OUT).unlink()
     assert need(job)[0] is Need.RESTORE

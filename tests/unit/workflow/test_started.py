@@ -1,4 +1,4 @@
-"""What a workflow was started with, and how a change of it is found."""
+"""Detection of changes of code or configuration while a workflow runs."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ def started(**changes: object) -> StartedWith:
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """A checkout with the code alone."""
+    """Make a checkout that contains only the code."""
     shutil.copytree(ROOT / "workflow/src", tmp_path / "workflow/src")
     shutil.copytree(ROOT / "workflow/rules", tmp_path / "workflow/rules")
     for name in ("Snakefile", "workflow/Snakefile"):
@@ -94,13 +94,13 @@ def test_data_of_the_package_count_and_leftovers_do_not(copied):
     assert code_digest(copied) != before
 
 
-def test_another_code_is_told():
+def test_changed_code_is_reported():
     now = started()
     other = StartedWith(now.run, "0" * 64, now.configuration)
     told = now.difference(other)
     assert told is not None
     assert "code of the checkout changed" in told
-    assert "started with 00000000" in told
+    assert "from 00000000 at its start" in told
 
 
 def test_watch(copied):

@@ -21,8 +21,8 @@ class SampleRow(StrictModel):
     sample: Name = Field(description="name of the sample")
     path: str = Field(
         min_length=1,
-        description="ROOT file, glob, or several separated by commas; relative to "
-        "the folder that the workflow runs in",
+        description="ROOT file, glob, or several separated by commas; relative to the working "
+        "folder of the workflow",
     )
     tree: str = Field(default="", description="tree or ntuple in the file; empty: the only one")
     layout: Literal["auto", "variables", "four-momenta", "belle2", "particle-list"] = "auto"

@@ -1,1 +1,1 @@
-"""The workflow: paths, targets, arguments, job digests, planning, status and crates."""
+"""The Snakemake workflow: job digests, planning, status and crates."""

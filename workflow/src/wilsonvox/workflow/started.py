@@ -1,9 +1,9 @@
-"""What a workflow was started with: a job that finds another checkout or configuration stops.
+"""Detect edits of the code or the configuration while a workflow runs.
 
-Every job of a cluster reads code and configuration again on its node, hours after the workflow was
-started on the login node. Were they edited meanwhile, some outputs would be made by the old and
-some by the new. So the process that the user started notes a digest of both in its environment,
-which schedulers hand on to jobs, and each job compares.
+On a cluster, every job reads code and configuration again on its node, possibly hours after the
+workflow was started on the login node. If they were edited in the meantime, old and new code would
+make different outputs of one run. Therefore the main process stores a digest of both in its
+environment, which schedulers pass on to jobs, and each job compares it.
 """
 
 import hashlib
@@ -20,24 +20,24 @@ from wilsonvox.provenance.code import SourceTree, installed_tree
 from wilsonvox.provenance.environment import checkout, lock_digest
 
 VARIABLE = "WILSONVOX_STARTED_WITH"
-"""Environment variable that tells jobs what their workflow was started with."""
+"""Environment variable that passes the digests at the start to the jobs."""
 
 CHANGED = "changed under the running workflow"
-"""Words of the line with which a job stops."""
+"""Part of the message with which a job stops."""
 
 
 def workflow_files(root: Path) -> list[Path]:
-    """Snakefiles of the checkout `root`, sorted."""
+    """Return the Snakefiles of the checkout `root`, sorted."""
     found = [root / "Snakefile", root / "workflow/Snakefile", *root.glob("workflow/rules/*.smk")]
     return sorted(path for path in found if path.is_file())
 
 
 def _source_files(root: Path) -> list[Path]:
-    """Modules and data of the package, without what Python and editors leave beside them."""
+    """Return the modules and data files of the package, without caches and backup files."""
     return sorted(
         path
         for path in (root / "workflow/src/wilsonvox").rglob("*")
-        if "__pycache__" not in path.parts  # numba writes there when a job first runs
+        if "__pycache__" not in path.parts  # numba writes there during jobs
         and path.suffix
         and not path.name.startswith(".")
         and not path.name.endswith("~")
@@ -46,14 +46,14 @@ def _source_files(root: Path) -> list[Path]:
 
 
 def code_digest(root: Path, tree: SourceTree | None = None) -> str:
-    """SHA-256 (hexadecimal) of all code of the checkout `root` and of its lock file.
+    """Return the SHA-256 (hexadecimal) of all code of a checkout and of its lock file.
 
-    Comments, docstrings and formatting of modules do not count; Snakefiles and the package's data
-    count byte by byte.
+    Comments, docstrings and formatting of modules do not count. Snakefiles and data files of the
+    package are compared byte by byte.
 
     Args:
         root: folder of the checkout.
-        tree: its modules, where they have been read already.
+        tree: modules of the checkout, if they have already been read.
     """
     tree = tree or SourceTree(root / "workflow/src")
     total = hashlib.sha256(f"{lock_digest()}\n".encode())
@@ -65,7 +65,7 @@ def code_digest(root: Path, tree: SourceTree | None = None) -> str:
 
 
 def configuration_digest(configuration: RunConfiguration, samples: Iterable[SampleRow]) -> str:
-    """SHA-256 (hexadecimal) of all values of a configuration and of the samples' table."""
+    """Return the SHA-256 (hexadecimal) of all values of a configuration and of the samples."""
     values = [
         configuration.model_dump(mode="json"),
         *(row.model_dump(mode="json") for row in samples),
@@ -75,11 +75,12 @@ def configuration_digest(configuration: RunConfiguration, samples: Iterable[Samp
 
 @dataclass(frozen=True)
 class StartedWith:
-    """What a workflow was started with.
+    """Digests of the code and the configuration at the start of a workflow.
 
-    run: name of the run
-    code: digest of the checkout's code, see `code_digest`
-    configuration: digest of its values, see `configuration_digest`
+    Attributes:
+        run: name of the run.
+        code: digest of the code of the checkout, see `code_digest`.
+        configuration: digest of the configuration, see `configuration_digest`.
     """
 
     run: str
@@ -90,7 +91,7 @@ class StartedWith:
     def now(
         cls, configuration: RunConfiguration, samples: Mapping[str, SampleRow]
     ) -> "StartedWith":
-        """What a workflow would be started with at this moment, in this checkout."""
+        """Compute the current digests of this checkout."""
         return cls(
             run=configuration.run,
             code=code_digest(checkout(), installed_tree()),
@@ -99,21 +100,21 @@ class StartedWith:
 
     @classmethod
     def noted(cls, environment: Mapping[str, str] = os.environ) -> "StartedWith | None":
-        """What the process that the user started noted; None where there is nothing."""
+        """Read the digests stored by the main process; None if there are none."""
         text = environment.get(VARIABLE)
         return cls(**json.loads(text)) if text else None
 
     def note(self) -> None:
-        """Tell it to all processes that this one starts, and to the jobs that it submits."""
+        """Store the digests in the environment of child processes and submitted jobs."""
         os.environ[VARIABLE] = json.dumps(asdict(self), sort_keys=True)
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hexadecimal) of all of it."""
+        """SHA-256 (hexadecimal) over all fields."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     def difference(self, started: "StartedWith | None") -> str | None:
-        """In one line, how this differs from what the workflow was started with; None if equal."""
+        """Describe the difference from the start of the workflow; None if there is none."""
         if started is None or started == self:
             return None
         what, before, now = (
@@ -122,19 +123,18 @@ class StartedWith:
             else ("configuration", started.configuration, self.configuration)
         )
         return (
-            f"the {what} {CHANGED}, which was started with {before[:8]} and now is {now[:8]}: "
-            "put it back, or stop the workflow and start it again (long runs belong in a checkout "
-            "that nobody edits)"
+            f"the {what} {CHANGED}, from {before[:8]} at its start to {now[:8]} now: restore it, "
+            "or stop and restart the workflow (use a separate checkout for long runs)"
         )
 
 
 def note_or_compare(
     configuration: RunConfiguration, samples: Mapping[str, SampleRow], is_main_process: bool
 ) -> str | None:
-    """Note what a workflow is started with, or compare in one of its jobs.
+    """Store the digests in the main process of a workflow, or compare them in a job.
 
     Returns:
-        In a job, how code or configuration differ now, in one line; None where they do not.
+        In a job, one line about the difference of code or configuration; None if there is none.
     """
     now = StartedWith.now(configuration, samples)
     if is_main_process:
@@ -144,7 +144,11 @@ def note_or_compare(
 
 
 class Watch:
-    """Looks for changed code of the checkout while a workflow runs; cheap where nothing changed."""
+    """Watch the code of a checkout while a workflow runs; fast while no file changes.
+
+    Args:
+        root: folder of the checkout; by default the installed one.
+    """
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or checkout()
@@ -157,14 +161,14 @@ class Watch:
         return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in stats)
 
     def changed(self) -> bool:
-        """Whether the code differs from what it was when this watch began."""
+        """Return True if the code differs from that at the start of the watch."""
         try:
             seen = self._signature()
             if seen == self._seen:
                 return False
             if code_digest(self.root) != self._digest:
                 return True
-        except (OSError, UserError, ValueError):  # a file is being written, or is no code any more
+        except (OSError, UserError, ValueError):  # a file is being written, or is not valid code
             return True
         self._seen = seen
         return False

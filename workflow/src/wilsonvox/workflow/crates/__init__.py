@@ -1,1 +1,1 @@
-"""Packing a finished run as an RO-Crate: results, code, and the record of every job."""
+"""Pack a finished run as an RO-Crate: results, code, and the record of every job."""

@@ -1,4 +1,4 @@
-"""What goes into the crate of a run: its results, its configuration, and the code behind it."""
+"""Contents of the crate of a run: results, configuration, and code."""
 
 import csv
 import hashlib
@@ -45,22 +45,22 @@ _SOURCES = (
     "workflow/schemas/*",
     "workflow/src/wilsonvox/**/*",
 )
-"""Patterns of the files that run the workflow again, relative to the checkout."""
+"""Patterns of the files needed to run the workflow, relative to the checkout."""
 
 _BULKY = (".root", ".npz")
-"""Events, images and arrays: described by digest, not packed, but for `_SMALL`."""
+"""Suffixes of events, images and arrays, which are not packed, except `_SMALL`."""
 
 _SMALL = (PREPARED_FILE, "predictions.npz")
-"""Names of arrays that are packed: prepared estimators, tables of predicted observables."""
+"""Names of packed array files: prepared estimators and tables of predicted observables."""
 
 
 def result_files(
     run: Path, configuration: RunConfiguration, samples: Mapping[str, SampleRow]
 ) -> dict[str, list[str]]:
-    """Paths of a run's results, relative to its folder, by kind: those of its configuration only.
+    """Return the paths of the results of a configuration by kind, relative to the run folder.
 
     Raises:
-        UserError: there is no such run, or it is not finished.
+        UserError: the run does not exist or is not finished.
     """
     if not run.is_dir():
         raise UserError(f"{run}: no such run; expected a folder such as results/demo")
@@ -74,7 +74,7 @@ def result_files(
 
 
 def is_packed(file: RunFile, largest_bytes: int) -> bool:
-    """Whether a file of the run goes into the crate, or is described by its digest only."""
+    """Return True if a file is packed, False if it is only described by its digest."""
     if file.source is None:
         return False
     if file.source.suffix in _BULKY and file.source.name not in _SMALL:
@@ -83,31 +83,31 @@ def is_packed(file: RunFile, largest_bytes: int) -> bool:
 
 
 def check_content(file: RunFile) -> None:
-    """Compare a file with the digest in its record.
+    """Check that the content of a file agrees with its record.
 
     Raises:
-        UserError: it is damaged, or was changed after it was made.
+        UserError: the file is damaged or was changed after it was made.
     """
     if file.source is None:
         return
     try:
         digest = content_digest(file.source)
-    # every format has errors of its own for damaged files
+    # each format raises its own errors for damaged files
     except Exception as error:
         raise UserError(f"{file.source}: damaged: {error}; delete it and run again") from error
     if digest != file.digest:
         raise UserError(
-            f"{file.source}: its content is not that of its record; delete it and run again"
+            f"{file.source}: its content differs from its record; delete it and run again"
         )
 
 
 def check_code(history: RunHistory) -> None:
-    """Make sure that the code to be packed is the code that made the results.
+    """Check that the code to be packed is the code that made the results.
 
-    Comments and docstrings may differ, and so may the code of commands that made nothing here.
+    Comments and docstrings may differ, as may the code of stages without jobs in this run.
 
     Raises:
-        UserError: a stage has other code now.
+        UserError: the code of a stage has changed.
     """
     for job in history.jobs:
         record = job.record
@@ -115,32 +115,32 @@ def check_code(history: RunHistory) -> None:
         if not known or record.code_digest != own_digest(record.rule, architectures_of(record)):
             commit = f"check out commit {record.git_commit} or " if record.git_commit else ""
             raise UserError(
-                f"{record.output}: was made by other code of {record.rule} than is here now; "
+                f"{record.output}: the code of {record.rule} has changed since it was made; "
                 f"{commit}run the workflow again"
             )
 
 
 def source_files() -> dict[str, Path]:
-    """Files of the checkout that run the workflow again, by their path in it.
+    """Return the files of the checkout needed to run the workflow, by their path in it.
 
     Raises:
         UserError: the package is not installed from a checkout.
     """
     root = checkout()
     if not (root / MAIN_WORKFLOW).is_file():
-        raise UserError(f"no {MAIN_WORKFLOW} beside the package: install it from a checkout")
+        raise UserError(f"no {MAIN_WORKFLOW} found: install the package from a checkout")
     found = {
         path.relative_to(root).as_posix(): path
         for pattern in _SOURCES
         for path in root.glob(pattern)
-        # hidden ones are unfinished (wilsonvox.core.files) or an editor's
+        # hidden files are unfinished (wilsonvox.core.files) or belong to an editor
         if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
     }
     return dict(sorted(found.items()))
 
 
 def sources_digest() -> str:
-    """SHA-256 (hexadecimal) over the files of the checkout that go into a crate.
+    """Return the SHA-256 (hexadecimal) over the files of the checkout that go into a crate.
 
     Raises:
         UserError: the package is not installed from a checkout.
@@ -152,9 +152,9 @@ def sources_digest() -> str:
 
 
 def configuration_text(configuration: RunConfiguration) -> str:
-    """The validated configuration as YAML, every default spelt out, for `--configfile`.
+    """Return the validated configuration with all defaults, as YAML for `--configfile`.
 
-    The table of samples, where one is read, is the one in the crate.
+    If the run reads a table of samples, the path is that of the table in the crate.
     """
     import yaml
 
@@ -166,7 +166,7 @@ def configuration_text(configuration: RunConfiguration) -> str:
 
 
 def samples_text(samples: Mapping[str, SampleRow]) -> str:
-    """The table of measured samples; absolute paths, which would tell a host, cut to names."""
+    """Return the table of measured samples, with absolute paths cut to names."""
     table = io.StringIO()
     writer = csv.DictWriter(
         table, list(SampleRow.model_fields), delimiter="\t", lineterminator="\n"
@@ -178,19 +178,19 @@ def samples_text(samples: Mapping[str, SampleRow]) -> str:
 
 
 def subject(configuration: RunConfiguration) -> str:
-    """What the run is about, in a few words."""
+    """Return the subject of the run in one phrase."""
     if configuration.has_images:
         return "From B0 → K*0 μ+ μ− decays to a measured Wilson-coefficient shift"
     return "The shifts δC9 and δC10 of Wilson coefficients, fitted to binned observables"
 
 
 def readme_text(configuration: RunConfiguration, external: Iterable[RunFile], report: bool) -> str:
-    """What is in the crate and how to run it again.
+    """Return the README of the crate: its contents, and how to run the workflow again.
 
     Args:
-        configuration: of the run.
-        external: files that the run read and did not make.
-        report: whether the run's report is in the crate.
+        configuration: configuration of the run.
+        external: files that the run read but did not make.
+        report: True if the report of the run is in the crate.
     """
     run = configuration.run
     values = (
@@ -204,11 +204,11 @@ def readme_text(configuration: RunConfiguration, external: Iterable[RunFile], re
         "",
         f"- `results/{run}/`: figures, tables, measurements and estimators of the run, or its fits",
         *([f"- `{REPORT}`: figures, captions, settings and runtimes on one page"] * report),
-        f"- {values}: every value that the run was made with",
-        f"- `{RECORDS}`: of every file of the run, packed or not, how it was made",
+        f"- {values}: all settings of the run",
+        f"- `{RECORDS}`: the provenance record of every file of the run, packed or not",
         "- `workflow/`, `envs/` and the rest: the code and its locked environment",
         "- `ro-crate-metadata.json`: files, jobs, parameters and packages for machines; events and",
-        "  images, too large to pack, stand there with the digests of their content",
+        "  images, too large to pack, are listed there with the digests of their content",
         "",
         "## To run it again",
         "",

@@ -1,7 +1,7 @@
-"""The entities of a Provenance Run Crate: files, tools, steps, parameters and jobs of a run.
+"""Make the entities of a Provenance Run Crate: files, tools, steps, parameters and jobs.
 
-Pure functions from a run's history to JSON-LD. Identifiers are made of names and digests and times
-are those of the files, so that packing a run twice gives the same metadata.
+The entities are JSON-LD. Identifiers consist of names and digests, and times are those of the
+files, so that packing a run twice gives the same metadata.
 """
 
 import hashlib
@@ -57,7 +57,7 @@ ENCODINGS = {
 
 
 def encoding(path: str | Path) -> str:
-    """Media type of a file, by its suffix; plain text where it has none of its own.
+    """Return the media type of a file by its suffix, or plain text for an unknown suffix.
 
     >>> encoding("figures/topology.pdf"), encoding("Makefile")
     ('application/pdf', 'text/plain')
@@ -66,24 +66,24 @@ def encoding(path: str | Path) -> str:
 
 
 def references(identifiers: Iterable[str]) -> Entity | list[Entity]:
-    """References to other entities, each once; a single one stands alone, as RO-Crate 1.1 asks."""
+    """Return unique references to entities; a single one is not a list, as RO-Crate 1.1 asks."""
     found = [{"@id": each} for each in dict.fromkeys(identifiers)]
     return found[0] if len(found) == 1 else found
 
 
 def _with_references(entity: Entity, **properties: Iterable[str]) -> Entity:
-    """`entity` with references to others, those properties left out that would have none."""
+    """Return `entity` with references to others, omitting empty properties."""
     named = {name: list(identifiers) for name, identifiers in properties.items()}
     return entity | {name: references(each) for name, each in named.items() if each}
 
 
 def step_id(rule: str) -> str:
-    """Identifier of a rule as a step of the workflow."""
+    """Return the identifier of a rule as a step of the workflow."""
     return f"#step-{rule}"
 
 
 def file_time(files: Iterable[RunFile]) -> str | None:
-    """When the last of `files` was written, in UTC to the second; None if all are gone."""
+    """Return the latest modification time of `files` (UTC, ISO 8601); None if none exists."""
     times = [each.source.stat().st_mtime for each in files if each.source is not None]
     return datetime.fromtimestamp(int(max(times)), UTC).isoformat() if times else None
 
@@ -92,10 +92,10 @@ class RunEntities:
     """Entities of one run.
 
     Args:
-        history: its jobs and files.
-        folder: its folder in the crate, such as results/demo.
-        packed: keys of the files that are in the crate.
-        sources: paths in the crate of the code.
+        history: jobs and files of the run.
+        folder: folder of the run in the crate, such as results/demo.
+        packed: keys of the packed files.
+        sources: paths of the code in the crate.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class RunEntities:
         self.sources = sources
 
     def file_id(self, key: str) -> str:
-        """Identifier of a file: its path in the crate; a local name where it is not packed."""
+        """Return the identifier of a file: its path in the crate, or a local name if not packed."""
         file = self.history.files[key]
         if key != file.path and "/" not in file.path:
             return "#" + quote(f"inputs/{file.digest[:12]}/{file.path}")
@@ -116,7 +116,7 @@ class RunEntities:
 
     @cached_property
     def _examples(self) -> dict[str, list[str]]:
-        """Parameters that each file was given for, by the file's key."""
+        """Return the command-line parameters by key of the file that was given for them."""
         examples: dict[str, list[str]] = {}
         for job in self.history.jobs:
             options = file_options(job.record)
@@ -127,7 +127,7 @@ class RunEntities:
         return examples
 
     def file(self, key: str) -> Entity:
-        """A file: packed ones with the digest of their bytes, others with that of their content."""
+        """Return the entity of a file, with the digest of its bytes or of its content."""
         file = self.history.files[key]
         entity: Entity = {
             "@id": self.file_id(key),
@@ -154,7 +154,7 @@ class RunEntities:
         return _with_references(entity, exampleOfWork=self._examples.get(key, []))
 
     def referenced_files(self) -> list[Entity]:
-        """The files that are not in the crate."""
+        """Return the entities of the files that are not packed."""
         return [self.file(key) for key in self.history.files if key not in self.packed]
 
     @cached_property
@@ -165,7 +165,7 @@ class RunEntities:
         return dict(sorted(tools.items()))
 
     def _parameters_of(self, jobs: Iterable[Job], side: str) -> list[str]:
-        """Parameters of a tool that name the files that its jobs read or wrote."""
+        """Return the parameters of a tool for the files that its jobs read or wrote."""
         return sorted(
             {
                 parameter
@@ -176,10 +176,10 @@ class RunEntities:
         )
 
     def tools(self, descriptions: Mapping[str, str]) -> list[Entity]:
-        """One entity a subcommand, and its parameters and their values.
+        """Return the entities of all subcommands, of their parameters and of the values.
 
         Args:
-            descriptions: what each subcommand does, by its name.
+            descriptions: descriptions of the subcommands, by name.
         """
         found: list[Entity] = []
         for identifier, jobs in self._by_tool.items():
@@ -220,14 +220,14 @@ class RunEntities:
         return found
 
     def packages(self) -> list[Entity]:
-        """The Python packages that the jobs imported, and Python."""
+        """Return the entities of Python and of the packages imported by the jobs."""
         found: dict[str, Entity] = {}
         for job in self.history.jobs:
             found |= packages_of(job.record)
         return [found[each] for each in sorted(found)]
 
     def steps(self) -> list[Entity]:
-        """One step a rule, numbered in an order in which they can run."""
+        """Return one step per rule, in topological order."""
         sorter: TopologicalSorter[str] = TopologicalSorter()
         rules = {path: job.record.rule for job in self.history.jobs for path in job.outputs}
         tools: dict[str, list[str]] = {}
@@ -250,7 +250,7 @@ class RunEntities:
         ]
 
     def actions(self) -> list[Entity]:
-        """One action a job, and one a step that says which jobs were its."""
+        """Return one action per job, and one per step that lists its jobs."""
         found: list[Entity] = []
         by_rule: dict[str, list[str]] = {}
         for job in self.history.jobs:

@@ -1,4 +1,4 @@
-"""The RO-Crate of a run as the library `rocrate` holds it: what is in it, and what ran."""
+"""Build the RO-Crate of a run with the library `rocrate`."""
 
 import hashlib
 import io
@@ -70,7 +70,7 @@ def _add_copy(crate: "ROCrate", source: Path, path: str, **properties: Any) -> N
 
 
 def _code_version() -> str:
-    """Version of the packed code, as PEP 440 writes one with a commit."""
+    """Return the version of the packed code, with the commit as PEP 440 local version."""
     commit, dirty = git_state()
     version = installed_version("wilsonvox") or "0"
     return version + (f"+g{commit[:12]}{'.dirty' if dirty else ''}" if commit else "")
@@ -82,7 +82,7 @@ def _add_workflow(
     run: RunEntities,
     command_descriptions: Mapping[str, str],
 ) -> None:
-    """The workflow as main entity, with its tools and steps, and the rest of the code."""
+    """Add the workflow as main entity, with its tools and steps, and the rest of the code."""
     steps, tools = run.steps(), run.tools(command_descriptions)
     programs = [each["@id"] for each in tools if each["@type"] == "SoftwareApplication"]
     main = sources[contents.MAIN_WORKFLOW]
@@ -135,7 +135,7 @@ def _add_workflow(
 def _add_run(
     crate: "ROCrate", run: RunEntities, inputs: Iterable[str], results: Iterable[str]
 ) -> None:
-    """What ran: the engine, the workflow, its steps and its jobs."""
+    """Add the actions of the engine, the workflow, its steps and its jobs."""
     actions = run.actions()
     workflow_run: Entity = {
         "@id": WORKFLOW_RUN,
@@ -174,10 +174,10 @@ def make_crate(
     largest_bytes: int,
     command_descriptions: Mapping[str, str],
 ) -> "ROCrate":
-    """The crate of a run, not yet written.
+    """Build the crate of a run without writing it.
 
     Raises:
-        UserError: the package is not installed from a checkout, or has other code by now.
+        UserError: the package is not installed from a checkout, or its code has changed.
     """
     from rocrate.rocrate import ROCrate
 
@@ -196,14 +196,14 @@ def make_crate(
         "code and the record of every job of a run"
     )
     crate.license = {"@id": _LICENCE}
-    # of the last result: the crate itself has no time, so that it is the same when packed again
+    # the time of the last result, so that packing again gives the same crate
     crate.datePublished = file_time(history.files.values())
     crate.root_dataset["conformsTo"] = [{"@id": each} for each in PROFILES]
     licence = {
         "@id": _LICENCE,
         "@type": "CreativeWork",
         "name": "BSD 3-Clause",
-        "description": "Licence of the workflow, and of what it makes unless said otherwise; its "
+        "description": "Licence of the workflow and, unless stated otherwise, of its results; its "
         "text is in LICENSE",
     }
     profiles = [
@@ -236,13 +236,13 @@ def make_crate(
         crate,
         contents.CONFIGURATION,
         contents.configuration_text(configuration),
-        description="The configuration of the run, validated, every default spelt out",
+        description="The validated configuration of the run, with all defaults",
     )
     _add_text(
         crate,
         contents.RECORDS,
         json.dumps(records, indent=1, sort_keys=True) + "\n",
-        description="How each file of the run was made: its record, by its path in the run",
+        description="The provenance record of each file of the run, by its path in the run",
     )
     inputs = [contents.CONFIGURATION]
     if configuration.reads_samples:
@@ -250,7 +250,7 @@ def make_crate(
             crate,
             contents.SAMPLES,
             contents.samples_text(samples),
-            description="The external files that the run measured",
+            description="The external files measured by the run",
         )
         inputs.append(contents.SAMPLES)
     if report is not None:

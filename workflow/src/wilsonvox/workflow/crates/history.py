@@ -1,4 +1,4 @@
-"""The jobs behind a run's results, read out of the records that its files carry."""
+"""Read the jobs behind the results of a run from the records in its files."""
 
 import hashlib
 import json
@@ -18,12 +18,12 @@ class RunFile:
     """A file that a job of the run wrote or read.
 
     Attributes:
-        path: relative to the run's folder; of a file outside the folder that the commands ran in,
-            the name alone.
-        digest: SHA-256 over its content; over its bytes where `of_bytes` says so.
-        source: the file itself; None where it is gone (a temporary one) or not the run's.
-        record: how it was made; None of copies for people and of files that the run did not make.
-        of_bytes: whether the digest is over the bytes.
+        path: path relative to the run folder, or only the name of a file outside the working
+            folder of the commands.
+        digest: SHA-256 of its content, or of its bytes if `of_bytes`.
+        source: path of the file; None if it was deleted or does not belong to the run.
+        record: its record; None for copies and for files that the run did not make.
+        of_bytes: True if the digest is over the bytes.
     """
 
     path: str
@@ -35,7 +35,7 @@ class RunFile:
 
 @dataclass(frozen=True)
 class Job:
-    """One command of the run: what it read and wrote, as keys of `RunHistory.files`."""
+    """One command of the run, with its inputs and outputs as keys of `RunHistory.files`."""
 
     record: Record
     inputs: tuple[str, ...]
@@ -43,18 +43,18 @@ class Job:
 
     @cached_property
     def key(self) -> str:
-        """Name of the job: equal for the same rule and command line."""
+        """Name of the job, equal for the same rule and command line."""
         text = json.dumps([self.record.rule, self.record.command])
         return f"{self.record.rule}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)
 class RunHistory:
-    """Everything that led to a run's results.
+    """Jobs and files behind the results of a run.
 
     Attributes:
-        jobs: in an order in which they can run.
-        files: every file that a job wrote or read, by key.
+        jobs: the jobs in topological order.
+        files: all files that a job wrote or read, by key.
     """
 
     jobs: tuple[Job, ...]
@@ -62,12 +62,12 @@ class RunHistory:
 
     @cached_property
     def made(self) -> frozenset[str]:
-        """Keys of the files that a job of the run wrote."""
+        """Keys of the files written by jobs of the run."""
         return frozenset(path for job in self.jobs for path in job.outputs)
 
 
 def _is_external(path: str) -> bool:
-    """Whether an input's path leads out of the run's folder; a name alone is of a file elsewhere.
+    """Return True if an input is outside the run folder; a bare name is such a file.
 
     >>> _is_external("../../resources/b0.root"), _is_external("samples/b0.root")
     (True, False)
@@ -76,36 +76,36 @@ def _is_external(path: str) -> bool:
 
 
 def _key(given: InputRecord) -> str:
-    # two files elsewhere may have the same name
+    # two external files may have the same name
     return f"{given.path}|{given.content_digest[:12]}" if _is_external(given.path) else given.path
 
 
 def _check(node: Node, path: Path) -> None:
-    """Refuse a file of the run that is not the one that later results were made of.
+    """Check that a file of the run is the one from which later results were made.
 
     Raises:
-        UserError: it is missing, damaged, carries no record, was moved, or was made again since.
+        UserError: it is missing or damaged, has no record, was moved, or was made again since.
     """
     if node.problem is not None:
         raise UserError(f"{path}: damaged: {node.problem}; delete it and run again")
     if node.external or node.lost:
-        reason = "carries no record of how it was made" if node.exists else "does not exist"
+        reason = "has no provenance record" if node.exists else "does not exist"
         raise UserError(f"{path}: {reason}; run the workflow again")
     record = node.record
     if record is not None and not path.as_posix().endswith(record.output):
-        raise UserError(f"{path}: was made as {record.output}; move it back or run again")
-    # of a temporary file that is gone, the record is the one that a reader kept
+        raise UserError(f"{path}: was moved from {record.output}; move it back or run again")
+    # the record of a deleted temporary file is the one kept by its reader
     digests = (
         (node.copy_digest, None)
         if record is None
         else (record.content_digest, node.record_digest or record.digest())
     )
     if any((each.content_digest, each.record_digest) != digests for each in node.readings):
-        raise UserError(f"{path}: is not the file that later results were made of; run again")
+        raise UserError(f"{path}: is not the file from which later results were made; run again")
 
 
 def _files_of(run: Path, node: Node) -> dict[str, RunFile]:
-    """A file that carries a record, its copies for people, and its inputs from elsewhere."""
+    """Return a file with a record, its copies, and its external inputs."""
     record = node.record
     if record is None:
         return {}
@@ -117,14 +117,14 @@ def _files_of(run: Path, node: Node) -> dict[str, RunFile]:
         files[path] = RunFile(path, digest, run / path if node.exists else None, of_bytes=True)
     for each in record.inputs:
         if _is_external(each.path):
-            # of files that others made, the digest is over the bytes
+            # external files are digested by their bytes
             of_bytes = each.record_digest is None
             files[_key(each)] = RunFile(each.path, each.content_digest, of_bytes=of_bytes)
     return files
 
 
 def _in_order(jobs: Mapping[str, Job]) -> list[Job]:
-    """Jobs after those whose outputs they read; else by name."""
+    """Sort jobs topologically, and by name among equals."""
     makers = {output: key for key, job in jobs.items() for output in job.outputs}
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for key in sorted(jobs):
@@ -133,14 +133,14 @@ def _in_order(jobs: Mapping[str, Job]) -> list[Job]:
 
 
 def read_history(run: Path, results: Iterable[str]) -> RunHistory:
-    """Follow the records of a run's results back to their first inputs.
+    """Follow the records of a run's results back to the external inputs.
 
     Args:
         run: folder of the run.
         results: paths of its results, relative to that folder.
 
     Raises:
-        UserError: a file is missing, damaged, without a record, or not what its readers read.
+        UserError: a file is missing, damaged, without a record, or not the one that was read.
     """
     folder = run.absolute()
     graph = LineageGraph(Places(run=folder))
@@ -157,7 +157,7 @@ def read_history(run: Path, results: Iterable[str]) -> RunHistory:
     records: dict[tuple[str, tuple[str, ...]], list[Record]] = {}
     for file in files.values():
         if file.record is not None:
-            # several outputs of one command: its record once for each
+            # several outputs of one command have one record each
             records.setdefault((file.record.rule, file.record.command), []).append(file.record)
     jobs = [
         Job(

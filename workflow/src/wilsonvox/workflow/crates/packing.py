@@ -1,4 +1,4 @@
-"""Writing the RO-Crate of a run to one zip file."""
+"""Write the RO-Crate of a run to one zip file."""
 
 import zipfile
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first date that a zip file can hold
 
 
 def write_zip(crate: "ROCrate", path: Path) -> None:
-    """Write a crate as a zip file, atomically, equal bytes for equal content.
+    """Write a crate as a zip file, atomically; equal content gives equal bytes.
 
     Raises:
         UserError: the file cannot be written.
@@ -51,24 +51,24 @@ def pack_run(
 
     Args:
         run: folder of the run.
-        configuration: that the run was made with.
-        out: the crate to write (.zip).
-        report: the run's report, where there is one.
-        largest_mb: results larger than this are described by their digest only [MB].
-        command_descriptions: of each subcommand of the command line, by its name.
+        configuration: configuration of the run.
+        out: path of the crate to write (.zip).
+        report: report of the run, or None.
+        largest_mb: size above which a result is described by its digest instead of packed [MB].
+        command_descriptions: descriptions of the subcommands, by name.
 
     Returns:
         The jobs and files of the run.
 
     Raises:
-        UserError: there is no such run, or it is not finished; a file is damaged, without a
-            record or not what later results were made of; or the code changed since.
+        UserError: the run does not exist or is not finished; a file is damaged, has no record or
+            was changed after later results were made from it; or the code has changed.
     """
     samples = measured_samples(configuration)
     results = contents.result_files(run, configuration, samples)
     if report is not None:
         require_file(report, "the report of the run")
-    # figures last: their readings of temporary event files keep no record, those of images do
+    # figures last: the records of images contain those of temporary event files, figures do not
     history = read_history(run, [path for paths in results.values() for path in paths])
     largest_bytes = int(largest_mb * 1_000_000)
     crate = make_crate(

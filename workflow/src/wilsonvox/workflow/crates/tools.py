@@ -1,4 +1,4 @@
-"""Tools of a run: the subcommands that its jobs ran, their parameters, and packages behind them."""
+"""Tools of a run: the subcommands of its jobs, their parameters, and imported packages."""
 
 import hashlib
 import json
@@ -18,22 +18,19 @@ _TYPES = {bool: "Boolean", int: "Integer", float: "Float", str: "Text"}
 
 
 def tool_name(record: Record) -> str:
-    """The command that a job ran, without its options.
-
-    A subcommand, of a group with the command in it: ``wilsonvox plot linearity``.
-    """
+    """Return the command of a job without options, such as ``wilsonvox plot linearity``."""
     words = [word for word in record.command[:3] if not word.startswith("-")]
     return " ".join(words if words[1:2] in (["plot"], ["global-fit"]) else words[:2])
 
 
 def tool_id(record: Record) -> str:
-    """Identifier of a job's tool."""
+    """Return the identifier of a job's tool."""
     return "#" + tool_name(record).replace(" ", "-")
 
 
 @dataclass(frozen=True)
 class Value:
-    """A setting that a tool ran with."""
+    """A setting of a tool."""
 
     tool: str
     name: str
@@ -46,17 +43,17 @@ class Value:
 
     @property
     def parameter(self) -> str:
-        """Identifier of the parameter that it is a value of."""
+        """Identifier of the parameter with this value."""
         return f"{self.tool}/{self.name}"
 
     @property
     def identifier(self) -> str:
-        """Identifier, equal for equal values."""
+        """Identifier of the value, the same for equal values."""
         return f"{self.parameter}/{hashlib.sha256(self.text.encode()).hexdigest()[:12]}"
 
     @property
     def entity(self) -> Entity:
-        """The value as an entity."""
+        """The value as a JSON-LD entity."""
         plain = isinstance(self.value, str | int | float)
         return {
             "@id": self.identifier,
@@ -68,14 +65,14 @@ class Value:
 
 
 def values_of(record: Record) -> list[Value]:
-    """The settings of a job, those left out that were not set."""
+    """Return the settings of a job that are not null."""
     settings = record.settings | ({} if record.seed is None else {"seed": record.seed})
     tool = tool_id(record)
     return [Value(tool, name, each) for name, each in settings.items() if each is not None]
 
 
 def file_options(record: Record) -> dict[str, str]:
-    """Parameters of the tool that name files, by the files' paths as records have them."""
+    """Return the parameters of the tool for files, by the recorded paths of the files."""
     options: dict[str, str] = {}
     for option, word in pairwise(record.command):
         if option.startswith("--") and not word.startswith("--"):
@@ -86,7 +83,7 @@ def file_options(record: Record) -> dict[str, str]:
 
 
 def parameter_entity(identifier: str, kind: str) -> Entity:
-    """A parameter of a tool, of type `kind`: File, or what its values are."""
+    """Return the entity of a parameter of type `kind`: File, or the type of its values."""
     return {
         "@id": identifier,
         "@type": "FormalParameter",
@@ -97,13 +94,13 @@ def parameter_entity(identifier: str, kind: str) -> Entity:
 
 
 def kind_of(values: Iterable[Value]) -> str:
-    """Type of a parameter, by all its values."""
+    """Return the common type of the values of a parameter."""
     kinds = {_TYPES.get(type(each.value), "Text") for each in values}
     return kinds.pop() if len(kinds) == 1 else "Number" if kinds <= {"Integer", "Float"} else "Text"
 
 
 def packages_of(record: Record) -> dict[str, Entity]:
-    """Packages behind a job, by identifier; this one left out."""
+    """Return the entities of the packages of a job by identifier, without this package."""
     found = {}
     for name, version in record.packages.items():
         if name == "wilsonvox":
@@ -116,7 +113,7 @@ def packages_of(record: Record) -> dict[str, Entity]:
 
 
 def package_entity(url: str, name: str, version: str) -> Entity:
-    """A package or program by the page that it can be had from."""
+    """Return the entity of a package or program with its download page."""
     return {
         "@id": url,
         "@type": "SoftwareApplication",

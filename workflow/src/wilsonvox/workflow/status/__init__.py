@@ -1,1 +1,1 @@
-"""What a run of the workflow would do, and whether that is right: `wilsonvox status`."""
+"""Status of a run for `wilsonvox status`: which jobs have to run, and which would run."""

@@ -1,6 +1,6 @@
-"""The jobs of a configuration, and which of them Snakemake would run, by Snakemake itself.
+"""Ask Snakemake for the jobs of a configuration, and which of them it would run.
 
-Imports Snakemake: import this module inside the functions that need it.
+This module imports Snakemake, which takes a while: import it inside functions.
 """
 
 import contextlib
@@ -29,24 +29,28 @@ from snakemake_interface_common.exceptions import WorkflowError
 from wilsonvox.core.errors import UserError
 
 DEFAULT_CHECKSUM_SIZE = 1_000_000
-"""Bytes of the largest file that Snakemake compares by checksum, where no profile says more."""
+"""Size of the largest file that Snakemake compares by checksum, by default [bytes]."""
 
 MADE_AGAIN = "input files updated by another job"
-"""Snakemake's words for a job that would run because one before it does."""
+"""Reason given by Snakemake for a job that would run because an earlier one does."""
 
 
 @dataclass(frozen=True)
 class PlannedJob:
     """One job of the workflow.
 
-    name: rule and wildcards, such as ``voxelize b50_n24000/train/c9_-1.00/000``
-    command: the words of the command line that it would run
-    before: names of the jobs whose outputs it reads
-    would_run: whether Snakemake would run it
-    reasons: why, in Snakemake's words
-    newer: inputs that are newer than its outputs
-    noted: what Snakemake's notes of its last run say of the job itself, whatever its reasons now
-    temporary: whether its outputs are deleted after their use
+    Attributes:
+        name: rule and wildcards, such as ``voxelize b50_n24000/train/c9_-1.00/000``.
+        rule: name of the rule.
+        wildcards: values of the wildcards, joined by slashes.
+        inputs, outputs: paths of its files.
+        command: words of its command line.
+        before: names of the jobs whose outputs it reads.
+        would_run: True if Snakemake would run it.
+        reasons: the reasons given by Snakemake.
+        newer: inputs that are newer than its outputs.
+        noted: changes of the job itself since its last run, by Snakemake's metadata.
+        temporary: True if its outputs are deleted after use.
     """
 
     name: str
@@ -64,7 +68,7 @@ class PlannedJob:
 
 
 def checksum_size(profile: Path | None) -> int:
-    """Bytes up to which files are compared by checksum under a profile.
+    """Return the size up to which a profile compares files by checksum [bytes].
 
     Raises:
         UserError: the profile has no config.yaml.
@@ -76,7 +80,7 @@ def checksum_size(profile: Path | None) -> int:
         return DEFAULT_CHECKSUM_SIZE
     file = profile / "config.yaml"
     if not file.is_file():
-        raise UserError(f"--profile {profile}: holds no config.yaml")
+        raise UserError(f"--profile {profile}: contains no config.yaml")
     values = yaml.safe_load(file.read_text()) or {}
     return int(parse_size(str(values.get("max-checksum-file-size", DEFAULT_CHECKSUM_SIZE))))
 
@@ -88,23 +92,23 @@ def planned_jobs(
     checksum_bytes: int = DEFAULT_CHECKSUM_SIZE,
     targets: Iterable[str] = (),
 ) -> list[PlannedJob]:
-    """All jobs of a configuration, each after those that it depends on, in the working folder.
+    """Return all jobs of a configuration in the working folder, in topological order.
 
     Args:
-        snakefile: of the workflow.
-        configfiles: configurations; the workflow's default if there is none.
-        config: single values that replace theirs.
-        checksum_bytes: of the largest file that is compared by checksum.
-        targets: rules or files; the workflow's default if there is none.
+        snakefile: path of the Snakefile.
+        configfiles: configurations; by default that of the workflow.
+        config: single values that replace those of the configurations.
+        checksum_bytes: size of the largest file compared by checksum.
+        targets: rules or files; by default that of the workflow.
 
     Raises:
-        UserError: the configuration is wrong or an input is missing, in Snakemake's words.
+        UserError: the configuration is invalid or an input is missing; the message is Snakemake's.
     """
     failure, jobs = "", []
     before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)  # Snakemake writes of its dry-run through every handler
+    logging.disable(logging.CRITICAL)  # Snakemake logs its dry run to every handler
     with warnings.catch_warnings():
-        # Snakemake leaves temporary folders to the garbage collector, which warns of them
+        # Snakemake leaves temporary folders to the garbage collector, which warns about them
         warnings.simplefilter("ignore", ResourceWarning)
         try:
             jobs = _planned(snakefile, configfiles, config or {}, checksum_bytes, targets)
@@ -154,7 +158,7 @@ def _name(job: Any) -> str:
 
 
 def _noted(job: Any, dag: Any) -> Iterator[str]:
-    # of its reasons Snakemake finds one only; these also hold where another comes first
+    # Snakemake reports only the first reason; these may hold in addition to it
     notes = dag.workflow.persistence
     if notes.params_changed(job):
         yield "its settings, code or packages changed"

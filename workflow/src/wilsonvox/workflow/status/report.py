@@ -1,4 +1,4 @@
-"""The status of a run in words: what would run and why, and what puts right what is amiss."""
+"""Print the status of a run: jobs that have to run, and commands that correct the plan."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,20 +11,21 @@ from wilsonvox.workflow.status.engine import MADE_AGAIN
 from wilsonvox.workflow.status.staleness import Need, State
 
 SCAN_FIGURES = ("scan.pdf", "scan.png")
-"""Names of the figures that the target `scan` makes, and the default one does not."""
+"""Names of figures made by the target `scan` but not by the default target."""
 
 TARGETS_APART = ("scans", "training_state/scans", "global_fit", "figures/global_fit")
-"""Folders of a run that the targets `scan` and `global_fit` write, and the default one does not."""
+"""Folders of a run written by the targets `scan` and `global_fit`, not by the default target."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """What a run would do.
+    """Status of a run.
 
-    states: what every job needs, by name, each after those that it depends on
-    run: folder of the run
-    snakemake: words of the command that runs the workflow
-    targets: rules or files that are to be made; none: what the workflow makes by default
+    Attributes:
+        states: states of all jobs by name, in topological order.
+        run: folder of the run.
+        snakemake: words of the command that runs the workflow.
+        targets: rules or files to make; empty for the default target.
     """
 
     states: Mapping[str, State]
@@ -33,24 +34,24 @@ class Status:
     targets: tuple[str, ...] = ()
 
     def needed(self) -> list[State]:
-        """Jobs that have to run."""
+        """Return the jobs that have to run."""
         return [state for state in self.states.values() if state.need is not Need.NO]
 
     def missed(self) -> list[State]:
-        """Jobs that have to run and that Snakemake would not run."""
+        """Return the jobs that have to run but that Snakemake would not run."""
         return [state for state in self.needed() if not state.job.would_run]
 
     def needless(self) -> list[State]:
-        """Jobs that Snakemake would run although nothing that they depend on has changed."""
+        """Return the jobs that Snakemake would run although none of their dependencies changed."""
         return [
             state for state in self.states.values() if state.need is Need.NO and state.job.would_run
         ]
 
     def left_over(self) -> list[Path]:
-        """Files of the run's folder that no job of this configuration makes.
+        """Return the files in the run folder that no job of this configuration makes.
 
-        Nothing is said of them where only some of its targets are looked at, or of a scan and a
-        global fit, which are targets of their own.
+        The list is empty if targets are given. Files of scans and global fits are excluded, because
+        they have their own targets.
         """
         if self.targets:
             return []
@@ -67,7 +68,7 @@ class Status:
         ]
 
     def as_json(self) -> dict[str, Any]:
-        """Every job with what it needs and what Snakemake would do, and the repairs."""
+        """Return the states of all jobs, Snakemake's plan, and the repairs as JSON values."""
         return {
             "run": str(self.run),
             "jobs": [
@@ -87,7 +88,7 @@ class Status:
         }
 
     def repairs(self) -> list[str]:
-        """Commands, to be typed one after the other, that put right what Snakemake would not."""
+        """Return shell commands, to run in order, that correct the plan of Snakemake."""
         commands: list[str] = []
         stale = [path for state in self.needless() for path in state.job.newer]
         older = {
@@ -116,9 +117,10 @@ class Status:
         return commands
 
     def _as_old(self, restored: Sequence[State]) -> Iterator[str]:
-        """Commands that make restored ROOT files no newer than what was made of them.
+        """Yield commands that make restored ROOT files older than the files made from them.
 
-        Their bytes differ each time, so that Snakemake does not see that their content is the same.
+        The bytes of a ROOT file differ each time it is written, so that Snakemake cannot recognise
+        equal content.
         """
         for path in (path for state in restored for path in state.job.outputs):
             readers = [
@@ -131,7 +133,7 @@ class Status:
                 yield shlex.join(["touch", "-r", oldest, path])
 
     def run_command(self) -> str:
-        """The command that runs what is needed once the repairs are done, and nothing else."""
+        """Return the command that runs exactly the needed jobs once the repairs are done."""
         needed = [state for state in self.needed() if state.job.would_run]
         read = {path for state in needed for path in state.job.inputs}
         ends = [
@@ -139,7 +141,7 @@ class Status:
             for state in needed
             if not state.job.temporary and not read & set(state.job.outputs)
         ]
-        # event files that were deleted after their use would be made of them all over again
+        # with the default target, Snakemake would make deleted temporary event files again
         made_again = any(MADE_AGAIN in s.job.reasons for s in self.needless())
         targets = ends if made_again else list(self.targets)
         return shlex.join([self.snakemake[0], *targets, *self.snakemake[1:]])
@@ -151,7 +153,7 @@ def _oldest(paths: Sequence[str]) -> str | None:
 
 
 def _lost(state: State) -> list[str]:
-    """One output of a job stands for all: Snakemake makes them together."""
+    """Return one output of a job, which represents all of them."""
     return list(state.job.outputs[:1])
 
 
@@ -160,7 +162,7 @@ def _kind(reason: str) -> str:
 
 
 def _names(states: Sequence[State], most: int = 3) -> str:
-    """Jobs in few words: ``voxelize test/c9_-1.00/000`` or ``9 voxelize, 1 train``."""
+    """Summarize jobs: ``voxelize test/c9_-1.00/000`` or ``9 voxelize, 1 train``."""
     if len(states) <= most:
         return ", ".join(state.job.name for state in states)
     rules: dict[str, int] = {}
@@ -170,12 +172,12 @@ def _names(states: Sequence[State], most: int = 3) -> str:
 
 
 def _grouped(states: Sequence[State]) -> dict[str, list[State]]:
-    """States by what is said of them: the first reason that is their own."""
+    """Group states by their reasons, without those from earlier jobs."""
     groups: dict[str, list[State]] = {}
     for state in states:
         own = [reason for reason in state.reasons if _kind(reason) != "after"]
-        names = own or ["what it is made of is made again"]
-        for path in state.job.outputs:  # the same loss of many files is one line
+        names = own or ["an input is made again"]
+        for path in state.job.outputs:  # one line for the same loss of many files
             names = [text.replace(f"{path} is", "an output is") for text in names]
         for text in dict.fromkeys(names):
             groups.setdefault(text, []).append(state)
@@ -183,7 +185,7 @@ def _grouped(states: Sequence[State]) -> dict[str, list[State]]:
 
 
 def lines(status: Status) -> Iterator[str]:
-    """The status, one line a reason."""
+    """Yield the lines of the status, one per reason."""
     needed = status.needed()
     total = len(status.states)
     yield f"{status.run}: {len(needed)} of {total} jobs have to run" + (":" if needed else "")
@@ -194,14 +196,14 @@ def lines(status: Status) -> Iterator[str]:
         yield f"Snakemake alone would miss {len(missed)} of them: {_names(missed)}"
     if needless:
         yield (
-            f"Snakemake alone would run {len(needless)} more, although nothing that they depend on "
+            f"Snakemake alone would run {len(needless)} more, although none of their dependencies "
             f"has changed: {_names(needless)}"
         )
         for path in sorted({path for state in needless for path in state.job.newer}):
-            yield f"  {path} is newer than what was made of it"
+            yield f"  {path} is newer than the files made from it"
     commands = status.repairs()
     if commands:
-        yield "this puts it right:"
+        yield "to correct this, run:"
         yield from (f"  {command}" for command in commands)
     if needed and len(missed) < len(needed):
         yield "then run:" if commands else "run:"

@@ -1,8 +1,9 @@
-"""Which jobs have to run again, by what the outputs themselves say, whatever their times.
+"""Find the jobs that have to run again from the records in their outputs.
 
-An output is right while its content is that of its record, the command line, the code and the
-packages behind it are today's, and every input has the content that was read. This is compared
-with what Snakemake would do from times of modification and its own notes.
+An output is up to date if its content agrees with its record, if command line, code and packages
+are the current ones, and if every input has the content that was read. Modification times do not
+matter. The result is compared with the plan of Snakemake, which uses modification times and its own
+metadata.
 """
 
 import os
@@ -19,27 +20,31 @@ from wilsonvox.records.record import Record, portable_path, portable_word, run_f
 from wilsonvox.workflow.status.engine import PlannedJob
 
 NOT_COMPARED = frozenset({"--threads", "--state"})
-"""Options that say how a job computes, or where it keeps what it does not deliver."""
+"""Options that change how a job computes, or where it keeps temporary files."""
 
 
 NEW_INPUT = "it did not read"
 
 
 class Need(StrEnum):
-    """Whether a job has to run, and what comes of it."""
+    """Why a job has to run, if at all."""
 
     NO = "no"
     RESTORE = "restore"
-    """An output is missing or damaged; it will come out as it was, so nothing after it runs."""
+    """An output is missing or damaged; it will be the same as before, so no later job runs."""
     CHANGE = "change"
-    """It was made in another way than it would be now, and so was all that was made of it."""
+    """Its output would be made differently now; all later jobs run, too."""
 
 
 @dataclass(frozen=True)
 class State:
-    """What the outputs of one job say.
+    """State of one job.
 
-    unchanged_inputs: inputs whose content is what the job read, whatever their times
+    Attributes:
+        job: the job.
+        need: the need to run it.
+        reasons: the reasons, one sentence each.
+        unchanged_inputs: inputs with the content that the job read.
     """
 
     job: PlannedJob
@@ -49,7 +54,7 @@ class State:
 
 
 def option_changes(before: Sequence[str], now: Sequence[str]) -> Iterator[str]:
-    """In words, how two command lines differ: ``--learning-rate 0.01 → 0.02``."""
+    """Describe the differences of two command lines: ``--learning-rate 0.01 → 0.02``."""
     old, new = command_options(before), command_options(now)
     for name in [*old, *(each for each in new if each not in old)]:
         if name in NOT_COMPARED or old.get(name) == new.get(name):
@@ -63,11 +68,11 @@ def option_changes(before: Sequence[str], now: Sequence[str]) -> Iterator[str]:
         come = [each for each in second if each not in first]
         parts = [f"{len(come)} more"] if come else []
         parts += [f"{len(gone)} fewer"] if gone else []
-        yield f"{name}: {' and '.join(parts) or 'another order'}"
+        yield f"{name}: {' and '.join(parts) or 'different order'}"
 
 
 def _in_this_run(words: Iterable[str], before: str, now: str) -> list[str]:
-    """Words of a command line with the name of the run's folder replaced by another."""
+    """Replace the run folder `before` by `now` in the words of a command line."""
     return [
         now + word[len(before) :] if word == before or word.startswith(f"{before}/") else word
         for word in words
@@ -75,9 +80,9 @@ def _in_this_run(words: Iterable[str], before: str, now: str) -> list[str]:
 
 
 def _run_now(job: PlannedJob, record: Record) -> str:
-    """The run that a job's record speaks of, as it is called now.
+    """Return the current folder of the run in a job's record.
 
-    A file may lie outside of it: a measurement by an estimator of another run.
+    A file may be outside of that run, such as a measurement with an estimator of another run.
     """
     outside = record.output.startswith("../")
     return record.run if outside else run_folder(job.outputs[0]).as_posix()
@@ -105,12 +110,12 @@ def _record(path: str) -> Record | None:
 
 
 def missing_or_corrupt_outputs(job: PlannedJob, cache: DigestCache) -> list[str]:
-    """Outputs of a job that are missing or not what was written, one sentence each."""
+    """List the outputs of a job that are missing or corrupt, one sentence each."""
     found = []
     copies: dict[str, str] = {}
     for path in job.outputs:
         if not Path(path).is_file():
-            # a file that is deleted after its use is made when something needs it
+            # temporary files are made again only if another job needs them
             if not job.temporary:
                 found.append(f"{path} is missing")
             continue
@@ -130,11 +135,11 @@ def missing_or_corrupt_outputs(job: PlannedJob, cache: DigestCache) -> list[str]
 
 
 def _digests_read(job: PlannedJob, record: Record) -> dict[str, str]:
-    """Content digests that a job noted of its inputs, by path relative to the working folder."""
+    """Return the recorded content digests of a job's inputs by path in the working folder."""
     run = Path(_run_now(job, record))
     found = {}
     for each in record.inputs:
-        # a file from outside the working folder is known by its name alone
+        # files outside the working folder are recorded by name only
         path = os.path.normpath(run / each.path) if len(Path(each.path).parts) > 1 else each.path
         found[Path(path).as_posix()] = each.content_digest
     return found
@@ -143,22 +148,22 @@ def _digests_read(job: PlannedJob, record: Record) -> dict[str, str]:
 def _inputs(
     job: PlannedJob, record: Record, makers: Mapping[str, State], cache: DigestCache
 ) -> tuple[list[str], frozenset[str]]:
-    """What changed of the inputs of a job whose outputs exist, and which did not."""
+    """Return the reasons from changed inputs of a job, and its unchanged inputs."""
     read = _digests_read(job, record)
     reasons, unchanged = [], set()
     for path in job.inputs:
         maker = makers.get(path)
         known = read.get(portable_path(path))
         if maker is not None and maker.need is Need.CHANGE:
-            continue  # said of the job that makes it
+            continue  # the reason is reported for the job that makes it
         if known is None:
             reasons.append(f"{NEW_INPUT} {path}")
         elif not Path(path).is_file() or (maker is not None and maker.need is Need.RESTORE):
-            continue  # made again as it was
+            continue  # it will have the same content as before
         elif _digest(path, cache) == known:
             unchanged.add(path)
         else:
-            reasons.append(f"{path} has other content than it read")
+            reasons.append(f"{path} differs from the content it read")
     return reasons, frozenset(unchanged)
 
 
@@ -168,18 +173,18 @@ def judge_job(
     makers: Mapping[str, State],
     cache: DigestCache,
 ) -> State:
-    """What one job needs.
+    """Determine the state of one job.
 
     Args:
         job: the job.
-        states: of the jobs before it, by name.
-        makers: the same by path of their outputs.
-        cache: gives content digests.
+        states: states of earlier jobs, by name.
+        makers: states of earlier jobs, by path of their outputs.
+        cache: source of content digests.
     """
     lost = missing_or_corrupt_outputs(job, cache)
     after = _after([name for name in job.before if states[name].need is Need.CHANGE])
-    # what Snakemake notes of its own parameters outlives the outputs of a run that failed
-    # and is said where nothing before the job tells it
+    # Snakemake's metadata of parameters outlive the outputs of a failed run; they are reported as
+    # a reason if no earlier job explains the change
     changed = list(job.noted)
     noted = [] if after else changed
     records = (_record(path) for path in job.outputs if has_record_format(path))
@@ -190,7 +195,7 @@ def judge_job(
         return State(job, need, reasons)
     own = list(_own_reasons(job, record))
     inputs, unchanged = _inputs(job, record, makers, cache)
-    if any(text.startswith("--") for text in own):  # tells of new inputs already
+    if any(text.startswith("--") for text in own):  # these include new inputs
         inputs = [text for text in inputs if not text.startswith(NEW_INPUT)]
     if own or inputs or changed or after:
         reasons = (*lost, *(own or noted), *inputs, *after)
@@ -206,11 +211,11 @@ def _after(upstream: Sequence[str]) -> tuple[str, ...]:
 
 
 def classify_jobs(jobs: Sequence[PlannedJob], cache: DigestCache) -> dict[str, State]:
-    """What every job needs, by name.
+    """Determine the state of every job, by name.
 
     Args:
-        jobs: each after those that it depends on.
-        cache: gives content digests; every existing output and input is digested once.
+        jobs: jobs in topological order.
+        cache: source of content digests; every existing output and input is digested once.
     """
     paths = {Path(path) for job in jobs for path in (*job.outputs, *job.inputs)}
     cache.fill(path for path in sorted(paths) if path.is_file())
@@ -227,7 +232,7 @@ def classify_jobs(jobs: Sequence[PlannedJob], cache: DigestCache) -> dict[str, S
 
 
 def _need_inputs(job: PlannedJob, states: dict[str, State]) -> None:
-    """A job that has to run needs its inputs, also those that were deleted after their use."""
+    """Mark the makers of deleted temporary inputs of a job that has to run."""
     for name in job.before:
         maker = states[name]
         gone = [path for path in maker.job.outputs if not Path(path).is_file()]
