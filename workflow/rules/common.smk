@@ -4,19 +4,13 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from wilsonvox.config.global_fit import check_global_fit
-from wilsonvox.config.reading import parse_configuration
-from wilsonvox.config.samples import measured_samples
 from wilsonvox.core.errors import UserError
-from wilsonvox.provenance.code import all_imports
-from wilsonvox.provenance.environment import checkout, environment_problem
 from wilsonvox.stages import targets
-from wilsonvox.stages.run import Run
 from wilsonvox.stages.table import STAGES
-from wilsonvox.workflow.crates.contents import sources_digest
 from wilsonvox.workflow.job_digest import JobDigests
 from wilsonvox.workflow.rules import (
     Rules,
+    load_run,
     one_of,
     resources,
     result,
@@ -24,28 +18,23 @@ from wilsonvox.workflow.rules import (
     side_file,
     threads,
 )
-from wilsonvox.workflow.started import note_or_compare
 
 # the `wilsonvox` of this Snakemake, also where .venv/bin is not in PATH
 BIN = str(Path(sys.executable).parent)
 shell.prefix("set -euo pipefail; export PATH={BIN:q}:$PATH; ")
 
 try:
-    CONFIG = parse_configuration(config, ", ".join(map(str, workflow.configfiles)))
-    SAMPLES = measured_samples(CONFIG)
-    check_global_fit(CONFIG.global_fit)
+    RUN = load_run(
+        config, ", ".join(map(str, workflow.configfiles)), workflow.is_main_process
+    )
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-# a job on another node reads code and configuration again: they must be what the user started
-changed = note_or_compare(CONFIG, SAMPLES, workflow.is_main_process)
-if changed:
-    raise WorkflowError(f"wilsonvox: {changed}")
+CONFIG, SAMPLES = RUN.configuration, RUN.samples
 
 # captions and the report's first page show values that were left to their defaults, too
 config.update(CONFIG.model_dump(mode="json"))
 
-RUN = Run(CONFIG, SAMPLES)
 RULES = Rules(RUN, JobDigests(RUN))
 
 
@@ -85,3 +74,26 @@ def target(name):
 def reported_files(wildcards):
     """Results that report and crate include."""
     return results(targets.reported_files(RUN, Path(RUN.folder)))
+
+
+def run_folder(wildcards):
+    """Folder of the run."""
+    return RUN.folder
+
+
+def report_folder(wildcards, output):
+    """Folder of the pages of the report."""
+    return str(Path(output.configuration).parent)
+
+
+def report_pages():
+    """HTML pages of the report, with their captions."""
+    return {
+        name: report(
+            ensure(result(f"report/{name}.html"), non_empty=True),
+            caption=f"../report/{name}.rst",
+            category=category,
+            labels={"table": table},
+        )
+        for name, category, table in targets.report_pages(RUN)
+    }

@@ -1,3 +1,7 @@
+from wilsonvox.provenance.environment import checkout
+from wilsonvox.workflow.crates.contents import sources_digest
+
+
 rule write_configuration:
     """Write the values that the configuration names, wherever they came from, to one file."""
     output:
@@ -58,7 +62,7 @@ rule run_crate:
     resources:
         **resources("run_crate"),
     params:
-        run=RUN.folder,
+        run=run_folder,
         # the crate is packed again after an edit of the code that goes into it
         code=sources_digest(),
     shell:

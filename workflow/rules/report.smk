@@ -1,16 +1,3 @@
-def report_pages():
-    """HTML pages of the report, with their captions."""
-    return {
-        name: report(
-            ensure(result(f"report/{name}.html"), non_empty=True),
-            caption=f"../report/{name}.rst",
-            category=category,
-            labels={"table": table},
-        )
-        for name, category, table in targets.report_pages(RUN)
-    }
-
-
 rule report_pages:
     """Write the report's tables: configuration, summaries, measured samples, fits, runtimes.
 
@@ -29,9 +16,9 @@ rule report_pages:
     resources:
         **resources("report_pages"),
     params:
-        run=RUN.folder,
+        run=run_folder,
         configuration=CONFIG.model_dump_json(exclude_unset=True),
-        out=f"{RUN.folder}/report",
+        out=report_folder,
     shell:
         "wilsonvox report --run {params.run:q} --configuration {params.configuration:q}"
         " --out {params.out:q} > {log:q} 2>&1"

@@ -5,14 +5,41 @@ Paths begin with ``<results>``, ``<logs>`` and ``<benchmarks>``, the path variab
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wilsonvox.config.global_fit import check_global_fit
+from wilsonvox.config.reading import parse_configuration
+from wilsonvox.config.samples import measured_samples
+from wilsonvox.core.errors import UserError
 from wilsonvox.stages.graph import File, Files, Resources
 from wilsonvox.stages.run import Run
 from wilsonvox.stages.table import PACKING, STAGES, path_of
 from wilsonvox.workflow.job_digest import JobDigests
+from wilsonvox.workflow.started import note_or_compare
+
+
+def load_run(values: Mapping[str, Any], source: str, is_main_process: bool) -> Run:
+    """Validate the configuration of a run and the files that it names.
+
+    Args:
+        values: the configuration as Snakemake read it.
+        source: names of its files, for messages.
+        is_main_process: whether this is the process that the user started. A job on another node
+            reads code and configuration again, and must find those of that process.
+
+    Raises:
+        UserError: the configuration or a file that it names is not valid, or code or configuration
+            changed while the workflow ran.
+    """
+    configuration = parse_configuration(dict(values), source)
+    samples = measured_samples(configuration)
+    check_global_fit(configuration.global_fit)
+    changed = note_or_compare(configuration, samples, is_main_process)
+    if changed:
+        raise UserError(f"wilsonvox: {changed}")
+    return Run(configuration, samples)
 
 
 def one_of(names: Iterable[str]) -> str:
