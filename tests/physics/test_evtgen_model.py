@@ -1,8 +1,8 @@
-"""The whole model against EvtGen's own files: histograms, moments and the likelihood's δC9.
+"""The whole model against files of EvtGen: histograms, moments and δC9 of the likelihood.
 
-WILSONVOX_EVTGEN_FILES names a folder with the full files (200,000 events each); without it the
-slices of `resources/evtgen` are taken. WILSONVOX_EVTGEN_LISTING names a file to which the p-values
-are added. The file with charmonium resonances is none of the model's.
+WILSONVOX_EVTGEN_FILES names a folder with the full files (200,000 events each); the slices in
+`resources/evtgen` are used if it is not set. WILSONVOX_EVTGEN_LISTING names a file to which
+p-values are appended. The model does not describe the file with charmonium resonances.
 """
 
 import os
@@ -35,7 +35,7 @@ FILES = {
     "particle_list_b0_dc9_-2.00.root": -2.0,
 }
 N_TOYS = int(os.environ.get("WILSONVOX_EVTGEN_TOYS", "1100"))
-"""Enough for a p-value below 0.001."""
+"""Number of events that suffices for a p-value below 0.001."""
 
 LEAST = 0.001
 
@@ -51,7 +51,7 @@ def the_normalisation(flavour):
 
 
 def fit(events):
-    """δC9 of the events with q2 < 20 GeV², and its error."""
+    """Return δC9 of the events with q2 < 20 GeV², and its error."""
     image = ImageSpecification(flavour="B0" if events.flavour[0] > 0 else "B0bar")
     selected = events[selection(events, image)["selected"]]
     integrals = the_normalisation(image.flavour)
@@ -61,7 +61,7 @@ def fit(events):
 
 
 def decays(name, folder):
-    """All events of a file, by way of the ingest stage."""
+    """Return all events of a file after ingestion."""
     path = FOLDER / name
     try:
         read_metadata(path)
@@ -96,8 +96,8 @@ def test_file_agrees_with_the_model(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_model_off_by_a_tenth_does_not_agree(tmp_path):
-    """Teeth: with the most sensitive file, at δC9 = −2."""
+def test_model_shifted_by_a_tenth_disagrees(tmp_path):
+    """Power of the test, with the most sensitive file, at δC9 = −2."""
     name, off = "evtgen_btosllnpr_b0_dc9_-2.00.root", 0.1
     events = decays(name, tmp_path)
     found = goodness(events, the_table(), shift_vector({"c9": FILES[name] + off}), fit, N_TOYS)
@@ -105,8 +105,8 @@ def test_a_model_off_by_a_tenth_does_not_agree(tmp_path):
     assert found.overall < LEAST
 
 
-def test_the_statistics_see_more_than_the_fit():
-    """A distortion that δC9 does not feel is found by histograms and moments, quickly."""
+def test_histograms_detect_more_than_the_fit():
+    """Histograms and moments detect a distortion to which δC9 is not sensitive."""
     from tests.helpers.goodness import toys
 
     shifts, table = shift_vector({"c9": -0.9}), the_table()

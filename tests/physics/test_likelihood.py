@@ -1,4 +1,4 @@
-"""The unbinned likelihood against densities and integrals that do not use its code."""
+"""The unbinned likelihood against independent densities and integrals."""
 
 import dataclasses
 
@@ -41,7 +41,7 @@ COLUMNS = ("q2", "m_kpi", "cos_theta_mu", "cos_theta_k", "chi")
 
 
 def flat_events(model, n_events, flavour=1, seed=3):
-    """Events all over phase space, many of them at low q2."""
+    """Return events in all of phase space, many of them at low q2."""
     rng = np.random.default_rng(seed)
     inputs, low = model.inputs, model.q2_min_gev2
     m_kpi = rng.uniform(inputs.m_kpi_min_gev, inputs.m_kpi_max_gev, n_events)
@@ -58,7 +58,7 @@ def flat_events(model, n_events, flavour=1, seed=3):
 
 
 def draw(table, shifts, n_events, image=None, seed=5, flavour=1):
-    """Selected events of the sampler, `n_events` before the selection."""
+    """Generate `n_events` events and return the selected ones."""
     image = image or ImageSpecification(flavour="B0" if flavour > 0 else "B0bar")
     stream = Stream(seed, "likelihood", "test", 0)
     events = Events.concatenate(generate(table, shift_vector(shifts), n_events, stream, flavour))
@@ -66,14 +66,14 @@ def draw(table, shifts, n_events, image=None, seed=5, flavour=1):
 
 
 def density(model, events, shifts, flavour=1):
-    """Σ J_i f_i of each event, by the amplitudes of `shifts`."""
+    """Return Σ J_i f_i of each event from the amplitudes at `shifts`."""
     q2, m_kpi, *angles = (getattr(events, name).astype(float) for name in COLUMNS)
     j = model.angular_coefficients(q2, m_kpi, shift_vector(shifts), flavour)
     return (j * angular_functions(*angles)).sum(axis=-1)
 
 
 def integrated_rates(model, masses, low, high, shifts, flavour=1):
-    """∫ dΓ/dq2 from `low` to `high` at each mass, below and above the charm cusp."""
+    """Integrate dΓ/dq2 from `low` to `high` at each mass, below and above the charm cusp."""
     nodes, weights = np.polynomial.legendre.leggauss(100)
     u = (nodes + 1) / 2
     end, total = model.q2_end(masses), np.zeros(len(masses))
@@ -81,7 +81,7 @@ def integrated_rates(model, masses, low, high, shifts, flavour=1):
     for start, stop in ((max(low, model.q2_min_gev2), min(high, cusp)), (max(low, cusp), high)):
         first, last = np.minimum(start, end)[:, None], np.minimum(stop, end)[:, None]
         span = np.maximum(last - first, 0)
-        # q2 = first + span (3u² − 2u³) has no slope at both ends
+        # q2 = first + span (3u² − 2u³) has zero slope at both ends
         q2 = first + span * u * u * (3 - 2 * u)
         rate = model.angular_coefficients(q2, masses[:, None], vector, flavour) @ RATE_WEIGHTS
         total += (rate * span * 6 * u * (1 - u)) @ weights / 2
@@ -89,7 +89,7 @@ def integrated_rates(model, masses, low, high, shifts, flavour=1):
 
 
 def selected_fraction(model, image, shifts, masses):
-    """P(δ) by Simpson's rule over equidistant masses."""
+    """Compute P(δ) by Simpson's rule over equidistant masses."""
     everything = integrated_rates(model, masses, 0, np.inf, shifts)
     selected = integrated_rates(model, masses, image.q2_min_gev2, image.q2_max_gev2, shifts)
     for low, high in image.vetoes_gev2:
@@ -106,7 +106,7 @@ def sample(table):
 @pytest.mark.parametrize("lepton", ["muon", "electron"])
 @pytest.mark.parametrize(("antiparticle_shifts", "flavour"), [("equal", -1), ("conjugate", 1)])
 @pytest.mark.parametrize("names", [("c9",), ("c10p_imaginary", "c7"), PARAMETERS])
-def test_event_polynomials_are_those_of_the_model(lepton, antiparticle_shifts, flavour, names):
+def test_event_polynomials_agree_with_the_model(lepton, antiparticle_shifts, flavour, names):
     model = DecayModel(load_inputs("evtgen-btosllnpr"), lepton, antiparticle_shifts)
     events = flat_events(model, 500, flavour)
     found = event_polynomials(model, events, names)
@@ -123,8 +123,8 @@ def test_event_polynomials_are_those_of_the_model(lepton, antiparticle_shifts, f
 
 @pytest.mark.parametrize("image", [ImageSpecification(), VETOED])
 @pytest.mark.parametrize("shift", [-2.0, 1.0])
-def test_likelihood_is_the_density_integrated_by_brute_force(model, sample, image, shift):
-    """ln L(δ) − ln L(0) from the amplitudes at δ and other quadratures."""
+def test_likelihood_agrees_with_direct_integration(model, sample, image, shift):
+    """Compare ln L(δ) − ln L(0) with amplitudes at δ and other quadratures."""
     events = sample[selection(sample, image)["selected"]][:2000]
     masses = np.linspace(model.inputs.m_kpi_min_gev, model.inputs.m_kpi_max_gev, 801)
     m_kpi = events.m_kpi.astype(float)
@@ -139,7 +139,7 @@ def test_likelihood_is_the_density_integrated_by_brute_force(model, sample, imag
         )
     likelihood = negative_log_likelihood(model, events, image, ("c9",))
     found = likelihood.value([0.0]) - likelihood.value([shift])
-    # 1e-6 an event: Simpson's rule at the kink where phase space ends at the cut
+    # 1e-6 per event: Simpson's rule at the kink where phase space ends at the cut
     assert found == pytest.approx(expected[0] - expected[1], abs=1e-6 * len(events))
     fraction = selected_fraction(model, image, {"c9": shift}, masses)
     powers = np.array([1, shift, shift**2])
@@ -147,7 +147,7 @@ def test_likelihood_is_the_density_integrated_by_brute_force(model, sample, imag
 
 
 def test_density_is_normalised_at_every_shift(model, table):
-    """The mean of p(x|δ)/p(x|0) over events drawn at 0 is 1, within a cut as well."""
+    """The mean of p(x|δ)/p(x|0) over events generated at 0 is 1, also within a cut."""
     events = draw(table, {"c9": 0.0}, 150_000, VETOED)
     likelihood = negative_log_likelihood(model, events, VETOED, ("c9",))
     rates = likelihood.normalisation.chebyshev_rates
@@ -166,7 +166,7 @@ def test_density_is_normalised_at_every_shift(model, table):
         error = ratio.std() / np.sqrt(len(ratio))
         assert abs(ratio.mean() - 1) < 4 * error
         assert error < 0.003
-        # the sum of these logarithms is the likelihood's own difference
+        # the sum of these logarithms is the difference of the likelihood
         total = likelihood.value([0.0]) - likelihood.value([shift])
         assert log_ratio.sum() == pytest.approx(total, rel=1e-8)
 
@@ -241,23 +241,23 @@ def test_fits_of_several_shifts(model, table, names, shifts):
 
 @pytest.mark.parametrize("flavour", ["B0", "B0bar"])
 def test_weak_phases_of_both_flavours(model, table, flavour):
-    """With conjugated shifts a fit gives the same convention for both flavours."""
+    """With conjugate shifts, fits of both flavours use the same convention."""
     sign = {"B0": 1, "B0bar": -1}[flavour]
     conjugating = dataclasses.replace(model, antiparticle_shifts="conjugate")
-    # the table is in the shifts as they enter the amplitudes
+    # the table is a function of the shifts that enter the amplitudes
     table = dataclasses.replace(table, model=conjugating)
     events = draw(table, {"c9": -0.9 + 0.8j}, 24_000, flavour=sign)
     image = ImageSpecification(flavour=flavour)
     names = ("c9", "c9_imaginary")
     found = fit_events(conjugating, events, image, names)
     assert np.all(np.abs(found.values - [-0.9, 0.8]) < 4 * found.errors)
-    # the same events with one complex value for both flavours: the B0's is the conjugate
+    # with equal complex shifts for both flavours, the shift of the B0 is the conjugate
     other = fit_events(model, events, image, names)
     np.testing.assert_allclose(other.values, found.values * [1, -sign], atol=2e-3)
 
 
-def test_selection_belongs_to_the_likelihood(model, table):
-    """A fit of cut events is unbiased; without the cut in its normalisation it is far off."""
+def test_likelihood_accounts_for_the_selection(model, table):
+    """A fit of selected events is unbiased only if its normalisation includes the cut."""
     shifts = {"c9": -1.0}
     events = draw(table, shifts, 120_000, VETOED)
     right = fit_events(model, events, VETOED)
@@ -272,7 +272,7 @@ def test_selection_belongs_to_the_likelihood(model, table):
 
 
 def test_generic_unbinned_likelihood_agrees(model, sample):
-    """iminuit's UnbinnedNLL with a density normalised numerically."""
+    """Compare with UnbinnedNLL of iminuit and a numerically normalised density."""
     from iminuit import Minuit
     from iminuit.cost import UnbinnedNLL
 
@@ -322,7 +322,7 @@ def test_prepared_arrays_give_the_same_fit(model, sample):
 
 
 def at_the_ends(model):
-    """Events at the ends of phase space, and where float32 rounds them beyond."""
+    """Return events at the ends of phase space and beyond them by rounding of float32."""
     inputs = model.inputs
     masses = np.array([inputs.m_kpi_min_gev, 0.9, inputs.m_kpi_max_gev], np.float32)
     low = np.float32(model.q2_min_gev2)
@@ -357,7 +357,7 @@ def test_events_at_the_ends_of_phase_space(model, table, lepton):
 
 
 def test_densities_of_zero(model, sample):
-    """An event whose density vanishes somewhere keeps −ln L finite, with the right gradient."""
+    """−ln L is finite, with the right gradient, for an event whose density vanishes somewhere."""
     likelihood = negative_log_likelihood(model, sample[:100], ImageSpecification(), ("c9",))
     polynomials = likelihood.polynomials.copy()
     polynomials[:, 0] = np.array([0.25, -0.5, 0.25])  # (1 − x)²/4, zero at 1
@@ -366,7 +366,7 @@ def test_densities_of_zero(model, sample):
     assert np.isfinite(vanishing.gradient([1.0])).all()
     assert np.isfinite(vanishing.values(np.array([[1.0]]))).all()
     others = dataclasses.replace(likelihood, polynomials=polynomials[:, 1:])
-    # the event itself adds −ln of the floor and no slope
+    # the event adds −ln of the floor, with zero slope
     extra = vanishing.value([1.0]) - others.value([1.0]) - _normalisation_change(vanishing, others)
     assert extra == pytest.approx(-np.log(1e-12), rel=1e-9)
 
@@ -376,7 +376,7 @@ def _normalisation_change(one, other):
     return (one.n_events - other.n_events) * np.log(fraction)
 
 
-def test_refusals(model, sample):
+def test_bad_input_is_rejected(model, sample):
     image = ImageSpecification()
     antiparticles = dataclasses.replace(sample[:10], flavour=-sample[:10].flavour)
     mixed = Events.concatenate([sample[:10], antiparticles])
@@ -393,7 +393,7 @@ def test_refusals(model, sample):
         normalisation(model, ImageSpecification(q2_min_gev2=22, q2_max_gev2=25), ("c9",))
 
 
-def test_events_far_beyond_phase_space_are_told(model, sample, caplog):
+def test_events_far_beyond_phase_space_give_a_warning(model, sample, caplog):
     image = ImageSpecification()
     fit_events(model, sample, image)
     assert not caplog.records
@@ -403,7 +403,7 @@ def test_events_far_beyond_phase_space_are_told(model, sample, caplog):
     assert "beyond the ends of phase space" in caplog.text
 
 
-def test_no_events_and_no_minimum_are_no_estimate(model, sample):
+def test_no_estimate_without_events_or_minimum(model, sample):
     integrals = normalisation(model, ImageSpecification(), ("c9",))
     empty = LikelihoodEstimator(model, ImageSpecification(), ("c9",), (-5.0, 5.0), integrals)
     assert isinstance(integrals, NormalisationIntegrals)
@@ -414,8 +414,8 @@ def test_no_events_and_no_minimum_are_no_estimate(model, sample):
     assert np.isnan(found.errors).all()
 
 
-def test_images_of_both_flavours_or_other_angles_are_no_fits(model):
-    """Their events do not have the density that is fitted."""
+def test_images_of_both_flavours_or_other_angles_are_rejected(model):
+    """Events of such images do not follow the fitted density."""
     settings = AngularLikelihoodSettings(q2_bins_gev2=((1.0, 6.0),))
     for image in (
         ImageSpecification(flavour="both"),

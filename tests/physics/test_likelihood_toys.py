@@ -31,7 +31,7 @@ from wilsonvox.voxels.specification import ImageSpecification
 
 N_EVENTS = 24_000
 RANGE = (-5.0, 5.0)
-# probability of a Gaussian within these levels, and ±1 and ±1.96 of its σ
+# probability levels, and those of a Gaussian within ±1 σ and ±1.96 σ
 LEVELS = {0.68: 0.994458, 0.95: 1.959964}
 SLICES = Path(__file__).parents[2] / "resources" / "evtgen"
 FOLDER = Path(os.environ.get("WILSONVOX_EVTGEN_FILES") or SLICES)
@@ -74,7 +74,7 @@ def write_row(*cells):
 
 
 def ensembles(shift, n_images):
-    """Images of selected events of the sampler."""
+    """Generate images of selected events."""
     image = ImageSpecification(events_per_image=N_EVENTS)
     per_campaign = 50
     label = point_label({"c9": shift})
@@ -93,7 +93,7 @@ def ensembles(shift, n_images):
 
 
 def run(kind, shift, n_images):
-    """Value, Hesse error and Minos ends of each image: shape (n_images, 2 + 2 levels × 2)."""
+    """Return value, Hesse error and Minos limits by image, (n_images, 2 + 2 levels × 2)."""
     rows = []
     for events in ensembles(shift, n_images):
         found = the_estimator(kind).fit(events)
@@ -106,7 +106,7 @@ def run(kind, shift, n_images):
 @pytest.mark.parametrize("shift", [-2.0, -1.0, 0.0, 1.0])
 @pytest.mark.parametrize(("kind", "n_images"), [("likelihood", 2000), ("angular-likelihood", 500)])
 def test_ensembles(kind, n_images, shift):
-    """Pulls of mean 0 and width 1, σ at the bound, coverage: within four of their errors."""
+    """Mean 0 and width 1 of pulls, σ at the bound and coverage, within four standard errors."""
     found = run(kind, shift, n_images)
     assert np.all(np.isfinite(found))
     values, errors = found[:, 0], found[:, 1]
@@ -148,7 +148,7 @@ def read_file(name, folder):
 @pytest.mark.parametrize("kind", ["likelihood", "angular-likelihood"])
 @pytest.mark.parametrize("name", FILES)
 def test_files_of_evtgen(name, kind, tmp_path):
-    """δC9 of the whole file, and of its images of 24,000 events: pulls, spread beside the bound."""
+    """δC9 of the whole file and of its images of 24,000 events: pulls, and spread at the bound."""
     flavour, shift = FILES[name]
     fits = the_estimator(kind, flavour)
     events = read_file(name, tmp_path)
@@ -181,6 +181,6 @@ def test_files_of_evtgen(name, kind, tmp_path):
     if n_images:
         assert chi2.sf((pulls**2).sum(), n_images) > 1e-4
     if n_images > 1 and kind == "likelihood":
-        # the spread of images is what the bound says, as far as so few can tell
+        # the spread of the images agrees with the bound within its error
         scaled = (n_images - 1) * (values.std(ddof=1) / smallest) ** 2
         assert 1e-4 < chi2.sf(scaled, n_images - 1) < 1 - 1e-4

@@ -23,7 +23,7 @@ def call(*words: object) -> None:
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """Files of images of 2,400 events, by split, in the order of the values."""
+    """Return files of images of 2,400 events, by split, in the order of the values."""
     folder = tmp_path_factory.mktemp("images")
     table, events = folder / "coefficients.npz", folder / "events.root"
     call("coefficients", "--out", table)
@@ -47,7 +47,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("use_counts", [True, False])
-def test_it_is_near_the_bound_and_unbiased(shards, model, use_counts):
+def test_estimates_are_unbiased_and_near_the_bound(shards, model, use_counts):
     settings = VoxelSumSettings(use_counts=use_counts)
     network = fit_voxel_sum(shards["train"], shards["validation"], settings).model
     ratios = []
@@ -57,5 +57,5 @@ def test_it_is_near_the_bound_and_unbiased(shards, model, use_counts):
         ratios.append(predicted.std(ddof=1) / bound)
         assert abs(predicted.mean() - c9) < 0.25 * bound, c9
         assert 0.9 < ratios[-1] < 1.3, c9
-    # the error of the mean of four is 1.8 %
+    # standard error of the mean of four values: 1.8 %
     assert np.mean(ratios) < 1.15

@@ -38,7 +38,7 @@ def expand_paths(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
         UserError: `patterns` is empty, a glob matches nothing, or a path is not a file.
     """
     parts: list[str] = []
-    for pattern in map(os.fspath, patterns):
+    for pattern in [os.fspath(path) for path in patterns]:
         whole = Path(pattern).exists() or "," not in pattern
         parts += [pattern] if whole else [part.strip() for part in pattern.split(",")]
     files: dict[Path, Path] = {}
