@@ -155,6 +155,6 @@ def test_images_of_one_flavour_retain_the_same_information(model):
 def test_information_depends_on_the_flavours_of_the_image(model):
     shifts = shift_vector({"c9": -1.0})
     apart, mixed = (image_information(model, shifts, image) for image in (APART, MIXED))
-    assert np.sqrt(apart.left[0] / mixed.left[0]) == pytest.approx(1.86, abs=0.01)
+    assert np.sqrt(apart.retained[0] / mixed.retained[0]) == pytest.approx(1.86, abs=0.01)
     for kept in range(1, 5):
-        assert np.sqrt(apart.left[kept] / mixed.left[kept]) == pytest.approx(1.86, abs=0.06)
+        assert np.sqrt(apart.retained[kept] / mixed.retained[kept]) == pytest.approx(1.86, abs=0.06)

@@ -9,7 +9,7 @@ from wilsonvox.core.errors import UserError
 from wilsonvox.theory import fisher as bound
 from wilsonvox.theory.points import shift_vector
 from wilsonvox.voxels import information
-from wilsonvox.voxels.information import KEPT, compare_images, image_information
+from wilsonvox.voxels.information import INFORMATION_LEVELS, compare_images, image_information
 from wilsonvox.voxels.specification import ImageSpecification
 
 EDGES = np.linspace(0, 20, information.N_Q2_BINS + 1)
@@ -35,7 +35,7 @@ def test_mean_is_sufficient_for_an_exponential(mean_count):
     )
     density, slope = density * 1e-3, slope * 1e-3
     n_events = round(mean_count / density.sum())
-    with_count, without = information._of_means(density, slope, n_events)
+    with_count, without = information._mean_q2_information(density, slope, n_events)
     everything = n_events * (slope**2 / density).sum()
     assert with_count[0] == pytest.approx(everything, rel=2e-3)
     assert without[0] < with_count[0]
@@ -48,7 +48,7 @@ def test_the_mean_of_gaussian_events(mean_count):
     density, slope = rate_and_slope(lambda _: 1.0, lambda q2, s: norm.pdf(q2, mu, s), sigma)
     n_events = 1000
     scale = mean_count / n_events
-    with_count, without = information._of_means(density * scale, slope * scale, n_events)
+    with_count, without = information._mean_q2_information(density * scale, slope * scale, n_events)
     occupied = 1 - np.exp(-mean_count)
     assert with_count[0] == pytest.approx(occupied * 2 / sigma**2, rel=5e-3)
     counts = np.arange(1, 40)
@@ -67,7 +67,7 @@ def test_the_mean_of_gaussian_events(mean_count):
 
 def test_information_of_the_counts_is_that_of_the_rate():
     density, slope = rate_and_slope(lambda x: x, lambda q2, _: np.ones_like(q2), 2.0)
-    with_count, _ = information._of_means(density * 1e-3, slope * 1e-3, 1000)
+    with_count, _ = information._mean_q2_information(density * 1e-3, slope * 1e-3, 1000)
     assert with_count[0] == pytest.approx(1 / 2.0, rel=1e-9)  # Poisson mean x: information 1/x
 
 
@@ -79,26 +79,26 @@ def test_information_decreases_with_each_step_and_less_in_finer_voxels(model, sh
     }
     assert list(found) == [25, 50, 100]
     for ratios in found.values():
-        values = [ratios[kept] for kept in KEPT]
+        values = [ratios[kept] for kept in INFORMATION_LEVELS]
         assert values[0] == 1
         assert np.all(np.diff(values[:5]) > 0)
-    for kept in KEPT[2:]:
+    for kept in INFORMATION_LEVELS[2:]:
         assert found[25][kept] > found[50][kept] > found[100][kept]
     # without the mean q2, only the information of the angles remains
-    assert found[100][KEPT[5]] > found[100][KEPT[3]] + 0.1
+    assert found[100][INFORMATION_LEVELS[5]] > found[100][INFORMATION_LEVELS[3]] + 0.1
 
 
 def test_mean_loses_nothing_with_few_events_per_image(model):
     """With at most one event per voxel, the mean q2 is the q2 of that event."""
     image = ImageSpecification(events_per_image=10)
-    left = image_information(model, shift_vector({"c9": -1.0}), image).left
+    left = image_information(model, shift_vector({"c9": -1.0}), image).retained
     np.testing.assert_allclose(left[3:5], left[2], rtol=1e-3)
 
 
 def test_cuts_agree_with_those_of_the_bound(model):
     image = ImageSpecification(q2_min_gev2=1, q2_max_gev2=19, vetoes_gev2=((8, 11), (12.7, 14)))
     shifts = shift_vector({"c9": -0.5})
-    left = image_information(model, shifts, image).left
+    left = image_information(model, shifts, image).retained
     cuts = (image.q2_min_gev2, image.q2_max_gev2, image.vetoes_gev2)
     assert left[0] == bound.fisher_information(model, shifts, ["c9"], *cuts)[0, 0]
     # without m_kpi, a little information is lost and none gained
@@ -135,7 +135,7 @@ def test_range_beyond_phase_space_is_cut(model):
 def test_voxels_with_exactly_one_event(mean_count):
     """With equal q2, a voxel has one event with P = λ exp(−λ): information P′²/(P(1 − P))."""
     density, slope = rate_and_slope(lambda x: x, lambda q2, _: np.ones_like(q2), mean_count)
-    found = information._of_single(density * 1e-3, slope * 1e-3, 1000)
+    found = information._single_entry_information(density * 1e-3, slope * 1e-3, 1000)
     p = mean_count * np.exp(-mean_count)
     derivative = (1 - mean_count) * np.exp(-mean_count)
     assert found[0] == pytest.approx(derivative**2 / (p * (1 - p)), rel=1e-6)

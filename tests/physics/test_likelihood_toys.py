@@ -1,9 +1,8 @@
-"""Ensembles of fits: pulls, widths beside the Cramér–Rao bound, coverage; and EvtGen's files.
+"""Ensembles of fits: pulls, widths relative to the Cramér–Rao bound and coverage; EvtGen's files.
 
 WILSONVOX_TOY_TABLE names a file to which the rows of the tables in docs/physics/likelihood.md are
-added.
-WILSONVOX_EVTGEN_FILES names a folder with EvtGen's full files; without it the slices in
-resources/evtgen are read.
+appended. WILSONVOX_EVTGEN_FILES names a folder with the full files of EvtGen; the slices in
+resources/evtgen are used if it is not set.
 """
 
 import os

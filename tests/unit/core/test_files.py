@@ -15,7 +15,12 @@ import pytest
 
 from wilsonvox.cli import run
 from wilsonvox.core.disk import writing_problem
-from wilsonvox.core.files import FOREIGN_LEFTOVERS_DAYS, atomic_path, naming, unfinished_files
+from wilsonvox.core.files import (
+    FOREIGN_LEFTOVERS_DAYS,
+    atomic_path,
+    name_file_in_errors,
+    unfinished_files,
+)
 
 WRITE = """
 import os, signal, sys
@@ -57,7 +62,7 @@ def test_full_disk_error_names_the_file_and_keeps_the_old_one(tmp_path):
 
 
 def test_errors_not_caused_by_the_disk_are_unchanged():
-    with pytest.raises(OSError, match="input") as caught, naming("out.npz"):
+    with pytest.raises(OSError, match="input") as caught, name_file_in_errors("out.npz"):
         raise OSError(errno.EIO, "input")
     assert caught.value.filename is None
 

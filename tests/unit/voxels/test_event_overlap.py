@@ -77,7 +77,7 @@ def test_entries_meet_where_a_plain_loop_says_so(mine, theirs, meet):
     one, two = (EventRanges(file_digest=DIGEST, entries=each) for each in (mine, theirs))
     entries = [{i for low, high in each for i in range(low, high)} for each in (mine, theirs)]
     assert bool(entries[0] & entries[1]) == meet
-    assert bool(one.shared(two)) == bool(two.shared(one)) == meet
+    assert bool(one.describe_overlap(two)) == bool(two.describe_overlap(one)) == meet
 
 
 def test_the_file_counts_more_than_its_labels():
@@ -85,14 +85,14 @@ def test_the_file_counts_more_than_its_labels():
     renamed = one.model_copy(update={"stream": "1/a/test/000"})
     longer = one.model_copy(update={"file_digest": OTHER})
     unrelated = renamed.model_copy(update={"file_digest": "e" * 64})
-    assert one.shared(renamed) == "the same event file (content 0123456789ab…)"
-    assert one.shared(longer) == "random stream 1/a/train/000"
-    assert one.shared(unrelated) == ""
+    assert one.describe_overlap(renamed) == "the same event file (content 0123456789ab…)"
+    assert one.describe_overlap(longer) == "random stream 1/a/train/000"
+    assert one.describe_overlap(unrelated) == ""
     unknown = EventRanges(entries=((0, 9),))
-    assert unknown.shared(unknown) == ""
+    assert unknown.describe_overlap(unknown) == ""
     used = EventRegistry([("one", one), ("unrelated", unrelated)])
-    assert used.find(renamed) == ("one", one.shared(renamed))
-    assert used.find(longer) == ("one", one.shared(longer))
+    assert used.find(renamed) == ("one", one.describe_overlap(renamed))
+    assert used.find(longer) == ("one", one.describe_overlap(longer))
     assert used.find(unknown) is None
 
 

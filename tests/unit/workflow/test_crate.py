@@ -18,7 +18,7 @@ from wilsonvox.config.samples import load_samples
 from wilsonvox.core.errors import UserError
 from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.embedded import read_record
-from wilsonvox.records.record import seal_of
+from wilsonvox.records.record import compute_seal
 from wilsonvox.workflow.crates import contents
 from wilsonvox.workflow.crates.entities import RunEntities
 from wilsonvox.workflow.crates.history import Job, RunFile, RunHistory, read_history
@@ -273,7 +273,7 @@ def _relabel(path):
     """Give a measurement the record of another place in the run, sealed as if written so."""
     content = json.loads(path.read_text())
     found = content["provenance"] | {"output": "measurements/other.json"}
-    content["provenance"] = found | {"seal": seal_of(found)}
+    content["provenance"] = found | {"seal": compute_seal(found)}
     path.write_text(json.dumps(content))
 
 

@@ -69,7 +69,7 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
             f"{coefficients}: made with physics inputs {angular.inputs.name}, the predictions "
             f"with {metadata.physics_inputs}; the bound needs the same"
         )
-    check_lepton(coefficients, angular.model.lepton, "the predictions are", metadata.lepton)
+    check_lepton(coefficients, angular.model.lepton, "the predictions", metadata.lepton)
     image = metadata.image
 
     known: dict[tuple[object, ...], NDArray[np.float64]] = {}

@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from wilsonvox.core.errors import UserError
-from wilsonvox.core.files import atomic_path, naming
+from wilsonvox.core.files import atomic_path, name_file_in_errors
 from wilsonvox.figures.style import PNG_DPI, figure_style
 from wilsonvox.records.digests import KEY, content_digest, digest_arrays
 from wilsonvox.records.record import Record
@@ -59,7 +59,7 @@ def save_figure(
         # replaced then, and the seal with it, which leaves every position in the file as it is
         draft = record.written_to(pdf, "0" * 64).sealed()
         metadata = {"Keywords": draft.to_json(), "CreationDate": None}
-        with naming(pdf):
+        with name_file_in_errors(pdf):
             # not to the file: Matplotlib leaves it open when the disk is full
             drawn = BytesIO()
             figure.savefig(drawn, format="pdf", metadata=metadata)
