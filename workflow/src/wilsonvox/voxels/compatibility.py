@@ -28,8 +28,8 @@ def check_lepton(
     """
     if actual is not None and expected is not None and actual != expected:
         raise UserError(
-            f"{source}: contains decays to {actual}s, not to {expected}s as {other}; use files with "
-            "the same lepton"
+            f"{source}: contains decays to {actual}s, not to {expected}s as {other}; "
+            "use files with the same lepton"
         )
 
 

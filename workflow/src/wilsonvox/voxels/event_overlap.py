@@ -66,9 +66,11 @@ class EventRanges(StrictModel):
         """Describe the common source of shared events; an empty string if no event is shared.
 
         >>> first = EventRanges(stream="1/c9_-0.90/train/000", entries=((0, 200),))
-        >>> first.describe_overlap(EventRanges(stream="1/c9_-0.90/train/000", entries=((150, 300),)))
+        >>> second = EventRanges(stream="1/c9_-0.90/train/000", entries=((150, 300),))
+        >>> first.describe_overlap(second)
         'random stream 1/c9_-0.90/train/000'
-        >>> first.describe_overlap(EventRanges(stream="1/c9_-0.90/train/000", entries=((200, 300),)))
+        >>> third = EventRanges(stream="1/c9_-0.90/train/000", entries=((200, 300),))
+        >>> first.describe_overlap(third)
         ''
         """
         if self.file_digest is not None and self.file_digest == other.file_digest:
