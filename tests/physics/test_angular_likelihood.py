@@ -155,14 +155,14 @@ def test_chi_squared_at_the_truth(predicted, sample):
 
 def test_fit(model, predicted, sample):
     objective = chi_squared(sample, IMAGE, predicted, BINS, 1)
-    found = fit(objective, (-5, 5))
-    assert abs(found.values[0] + 0.9) < 4 * found.errors[0]
+    result = fit(objective, (-5, 5))
+    assert abs(result.values[0] + 0.9) < 4 * result.errors[0]
     # the minimum with the expected covariance agrees with the minimum with that of the sample
     expected = objective.with_expected_covariance(minimise(objective, (-5, 5)).values)
-    assert found.minimum == pytest.approx(expected.value(found.values), rel=1e-9)
-    assert found.minimum != pytest.approx(objective.value(found.values), rel=1e-3)
-    low, high = intervals(found, 0.6827)[0]
-    assert high - low == pytest.approx(2 * found.errors[0], rel=0.05)
+    assert result.minimum == pytest.approx(expected.value(result.values), rel=1e-9)
+    assert result.minimum != pytest.approx(objective.value(result.values), rel=1e-3)
+    low, high = intervals(result, 0.6827)[0]
+    assert high - low == pytest.approx(2 * result.errors[0], rel=0.05)
     # the q2 distribution of the rate is not used, so that the full likelihood is more precise
     full = fit_events(model, sample[sample.q2 <= 20][:50_000], IMAGE)
     few = fit(chi_squared(sample[:50_000], IMAGE, predicted, BINS, 1), (-5, 5))
@@ -177,9 +177,9 @@ def test_several_shifts_of_either_flavour(model, table, flavour):
     estimator_ = AngularLikelihoodEstimator(
         image, names, SETTINGS, predictions(model, image, names, BINS)
     )
-    found = estimator_.fit(events)
-    difference = found.values - [-1.0, 0.6]
-    assert difference @ np.linalg.solve(found.covariance, difference) < 18.4
+    result = estimator_.fit(events)
+    difference = result.values - [-1.0, 0.6]
+    assert difference @ np.linalg.solve(result.covariance, difference) < 18.4
 
 
 def test_fit_requires_matching_bins(model, sample):
@@ -187,8 +187,11 @@ def test_fit_requires_matching_bins(model, sample):
     right = predictions(model, IMAGE, ("c9",), ((1.1, 2.5), (4.0, 6.0)))
     wrong = predictions(model, IMAGE, ("c9",), ((1.1, 3.5), (5.0, 6.0)))
     events = ((1.1, 2.5), (4.0, 6.0))
-    fits = [fit(chi_squared(sample, IMAGE, each, events, 1), (-5, 5)) for each in (right, wrong)]
-    pulls = [abs(found.values[0] + 0.9) / found.errors[0] for found in fits]
+    fits = [
+        fit(chi_squared(sample, IMAGE, prediction, events, 1), (-5, 5))
+        for prediction in (right, wrong)
+    ]
+    pulls = [abs(result.values[0] + 0.9) / result.errors[0] for result in fits]
     assert pulls[0] < 4
     assert pulls[1] > 6
 
@@ -204,10 +207,10 @@ def test_prepared_arrays_give_the_same_fit(model, predicted, sample):
         physics_inputs=model.inputs.name,
         settings=SETTINGS,
     )
-    found = estimator(arrays, metadata, model).estimate(sample[:24_000])
+    result = estimator(arrays, metadata, model).estimate(sample[:24_000])
     direct = fit(chi_squared(sample[:24_000], IMAGE, predicted, BINS, 1), (-5, 5))
-    np.testing.assert_array_equal(found.values, direct.values)
-    np.testing.assert_array_equal(found.errors, direct.errors)
+    np.testing.assert_array_equal(result.values, direct.values)
+    np.testing.assert_array_equal(result.errors, direct.errors)
 
 
 def test_too_few_events_give_no_estimate(predicted, sample):

@@ -38,9 +38,9 @@ def test_predictions_agree_with_flavio(tables, name):
         shifts.set_initial({"C9_bsmumu": c9, "C10_bsmumu": c10}, scale=SCALE_GEV)
         expected = np.array(
             [
-                flavio.np_prediction(each.name, shifts, *each.q2_gev2)
-                / (BRANCHING_RATIO_UNIT if "BR" in each.kind else 1)
-                for each in observables.measurements
+                flavio.np_prediction(measurement.name, shifts, *measurement.q2_gev2)
+                / (BRANCHING_RATIO_UNIT if "BR" in measurement.kind else 1)
+                for measurement in observables.measurements
             ]
         )
         assert np.abs((table(c9, c10)[0] - expected) / least).max() < 3e-4
@@ -52,10 +52,10 @@ def test_theory_errors_agree_with_flavio(table):
     errors = np.sqrt(np.diag(table.theory_covariance))
     for label in ("P5p[4,6]", "BR_Kstar0[1.1,2.5]", "BR_K0[4,6]"):
         place = table.observables.labels.index(label)
-        each = table.observables.measurements[place]
-        unit = BRANCHING_RATIO_UNIT if "BR" in each.kind else 1
+        measurement = table.observables.measurements[place]
+        unit = BRANCHING_RATIO_UNIT if "BR" in measurement.kind else 1
         np.random.seed(1)  # noqa: NPY002 - flavio draws from numpy's global generator
-        expected = flavio.sm_uncertainty(each.name, *each.q2_gev2, N=100) / unit
+        expected = flavio.sm_uncertainty(measurement.name, *measurement.q2_gev2, N=100) / unit
         # statistical errors of 200 and 100 draws: 5 % and 7 %
         assert errors[place] == pytest.approx(expected, rel=0.25), label
 
@@ -75,19 +75,19 @@ def test_measured_values_agree_with_flavio(name):
 
     checked = 0
     observables = load_observables(name)
-    for each in observables.measurements:
-        key = observables.sources[each.source].flavio
+    for measurement in observables.measurements:
+        key = observables.sources[measurement.source].flavio
         if key is None:
             continue
-        unit = BRANCHING_RATIO_UNIT if "BR" in each.kind else 1
-        parameter = (each.name, *each.q2_gev2)
-        found = flavio.Measurement[key]
-        central = found.get_central_all()[parameter] / unit
-        assert each.value == pytest.approx(central, rel=0.015), each.label
-        right, left = found.get_1d_errors_rightleft()[parameter]
+        unit = BRANCHING_RATIO_UNIT if "BR" in measurement.kind else 1
+        parameter = (measurement.name, *measurement.q2_gev2)
+        result = flavio.Measurement[key]
+        central = result.get_central_all()[parameter] / unit
+        assert measurement.value == pytest.approx(central, rel=0.015), measurement.label
+        right, left = result.get_1d_errors_rightleft()[parameter]
         # flavio has R_K* on a grid, and symmetric errors for correlated measurements
-        assert each.error_up == pytest.approx(right / unit, rel=0.13), each.label
-        assert each.error_down == pytest.approx(left / unit, rel=0.13), each.label
+        assert measurement.error_up == pytest.approx(right / unit, rel=0.13), measurement.label
+        assert measurement.error_down == pytest.approx(left / unit, rel=0.13), measurement.label
         checked += 1
     assert checked == {"lhcb-2015": 12, "lhcb-2022": 38}[name]
 

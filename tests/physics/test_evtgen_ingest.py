@@ -105,15 +105,15 @@ def test_anti_b0_taken_as_b0_disagrees(ingested, tmp_path):
 def test_angles_agree_with_evtgen():
     momenta = momenta_of("evtgen_btosllnpr_b0_dc9_-0.90.root")
     b, k, pi, mup, mum = momenta
-    found = decay_variables(DecayMomenta.from_array(momenta), np.ones(momenta.shape[2], np.int8))
-    slow = found.q2 < 0.1  # float32 muons near threshold
-    difference = found.chi - evtgen_angle_chi(k[1:], pi[1:], mup[1:])
+    result = decay_variables(DecayMomenta.from_array(momenta), np.ones(momenta.shape[2], np.int8))
+    slow = result.q2 < 0.1  # float32 muons near threshold
+    difference = result.chi - evtgen_angle_chi(k[1:], pi[1:], mup[1:])
     difference = np.abs(np.mod(difference + np.pi, 2 * np.pi) - np.pi)
     assert np.median(difference) < 1e-6
     assert difference.max() < 1e-3
-    np.testing.assert_allclose(found.cos_theta_k, evtgen_decay_angle(b, k + pi, k), atol=1e-5)
+    np.testing.assert_allclose(result.cos_theta_k, evtgen_decay_angle(b, k + pi, k), atol=1e-5)
     np.testing.assert_allclose(
-        found.cos_theta_mu[~slow], evtgen_decay_angle(b, mup + mum, mup)[~slow], atol=1e-5
+        result.cos_theta_mu[~slow], evtgen_decay_angle(b, mup + mum, mup)[~slow], atol=1e-5
     )
 
 
@@ -150,9 +150,9 @@ def test_fractions_in_q2(ingested):
     percent = [1.34, 6.74, 3.96, 7.61, 8.76, 10.98, 11.79, 12.34, 12.44, 11.68, 9.33, 3.04]
     reference = np.array(percent) / 100
     events = ingested["evtgen_btosllnpr_b0_dc9_0.00.root"]
-    found = np.histogram(events.q2, edges)[0] / len(events)
+    result = np.histogram(events.q2, edges)[0] / len(events)
     errors = np.sqrt(reference * (1 - reference) / len(events))
-    assert np.abs((found - reference) / errors).max() < 3.5
+    assert np.abs((result - reference) / errors).max() < 3.5
 
 
 def test_samples_table_names_the_shipped_slice(monkeypatch, tmp_path):

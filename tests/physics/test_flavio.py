@@ -249,8 +249,8 @@ def test_inputs_of_the_set_flavio_agree_with_flavio(flavio):
 
     for q2 in (0.1, 8.0, 17.0):
         theirs = bsz.ff("B->K*", q2, dict(par), n=3)
-        found = form_factors(np.array(q2), np.array(mine.m_k_star_gev), mine)
-        for name, value in found.items():
+        result = form_factors(np.array(q2), np.array(mine.m_k_star_gev), mine)
+        for name, value in result.items():
             assert float(value) == pytest.approx(theirs[name], rel=1e-8), (name, q2)
 
 

@@ -28,14 +28,14 @@ def test_angles_of_the_positive_lepton_agree_with_the_papers():
     momenta = momenta_of("evtgen_btosllnpr_antib0_dc9_0.00.root")
     b, k, pi, mup, mum = momenta
     flavour = -np.ones(momenta.shape[2], np.int8)
-    found = decay_variables(DecayMomenta.from_array(momenta), flavour)
-    events = Events.from_columns(vars(found) | {"flavour": flavour})
+    result = decay_variables(DecayMomenta.from_array(momenta), flavour)
+    events = Events.from_columns(vars(result) | {"flavour": flavour})
     turned = with_image_angles(events, MIXED)
     difference = turned.chi - evtgen_angle_chi(k[1:], pi[1:], mup[1:])
     difference = np.abs(np.mod(difference + np.pi, 2 * np.pi) - np.pi)
     assert np.median(difference) < 1e-6
     assert difference.max() < 1e-3
-    slow = found.q2 < 0.1
+    slow = result.q2 < 0.1
     np.testing.assert_allclose(
         turned.cos_theta_mu[~slow], evtgen_decay_angle(b, mup + mum, mup)[~slow], atol=1e-5
     )
@@ -124,11 +124,11 @@ def test_information_of_both_flavours_is_the_variance_of_the_score(model, table,
     turned = with_image_angles(draw(table, n_events, c9), MIXED)
     flavour, factors = image_distribution(MIXED)
     score = scores(model, turned, c9, factors)
-    found = fisher_information(
+    result = fisher_information(
         model, shift_vector({"c9": c9}), ["c9"], 0, 30, (), flavour, factors
     )[0, 0]
-    assert abs(score.mean()) < 4 * np.sqrt(found / n_events)
-    assert found == pytest.approx(np.mean(score**2), rel=0.03)
+    assert abs(score.mean()) < 4 * np.sqrt(result / n_events)
+    assert result == pytest.approx(np.mean(score**2), rel=0.03)
 
 
 @pytest.mark.parametrize(("c9", "gain"), [(-2.0, 2.46), (-1.0, 1.86), (0.0, 1.37)])
@@ -148,8 +148,8 @@ def test_images_of_one_flavour_retain_the_same_information(model):
     assert image_distribution(APART) == (1, pytest.approx(1.0))
     assert image_distribution(ImageSpecification(flavour="B0bar")) == (-1, pytest.approx(1.0))
     turned = ImageSpecification(flavour="B0bar", antiparticle_angles="positive-lepton")
-    found = fisher_information(model, shifts, ["c9"], 0, 20, (), *image_distribution(turned))[0, 0]
-    assert found == pytest.approx(expected, rel=2e-3)
+    result = fisher_information(model, shifts, ["c9"], 0, 20, (), *image_distribution(turned))[0, 0]
+    assert result == pytest.approx(expected, rel=2e-3)
 
 
 def test_information_depends_on_the_flavours_of_the_image(model):

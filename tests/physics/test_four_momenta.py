@@ -34,8 +34,8 @@ def events(table, electron_table):
     stream = Stream(3, "c9_-0.90", "test", 0)
     shifts = shift_vector({"c9": -0.9})
     return {
-        (lepton, flavour): Events.concatenate(generate(each, shifts, N, stream, flavour))
-        for lepton, each in (("muon", table), ("electron", electron_table))
+        (lepton, flavour): Events.concatenate(generate(decay_table, shifts, N, stream, flavour))
+        for lepton, decay_table in (("muon", table), ("electron", electron_table))
         for flavour in (1, -1)
     }
 
@@ -53,11 +53,11 @@ def test_masses_sums_and_recovered_variables(events, inputs, lepton, flavour, fr
     momenta = four_momenta(drawn, model, frame, np.random.default_rng(1))
     assert momenta.shape == (5, 4, N)
     expected = [inputs.m_b_meson_gev, inputs.m_kaon_gev, inputs.m_pion_gev]
-    found = masses(momenta)
-    np.testing.assert_allclose(found[:3], np.broadcast_to(expected, (N, 3)).T, rtol=1e-12)
+    result = masses(momenta)
+    np.testing.assert_allclose(result[:3], np.broadcast_to(expected, (N, 3)).T, rtol=1e-12)
     # an electron of 5 GeV has E² = 10⁸ m², so that its mass is accurate to 10⁻⁸ in float64
     tolerance = 1e-9 if lepton == "muon" else 2e-8
-    np.testing.assert_allclose(found[3:], model.m_lepton_gev, rtol=tolerance)
+    np.testing.assert_allclose(result[3:], model.m_lepton_gev, rtol=tolerance)
     np.testing.assert_allclose(momenta[0], momenta[1:].sum(axis=0), atol=1e-14)
     back = decay_variables(DecayMomenta.from_array(momenta), drawn.flavour)
     np.testing.assert_allclose(back.q2, drawn.q2, rtol=2 * EPS)
@@ -159,12 +159,12 @@ def test_generated_files_can_be_ingested(tmp_path, table, electron_table, lepton
     for layout in ("four-momenta", "variables"):
         options = ["--layout", layout, "--flavour", flavour]
         assert run(["ingest", "--events", str(made), *options, "--out", str(ingested)]) == 0
-        found = read_events(ingested)
+        result = read_events(ingested)
         assert read_metadata(ingested).n_dropped == {}
-        np.testing.assert_array_equal(found.flavour, expected.flavour)
-        np.testing.assert_allclose(found.q2, expected.q2, rtol=2 * EPS)
-        np.testing.assert_allclose(found.m_kpi, expected.m_kpi, rtol=EPS)
-        np.testing.assert_allclose(found.cos_theta_mu, expected.cos_theta_mu, atol=EPS)
-        np.testing.assert_allclose(found.cos_theta_k, expected.cos_theta_k, atol=EPS)
-        turn = np.angle(np.exp(1j * (found.chi.astype(float) - expected.chi)))
+        np.testing.assert_array_equal(result.flavour, expected.flavour)
+        np.testing.assert_allclose(result.q2, expected.q2, rtol=2 * EPS)
+        np.testing.assert_allclose(result.m_kpi, expected.m_kpi, rtol=EPS)
+        np.testing.assert_allclose(result.cos_theta_mu, expected.cos_theta_mu, atol=EPS)
+        np.testing.assert_allclose(result.cos_theta_k, expected.cos_theta_k, atol=EPS)
+        turn = np.angle(np.exp(1j * (result.chi.astype(float) - expected.chi)))
         np.testing.assert_allclose(turn, 0, atol=8 * EPS)

@@ -20,8 +20,8 @@ def rate_and_slope(rate, shape, value, step=1e-4):
     """Return rate(δ) · shape(q2; δ) in q2 bins, normalised, and its derivative, each (1, n)."""
 
     def density(at):
-        found = shape(CENTRES, at)
-        return rate(at) * found / found.sum()
+        result = shape(CENTRES, at)
+        return rate(at) * result / result.sum()
 
     slope = (density(value + step) - density(value - step)) / (2 * step)
     return density(value)[None], slope[None]
@@ -73,19 +73,19 @@ def test_information_of_the_counts_is_that_of_the_rate():
 
 @pytest.mark.parametrize("shift", [-2.0, 0.0])
 def test_information_decreases_with_each_step_and_less_in_finer_voxels(model, shift):
-    found = {
+    result = {
         row.bins: row.sigma_over_bound
         for row in compare_images(model, [{"c9": shift}], ImageSpecification(), [50, 100, 25]).rows
     }
-    assert list(found) == [25, 50, 100]
-    for ratios in found.values():
+    assert list(result) == [25, 50, 100]
+    for ratios in result.values():
         values = [ratios[kept] for kept in INFORMATION_LEVELS]
         assert values[0] == 1
         assert np.all(np.diff(values[:5]) > 0)
     for kept in INFORMATION_LEVELS[2:]:
-        assert found[25][kept] > found[50][kept] > found[100][kept]
+        assert result[25][kept] > result[50][kept] > result[100][kept]
     # without the mean q2, only the information of the angles remains
-    assert found[100][INFORMATION_LEVELS[5]] > found[100][INFORMATION_LEVELS[3]] + 0.1
+    assert result[100][INFORMATION_LEVELS[5]] > result[100][INFORMATION_LEVELS[3]] + 0.1
 
 
 def test_mean_loses_nothing_with_few_events_per_image(model):
@@ -135,10 +135,10 @@ def test_range_beyond_phase_space_is_cut(model):
 def test_voxels_with_exactly_one_event(mean_count):
     """With equal q2, a voxel has one event with P = λ exp(−λ): information P′²/(P(1 − P))."""
     density, slope = rate_and_slope(lambda x: x, lambda q2, _: np.ones_like(q2), mean_count)
-    found = information._single_entry_information(density * 1e-3, slope * 1e-3, 1000)
+    result = information._single_entry_information(density * 1e-3, slope * 1e-3, 1000)
     p = mean_count * np.exp(-mean_count)
     derivative = (1 - mean_count) * np.exp(-mean_count)
-    assert found[0] == pytest.approx(derivative**2 / (p * (1 - p)), rel=1e-6)
+    assert result[0] == pytest.approx(derivative**2 / (p * (1 - p)), rel=1e-6)
 
 
 def test_single_entries_lose_information_in_coarse_voxels_only(model):

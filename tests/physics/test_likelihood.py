@@ -109,7 +109,7 @@ def sample(table):
 def test_event_polynomials_agree_with_the_model(lepton, antiparticle_shifts, flavour, names):
     model = DecayModel(load_inputs("evtgen-btosllnpr"), lepton, antiparticle_shifts)
     events = flat_events(model, 500, flavour)
-    found = event_polynomials(model, events, names)
+    result = event_polynomials(model, events, names)
     q2, m_kpi, *angles = (getattr(events, name).astype(float) for name in COLUMNS)
     direct = model.polynomials(q2, m_kpi, names, flavour=flavour)
     direct = np.einsum("npj,nj->np", direct, angular_functions(*angles))
@@ -117,8 +117,8 @@ def test_event_polynomials_agree_with_the_model(lepton, antiparticle_shifts, fla
     rows, columns = np.triu_indices(k)
     squares = [0, *(1 + k + np.flatnonzero(rows == columns))]
     scale = direct[:, squares].sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(found, direct / scale, atol=1e-10)
-    np.testing.assert_allclose(found[:, squares].sum(axis=1), 1, rtol=1e-12)
+    np.testing.assert_allclose(result, direct / scale, atol=1e-10)
+    np.testing.assert_allclose(result[:, squares].sum(axis=1), 1, rtol=1e-12)
 
 
 @pytest.mark.parametrize("image", [ImageSpecification(), VETOED])
@@ -138,9 +138,9 @@ def test_likelihood_agrees_with_direct_integration(model, sample, image, shift):
             - len(events) * np.log(fraction)
         )
     likelihood = negative_log_likelihood(model, events, image, ("c9",))
-    found = likelihood.value([0.0]) - likelihood.value([shift])
+    result = likelihood.value([0.0]) - likelihood.value([shift])
     # 1e-6 per event: Simpson's rule at the kink where phase space ends at the cut
-    assert found == pytest.approx(expected[0] - expected[1], abs=1e-6 * len(events))
+    assert result == pytest.approx(expected[0] - expected[1], abs=1e-6 * len(events))
     fraction = selected_fraction(model, image, {"c9": shift}, masses)
     powers = np.array([1, shift, shift**2])
     assert likelihood.normalisation.selected_fraction(powers) == pytest.approx(fraction, rel=1e-6)
@@ -199,20 +199,20 @@ def test_values_at_many_points_and_of_some_events(model, sample):
 
 
 def test_fit_of_one_shift(model, sample):
-    found = minimise(
+    result = minimise(
         negative_log_likelihood(model, sample, ImageSpecification(), ("c9",)), (-5.0, 5.0)
     )
     expected = bound.cramer_rao_bound(model, {"c9": -0.9}, ("c9",), len(sample))["c9"]
-    assert found.converged
-    assert abs(found.values[0] + 0.9) < 4 * found.errors[0]
-    assert found.errors[0] == pytest.approx(expected, rel=0.05)
-    assert fit_events(model, sample, ImageSpecification()).values == pytest.approx(found.values)
+    assert result.converged
+    assert abs(result.values[0] + 0.9) < 4 * result.errors[0]
+    assert result.errors[0] == pytest.approx(expected, rel=0.05)
+    assert fit_events(model, sample, ImageSpecification()).values == pytest.approx(result.values)
     # Minos: −ln L rises by half a unit of a χ² with one degree of freedom
     likelihood = negative_log_likelihood(model, sample, ImageSpecification(), ("c9",))
     for level, rise in ((0.6827, 0.5), (0.95, 1.9207)):
-        for end in intervals(found, level)[0]:
+        for end in intervals(result, level)[0]:
             # MIGRAD's tolerance
-            assert likelihood.value([end]) - found.minimum == pytest.approx(rise, abs=0.01)
+            assert likelihood.value([end]) - result.minimum == pytest.approx(rise, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -227,16 +227,16 @@ def test_fit_of_one_shift(model, sample):
 def test_fits_of_several_shifts(model, table, names, shifts):
     image = ImageSpecification()
     events = draw(table, shifts, 24_000)
-    found = minimise(negative_log_likelihood(model, events, image, names), (-5.0, 5.0))
+    result = minimise(negative_log_likelihood(model, events, image, names), (-5.0, 5.0))
     truth = parameter_values(shift_vector(shifts), names)
-    difference = found.values - truth
+    difference = result.values - truth
     # χ² of as many degrees of freedom, p > 1e-4
     assert (
-        difference @ np.linalg.solve(found.covariance, difference) < {2: 18.4, 4: 23.5}[len(names)]
+        difference @ np.linalg.solve(result.covariance, difference) < {2: 18.4, 4: 23.5}[len(names)]
     )
     expected = bound.cramer_rao_bound(model, shifts, names, len(events))
-    np.testing.assert_allclose(found.errors, [expected[name] for name in names], rtol=0.25)
-    assert found.errors[0] == pytest.approx(np.sqrt(found.covariance[0, 0]))
+    np.testing.assert_allclose(result.errors, [expected[name] for name in names], rtol=0.25)
+    assert result.errors[0] == pytest.approx(np.sqrt(result.covariance[0, 0]))
 
 
 @pytest.mark.parametrize("flavour", ["B0", "B0bar"])
@@ -249,11 +249,11 @@ def test_weak_phases_of_both_flavours(model, table, flavour):
     events = draw(table, {"c9": -0.9 + 0.8j}, 24_000, flavour=sign)
     image = ImageSpecification(flavour=flavour)
     names = ("c9", "c9_imaginary")
-    found = fit_events(conjugating, events, image, names)
-    assert np.all(np.abs(found.values - [-0.9, 0.8]) < 4 * found.errors)
+    result = fit_events(conjugating, events, image, names)
+    assert np.all(np.abs(result.values - [-0.9, 0.8]) < 4 * result.errors)
     # with equal complex shifts for both flavours, the shift of the B0 is the conjugate
     other = fit_events(model, events, image, names)
-    np.testing.assert_allclose(other.values, found.values * [1, -sign], atol=2e-3)
+    np.testing.assert_allclose(other.values, result.values * [1, -sign], atol=2e-3)
 
 
 def test_likelihood_accounts_for_the_selection(model, table):
@@ -267,8 +267,8 @@ def test_likelihood_accounts_for_the_selection(model, table):
         VETOED.model_copy(update={"q2_min_gev2": 0.0}),
         VETOED.model_copy(update={"vetoes_gev2": ((8.0, 11.0),)}),
     ):
-        found = fit_events(model, events, wrong)
-        assert not abs(found.values[0] + 1) < 6 * right.errors[0]
+        result = fit_events(model, events, wrong)
+        assert not abs(result.values[0] + 1) < 6 * right.errors[0]
 
 
 def test_generic_unbinned_likelihood_agrees(model, sample):
@@ -295,9 +295,9 @@ def test_generic_unbinned_likelihood_agrees(model, sample):
     generic.migrad()
     generic.hesse()
     everything = ImageSpecification(q2_max_gev2=30.0)
-    found = fit_events(model, events, everything)
-    assert found.values[0] == pytest.approx(generic.values[0], abs=0.01 * generic.errors[0])
-    assert found.errors[0] == pytest.approx(generic.errors[0], rel=0.01)
+    result = fit_events(model, events, everything)
+    assert result.values[0] == pytest.approx(generic.values[0], abs=0.01 * generic.errors[0])
+    assert result.errors[0] == pytest.approx(generic.errors[0], rel=0.01)
 
 
 def test_prepared_arrays_give_the_same_fit(model, sample):
@@ -316,9 +316,9 @@ def test_prepared_arrays_give_the_same_fit(model, sample):
     assert isinstance(prepared, LikelihoodEstimator)
     assert prepared.limits == (-3.0, 2.0)
     direct = fit_events(model, sample, ImageSpecification(), ("c9", "c10"), (-3.0, 2.0))
-    found = prepared.estimate(sample)
-    np.testing.assert_array_equal(found.values, direct.values)
-    np.testing.assert_array_equal(found.errors, direct.errors)
+    result = prepared.estimate(sample)
+    np.testing.assert_array_equal(result.values, direct.values)
+    np.testing.assert_array_equal(result.errors, direct.errors)
 
 
 def at_the_ends(model):
@@ -409,9 +409,9 @@ def test_no_estimate_without_events_or_minimum(model, sample):
     assert isinstance(integrals, NormalisationIntegrals)
     assert np.isnan(empty.estimate(sample[:0]).values).all()
     # the minimum at −0.9 is outside
-    found = fit_events(model, sample, ImageSpecification(), limits=(0.5, 3.0))
-    assert np.isnan(found.values).all()
-    assert np.isnan(found.errors).all()
+    result = fit_events(model, sample, ImageSpecification(), limits=(0.5, 3.0))
+    assert np.isnan(result.values).all()
+    assert np.isnan(result.errors).all()
 
 
 def test_images_of_both_flavours_or_other_angles_are_rejected(model):

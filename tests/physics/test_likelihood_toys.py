@@ -95,9 +95,9 @@ def run(kind, shift, n_images):
     """Return value, Hesse error and Minos limits by image, (n_images, 2 + 2 levels × 2)."""
     rows = []
     for events in ensembles(shift, n_images):
-        found = the_estimator(kind).fit(events)
-        ends = [intervals(found, level)[0] for level in LEVELS]
-        rows.append([found.values[0], found.errors[0], *np.ravel(ends)])
+        result = the_estimator(kind).fit(events)
+        ends = [intervals(result, level)[0] for level in LEVELS]
+        rows.append([result.values[0], result.errors[0], *np.ravel(ends)])
     return np.array(rows)
 
 
@@ -106,9 +106,9 @@ def run(kind, shift, n_images):
 @pytest.mark.parametrize(("kind", "n_images"), [("likelihood", 2000), ("angular-likelihood", 500)])
 def test_ensembles(kind, n_images, shift):
     """Mean 0 and width 1 of pulls, σ at the bound and coverage, within four standard errors."""
-    found = run(kind, shift, n_images)
-    assert np.all(np.isfinite(found))
-    values, errors = found[:, 0], found[:, 1]
+    result = run(kind, shift, n_images)
+    assert np.all(np.isfinite(result))
+    values, errors = result[:, 0], result[:, 1]
     pulls = (values - shift) / errors
     width_error = 1 / np.sqrt(2 * (n_images - 1))
     smallest = bound.cramer_rao_bound(the_model(), {"c9": shift}, ("c9",), N_EVENTS)["c9"]
@@ -119,7 +119,7 @@ def test_ensembles(kind, n_images, shift):
     row += [f"{values.std(ddof=1):.4f}", f"{ratio:.3f} ± {ratio * width_error:.3f}"]
     deviations = [pulls.mean() * np.sqrt(n_images), (pulls.std(ddof=1) - 1) / width_error]
     for index, (level, sigmas) in enumerate(LEVELS.items()):
-        low, high = found[:, 2 + 2 * index], found[:, 3 + 2 * index]
+        low, high = result[:, 2 + 2 * index], result[:, 3 + 2 * index]
         error = np.sqrt(level * (1 - level) / n_images)
         for inside in ((low <= shift) & (shift <= high), np.abs(pulls) <= sigmas):
             row.append(f"{100 * inside.mean():.1f} ± {100 * error:.1f}")
@@ -162,8 +162,8 @@ def test_files_of_evtgen(name, kind, tmp_path):
         fits.estimate(events[index * N_EVENTS : (index + 1) * N_EVENTS])
         for index in range(n_images)
     ]
-    values = np.array([found.values[0] for found in images])
-    pulls = (values - shift) / np.array([found.errors[0] for found in images])
+    values = np.array([result.values[0] for result in images])
+    pulls = (values - shift) / np.array([result.errors[0] for result in images])
     spread = f"{values.std(ddof=1) / smallest:.2f}" if n_images > 1 else "–"
     width = f"{pulls.std(ddof=1):.2f}" if n_images > 1 else "–"
     mean = f"{pulls.mean():+.2f} ± {1 / np.sqrt(n_images):.2f}" if n_images else "–"

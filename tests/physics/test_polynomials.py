@@ -36,9 +36,9 @@ def test_polynomials_agree_with_the_amplitudes(inputs, lepton, antiparticle_shif
     assert polynomials.shape == (300, 91, 11)
     for shifts in random_points(20):
         direct = model.angular_coefficients(q2, m_kpi, shifts, flavour)
-        found = np.einsum("m,nmj->nj", polynomial_terms(parameter_values(shifts), 2), polynomials)
+        result = np.einsum("m,nmj->nj", polynomial_terms(parameter_values(shifts), 2), polynomials)
         largest = np.abs(direct).max(axis=1, keepdims=True)
-        assert (np.abs(found - direct) / largest).max() < 1e-12
+        assert (np.abs(result - direct) / largest).max() < 1e-12
 
 
 @pytest.mark.parametrize("names", [("c9",), ("c10p", "c9_imaginary"), ("c7_imaginary", "c7")])
@@ -46,10 +46,10 @@ def test_polynomials_in_a_few_parameters(model, names):
     q2, m_kpi = phase_space_points(model, 50)
     for shifts in random_points(20):
         polynomials = model.polynomials(q2, m_kpi, names, shifts)
-        found = polynomial_terms(parameter_values(shifts, names), 2) @ polynomials
+        result = polynomial_terms(parameter_values(shifts, names), 2) @ polynomials
         direct = model.angular_coefficients(q2, m_kpi, shifts)
         largest = np.abs(direct).max(axis=1, keepdims=True)
-        assert (np.abs(found - direct) / largest).max() < 1e-12
+        assert (np.abs(result - direct) / largest).max() < 1e-12
 
 
 @pytest.mark.parametrize("lepton", ["muon", "electron"])
@@ -69,13 +69,13 @@ def test_density_is_never_negative(inputs, lepton):
 
 def test_gradient_of_the_monomials():
     values, step = np.array([0.3, -1.2, 2.0]), 1e-6
-    found = polynomial_gradient(values, 2)
+    result = polynomial_gradient(values, 2)
     for index in range(3):
         change = np.zeros(3)
         change[index] = step
         above, below = (polynomial_terms(values + sign * change, 2) for sign in (1, -1))
         expected = (above - below) / (2 * step)
-        np.testing.assert_allclose(found[:, index], expected, atol=1e-9)
+        np.testing.assert_allclose(result[:, index], expected, atol=1e-9)
 
 
 def test_rate_is_zero_beyond_phase_space(model):

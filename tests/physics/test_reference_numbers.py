@@ -61,21 +61,21 @@ def test_moments(integrate, shift):
     everything, first = integrate(0, 30, shift)
     rate = everything @ RATE_WEIGHTS
     part, _ = integrate(1, 6, shift)
-    found = {key: float(v) for key, v in observables((part / rate[:, None]).mean(axis=0)).items()}
-    found["q2"] = float((first / rate).mean())
+    result = {key: float(v) for key, v in observables((part / rate[:, None]).mean(axis=0)).items()}
+    result["q2"] = float((first / rate).mean())
     for name, error in ERRORS.items():
-        assert abs(found[name] - REFERENCE[shift][name]) < 3.5 * error, name
+        assert abs(result[name] - REFERENCE[shift][name]) < 3.5 * error, name
 
 
 def test_q2_fractions(integrate):
     rate = integrate(0, 30, 0.0)[0] @ RATE_WEIGHTS
-    found = [
+    result = [
         float((integrate(low, high, 0.0)[0] @ RATE_WEIGHTS / rate).mean())
         for low, high in itertools.pairwise(Q2_EDGES)
     ]
     # three standard errors of 200,000 events and the rounding of the reference
     errors = np.sqrt(Q2_FRACTIONS / 200_000)
-    assert np.all(np.abs(np.array(found) - Q2_FRACTIONS) < 3.5 * errors + 5e-5)
+    assert np.all(np.abs(np.array(result) - Q2_FRACTIONS) < 3.5 * errors + 5e-5)
 
 
 @pytest.mark.parametrize(("shift", "zero"), [(0.0, 2.94), (-0.9, 3.59), (-2.0, 4.82)])
@@ -99,13 +99,13 @@ def test_table_agrees_with_the_model(inputs, lepton, antiparticle_shifts):
     inside = q2 < model.q2_end(m_kpi)[:, None]
     for shifts in (SHIFTS, shift_vector({"c9": -2.0}), np.zeros(6)):
         for flavour in (1, -1):
-            found = interp1d(table.t, table.at(shifts, flavour, m_kpi), axis=1)(t)
-            found = found / q2[:, None] ** POLE_POWER
+            result = interp1d(table.t, table.at(shifts, flavour, m_kpi), axis=1)(t)
+            result = result / q2[:, None] ** POLE_POWER
             direct = model.reduced_coefficients(
                 *np.broadcast_arrays(q2, m_kpi[:, None]), shifts, flavour
             )
             largest = np.abs(direct).max(axis=-1)
-            assert (np.abs(found - direct).max(axis=-1) / largest)[inside].max() < 3e-4
+            assert (np.abs(result - direct).max(axis=-1) / largest)[inside].max() < 3e-4
 
 
 def test_table_round_trip(model, table, tmp_path):
@@ -162,9 +162,9 @@ def test_information_agrees_with_simulation(model, table):
     score = score - np.interp(x["m_kpi"], mass, (log_rate[0] - log_rate[1]) / (2 * step))
     squares = (score - score.mean()) ** 2
     error = squares.std() / np.sqrt(len(squares))
-    found = bound.fisher_information(model, shifts, ["c9"], 1.0, 6.0)[0, 0]
-    assert abs(squares.mean() - found) < 4 * error
-    assert error / found < 0.02
+    result = bound.fisher_information(model, shifts, ["c9"], 1.0, 6.0)[0, 0]
+    assert abs(squares.mean() - result) < 4 * error
+    assert error / result < 0.02
 
 
 def test_veto_reduces_the_information(model):
@@ -198,8 +198,8 @@ def test_bound_where_phase_space_ends_inside_the_cut(model):
             ]
         )
     expected = moments[2] / moments[0] - (moments[1] / moments[0]) ** 2
-    found = bound.fisher_information(model, shifts, ["c9"], 17.5, 20.0)[0, 0]
-    assert found == pytest.approx(expected, rel=1e-3)
+    result = bound.fisher_information(model, shifts, ["c9"], 17.5, 20.0)[0, 0]
+    assert result == pytest.approx(expected, rel=1e-3)
 
 
 def test_bound_scales_with_events(model):
@@ -255,5 +255,5 @@ def test_information_matrix_agrees_with_the_covariance_of_the_score(model):
     zeroth, first, second = bound.score_moments(
         polynomials, weights, parameter_values(shifts, names)
     )
-    found = second / zeroth - np.outer(first, first) / zeroth**2
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    result = second / zeroth - np.outer(first, first) / zeroth**2
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-7)

@@ -93,12 +93,12 @@ def test_threads_do_not_change_the_events(table, monkeypatch):
 
 def test_memory_addresses_do_not_change_the_tables(table):
     """Rounding in linear algebra depends on addresses; nodes, cells and bounds do not."""
-    rng, kept, found = np.random.default_rng(), [], set()
+    rng, kept, result = np.random.default_rng(), [], set()
     for _ in range(6):
         kept.append(np.empty(rng.integers(1, 200_000)))
         prepared = prepare(table, shift_vector({"c9": -1.0}))
-        found.add((prepared.density.q2_nodes.tobytes(), prepared.proposal.bounds.tobytes()))
-    assert len(found) == 1
+        result.add((prepared.density.q2_nodes.tobytes(), prepared.proposal.bounds.tobytes()))
+    assert len(result) == 1
 
 
 def test_blas_threads_do_not_change_the_events(tmp_path):
@@ -216,14 +216,14 @@ def test_bounds_hold(tables, name, shifts, flavour):
     mu, k = angles[0] + angles[1] * place(), angles[2] + angles[3] * place()
     chi = angles[4] + angles[5] * (place() - 0.5)
     j, width = tabulated(density, interval, sigma, m_kpi)
-    found = (j * angular_functions(mu, k, chi)).sum(axis=1) * width
+    result = (j * angular_functions(mu, k, chi)).sum(axis=1) * width
     largest, smallest = proposal.bounds[rows * len(proposal.angles) + columns].T
-    assert np.all(found <= largest)
+    assert np.all(result <= largest)
     # at the end of phase space the density is zero except for rounding
-    assert np.all(found >= (smallest - 1e-12) * largest)
+    assert np.all(result >= (smallest - 1e-12) * largest)
     # the bounds are not trivially wide
     assert proposal.proposals < 1.7
-    assert found.min() > -1e-6 * found.max()
+    assert result.min() > -1e-6 * result.max()
 
 
 @pytest.mark.parametrize(("name", "shifts"), [("muon", EXTREME), ("electron", COMPLEX)])
@@ -301,10 +301,10 @@ def test_tabulated_density_agrees_with_the_model(tables, name, shifts):
             place = (sigma + 1) / 2
             slope = np.diff(nodes) * (density.curves + 2 * (1 - density.curves) * place)
             whole += weight / 2 * (exact(at(place)) @ RATE_WEIGHTS) @ slope
-        found, width = tabulated(density, interval, np.full(1024, 0.5), np.full(1024, m_kpi))
+        result, width = tabulated(density, interval, np.full(1024, 0.5), np.full(1024, m_kpi))
         np.testing.assert_allclose(width, np.diff(nodes), rtol=1e-9)
         expected = exact(at(0.5)) * 9 / (32 * np.pi) / whole
-        difference = np.abs(found - expected).max(axis=1) / (expected @ RATE_WEIGHTS)
+        difference = np.abs(result - expected).max(axis=1) / (expected @ RATE_WEIGHTS)
         assert np.quantile(difference, 0.95) < 2e-4
         # the last intervals contain few events
         assert difference @ np.diff(nodes) / np.diff(nodes).sum() < 5e-4

@@ -27,13 +27,13 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     folder = tmp_path_factory.mktemp("images")
     table, events = folder / "coefficients.npz", folder / "events.root"
     call("coefficients", "--out", table)
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     for split, values, n_images in (
         ("train", TRAINED, 120),
         ("validation", TRAINED, 40),
         ("test", TESTED, N_TEST),
     ):
-        found[split] = []
+        result[split] = []
         for c9 in values:
             path: Path = folder / f"{split}_{c9:+.2f}.npz"
             call("generate", "--point", f"c9_{c9:+.2f}", "--split", split, "--seed", 11,
@@ -42,8 +42,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
             call("voxelize", "--events", events, "--events-per-image", N_EVENTS,
                 "--images", n_images, "--out", path,
             )  # fmt: skip
-            found[split].append(str(path))
-    return found
+            result[split].append(str(path))
+    return result
 
 
 @pytest.mark.parametrize("use_counts", [True, False])

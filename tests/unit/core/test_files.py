@@ -111,8 +111,8 @@ def test_leftovers_of_other_machines_are_kept_for_some_days(tmp_path):
     path = tmp_path / "a.npz"
     young = tmp_path / ".a.00000000-1.part.npz"
     old = tmp_path / ".a.00000000-2.part.npz"
-    for each in (young, old):
-        each.touch()
+    for leftover in (young, old):
+        leftover.touch()
     begin = old.stat().st_mtime - FOREIGN_LEFTOVERS_DAYS * 86400 - 3600
     os.utime(old, (begin, begin))
     assert unfinished_files(path) == [old]
@@ -124,4 +124,4 @@ def test_unwritable_folder_is_reported(tmp_path):
     assert writing_problem("/proc/self/results") is not None
     with largest_file(100):
         assert writing_problem(tmp_path) == f"{tmp_path}: cannot be written: File too large"
-    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -50,8 +50,8 @@ def test_other_values_are_written_and_read_back(settings, words):
     kind = type(settings)
     assert kind.model_validate_json(settings.model_dump_json()) == settings
     assert settings.model_dump() != kind().model_dump()
-    found = option_words(settings)
-    assert " ".join(words) in " ".join(found)
+    result = option_words(settings)
+    assert " ".join(words) in " ".join(result)
 
 
 def test_missing_optional_fields_are_read_as_defaults():

@@ -44,10 +44,10 @@ def path(tmp_path):
 
 def test_round_trip(path):
     expected = Events.concatenate([events(2000), events(500)])
-    found = read_events(path)
+    result = read_events(path)
     for name, column in expected.columns().items():
-        np.testing.assert_array_equal(found.columns()[name], column)
-        assert found.columns()[name].dtype == BRANCHES[name]
+        np.testing.assert_array_equal(result.columns()[name], column)
+        assert result.columns()[name].dtype == BRANCHES[name]
     assert [len(chunk) for chunk in iterate_events(path, 1000)] == [1000, 1000, 500]
     assert read_metadata(path).level == "generator"
 

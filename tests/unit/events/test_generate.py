@@ -27,8 +27,8 @@ def test_branches_and_metadata(coefficients, tmp_path):
     with uproot.open(out) as file:
         tree = file["events"]
         assert tree.classname == "TTree"
-        found = {b.name: b.interpretation.numpy_dtype for b in tree.branches}
-        assert found == BRANCHES
+        result = {b.name: b.interpretation.numpy_dtype for b in tree.branches}
+        assert result == BRANCHES
     metadata = read_metadata(out)
     assert metadata.shifts == {"c9": -0.9}
     assert metadata.physics_inputs == "evtgen-btosllnpr"

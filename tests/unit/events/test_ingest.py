@@ -294,8 +294,8 @@ def test_particle_list_in_any_order(kstar, flavour, write, expected, momenta):
     decays = momenta if flavour > 0 else cp_conjugate(momenta)
     events = permuted(particle_events(decays, flavour, kstar, photon=True))
     write("in.root", list_columns(events), "particles")
-    found, metadata = ingest()
-    assert_events(found, expected, flavour)
+    result, metadata = ingest()
+    assert_events(result, expected, flavour)
     assert (metadata.layout, metadata.n_dropped) == ("particle-list", {})
 
 
@@ -345,10 +345,10 @@ def test_particle_list_drops_other_decays(expected, momenta):
         "in.root",
         list_columns(permuted([*other.values(), events[8] + shifted, with_other_b, *good])),
     )
-    found, metadata = ingest()
+    result, metadata = ingest()
     assert metadata.n_dropped == {"other_decay": len(other), "several_signal_decays": 1}
     kept = [10, *range(20, N)]
-    assert_events(found, {name: value[kept] for name, value in expected.items()})
+    assert_events(result, {name: value[kept] for name, value in expected.items()})
 
 
 def test_particle_list_of_unequal_lengths(momenta):
@@ -376,9 +376,9 @@ def test_own_event_file_is_unchanged_by_ingestion(expected):
     events = Events.from_columns(columns)
     record = make_record("generate_events", "out.file", {})
     write_events("own.root", [events], EventMetadata(origin="generated"), record)
-    found, _ = ingest("own.root")
+    result, _ = ingest("own.root")
     for name, column in events.columns().items():
-        np.testing.assert_array_equal(getattr(found, name), column)
+        np.testing.assert_array_equal(getattr(result, name), column)
     assert read_record("out.root").inputs[0].record_digest == read_record("own.root").digest()
 
 
@@ -464,7 +464,7 @@ def test_several_files_and_globs_are_read_once_and_in_order(expected, momenta, m
         assert_events(events, expected)
         assert metadata.energy_unit == "GeV and MeV"
         assert metadata.n_read == N
-    assert [each.path for each in read_record("out.root").inputs] == [
+    assert [recorded.path for recorded in read_record("out.root").inputs] == [
         f"part{i}.root" for i in range(3)
     ]
 

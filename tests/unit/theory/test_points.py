@@ -70,9 +70,9 @@ def test_shift_vector_has_the_order_of_coefficients():
     [("-0.9", -0.9), ("0.3i", 0.3j), ("-0.9+0.3i", -0.9 + 0.3j), (" 1e-2 - 2i ", 0.01 - 2j)],
 )
 def test_parse_shift(text, value):
-    found = parse_shift(text)
-    assert found == value
-    assert isinstance(found, float) == (complex(value).imag == 0)
+    result = parse_shift(text)
+    assert result == value
+    assert isinstance(result, float) == (complex(value).imag == 0)
 
 
 @pytest.mark.parametrize("text", ["", "c9", "0.3j", "nan", "inf", "two"])
@@ -106,12 +106,12 @@ def test_sobol_points_do_not_depend_on_their_number():
     points = sobol_points(box, 8)
     assert list(points[0]) == ["c7", "c9", "c10"]
     # the lower corner, the centre, and Joe and Kuo's third point (3/4, 1/4, 1/4)
-    assert [list(each.values()) for each in points[:3]] == [
+    assert [list(point.values()) for point in points[:3]] == [
         [-0.1, -2.0, -1.0], [0.0, -0.5, 0.0], pytest.approx([0.05, -1.25, -0.5]),
     ]  # fmt: skip
     for number, first in ((8, 0), (3, 5), (1, 7), (1, 0)):
         assert sobol_points(box, number, first) == sobol_points(box, 50)[first : first + number]
-    unit = np.array([list(each.values()) for each in sobol_points(box, 64)])
+    unit = np.array([list(point.values()) for point in sobol_points(box, 64)])
     scaled = (unit - [-0.1, -2, -1]) / [0.2, 3, 2]
     for column in scaled.T:
         # every half, quarter, … of an axis contains its share of the points

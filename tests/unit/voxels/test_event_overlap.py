@@ -43,10 +43,10 @@ def _part(shard, images):
 # ---------------------------------------------------------------- which events
 def test_events_of_a_shard_are_its_stream_its_file_and_its_entries():
     shard = toy_shard(0.5, 6, campaign="002", seed=7, events_digest=DIGEST)
-    found = EventRanges.of(shard)
-    assert found.stream == "7/c9_+0.50/train/002"
-    assert found.file_digest == DIGEST
-    assert found.entries == ((0, 600),)
+    result = EventRanges.of(shard)
+    assert result.stream == "7/c9_+0.50/train/002"
+    assert result.file_digest == DIGEST
+    assert result.entries == ((0, 600),)
     assert EventRanges.of(_part(shard, [4, 0, 1])).entries == ((0, 200), (400, 500))
     assert EventRanges.of(toy_shard(0.5, 0)).entries == ()
     assert EventRanges.of(toy_shard(0.5, point=None, sample="data")).stream is None
