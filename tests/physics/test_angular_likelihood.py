@@ -1,4 +1,4 @@
-"""The angular analysis: moments, predictions and fits against integrals that it does not use."""
+"""The angular analysis: moments, predictions and fits against independent integrals."""
 
 import dataclasses
 
@@ -58,8 +58,8 @@ def sample(table):
 
 
 @pytest.mark.parametrize("lepton", ["muon", "electron"])
-def test_moments_are_exact_at_any_mass_of_the_lepton(lepton):
-    """The functions' means over the whole angular distribution, near the threshold as well."""
+def test_moments_are_exact_at_any_lepton_mass(lepton):
+    """Means of the functions over the whole angular distribution, also near the threshold."""
     model = DecayModel(load_inputs("evtgen-btosllnpr"), lepton)
     cosines, weights = np.polynomial.legendre.leggauss(20)
     chi = np.arange(40) * np.pi / 20
@@ -76,11 +76,11 @@ def test_moments_are_exact_at_any_mass_of_the_lepton(lepton):
 
 
 def test_moments_of_a_sample(table):
-    """Against real EvtGen's numbers, and the covariance against the scatter of parts."""
+    """Moments against EvtGen, and the covariance against the scatter of subsamples."""
     events = draw(table, {"c9": -0.9}, 200_000)
     inside = events[(events.q2 > 1) & (events.q2 < 6)]
     values, covariance = measure_moments(inside)
-    # reference numbers of real EvtGen at δC9 = −0.90 (1 < q2 < 6 GeV²), errors of both samples
+    # reference numbers of EvtGen at δC9 = −0.90 (1 < q2 < 6 GeV²), errors of both samples
     for name, reference, error in (
         ("A_FB", -0.007, 0.005),
         ("F_L", 0.775, 0.004),
@@ -94,8 +94,8 @@ def test_moments_of_a_sample(table):
     np.testing.assert_allclose(np.diag(scatter), np.diag(covariance), rtol=0.5)
 
 
-def test_predictions_by_brute_force(model):
-    """J_i of a bin by Simpson's rule over q2 and m_Kπ, cut by a veto and the end of phase space."""
+def test_predictions_agree_with_direct_integration(model):
+    """J_i of a bin by Simpson's rule in q2 and m_Kπ, with a veto and the end of phase space."""
     image = ImageSpecification(q2_max_gev2=19.0, vetoes_gev2=((5.0, 5.5),))
     bins = ((4.0, 6.0), (6.0, 8.0), (17.0, 20.0))
     names, shifts = ("c9", "c10_imaginary"), {"c9": -1.3, "c10": 0.8j}
@@ -132,7 +132,7 @@ def test_slopes_of_the_predictions(predicted):
         np.testing.assert_allclose(slopes[:, 0], (up - down) / (2 * step), atol=1e-8)
 
 
-def test_expected_covariance_is_that_of_samples(predicted, sample):
+def test_expected_covariance_agrees_with_samples(predicted, sample):
     for index, (low, high) in enumerate(BINS):
         inside = sample[(sample.q2 >= low) & (sample.q2 < high)]
         _, covariance = measure_moments(inside)
@@ -155,15 +155,15 @@ def test_chi_squared_at_the_truth(predicted, sample):
 
 def test_fit(model, predicted, sample):
     objective = chi_squared(sample, IMAGE, predicted, BINS, 1)
-    found = fit(objective, (-5, 5))
-    assert abs(found.values[0] + 0.9) < 4 * found.errors[0]
-    # the minimum is that with the covariance expected at the minimum with the sample's
+    result = fit(objective, (-5, 5))
+    assert abs(result.values[0] + 0.9) < 4 * result.errors[0]
+    # the minimum with the expected covariance agrees with the minimum with that of the sample
     expected = objective.with_expected_covariance(minimise(objective, (-5, 5)).values)
-    assert found.minimum == pytest.approx(expected.value(found.values), rel=1e-9)
-    assert found.minimum != pytest.approx(objective.value(found.values), rel=1e-3)
-    low, high = intervals(found, 0.6827)[0]
-    assert high - low == pytest.approx(2 * found.errors[0], rel=0.05)
-    # the rate's q2 distribution is not used: the full likelihood knows more
+    assert result.minimum == pytest.approx(expected.value(result.values), rel=1e-9)
+    assert result.minimum != pytest.approx(objective.value(result.values), rel=1e-3)
+    low, high = intervals(result, 0.6827)[0]
+    assert high - low == pytest.approx(2 * result.errors[0], rel=0.05)
+    # the q2 distribution of the rate is not used, so that the full likelihood is more precise
     full = fit_events(model, sample[sample.q2 <= 20][:50_000], IMAGE)
     few = fit(chi_squared(sample[:50_000], IMAGE, predicted, BINS, 1), (-5, 5))
     assert 1.3 < few.errors[0] / full.errors[0] < 1.8
@@ -177,18 +177,21 @@ def test_several_shifts_of_either_flavour(model, table, flavour):
     estimator_ = AngularLikelihoodEstimator(
         image, names, SETTINGS, predictions(model, image, names, BINS)
     )
-    found = estimator_.fit(events)
-    difference = found.values - [-1.0, 0.6]
-    assert difference @ np.linalg.solve(found.covariance, difference) < 18.4
+    result = estimator_.fit(events)
+    difference = result.values - [-1.0, 0.6]
+    assert difference @ np.linalg.solve(result.covariance, difference) < 18.4
 
 
-def test_bins_belong_to_the_fit(model, sample):
-    """With predictions for other bins than the events' the fit is off."""
+def test_fit_requires_matching_bins(model, sample):
+    """The fit is biased with predictions for other bins than those of the events."""
     right = predictions(model, IMAGE, ("c9",), ((1.1, 2.5), (4.0, 6.0)))
     wrong = predictions(model, IMAGE, ("c9",), ((1.1, 3.5), (5.0, 6.0)))
     events = ((1.1, 2.5), (4.0, 6.0))
-    fits = [fit(chi_squared(sample, IMAGE, each, events, 1), (-5, 5)) for each in (right, wrong)]
-    pulls = [abs(found.values[0] + 0.9) / found.errors[0] for found in fits]
+    fits = [
+        fit(chi_squared(sample, IMAGE, prediction, events, 1), (-5, 5))
+        for prediction in (right, wrong)
+    ]
+    pulls = [abs(result.values[0] + 0.9) / result.errors[0] for result in fits]
     assert pulls[0] < 4
     assert pulls[1] > 6
 
@@ -204,24 +207,24 @@ def test_prepared_arrays_give_the_same_fit(model, predicted, sample):
         physics_inputs=model.inputs.name,
         settings=SETTINGS,
     )
-    found = estimator(arrays, metadata, model).estimate(sample[:24_000])
+    result = estimator(arrays, metadata, model).estimate(sample[:24_000])
     direct = fit(chi_squared(sample[:24_000], IMAGE, predicted, BINS, 1), (-5, 5))
-    np.testing.assert_array_equal(found.values, direct.values)
-    np.testing.assert_array_equal(found.errors, direct.errors)
+    np.testing.assert_array_equal(result.values, direct.values)
+    np.testing.assert_array_equal(result.errors, direct.errors)
 
 
-def test_too_few_events_are_no_estimate(predicted, sample):
+def test_too_few_events_give_no_estimate(predicted, sample):
     angular = AngularLikelihoodEstimator(IMAGE, ("c9",), SETTINGS, predicted)
     for events in (sample[:0], sample[:300]):
         assert np.isnan(angular.estimate(events).values).all()
-    # bins of few events are left out, those with enough are used
+    # bins with few events are left out
     part = sample[(sample.q2 < 6) | (np.arange(len(sample)) < 200)][:20_000]
     used = chi_squared(part, IMAGE, predicted, BINS, 1)
     assert used.measured.shape == (4, 8)
     assert used.predictions.bins.shape[0] == 4
 
 
-def test_refusals(model, predicted, sample):
+def test_bad_input_is_rejected(model, predicted, sample):
     vetoed = ImageSpecification(vetoes_gev2=((8.0, 14.0),))
     with pytest.raises(UserError, match=r"selects nothing in the bin 11 … 12\.5 GeV²"):
         predictions(model, vetoed, ("c9",), BINS)

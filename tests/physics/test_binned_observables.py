@@ -1,4 +1,4 @@
-"""Tables of predictions and the fit beside flavio, and beside numbers of another build."""
+"""Tables of predictions and fits against flavio and against an independent implementation."""
 
 import numpy as np
 import pytest
@@ -21,12 +21,12 @@ def table() -> PredictionTable:
 
 @pytest.fixture(scope="module")
 def tables(table) -> dict[str, PredictionTable]:
-    """Of both sets; the second one's theory errors, of two draws, are not to be used."""
+    """Tables of both sets; the theory errors of the second, from two draws, are not used."""
     return {"lhcb-2015": table, "lhcb-2022": tabulate(load_observables("lhcb-2022"), 2, seed=3)}
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_predictions_are_flavios(tables, name):
+def test_predictions_agree_with_flavio(tables, name):
     import flavio
 
     table = tables[name]
@@ -38,29 +38,29 @@ def test_predictions_are_flavios(tables, name):
         shifts.set_initial({"C9_bsmumu": c9, "C10_bsmumu": c10}, scale=SCALE_GEV)
         expected = np.array(
             [
-                flavio.np_prediction(each.name, shifts, *each.q2_gev2)
-                / (BRANCHING_RATIO_UNIT if "BR" in each.kind else 1)
-                for each in observables.measurements
+                flavio.np_prediction(measurement.name, shifts, *measurement.q2_gev2)
+                / (BRANCHING_RATIO_UNIT if "BR" in measurement.kind else 1)
+                for measurement in observables.measurements
             ]
         )
         assert np.abs((table(c9, c10)[0] - expected) / least).max() < 3e-4
 
 
-def test_theory_errors_are_flavios(table):
+def test_theory_errors_agree_with_flavio(table):
     import flavio
 
     errors = np.sqrt(np.diag(table.theory_covariance))
     for label in ("P5p[4,6]", "BR_Kstar0[1.1,2.5]", "BR_K0[4,6]"):
         place = table.observables.labels.index(label)
-        each = table.observables.measurements[place]
-        unit = BRANCHING_RATIO_UNIT if "BR" in each.kind else 1
+        measurement = table.observables.measurements[place]
+        unit = BRANCHING_RATIO_UNIT if "BR" in measurement.kind else 1
         np.random.seed(1)  # noqa: NPY002 - flavio draws from numpy's global generator
-        expected = flavio.sm_uncertainty(each.name, *each.q2_gev2, N=100) / unit
-        # of 200 and of 100 draws: 5 % and 7 %
+        expected = flavio.sm_uncertainty(measurement.name, *measurement.q2_gev2, N=100) / unit
+        # statistical errors of 200 and 100 draws: 5 % and 7 %
         assert errors[place] == pytest.approx(expected, rel=0.25), label
 
 
-def test_draws_are_those_of_the_seed(table):
+def test_draws_follow_from_the_seed(table):
     state = np.random.get_state()[1].copy()  # noqa: NPY002
     first = draw_predictions(table.observables, 2, seed=3)
     assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
@@ -70,24 +70,24 @@ def test_draws_are_those_of_the_seed(table):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_measured_values_are_those_that_flavio_has(name):
+def test_measured_values_agree_with_flavio(name):
     import flavio
 
     checked = 0
     observables = load_observables(name)
-    for each in observables.measurements:
-        key = observables.sources[each.source].flavio
+    for measurement in observables.measurements:
+        key = observables.sources[measurement.source].flavio
         if key is None:
             continue
-        unit = BRANCHING_RATIO_UNIT if "BR" in each.kind else 1
-        parameter = (each.name, *each.q2_gev2)
-        found = flavio.Measurement[key]
-        central = found.get_central_all()[parameter] / unit
-        assert each.value == pytest.approx(central, rel=0.015), each.label
-        right, left = found.get_1d_errors_rightleft()[parameter]
-        # flavio has R_K* on a grid, and one error for both sides where errors correlate
-        assert each.error_up == pytest.approx(right / unit, rel=0.13), each.label
-        assert each.error_down == pytest.approx(left / unit, rel=0.13), each.label
+        unit = BRANCHING_RATIO_UNIT if "BR" in measurement.kind else 1
+        parameter = (measurement.name, *measurement.q2_gev2)
+        result = flavio.Measurement[key]
+        central = result.get_central_all()[parameter] / unit
+        assert measurement.value == pytest.approx(central, rel=0.015), measurement.label
+        right, left = result.get_1d_errors_rightleft()[parameter]
+        # flavio has R_K* on a grid, and symmetric errors for correlated measurements
+        assert measurement.error_up == pytest.approx(right / unit, rel=0.13), measurement.label
+        assert measurement.error_down == pytest.approx(left / unit, rel=0.13), measurement.label
         checked += 1
     assert checked == {"lhcb-2015": 12, "lhcb-2022": 38}[name]
 
@@ -95,17 +95,17 @@ def test_measured_values_are_those_that_flavio_has(name):
 @pytest.mark.parametrize(
     ("version", "at_zero", "minimum", "place", "at_paper", "tolerances"),
     [
-        # no theory error comes in: nothing is drawn
+        # without theory errors, so that nothing is drawn
         ("experimental", 159.4, 38.3, (-1.13, 0.33), 49.3, (0.1, 0.1, 0.01, 0.1)),
-        # theory errors of 200 draws are known to 5 %, their correlations less well
+        # theory errors from 200 draws are known to 5 %, their correlations less well
         ("uncorrelated", 105.3, 33.0, (-1.16, 0.45), 42.3, (2.5, 0.4, 0.03, 0.7)),
         ("correlated", 82.7, 34.4, (-1.17, 0.43), 40.3, (4.5, 0.7, 0.06, 1.2)),
     ],
 )
-def test_fits_are_those_of_another_build(
+def test_fits_agree_with_an_independent_implementation(
     table, version, at_zero, minimum, place, at_paper, tolerances
 ):
-    """χ² that an independent build found with flavio's central theory, for the same 37."""
+    """χ² of an independent implementation with central values of flavio, for the same 37."""
     fit = fit_coefficients(table, version)
     assert fit.points[0].chi_squared == pytest.approx(at_zero, abs=tolerances[0])
     assert fit.chi_squared == pytest.approx(minimum, abs=tolerances[1])

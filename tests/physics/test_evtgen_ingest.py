@@ -1,4 +1,4 @@
-"""Angles and ingestion against EvtGen's own files and the reference moments made from them."""
+"""Angles and ingestion against files of EvtGen and reference moments made from them."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ REFERENCE = {
 
 @pytest.fixture(scope="module")
 def ingested(tmp_path_factory):
-    """All slices with their events, each through `ingest` once."""
+    """All slices with their events, ingested once."""
     folder = tmp_path_factory.mktemp("ingested")
     events = {}
     for path in sorted(EVTGEN.glob("*.root")):
@@ -64,13 +64,13 @@ def test_moments_of_the_slices(point, ingested):
     assert len(events) >= 60_000
     for name, value in moments(events).items():
         error = REFERENCE_ERRORS[name] * np.sqrt(N_REFERENCE / len(events))
-        # the slice is part of the reference's events: their difference varies less than the slice
+        # the slice is part of the reference sample: the difference varies less than the slice
         error *= np.sqrt(1 - len(events) / N_REFERENCE)
         assert abs(value - REFERENCE[point][name]) < 3.5 * error, name
 
 
 def two_sample_p(first, second, edges):
-    """p-value of the chi-square test that two histograms have one shape."""
+    """Return the p-value of the chi-square test that two histograms have the same shape."""
     n = np.histogram(first, edges)[0].astype(float)
     m = np.histogram(second, edges)[0].astype(float)
     ratio = np.sqrt(m.sum() / n.sum())
@@ -81,7 +81,7 @@ def two_sample_p(first, second, edges):
 
 @pytest.mark.parametrize("name", VARIABLES)
 @pytest.mark.parametrize("q2_range", [(0.0, 20.0), (1.0, 6.0)])
-def test_anti_b0_has_the_distributions_of_b0(name, q2_range, ingested):
+def test_anti_b0_has_the_same_distributions_as_b0(name, q2_range, ingested):
     b0 = ingested["evtgen_btosllnpr_b0_dc9_0.00.root"]
     anti = ingested["evtgen_btosllnpr_antib0_dc9_0.00.root"]
     assert set(anti.flavour) == {-1}
@@ -92,7 +92,7 @@ def test_anti_b0_has_the_distributions_of_b0(name, q2_range, ingested):
     assert two_sample_p(getattr(b0, name), getattr(anti, name), edges) > 1e-3
 
 
-def test_anti_b0_taken_as_b0_does_not_agree(ingested, tmp_path):
+def test_anti_b0_taken_as_b0_disagrees(ingested, tmp_path):
     ingest_files(
         [EVTGEN / "evtgen_btosllnpr_antib0_dc9_0.00.root"], tmp_path / "a.root", flavour="B0"
     )
@@ -102,23 +102,23 @@ def test_anti_b0_taken_as_b0_does_not_agree(ingested, tmp_path):
     assert moments(wrong)["s5"] > 0.1
 
 
-def test_angles_are_evtgens_own():
+def test_angles_agree_with_evtgen():
     momenta = momenta_of("evtgen_btosllnpr_b0_dc9_-0.90.root")
     b, k, pi, mup, mum = momenta
-    found = decay_variables(DecayMomenta.from_array(momenta), np.ones(momenta.shape[2], np.int8))
-    slow = found.q2 < 0.1  # float32 muons near threshold
-    difference = found.chi - evtgen_angle_chi(k[1:], pi[1:], mup[1:])
+    result = decay_variables(DecayMomenta.from_array(momenta), np.ones(momenta.shape[2], np.int8))
+    slow = result.q2 < 0.1  # float32 muons near threshold
+    difference = result.chi - evtgen_angle_chi(k[1:], pi[1:], mup[1:])
     difference = np.abs(np.mod(difference + np.pi, 2 * np.pi) - np.pi)
     assert np.median(difference) < 1e-6
     assert difference.max() < 1e-3
-    np.testing.assert_allclose(found.cos_theta_k, evtgen_decay_angle(b, k + pi, k), atol=1e-5)
+    np.testing.assert_allclose(result.cos_theta_k, evtgen_decay_angle(b, k + pi, k), atol=1e-5)
     np.testing.assert_allclose(
-        found.cos_theta_mu[~slow], evtgen_decay_angle(b, mup + mum, mup)[~slow], atol=1e-5
+        result.cos_theta_mu[~slow], evtgen_decay_angle(b, mup + mum, mup)[~slow], atol=1e-5
     )
 
 
 def test_same_decays_in_three_layouts(ingested):
-    """The ntuple and the list hold the first decays of the four-momenta files."""
+    """The ntuple and the list contain the first decays of the four-momenta files."""
     pairs = {
         "basf2_ntuple_b0_dc9_-0.90.root": "evtgen_btosllnpr_b0_dc9_-0.90.root",
         "particle_list_b0_dc9_-2.00.root": "evtgen_btosllnpr_b0_dc9_-2.00.root",
@@ -140,7 +140,7 @@ def test_float32_slice_keeps_q2_and_the_physical_range(ingested):
     assert 0.6656 < events.m_kpi.min() < events.m_kpi.max() < 1.6051
 
 
-def test_charmonium_file_is_full_of_resonances(ingested):
+def test_charmonium_file_contains_resonances(ingested):
     q2 = ingested["evtgen_btosllnpr_b0_charmonium_dc9_0.00.root"].q2
     assert ((q2 > 8) & (q2 < 10)).mean() == pytest.approx(0.91, abs=0.02)
 
@@ -150,9 +150,9 @@ def test_fractions_in_q2(ingested):
     percent = [1.34, 6.74, 3.96, 7.61, 8.76, 10.98, 11.79, 12.34, 12.44, 11.68, 9.33, 3.04]
     reference = np.array(percent) / 100
     events = ingested["evtgen_btosllnpr_b0_dc9_0.00.root"]
-    found = np.histogram(events.q2, edges)[0] / len(events)
+    result = np.histogram(events.q2, edges)[0] / len(events)
     errors = np.sqrt(reference * (1 - reference) / len(events))
-    assert np.abs((found - reference) / errors).max() < 3.5
+    assert np.abs((result - reference) / errors).max() < 3.5
 
 
 def test_samples_table_names_the_shipped_slice(monkeypatch, tmp_path):
@@ -172,7 +172,7 @@ def test_samples_table_names_the_shipped_slice(monkeypatch, tmp_path):
     assert (metadata.n_read, metadata.n_dropped) == (62_000, {})
 
 
-def test_resources_are_small_and_made_by_their_script(tmp_path):
+def test_resources_are_small_and_reproducible(tmp_path):
     sizes = {path.name: path.stat().st_size for path in EVTGEN.iterdir() if path.is_file()}
     assert max(sizes.values()) < 4_000_000
     assert sum(sizes.values()) < 12_000_000
@@ -183,8 +183,8 @@ def test_resources_are_small_and_made_by_their_script(tmp_path):
     assert "SOURCE" in shown.stdout
 
 
-def test_antiparticles_under_a_neutral_name_are_found_out(tmp_path, capsys):
-    """Nothing in a flat file tells the flavour but the physics: A_FB at high q2."""
+def test_antiparticles_in_a_file_with_a_neutral_name_are_detected(tmp_path, capsys):
+    """In a flat file, only A_FB at high q2 reveals the flavour."""
     import shutil
 
     from wilsonvox.cli import run
@@ -198,5 +198,5 @@ def test_antiparticles_under_a_neutral_name_are_found_out(tmp_path, capsys):
     assert error.count("\n") == 1
     assert not out.exists()
     assert run(["ingest", "--events", str(path), "--flavour", "B0bar", "--out", str(out)]) == 0
-    # who insists is believed
+    # a flavour given explicitly is accepted
     assert run(["ingest", "--events", str(path), "--flavour", "B0", "--out", str(out)]) == 0

@@ -1,8 +1,8 @@
-"""The whole model against EvtGen's own files: histograms, moments and the likelihood's δC9.
+"""The whole model against files of EvtGen: histograms, moments and δC9 of the likelihood.
 
-WILSONVOX_EVTGEN_FILES names a folder with the full files (200,000 events each); without it the
-slices of `resources/evtgen` are taken. WILSONVOX_EVTGEN_LISTING names a file to which the p-values
-are added. The file with charmonium resonances is none of the model's.
+WILSONVOX_EVTGEN_FILES names a folder with the full files (200,000 events each); the slices in
+`resources/evtgen` are used if it is not set. WILSONVOX_EVTGEN_LISTING names a file to which
+p-values are appended. The model does not describe the file with charmonium resonances.
 """
 
 import os
@@ -35,7 +35,7 @@ FILES = {
     "particle_list_b0_dc9_-2.00.root": -2.0,
 }
 N_TOYS = int(os.environ.get("WILSONVOX_EVTGEN_TOYS", "1100"))
-"""Enough for a p-value below 0.001."""
+"""Number of events that suffices for a p-value below 0.001."""
 
 LEAST = 0.001
 
@@ -51,17 +51,17 @@ def the_normalisation(flavour):
 
 
 def fit(events):
-    """δC9 of the events with q2 < 20 GeV², and its error."""
+    """Return δC9 of the events with q2 < 20 GeV², and its error."""
     image = ImageSpecification(flavour="B0" if events.flavour[0] > 0 else "B0bar")
     selected = events[selection(events, image)["selected"]]
     integrals = the_normalisation(image.flavour)
     likelihood = negative_log_likelihood(the_table().model, selected, image, ["c9"], integrals)
-    found = minimise(likelihood, (-5.0, 5.0))
-    return float(found.values[0]), float(found.errors[0])
+    result = minimise(likelihood, (-5.0, 5.0))
+    return float(result.values[0]), float(result.errors[0])
 
 
 def decays(name, folder):
-    """All events of a file, by way of the ingest stage."""
+    """Return all events of a file after ingestion."""
     path = FOLDER / name
     try:
         read_metadata(path)
@@ -83,30 +83,30 @@ def listed(text):
 @pytest.mark.parametrize("name", FILES)
 def test_file_agrees_with_the_model(name, tmp_path):
     events = decays(name, tmp_path)
-    found = goodness(events, the_table(), shift_vector({"c9": FILES[name]}), fit, N_TOYS)
-    each = ", ".join(f"{key} {value:.3f}" for key, value in found.p_values.items())
-    shift = FILES[name] + found.shift
+    result = goodness(events, the_table(), shift_vector({"c9": FILES[name]}), fit, N_TOYS)
+    p_values = ", ".join(f"{key} {value:.3f}" for key, value in result.p_values.items())
+    shift = FILES[name] + result.shift
     listed(
-        f"{name}, {len(events)} events: overall {found.overall:.4f}; δC9 {shift:.4f} ± "
-        f"{found.error:.4f}, pull {found.pull:+.2f}; {each}"
+        f"{name}, {len(events)} events: overall {result.overall:.4f}; δC9 {shift:.4f} ± "
+        f"{result.error:.4f}, pull {result.pull:+.2f}; {p_values}"
     )
     assert 1 / (N_TOYS + 1) < LEAST, "with fewer toys nothing could be found"
-    assert found.overall >= LEAST, found
-    assert len(found.p_values) == 14
+    assert result.overall >= LEAST, result
+    assert len(result.p_values) == 14
 
 
 @pytest.mark.slow
-def test_a_model_off_by_a_tenth_does_not_agree(tmp_path):
-    """Teeth: with the most sensitive file, at δC9 = −2."""
+def test_model_shifted_by_a_tenth_disagrees(tmp_path):
+    """Power of the test, with the most sensitive file, at δC9 = −2."""
     name, off = "evtgen_btosllnpr_b0_dc9_-2.00.root", 0.1
     events = decays(name, tmp_path)
-    found = goodness(events, the_table(), shift_vector({"c9": FILES[name] + off}), fit, N_TOYS)
-    listed(f"{name} against δC9 = {FILES[name] + off:+.2f}: overall {found.overall:.4f}")
-    assert found.overall < LEAST
+    result = goodness(events, the_table(), shift_vector({"c9": FILES[name] + off}), fit, N_TOYS)
+    listed(f"{name} against δC9 = {FILES[name] + off:+.2f}: overall {result.overall:.4f}")
+    assert result.overall < LEAST
 
 
-def test_the_statistics_see_more_than_the_fit():
-    """A distortion that δC9 does not feel is found by histograms and moments, quickly."""
+def test_histograms_detect_more_than_the_fit():
+    """Histograms and moments detect a distortion to which δC9 is not sensitive."""
     from tests.helpers.goodness import toys
 
     shifts, table = shift_vector({"c9": -0.9}), the_table()
@@ -120,6 +120,6 @@ def test_the_statistics_see_more_than_the_fit():
     assert same.overall > 1 / 61
     turned = np.mod(events.chi + np.float32(0.6), np.float32(2 * np.pi))
     distorted = type(events)(**events.columns() | {"chi": turned})
-    found = goodness(distorted, table, shifts, no_fit, 60)
-    assert found.overall == 1 / 61
-    assert found.p_values["chi"] == 1 / 61
+    result = goodness(distorted, table, shifts, no_fit, 60)
+    assert result.overall == 1 / 61
+    assert result.p_values["chi"] == 1 / 61

@@ -1,4 +1,4 @@
-"""The model against flavio, which no one here wrote, given the same inputs."""
+"""The model against flavio, an independent program, with the same inputs."""
 
 import warnings
 
@@ -15,7 +15,7 @@ from wilsonvox.theory.physics_inputs import load_inputs
 from wilsonvox.theory.points import COEFFICIENTS
 
 THEORY_SIGN = {"4": -1, "6s": -1, "7": -1, "9": -1}
-"""Signs between the theory convention (flavio's) and LHCb's (ours)."""
+"""Signs between the theory convention (flavio) and the LHCb convention (this package)."""
 
 SIGNS = np.array([THEORY_SIGN.get(name, 1) for name in NAMES])
 POINTS = [
@@ -37,7 +37,7 @@ def flavio():
 
 
 def flavio_helicity(q2, m_kpi, wilson, inputs, m_lepton=None):
-    """flavio's helicity amplitudes for our Wilson coefficients, masses and form factors."""
+    """Compute helicity amplitudes by flavio with the inputs of this package."""
     from flavio.physics.bdecays import angular
 
     factors = {
@@ -63,7 +63,7 @@ def flavio_helicity(q2, m_kpi, wilson, inputs, m_lepton=None):
 
 
 def flavio_coefficients(q2, m_kpi, wilson, inputs, m_lepton=None):
-    """flavio's J_i, in our order and signs, for our Wilson coefficients, masses, form factors."""
+    """Compute J_i by flavio with the inputs of this package, in its order and signs."""
     from flavio.physics.bdecays import angular
 
     m_b, m_lepton = inputs.m_b_gev, m_lepton or inputs.m_muon_gev
@@ -71,7 +71,7 @@ def flavio_coefficients(q2, m_kpi, wilson, inputs, m_lepton=None):
     result = angular.angularcoeffs_general_v(
         helicity, q2, inputs.m_b_meson_gev, m_kpi, m_b, 0, m_lepton, m_lepton
     )
-    # the twelfth: zero without scalar operators, and so not in our arrays
+    # the twelfth, J_6c, is zero without scalar operators and not in the arrays
     assert abs(result["6c"]) < 1e-20
     keys = [int(name) if name.isdigit() else name for name in NAMES]
     return SIGNS * np.array([result[key] for key in keys])
@@ -98,7 +98,7 @@ def random_coefficients(seed):
 
 @pytest.mark.parametrize(("q2", "m_kpi"), POINTS)
 @pytest.mark.usefixtures("flavio")
-def test_amplitudes_equal_flavios(inputs, q2, m_kpi):
+def test_amplitudes_agree_with_flavio(inputs, q2, m_kpi):
     from flavio.physics.bdecays import angular
 
     wilson = random_coefficients(int(q2 * 1000))
@@ -116,7 +116,7 @@ def test_amplitudes_equal_flavios(inputs, q2, m_kpi):
     }
     helicity = angular.transversity_to_helicity(transversity)
     largest = max(abs(helicity[key]) for key in helicity)
-    # one constant for all amplitudes and points: the normalisation N
+    # a common constant of all amplitudes and points, the normalisation N
     scale = 4.0
     for key, value in helicity.items():
         assert abs(complex(value) / scale - theirs[key]) < 1e-9 * largest, key
@@ -126,18 +126,18 @@ def test_amplitudes_equal_flavios(inputs, q2, m_kpi):
 
 @pytest.mark.parametrize(("q2", "m_kpi"), POINTS)
 @pytest.mark.usefixtures("flavio")
-def test_angular_coefficients_equal_flavios(inputs, q2, m_kpi):
+def test_angular_coefficients_agree_with_flavio(inputs, q2, m_kpi):
     wilson = random_coefficients(int(q2 * 100))
     theirs = flavio_coefficients(q2, m_kpi, wilson, inputs)
     mine = ours(q2, m_kpi, {name: np.array(value) for name, value in wilson.items()}, inputs)
-    # our constant in front is free; it must be the same for all q2, m_kpi (next test) and J_i
+    # the common constant is arbitrary, but equal for all q2, m_kpi (next test) and J_i
     ratio = theirs[0] / mine[0]
     np.testing.assert_allclose(mine * ratio, theirs, rtol=0, atol=1e-9 * np.abs(theirs).max())
     assert np.count_nonzero(np.abs(theirs) > 1e-6 * np.abs(theirs).max()) == 11
 
 
 @pytest.mark.usefixtures("flavio")
-def test_dependence_on_q2_and_mass_equals_flavios(inputs):
+def test_dependence_on_q2_and_mass_agrees_with_flavio(inputs):
     wilson = {"c7": -0.3, "c9": 4.2, "c10": -4.1, "c7p": 0.0, "c9p": 0.0, "c10p": 0.0}
     arrays = {name: np.array(value) for name, value in wilson.items()}
     ratios = [
@@ -147,7 +147,7 @@ def test_dependence_on_q2_and_mass_equals_flavios(inputs):
     np.testing.assert_allclose(ratios, ratios[0], rtol=1e-9)
 
 
-def test_form_factors_equal_flavios(flavio, inputs):
+def test_form_factors_agree_with_flavio(flavio, inputs):
     from flavio.physics.bdecays.formfactors.b_v import bsz
 
     par = dict(flavio.default_parameters.get_central_all())
@@ -172,12 +172,12 @@ def test_form_factors_equal_flavios(flavio, inputs):
 @pytest.mark.parametrize("mass", [0.0, 1.3, 4.8])
 @pytest.mark.parametrize("q2", [0.05, 6.7, 6.76, 6.8, 18.0])
 @pytest.mark.usefixtures("flavio")
-def test_quark_loop_equals_flavios(q2, mass):
+def test_quark_loop_agrees_with_flavio(q2, mass):
     from flavio.physics.bdecays.matrixelements import h
 
     theirs = h(q2, mass, 4.8)
     mine = complex(quark_loop(np.array([q2]), mass, 4.8)[0])
-    # at the threshold itself flavio divides by zero times zero in one of two equal ways
+    # exactly at the threshold flavio evaluates 0/0
     assert mine == pytest.approx(theirs, rel=1e-6 if q2 == 6.76 else 1e-12)
 
 
@@ -196,8 +196,8 @@ def random_shifts(rng):
 @pytest.mark.parametrize("antiparticle_shifts", ["equal", "conjugate"])
 @pytest.mark.parametrize("flavour", [1, -1])
 @pytest.mark.usefixtures("flavio")
-def test_model_equals_flavio_for_both_flavours(inputs, lepton, antiparticle_shifts, flavour):
-    """All J_i with six complex shifts; weak phases change sign between the flavours, strong not."""
+def test_model_agrees_with_flavio_for_both_flavours(inputs, lepton, antiparticle_shifts, flavour):
+    """All J_i with six complex shifts; weak phases, not strong ones, change sign with flavour."""
     model = DecayModel(inputs, lepton, antiparticle_shifts)
     rng = np.random.default_rng(8)
     ratios = []
@@ -218,7 +218,7 @@ def test_model_equals_flavio_for_both_flavours(inputs, lepton, antiparticle_shif
     np.testing.assert_allclose(ratios, ratios[0], rtol=1e-9)
 
 
-def test_inputs_of_the_set_flavio_are_flavios(flavio):
+def test_inputs_of_the_set_flavio_agree_with_flavio(flavio):
     from flavio.physics.bdecays.wilsoncoefficients import wctot_dict
     from flavio.physics.running import running
 
@@ -249,13 +249,13 @@ def test_inputs_of_the_set_flavio_are_flavios(flavio):
 
     for q2 in (0.1, 8.0, 17.0):
         theirs = bsz.ff("B->K*", q2, dict(par), n=3)
-        found = form_factors(np.array(q2), np.array(mine.m_k_star_gev), mine)
-        for name, value in found.items():
+        result = form_factors(np.array(q2), np.array(mine.m_k_star_gev), mine)
+        for name, value in result.items():
             assert float(value) == pytest.approx(theirs[name], rel=1e-8), (name, q2)
 
 
-def test_bound_with_flavios_coefficients(flavio):
-    """With flavio's own J_i at the K* mass: the reference table of bounds for 24,000 events."""
+def test_bound_with_coefficients_of_flavio(flavio):
+    """Reference table of bounds for 24,000 events, from J_i of flavio at the K* mass."""
     from flavio.physics.bdecays import angular
     from flavio.physics.bdecays.bvll import amplitudes as flavio_amplitudes
     from flavio.physics.running import running

@@ -1,4 +1,4 @@
-"""Four-momenta of generated decays: masses, conservation, frames, and the way back."""
+"""Four-momenta of generated decays: masses, conservation, frames, and the inverse."""
 
 import numpy as np
 import pytest
@@ -35,8 +35,8 @@ def events(table, electron_table):
     stream = Stream(3, "c9_-0.90", "test", 0)
     shifts = shift_vector({"c9": -0.9})
     return {
-        (lepton, flavour): Events.concatenate(generate(each, shifts, N, stream, flavour))
-        for lepton, each in (("muon", table), ("electron", electron_table))
+        (lepton, flavour): Events.concatenate(generate(decay_table, shifts, N, stream, flavour))
+        for lepton, decay_table in (("muon", table), ("electron", electron_table))
         for flavour in (1, -1)
     }
 
@@ -48,17 +48,17 @@ def masses(momenta):
 @pytest.mark.parametrize("frame", ["rest", "belle2"])
 @pytest.mark.parametrize("flavour", [1, -1])
 @pytest.mark.parametrize("lepton", ["muon", "electron"])
-def test_masses_sums_and_the_way_back(events, inputs, lepton, flavour, frame):
+def test_masses_sums_and_recovered_variables(events, inputs, lepton, flavour, frame):
     model = DecayModel(inputs, lepton)
     drawn = events[lepton, flavour]
     momenta = four_momenta(drawn, model, frame, np.random.default_rng(1))
     assert momenta.shape == (5, 4, N)
     expected = [inputs.m_b_meson_gev, inputs.m_kaon_gev, inputs.m_pion_gev]
-    found = masses(momenta)
-    np.testing.assert_allclose(found[:3], np.broadcast_to(expected, (N, 3)).T, rtol=1e-12)
-    # an electron of 5 GeV has E² = 10⁸ m²: its mass from float64 components is good to 10⁻⁸
+    result = masses(momenta)
+    np.testing.assert_allclose(result[:3], np.broadcast_to(expected, (N, 3)).T, rtol=1e-12)
+    # an electron of 5 GeV has E² = 10⁸ m², so that its mass is accurate to 10⁻⁸ in float64
     tolerance = 1e-9 if lepton == "muon" else 2e-8
-    np.testing.assert_allclose(found[3:], model.m_lepton_gev, rtol=tolerance)
+    np.testing.assert_allclose(result[3:], model.m_lepton_gev, rtol=tolerance)
     np.testing.assert_allclose(momenta[0], momenta[1:].sum(axis=0), atol=1e-14)
     back = decay_variables(DecayMomenta.from_array(momenta), drawn.flavour)
     np.testing.assert_allclose(back.q2, drawn.q2, rtol=2 * EPS)
@@ -70,7 +70,7 @@ def test_masses_sums_and_the_way_back(events, inputs, lepton, flavour, frame):
 
 
 def test_ends_of_phase_space(model, inputs):
-    """q² that single precision moved across an end makes no imaginary momentum."""
+    """A q² beyond an end of phase space by rounding gives no imaginary momentum."""
     m_kpi = np.full(2, 0.9, np.float32)
     end = (inputs.m_b_meson_gev - m_kpi.astype(float)) ** 2
     q2 = np.array([model.q2_min_gev2 * (1 - 1e-7), end[0] * (1 + 1e-7)])
@@ -85,14 +85,14 @@ def test_ends_of_phase_space(model, inputs):
 
 
 def boosted(momentum, frame):
-    """Four-momenta in the rest frame of another, by the textbook's matrix."""
+    """Boost four-momenta to a rest frame by the Lorentz matrix."""
     mass = np.sqrt(frame[0] ** 2 - frame[1:] @ frame[1:])
     energy = (frame[0] * momentum[0] - frame[1:] @ momentum[1:]) / mass
     factor = (momentum[0] + energy) / (frame[0] + mass)
     return np.concatenate([energy[None], momentum[1:] - factor * frame[1:, None]])
 
 
-def test_orientation_is_uniform(events, model):
+def test_orientation_is_isotropic(events, model):
     momenta = four_momenta(events["muon", 1], model, "rest", np.random.default_rng(2))
     kstar = momenta[1, 1:] + momenta[2, 1:]
     kaon = momenta[1, 1:]
@@ -121,12 +121,12 @@ def test_belle2_frame(events, model):
         return (2 + 3 * c - c**3) / 4
 
     assert kstest(cosine, cumulative).pvalue > 1e-3
-    # about the detector's axis it would be another distribution
+    # the distribution about the axis of the detector differs
     assert kstest(momenta[0, 3] / np.linalg.norm(momenta[0, 1:], axis=0), cumulative).pvalue < 1e-6
     side = np.cross(axis, [0.0, 1.0, 0.0])
     around = np.arctan2(direction[1], side @ direction)
     assert kstest(around, "uniform", (-np.pi, 2 * np.pi)).pvalue > 1e-3
-    # the decay knows nothing of the direction of the B
+    # the decay is independent of the direction of the B
     rest = [boosted(momenta[1][:, [i]], momenta[0][:, i])[1:, 0] for i in range(2000)]
     toward = [r @ d / np.linalg.norm(r) for r, d in zip(rest, direction.T, strict=False)]
     assert kstest(toward, "uniform", (-1, 2)).pvalue > 1e-3
@@ -135,7 +135,7 @@ def test_belle2_frame(events, model):
 @pytest.mark.parametrize(
     ("lepton", "flavour", "frame"), [("muon", "B0", "belle2"), ("electron", "B0bar", "rest")]
 )
-def test_ingest_reads_what_generate_writes(tmp_path, table, electron_table, lepton, flavour, frame):
+def test_generated_files_can_be_ingested(tmp_path, table, electron_table, lepton, flavour, frame):
     import uproot
 
     made, plain, ingested = (tmp_path / f"{name}.root" for name in ("made", "plain", "ingested"))
@@ -160,12 +160,12 @@ def test_ingest_reads_what_generate_writes(tmp_path, table, electron_table, lept
     for layout in ("four-momenta", "variables"):
         options = ["--layout", layout, "--flavour", flavour]
         assert run(["ingest", "--events", str(made), *options, "--out", str(ingested)]) == 0
-        found = read_events(ingested)
+        result = read_events(ingested)
         assert read_metadata(ingested).n_dropped == {}
-        np.testing.assert_array_equal(found.flavour, expected.flavour)
-        np.testing.assert_allclose(found.q2, expected.q2, rtol=2 * EPS)
-        np.testing.assert_allclose(found.m_kpi, expected.m_kpi, rtol=EPS)
-        np.testing.assert_allclose(found.cos_theta_mu, expected.cos_theta_mu, atol=EPS)
-        np.testing.assert_allclose(found.cos_theta_k, expected.cos_theta_k, atol=EPS)
-        turn = np.angle(np.exp(1j * (found.chi.astype(float) - expected.chi)))
+        np.testing.assert_array_equal(result.flavour, expected.flavour)
+        np.testing.assert_allclose(result.q2, expected.q2, rtol=2 * EPS)
+        np.testing.assert_allclose(result.m_kpi, expected.m_kpi, rtol=EPS)
+        np.testing.assert_allclose(result.cos_theta_mu, expected.cos_theta_mu, atol=EPS)
+        np.testing.assert_allclose(result.cos_theta_k, expected.cos_theta_k, atol=EPS)
+        turn = np.angle(np.exp(1j * (result.chi.astype(float) - expected.chi)))
         np.testing.assert_allclose(turn, 0, atol=8 * EPS)

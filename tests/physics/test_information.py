@@ -1,4 +1,4 @@
-"""What images keep of the information, against cases that have an answer of their own."""
+"""Information retained in images, against cases with known results."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from wilsonvox.core.errors import UserError
 from wilsonvox.theory import fisher as bound
 from wilsonvox.theory.points import shift_vector
 from wilsonvox.voxels import information
-from wilsonvox.voxels.information import KEPT, compare_images, image_information
+from wilsonvox.voxels.information import INFORMATION_LEVELS, compare_images, image_information
 from wilsonvox.voxels.specification import ImageSpecification
 
 EDGES = np.linspace(0, 20, information.N_Q2_BINS + 1)
@@ -17,25 +17,25 @@ CENTRES = (EDGES[1:] + EDGES[:-1]) / 2
 
 
 def rate_and_slope(rate, shape, value, step=1e-4):
-    """rate(δ) · shape(q2; δ) in q2 bins, normalised, and its derivative, each of shape (1, n)."""
+    """Return rate(δ) · shape(q2; δ) in q2 bins, normalised, and its derivative, each (1, n)."""
 
     def density(at):
-        found = shape(CENTRES, at)
-        return rate(at) * found / found.sum()
+        result = shape(CENTRES, at)
+        return rate(at) * result / result.sum()
 
     slope = (density(value + step) - density(value - step)) / (2 * step)
     return density(value)[None], slope[None]
 
 
 @pytest.mark.parametrize("mean_count", [0.1, 1.0, 6.0])
-def test_the_mean_is_all_there_is_to_know_of_an_exponential(mean_count):
-    """Of exp(−θ q2) the mean is a sufficient statistic: nothing is lost by it with the count."""
+def test_mean_is_sufficient_for_an_exponential(mean_count):
+    """For exp(−θ q2), mean and count are sufficient statistics: no information is lost."""
     density, slope = rate_and_slope(
         lambda theta: 1 + 0.3 * theta, lambda q2, theta: np.exp(-theta * q2), 0.2
     )
     density, slope = density * 1e-3, slope * 1e-3
     n_events = round(mean_count / density.sum())
-    with_count, without = information._of_means(density, slope, n_events)
+    with_count, without = information._mean_q2_information(density, slope, n_events)
     everything = n_events * (slope**2 / density).sum()
     assert with_count[0] == pytest.approx(everything, rel=2e-3)
     assert without[0] < with_count[0]
@@ -43,12 +43,12 @@ def test_the_mean_is_all_there_is_to_know_of_an_exponential(mean_count):
 
 @pytest.mark.parametrize("mean_count", [0.05, 0.5, 3.0])
 def test_the_mean_of_gaussian_events(mean_count):
-    """Known: the width's information in a mean is 2/σ² however many events; the mixture by quad."""
+    """The information of a mean on the width is 2/σ² for any count; the mixture by quad."""
     mu, sigma = 9.0, 1.2
     density, slope = rate_and_slope(lambda _: 1.0, lambda q2, s: norm.pdf(q2, mu, s), sigma)
     n_events = 1000
     scale = mean_count / n_events
-    with_count, without = information._of_means(density * scale, slope * scale, n_events)
+    with_count, without = information._mean_q2_information(density * scale, slope * scale, n_events)
     occupied = 1 - np.exp(-mean_count)
     assert with_count[0] == pytest.approx(occupied * 2 / sigma**2, rel=5e-3)
     counts = np.arange(1, 40)
@@ -65,48 +65,48 @@ def test_the_mean_of_gaussian_events(mean_count):
     assert without[0] == pytest.approx(expected, rel=5e-3)
 
 
-def test_the_counts_tell_what_the_rate_tells():
+def test_information_of_the_counts_is_that_of_the_rate():
     density, slope = rate_and_slope(lambda x: x, lambda q2, _: np.ones_like(q2), 2.0)
-    with_count, _ = information._of_means(density * 1e-3, slope * 1e-3, 1000)
+    with_count, _ = information._mean_q2_information(density * 1e-3, slope * 1e-3, 1000)
     assert with_count[0] == pytest.approx(1 / 2.0, rel=1e-9)  # Poisson mean x: information 1/x
 
 
 @pytest.mark.parametrize("shift", [-2.0, 0.0])
-def test_each_step_loses_and_finer_voxels_lose_less(model, shift):
-    found = {
+def test_information_decreases_with_each_step_and_less_in_finer_voxels(model, shift):
+    result = {
         row.bins: row.sigma_over_bound
         for row in compare_images(model, [{"c9": shift}], ImageSpecification(), [50, 100, 25]).rows
     }
-    assert list(found) == [25, 50, 100]
-    for ratios in found.values():
-        values = [ratios[kept] for kept in KEPT]
+    assert list(result) == [25, 50, 100]
+    for ratios in result.values():
+        values = [ratios[kept] for kept in INFORMATION_LEVELS]
         assert values[0] == 1
         assert np.all(np.diff(values[:5]) > 0)
-    for kept in KEPT[2:]:
-        assert found[25][kept] > found[50][kept] > found[100][kept]
-    # without the mean q2, nothing but the angles is left: their own information, integrated
-    assert found[100][KEPT[5]] > found[100][KEPT[3]] + 0.1
+    for kept in INFORMATION_LEVELS[2:]:
+        assert result[25][kept] > result[50][kept] > result[100][kept]
+    # without the mean q2, only the information of the angles remains
+    assert result[100][INFORMATION_LEVELS[5]] > result[100][INFORMATION_LEVELS[3]] + 0.1
 
 
-def test_few_events_an_image_lose_nothing_by_the_mean(model):
-    """With one event a voxel at most, its mean q2 is its q2."""
+def test_mean_loses_nothing_with_few_events_per_image(model):
+    """With at most one event per voxel, the mean q2 is the q2 of that event."""
     image = ImageSpecification(events_per_image=10)
-    left = image_information(model, shift_vector({"c9": -1.0}), image).left
+    left = image_information(model, shift_vector({"c9": -1.0}), image).retained
     np.testing.assert_allclose(left[3:5], left[2], rtol=1e-3)
 
 
-def test_cuts_are_those_of_the_bound(model):
+def test_cuts_agree_with_those_of_the_bound(model):
     image = ImageSpecification(q2_min_gev2=1, q2_max_gev2=19, vetoes_gev2=((8, 11), (12.7, 14)))
     shifts = shift_vector({"c9": -0.5})
-    left = image_information(model, shifts, image).left
+    left = image_information(model, shifts, image).retained
     cuts = (image.q2_min_gev2, image.q2_max_gev2, image.vetoes_gev2)
     assert left[0] == bound.fisher_information(model, shifts, ["c9"], *cuts)[0, 0]
-    # forgetting m_kpi costs little and never gains
+    # without m_kpi, a little information is lost and none gained
     assert 0.95 * left[0] < left[1] < left[0]
 
 
-def test_chosen_voxels_stand_for_all(model, monkeypatch):
-    """Other voxels, and twice as many: the same to 0.3 %."""
+def test_result_does_not_depend_on_the_sampled_voxels(model, monkeypatch):
+    """Other voxels, and twice as many, give the same result to 0.3 %."""
     shifts = shift_vector({"c9": 0.0})
     few = image_information(model, shifts, ImageSpecification()).sigma_over_bound
     monkeypatch.setattr(information, "N_VOXELS", 2048)
@@ -114,14 +114,14 @@ def test_chosen_voxels_stand_for_all(model, monkeypatch):
     np.testing.assert_allclose(few, many, rtol=3e-3)
 
 
-def test_an_image_without_phase_space_is_refused(model):
+def test_image_without_phase_space_is_rejected(model):
     image = ImageSpecification(q2_min_gev2=25, q2_max_gev2=30)
     with pytest.raises(UserError, match="no phase space"):
         image_information(model, shift_vector({"c9": 0.0}), image)
 
 
-def test_a_range_beyond_phase_space_is_cut_to_it(model):
-    """q2 up to 20 or 30 GeV² differs by the few events above 20."""
+def test_range_beyond_phase_space_is_cut(model):
+    """Ranges up to 20 and 30 GeV² differ only by the few events above 20."""
     wide, usual = (
         image_information(
             model, shift_vector({"c9": 0.0}), ImageSpecification(q2_max_gev2=high)
@@ -132,16 +132,16 @@ def test_a_range_beyond_phase_space_is_cut_to_it(model):
 
 
 @pytest.mark.parametrize("mean_count", [0.02, 0.6, 3.0])
-def test_a_voxel_that_is_empty_unless_it_holds_one_event(mean_count):
-    """All q2 alike, it has one event with probability P = λ exp(−λ): P′²/(P(1 − P))."""
+def test_voxels_with_exactly_one_event(mean_count):
+    """With equal q2, a voxel has one event with P = λ exp(−λ): information P′²/(P(1 − P))."""
     density, slope = rate_and_slope(lambda x: x, lambda q2, _: np.ones_like(q2), mean_count)
-    found = information._of_single(density * 1e-3, slope * 1e-3, 1000)
+    result = information._single_entry_information(density * 1e-3, slope * 1e-3, 1000)
     p = mean_count * np.exp(-mean_count)
     derivative = (1 - mean_count) * np.exp(-mean_count)
-    assert found[0] == pytest.approx(derivative**2 / (p * (1 - p)), rel=1e-6)
+    assert result[0] == pytest.approx(derivative**2 / (p * (1 - p)), rel=1e-6)
 
 
-def test_single_entries_tell_less_in_coarse_voxels_and_all_in_fine_ones(model):
+def test_single_entries_lose_information_in_coarse_voxels_only(model):
     shifts = shift_vector({"c9": -1.0})
 
     def ratio(n_events, kind):

@@ -1,4 +1,4 @@
-"""The unbinned likelihood against densities and integrals that do not use its code."""
+"""The unbinned likelihood against independent densities and integrals."""
 
 import dataclasses
 
@@ -41,7 +41,7 @@ COLUMNS = ("q2", "m_kpi", "cos_theta_mu", "cos_theta_k", "chi")
 
 
 def flat_events(model, n_events, flavour=1, seed=3):
-    """Events all over phase space, many of them at low q2."""
+    """Return events in all of phase space, many of them at low q2."""
     rng = np.random.default_rng(seed)
     inputs, low = model.inputs, model.q2_min_gev2
     m_kpi = rng.uniform(inputs.m_kpi_min_gev, inputs.m_kpi_max_gev, n_events)
@@ -58,7 +58,7 @@ def flat_events(model, n_events, flavour=1, seed=3):
 
 
 def draw(table, shifts, n_events, image=None, seed=5, flavour=1):
-    """Selected events of the sampler, `n_events` before the selection."""
+    """Generate `n_events` events and return the selected ones."""
     image = image or ImageSpecification(flavour="B0" if flavour > 0 else "B0bar")
     stream = Stream(seed, "likelihood", "test", 0)
     events = Events.concatenate(generate(table, shift_vector(shifts), n_events, stream, flavour))
@@ -66,14 +66,14 @@ def draw(table, shifts, n_events, image=None, seed=5, flavour=1):
 
 
 def density(model, events, shifts, flavour=1):
-    """Σ J_i f_i of each event, by the amplitudes of `shifts`."""
+    """Return Σ J_i f_i of each event from the amplitudes at `shifts`."""
     q2, m_kpi, *angles = (getattr(events, name).astype(float) for name in COLUMNS)
     j = model.angular_coefficients(q2, m_kpi, shift_vector(shifts), flavour)
     return (j * angular_functions(*angles)).sum(axis=-1)
 
 
 def integrated_rates(model, masses, low, high, shifts, flavour=1):
-    """∫ dΓ/dq2 from `low` to `high` at each mass, below and above the charm cusp."""
+    """Integrate dΓ/dq2 from `low` to `high` at each mass, below and above the charm cusp."""
     nodes, weights = np.polynomial.legendre.leggauss(100)
     u = (nodes + 1) / 2
     end, total = model.q2_end(masses), np.zeros(len(masses))
@@ -81,7 +81,7 @@ def integrated_rates(model, masses, low, high, shifts, flavour=1):
     for start, stop in ((max(low, model.q2_min_gev2), min(high, cusp)), (max(low, cusp), high)):
         first, last = np.minimum(start, end)[:, None], np.minimum(stop, end)[:, None]
         span = np.maximum(last - first, 0)
-        # q2 = first + span (3u² − 2u³) has no slope at both ends
+        # q2 = first + span (3u² − 2u³) has zero slope at both ends
         q2 = first + span * u * u * (3 - 2 * u)
         rate = model.angular_coefficients(q2, masses[:, None], vector, flavour) @ RATE_WEIGHTS
         total += (rate * span * 6 * u * (1 - u)) @ weights / 2
@@ -89,7 +89,7 @@ def integrated_rates(model, masses, low, high, shifts, flavour=1):
 
 
 def selected_fraction(model, image, shifts, masses):
-    """P(δ) by Simpson's rule over equidistant masses."""
+    """Compute P(δ) by Simpson's rule over equidistant masses."""
     everything = integrated_rates(model, masses, 0, np.inf, shifts)
     selected = integrated_rates(model, masses, image.q2_min_gev2, image.q2_max_gev2, shifts)
     for low, high in image.vetoes_gev2:
@@ -106,10 +106,10 @@ def sample(table):
 @pytest.mark.parametrize("lepton", ["muon", "electron"])
 @pytest.mark.parametrize(("antiparticle_shifts", "flavour"), [("equal", -1), ("conjugate", 1)])
 @pytest.mark.parametrize("names", [("c9",), ("c10p_imaginary", "c7"), PARAMETERS])
-def test_event_polynomials_are_those_of_the_model(lepton, antiparticle_shifts, flavour, names):
+def test_event_polynomials_agree_with_the_model(lepton, antiparticle_shifts, flavour, names):
     model = DecayModel(load_inputs("evtgen-btosllnpr"), lepton, antiparticle_shifts)
     events = flat_events(model, 500, flavour)
-    found = event_polynomials(model, events, names)
+    result = event_polynomials(model, events, names)
     q2, m_kpi, *angles = (getattr(events, name).astype(float) for name in COLUMNS)
     direct = model.polynomials(q2, m_kpi, names, flavour=flavour)
     direct = np.einsum("npj,nj->np", direct, angular_functions(*angles))
@@ -117,14 +117,14 @@ def test_event_polynomials_are_those_of_the_model(lepton, antiparticle_shifts, f
     rows, columns = np.triu_indices(k)
     squares = [0, *(1 + k + np.flatnonzero(rows == columns))]
     scale = direct[:, squares].sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(found, direct / scale, atol=1e-10)
-    np.testing.assert_allclose(found[:, squares].sum(axis=1), 1, rtol=1e-12)
+    np.testing.assert_allclose(result, direct / scale, atol=1e-10)
+    np.testing.assert_allclose(result[:, squares].sum(axis=1), 1, rtol=1e-12)
 
 
 @pytest.mark.parametrize("image", [ImageSpecification(), VETOED])
 @pytest.mark.parametrize("shift", [-2.0, 1.0])
-def test_likelihood_is_the_density_integrated_by_brute_force(model, sample, image, shift):
-    """ln L(δ) − ln L(0) from the amplitudes at δ and other quadratures."""
+def test_likelihood_agrees_with_direct_integration(model, sample, image, shift):
+    """Compare ln L(δ) − ln L(0) with amplitudes at δ and other quadratures."""
     events = sample[selection(sample, image)["selected"]][:2000]
     masses = np.linspace(model.inputs.m_kpi_min_gev, model.inputs.m_kpi_max_gev, 801)
     m_kpi = events.m_kpi.astype(float)
@@ -138,16 +138,16 @@ def test_likelihood_is_the_density_integrated_by_brute_force(model, sample, imag
             - len(events) * np.log(fraction)
         )
     likelihood = negative_log_likelihood(model, events, image, ("c9",))
-    found = likelihood.value([0.0]) - likelihood.value([shift])
-    # 1e-6 an event: Simpson's rule at the kink where phase space ends at the cut
-    assert found == pytest.approx(expected[0] - expected[1], abs=1e-6 * len(events))
+    result = likelihood.value([0.0]) - likelihood.value([shift])
+    # 1e-6 per event: Simpson's rule at the kink where phase space ends at the cut
+    assert result == pytest.approx(expected[0] - expected[1], abs=1e-6 * len(events))
     fraction = selected_fraction(model, image, {"c9": shift}, masses)
     powers = np.array([1, shift, shift**2])
     assert likelihood.normalisation.selected_fraction(powers) == pytest.approx(fraction, rel=1e-6)
 
 
 def test_density_is_normalised_at_every_shift(model, table):
-    """The mean of p(x|δ)/p(x|0) over events drawn at 0 is 1, within a cut as well."""
+    """The mean of p(x|δ)/p(x|0) over events generated at 0 is 1, also within a cut."""
     events = draw(table, {"c9": 0.0}, 150_000, VETOED)
     likelihood = negative_log_likelihood(model, events, VETOED, ("c9",))
     rates = likelihood.normalisation.chebyshev_rates
@@ -166,7 +166,7 @@ def test_density_is_normalised_at_every_shift(model, table):
         error = ratio.std() / np.sqrt(len(ratio))
         assert abs(ratio.mean() - 1) < 4 * error
         assert error < 0.003
-        # the sum of these logarithms is the likelihood's own difference
+        # the sum of these logarithms is the difference of the likelihood
         total = likelihood.value([0.0]) - likelihood.value([shift])
         assert log_ratio.sum() == pytest.approx(total, rel=1e-8)
 
@@ -199,20 +199,20 @@ def test_values_at_many_points_and_of_some_events(model, sample):
 
 
 def test_fit_of_one_shift(model, sample):
-    found = minimise(
+    result = minimise(
         negative_log_likelihood(model, sample, ImageSpecification(), ("c9",)), (-5.0, 5.0)
     )
     expected = bound.cramer_rao_bound(model, {"c9": -0.9}, ("c9",), len(sample))["c9"]
-    assert found.converged
-    assert abs(found.values[0] + 0.9) < 4 * found.errors[0]
-    assert found.errors[0] == pytest.approx(expected, rel=0.05)
-    assert fit_events(model, sample, ImageSpecification()).values == pytest.approx(found.values)
+    assert result.converged
+    assert abs(result.values[0] + 0.9) < 4 * result.errors[0]
+    assert result.errors[0] == pytest.approx(expected, rel=0.05)
+    assert fit_events(model, sample, ImageSpecification()).values == pytest.approx(result.values)
     # Minos: −ln L rises by half a unit of a χ² with one degree of freedom
     likelihood = negative_log_likelihood(model, sample, ImageSpecification(), ("c9",))
     for level, rise in ((0.6827, 0.5), (0.95, 1.9207)):
-        for end in intervals(found, level)[0]:
+        for end in intervals(result, level)[0]:
             # MIGRAD's tolerance
-            assert likelihood.value([end]) - found.minimum == pytest.approx(rise, abs=0.01)
+            assert likelihood.value([end]) - result.minimum == pytest.approx(rise, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -227,37 +227,37 @@ def test_fit_of_one_shift(model, sample):
 def test_fits_of_several_shifts(model, table, names, shifts):
     image = ImageSpecification()
     events = draw(table, shifts, 24_000)
-    found = minimise(negative_log_likelihood(model, events, image, names), (-5.0, 5.0))
+    result = minimise(negative_log_likelihood(model, events, image, names), (-5.0, 5.0))
     truth = parameter_values(shift_vector(shifts), names)
-    difference = found.values - truth
+    difference = result.values - truth
     # χ² of as many degrees of freedom, p > 1e-4
     assert (
-        difference @ np.linalg.solve(found.covariance, difference) < {2: 18.4, 4: 23.5}[len(names)]
+        difference @ np.linalg.solve(result.covariance, difference) < {2: 18.4, 4: 23.5}[len(names)]
     )
     expected = bound.cramer_rao_bound(model, shifts, names, len(events))
-    np.testing.assert_allclose(found.errors, [expected[name] for name in names], rtol=0.25)
-    assert found.errors[0] == pytest.approx(np.sqrt(found.covariance[0, 0]))
+    np.testing.assert_allclose(result.errors, [expected[name] for name in names], rtol=0.25)
+    assert result.errors[0] == pytest.approx(np.sqrt(result.covariance[0, 0]))
 
 
 @pytest.mark.parametrize("flavour", ["B0", "B0bar"])
 def test_weak_phases_of_both_flavours(model, table, flavour):
-    """With conjugated shifts a fit gives the same convention for both flavours."""
+    """With conjugate shifts, fits of both flavours use the same convention."""
     sign = {"B0": 1, "B0bar": -1}[flavour]
     conjugating = dataclasses.replace(model, antiparticle_shifts="conjugate")
-    # the table is in the shifts as they enter the amplitudes
+    # the table is a function of the shifts that enter the amplitudes
     table = dataclasses.replace(table, model=conjugating)
     events = draw(table, {"c9": -0.9 + 0.8j}, 24_000, flavour=sign)
     image = ImageSpecification(flavour=flavour)
     names = ("c9", "c9_imaginary")
-    found = fit_events(conjugating, events, image, names)
-    assert np.all(np.abs(found.values - [-0.9, 0.8]) < 4 * found.errors)
-    # the same events with one complex value for both flavours: the B0's is the conjugate
+    result = fit_events(conjugating, events, image, names)
+    assert np.all(np.abs(result.values - [-0.9, 0.8]) < 4 * result.errors)
+    # with equal complex shifts for both flavours, the shift of the B0 is the conjugate
     other = fit_events(model, events, image, names)
-    np.testing.assert_allclose(other.values, found.values * [1, -sign], atol=2e-3)
+    np.testing.assert_allclose(other.values, result.values * [1, -sign], atol=2e-3)
 
 
-def test_selection_belongs_to_the_likelihood(model, table):
-    """A fit of cut events is unbiased; without the cut in its normalisation it is far off."""
+def test_likelihood_accounts_for_the_selection(model, table):
+    """A fit of selected events is unbiased only if its normalisation includes the cut."""
     shifts = {"c9": -1.0}
     events = draw(table, shifts, 120_000, VETOED)
     right = fit_events(model, events, VETOED)
@@ -267,12 +267,12 @@ def test_selection_belongs_to_the_likelihood(model, table):
         VETOED.model_copy(update={"q2_min_gev2": 0.0}),
         VETOED.model_copy(update={"vetoes_gev2": ((8.0, 11.0),)}),
     ):
-        found = fit_events(model, events, wrong)
-        assert not abs(found.values[0] + 1) < 6 * right.errors[0]
+        result = fit_events(model, events, wrong)
+        assert not abs(result.values[0] + 1) < 6 * right.errors[0]
 
 
 def test_generic_unbinned_likelihood_agrees(model, sample):
-    """iminuit's UnbinnedNLL with a density normalised numerically."""
+    """Compare with UnbinnedNLL of iminuit and a numerically normalised density."""
     from iminuit import Minuit
     from iminuit.cost import UnbinnedNLL
 
@@ -295,9 +295,9 @@ def test_generic_unbinned_likelihood_agrees(model, sample):
     generic.migrad()
     generic.hesse()
     everything = ImageSpecification(q2_max_gev2=30.0)
-    found = fit_events(model, events, everything)
-    assert found.values[0] == pytest.approx(generic.values[0], abs=0.01 * generic.errors[0])
-    assert found.errors[0] == pytest.approx(generic.errors[0], rel=0.01)
+    result = fit_events(model, events, everything)
+    assert result.values[0] == pytest.approx(generic.values[0], abs=0.01 * generic.errors[0])
+    assert result.errors[0] == pytest.approx(generic.errors[0], rel=0.01)
 
 
 def test_prepared_arrays_give_the_same_fit(model, sample):
@@ -316,13 +316,13 @@ def test_prepared_arrays_give_the_same_fit(model, sample):
     assert isinstance(prepared, LikelihoodEstimator)
     assert prepared.limits == (-3.0, 2.0)
     direct = fit_events(model, sample, ImageSpecification(), ("c9", "c10"), (-3.0, 2.0))
-    found = prepared.estimate(sample)
-    np.testing.assert_array_equal(found.values, direct.values)
-    np.testing.assert_array_equal(found.errors, direct.errors)
+    result = prepared.estimate(sample)
+    np.testing.assert_array_equal(result.values, direct.values)
+    np.testing.assert_array_equal(result.errors, direct.errors)
 
 
 def at_the_ends(model):
-    """Events at the ends of phase space, and where float32 rounds them beyond."""
+    """Return events at the ends of phase space and beyond them by rounding of float32."""
     inputs = model.inputs
     masses = np.array([inputs.m_kpi_min_gev, 0.9, inputs.m_kpi_max_gev], np.float32)
     low = np.float32(model.q2_min_gev2)
@@ -357,7 +357,7 @@ def test_events_at_the_ends_of_phase_space(model, table, lepton):
 
 
 def test_densities_of_zero(model, sample):
-    """An event whose density vanishes somewhere keeps −ln L finite, with the right gradient."""
+    """−ln L is finite, with the right gradient, for an event whose density vanishes somewhere."""
     likelihood = negative_log_likelihood(model, sample[:100], ImageSpecification(), ("c9",))
     polynomials = likelihood.polynomials.copy()
     polynomials[:, 0] = np.array([0.25, -0.5, 0.25])  # (1 − x)²/4, zero at 1
@@ -366,7 +366,7 @@ def test_densities_of_zero(model, sample):
     assert np.isfinite(vanishing.gradient([1.0])).all()
     assert np.isfinite(vanishing.values(np.array([[1.0]]))).all()
     others = dataclasses.replace(likelihood, polynomials=polynomials[:, 1:])
-    # the event itself adds −ln of the floor and no slope
+    # the event adds −ln of the floor, with zero slope
     extra = vanishing.value([1.0]) - others.value([1.0]) - _normalisation_change(vanishing, others)
     assert extra == pytest.approx(-np.log(1e-12), rel=1e-9)
 
@@ -376,7 +376,7 @@ def _normalisation_change(one, other):
     return (one.n_events - other.n_events) * np.log(fraction)
 
 
-def test_refusals(model, sample):
+def test_bad_input_is_rejected(model, sample):
     image = ImageSpecification()
     antiparticles = dataclasses.replace(sample[:10], flavour=-sample[:10].flavour)
     mixed = Events.concatenate([sample[:10], antiparticles])
@@ -393,7 +393,7 @@ def test_refusals(model, sample):
         normalisation(model, ImageSpecification(q2_min_gev2=22, q2_max_gev2=25), ("c9",))
 
 
-def test_events_far_beyond_phase_space_are_told(model, sample, caplog):
+def test_events_far_beyond_phase_space_give_a_warning(model, sample, caplog):
     image = ImageSpecification()
     fit_events(model, sample, image)
     assert not caplog.records
@@ -403,19 +403,19 @@ def test_events_far_beyond_phase_space_are_told(model, sample, caplog):
     assert "beyond the ends of phase space" in caplog.text
 
 
-def test_no_events_and_no_minimum_are_no_estimate(model, sample):
+def test_no_estimate_without_events_or_minimum(model, sample):
     integrals = normalisation(model, ImageSpecification(), ("c9",))
     empty = LikelihoodEstimator(model, ImageSpecification(), ("c9",), (-5.0, 5.0), integrals)
     assert isinstance(integrals, NormalisationIntegrals)
     assert np.isnan(empty.estimate(sample[:0]).values).all()
     # the minimum at −0.9 is outside
-    found = fit_events(model, sample, ImageSpecification(), limits=(0.5, 3.0))
-    assert np.isnan(found.values).all()
-    assert np.isnan(found.errors).all()
+    result = fit_events(model, sample, ImageSpecification(), limits=(0.5, 3.0))
+    assert np.isnan(result.values).all()
+    assert np.isnan(result.errors).all()
 
 
-def test_images_of_both_flavours_or_other_angles_are_no_fits(model):
-    """Their events do not have the density that is fitted."""
+def test_images_of_both_flavours_or_other_angles_are_rejected(model):
+    """Events of such images do not follow the fitted density."""
     settings = AngularLikelihoodSettings(q2_bins_gev2=((1.0, 6.0),))
     for image in (
         ImageSpecification(flavour="both"),

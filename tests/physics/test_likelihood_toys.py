@@ -1,4 +1,4 @@
-"""Ensembles of fits: pulls, widths beside the Cramér–Rao bound, coverage; and EvtGen's files.
+"""Ensembles of fits: pulls, widths relative to the Cramér–Rao bound and coverage; EvtGen's files.
 
 WILSONVOX_TOY_TABLE names a file to which the rows of the tables in docs/results/fits.md are
 added.
@@ -31,7 +31,7 @@ from wilsonvox.voxels.specification import ImageSpecification
 
 N_EVENTS = 24_000
 RANGE = (-5.0, 5.0)
-# probability of a Gaussian within these levels, and ±1 and ±1.96 of its σ
+# probability levels, and those of a Gaussian within ±1 σ and ±1.96 σ
 LEVELS = {0.68: 0.994458, 0.95: 1.959964}
 SLICES = Path(__file__).parents[2] / "resources" / "evtgen"
 FOLDER = Path(os.environ.get("WILSONVOX_EVTGEN_FILES") or SLICES)
@@ -74,7 +74,7 @@ def write_row(*cells):
 
 
 def ensembles(shift, n_images):
-    """Images of selected events of the sampler."""
+    """Generate images of selected events."""
     image = ImageSpecification(events_per_image=N_EVENTS)
     per_campaign = 50
     label = point_label({"c9": shift})
@@ -93,12 +93,12 @@ def ensembles(shift, n_images):
 
 
 def run(kind, shift, n_images):
-    """Value, Hesse error and Minos ends of each image: shape (n_images, 2 + 2 levels × 2)."""
+    """Return value, Hesse error and Minos limits by image, (n_images, 2 + 2 levels × 2)."""
     rows = []
     for events in ensembles(shift, n_images):
-        found = the_estimator(kind).fit(events)
-        ends = [intervals(found, level)[0] for level in LEVELS]
-        rows.append([found.values[0], found.errors[0], *np.ravel(ends)])
+        result = the_estimator(kind).fit(events)
+        ends = [intervals(result, level)[0] for level in LEVELS]
+        rows.append([result.values[0], result.errors[0], *np.ravel(ends)])
     return np.array(rows)
 
 
@@ -106,10 +106,10 @@ def run(kind, shift, n_images):
 @pytest.mark.parametrize("shift", [-2.0, -1.0, 0.0, 1.0])
 @pytest.mark.parametrize(("kind", "n_images"), [("likelihood", 2000), ("angular-likelihood", 500)])
 def test_ensembles(kind, n_images, shift):
-    """Pulls of mean 0 and width 1, σ at the bound, coverage: within four of their errors."""
-    found = run(kind, shift, n_images)
-    assert np.all(np.isfinite(found))
-    values, errors = found[:, 0], found[:, 1]
+    """Mean 0 and width 1 of pulls, σ at the bound and coverage, within four standard errors."""
+    result = run(kind, shift, n_images)
+    assert np.all(np.isfinite(result))
+    values, errors = result[:, 0], result[:, 1]
     pulls = (values - shift) / errors
     width_error = 1 / np.sqrt(2 * (n_images - 1))
     smallest = bound.cramer_rao_bound(the_model(), {"c9": shift}, ("c9",), N_EVENTS)["c9"]
@@ -120,7 +120,7 @@ def test_ensembles(kind, n_images, shift):
     row += [f"{values.std(ddof=1):.4f}", f"{ratio:.3f} ± {ratio * width_error:.3f}"]
     deviations = [pulls.mean() * np.sqrt(n_images), (pulls.std(ddof=1) - 1) / width_error]
     for index, (level, sigmas) in enumerate(LEVELS.items()):
-        low, high = found[:, 2 + 2 * index], found[:, 3 + 2 * index]
+        low, high = result[:, 2 + 2 * index], result[:, 3 + 2 * index]
         error = np.sqrt(level * (1 - level) / n_images)
         for inside in ((low <= shift) & (shift <= high), np.abs(pulls) <= sigmas):
             row.append(f"{100 * inside.mean():.1f} ± {100 * error:.1f}")
@@ -148,7 +148,7 @@ def read_file(name, folder):
 @pytest.mark.parametrize("kind", ["likelihood", "angular-likelihood"])
 @pytest.mark.parametrize("name", FILES)
 def test_files_of_evtgen(name, kind, tmp_path):
-    """δC9 of the whole file, and of its images of 24,000 events: pulls, spread beside the bound."""
+    """δC9 of the whole file and of its images of 24,000 events: pulls, and spread at the bound."""
     flavour, shift = FILES[name]
     fits = the_estimator(kind, flavour)
     events = read_file(name, tmp_path)
@@ -163,8 +163,8 @@ def test_files_of_evtgen(name, kind, tmp_path):
         fits.estimate(events[index * N_EVENTS : (index + 1) * N_EVENTS])
         for index in range(n_images)
     ]
-    values = np.array([found.values[0] for found in images])
-    pulls = (values - shift) / np.array([found.errors[0] for found in images])
+    values = np.array([result.values[0] for result in images])
+    pulls = (values - shift) / np.array([result.errors[0] for result in images])
     spread = f"{values.std(ddof=1) / smallest:.2f}" if n_images > 1 else "–"
     width = f"{pulls.std(ddof=1):.2f}" if n_images > 1 else "–"
     mean = f"{pulls.mean():+.2f} ± {1 / np.sqrt(n_images):.2f}" if n_images else "–"
@@ -181,6 +181,6 @@ def test_files_of_evtgen(name, kind, tmp_path):
     if n_images:
         assert chi2.sf((pulls**2).sum(), n_images) > 1e-4
     if n_images > 1 and kind == "likelihood":
-        # the spread of images is what the bound says, as far as so few can tell
+        # the spread of the images agrees with the bound within its error
         scaled = (n_images - 1) * (values.std(ddof=1) / smallest) ** 2
         assert 1e-4 < chi2.sf(scaled, n_images - 1) < 1 - 1e-4

@@ -1,4 +1,4 @@
-"""J_i as polynomials in the twelve real shifts, against the amplitudes themselves."""
+"""J_i as polynomials in the twelve real parameters against the amplitudes."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def random_points(n):
 
 
 def phase_space_points(model, n, seed=4):
-    """Over all of phase space, crowded at the photon pole and at the upper end."""
+    """Return points in phase space, dense at the photon pole and at the upper end."""
     rng = np.random.default_rng(seed)
     m_kpi = rng.uniform(model.inputs.m_kpi_min_gev, model.inputs.m_kpi_max_gev, n)
     fraction = rng.beta(0.5, 0.5, n) ** rng.choice([1, 3], n)
@@ -29,31 +29,31 @@ def phase_space_points(model, n, seed=4):
 @pytest.mark.parametrize("lepton", ["muon", "electron"])
 @pytest.mark.parametrize("antiparticle_shifts", ["equal", "conjugate"])
 @pytest.mark.parametrize("flavour", [1, -1])
-def test_twelve_dimensions_agree_with_the_amplitudes(inputs, lepton, antiparticle_shifts, flavour):
+def test_polynomials_agree_with_the_amplitudes(inputs, lepton, antiparticle_shifts, flavour):
     model = DecayModel(inputs, lepton, antiparticle_shifts)
     q2, m_kpi = phase_space_points(model, 300)
     polynomials = model.polynomials(q2, m_kpi, PARAMETERS, flavour=flavour)
     assert polynomials.shape == (300, 91, 11)
     for shifts in random_points(20):
         direct = model.angular_coefficients(q2, m_kpi, shifts, flavour)
-        found = np.einsum("m,nmj->nj", polynomial_terms(parameter_values(shifts), 2), polynomials)
+        result = np.einsum("m,nmj->nj", polynomial_terms(parameter_values(shifts), 2), polynomials)
         largest = np.abs(direct).max(axis=1, keepdims=True)
-        assert (np.abs(found - direct) / largest).max() < 1e-12
+        assert (np.abs(result - direct) / largest).max() < 1e-12
 
 
 @pytest.mark.parametrize("names", [("c9",), ("c10p", "c9_imaginary"), ("c7_imaginary", "c7")])
-def test_a_few_parameters_about_the_others(model, names):
+def test_polynomials_in_a_few_parameters(model, names):
     q2, m_kpi = phase_space_points(model, 50)
     for shifts in random_points(20):
         polynomials = model.polynomials(q2, m_kpi, names, shifts)
-        found = polynomial_terms(parameter_values(shifts, names), 2) @ polynomials
+        result = polynomial_terms(parameter_values(shifts, names), 2) @ polynomials
         direct = model.angular_coefficients(q2, m_kpi, shifts)
         largest = np.abs(direct).max(axis=1, keepdims=True)
-        assert (np.abs(found - direct) / largest).max() < 1e-12
+        assert (np.abs(result - direct) / largest).max() < 1e-12
 
 
 @pytest.mark.parametrize("lepton", ["muon", "electron"])
-def test_density_is_nowhere_negative(inputs, lepton):
+def test_density_is_never_negative(inputs, lepton):
     model = DecayModel(inputs, lepton)
     q2, m_kpi = phase_space_points(model, 2_000)
     rng = np.random.default_rng(6)
@@ -69,21 +69,21 @@ def test_density_is_nowhere_negative(inputs, lepton):
 
 def test_gradient_of_the_monomials():
     values, step = np.array([0.3, -1.2, 2.0]), 1e-6
-    found = polynomial_gradient(values, 2)
+    result = polynomial_gradient(values, 2)
     for index in range(3):
         change = np.zeros(3)
         change[index] = step
         above, below = (polynomial_terms(values + sign * change, 2) for sign in (1, -1))
         expected = (above - below) / (2 * step)
-        np.testing.assert_allclose(found[:, index], expected, atol=1e-9)
+        np.testing.assert_allclose(result[:, index], expected, atol=1e-9)
 
 
-def test_beyond_the_end_the_rate_is_zero(model):
+def test_rate_is_zero_beyond_phase_space(model):
     beyond = model.angular_coefficients(float(model.q2_end(0.9)) + 0.1, 0.9)
     assert not beyond.any()
 
 
-def test_unknown_or_repeated_parameters_are_refused(model):
+def test_unknown_or_duplicated_parameters_are_rejected(model):
     for names in (["c8"], ["c9", "c9"]):
         with pytest.raises(UserError, match="c9_imaginary"):
             model.polynomials(5.0, 0.9, names)

@@ -1,4 +1,4 @@
-"""The model's integrals against what real EvtGen gave (statistical errors of 200,000 events)."""
+"""Integrals of the model against EvtGen (statistical errors of 200,000 events)."""
 
 import itertools
 
@@ -38,7 +38,7 @@ Q2_FRACTIONS = (
 
 @pytest.fixture(scope="module")
 def integrate(inputs, model):
-    """J_i integrated over a q2 range at each of 60 line-shape quantiles, and ∫ q2 dΓ, at δC9."""
+    """Integrate J_i and q2 dΓ over a q2 range at 60 quantiles of the line shape, at δC9."""
     mass, cumulative = line_shape_quantiles(inputs)
     m_kpi = np.interp((np.arange(60) + 0.5) / 60, cumulative, mass)
     end = (inputs.m_b_meson_gev - m_kpi) ** 2
@@ -61,21 +61,21 @@ def test_moments(integrate, shift):
     everything, first = integrate(0, 30, shift)
     rate = everything @ RATE_WEIGHTS
     part, _ = integrate(1, 6, shift)
-    found = {key: float(v) for key, v in observables((part / rate[:, None]).mean(axis=0)).items()}
-    found["q2"] = float((first / rate).mean())
+    result = {key: float(v) for key, v in observables((part / rate[:, None]).mean(axis=0)).items()}
+    result["q2"] = float((first / rate).mean())
     for name, error in ERRORS.items():
-        assert abs(found[name] - REFERENCE[shift][name]) < 3.5 * error, name
+        assert abs(result[name] - REFERENCE[shift][name]) < 3.5 * error, name
 
 
 def test_q2_fractions(integrate):
     rate = integrate(0, 30, 0.0)[0] @ RATE_WEIGHTS
-    found = [
+    result = [
         float((integrate(low, high, 0.0)[0] @ RATE_WEIGHTS / rate).mean())
         for low, high in itertools.pairwise(Q2_EDGES)
     ]
-    # three errors of 200,000 events and the rounding of the reference
+    # three standard errors of 200,000 events and the rounding of the reference
     errors = np.sqrt(Q2_FRACTIONS / 200_000)
-    assert np.all(np.abs(np.array(found) - Q2_FRACTIONS) < 3.5 * errors + 5e-5)
+    assert np.all(np.abs(np.array(result) - Q2_FRACTIONS) < 3.5 * errors + 5e-5)
 
 
 @pytest.mark.parametrize(("shift", "zero"), [(0.0, 2.94), (-0.9, 3.59), (-2.0, 4.82)])
@@ -89,8 +89,8 @@ def test_zero_of_forward_backward_asymmetry(model, shift, zero):
 
 @pytest.mark.parametrize("lepton", ["muon", "electron"])
 @pytest.mark.parametrize("antiparticle_shifts", ["equal", "conjugate"])
-def test_table_is_the_model(inputs, lepton, antiparticle_shifts):
-    """The table at six complex shifts, interpolated, against the amplitudes themselves."""
+def test_table_agrees_with_the_model(inputs, lepton, antiparticle_shifts):
+    """Compare the interpolated table at six complex shifts with the amplitudes."""
     model = DecayModel(inputs, lepton, antiparticle_shifts)
     table = AngularCoefficients.tabulate(model)
     rng = np.random.default_rng(5)
@@ -99,16 +99,16 @@ def test_table_is_the_model(inputs, lepton, antiparticle_shifts):
     inside = q2 < model.q2_end(m_kpi)[:, None]
     for shifts in (SHIFTS, shift_vector({"c9": -2.0}), np.zeros(6)):
         for flavour in (1, -1):
-            found = interp1d(table.t, table.at(shifts, flavour, m_kpi), axis=1)(t)
-            found = found / q2[:, None] ** POLE_POWER
+            result = interp1d(table.t, table.at(shifts, flavour, m_kpi), axis=1)(t)
+            result = result / q2[:, None] ** POLE_POWER
             direct = model.reduced_coefficients(
                 *np.broadcast_arrays(q2, m_kpi[:, None]), shifts, flavour
             )
             largest = np.abs(direct).max(axis=-1)
-            assert (np.abs(found - direct).max(axis=-1) / largest)[inside].max() < 3e-4
+            assert (np.abs(result - direct).max(axis=-1) / largest)[inside].max() < 3e-4
 
 
-def test_table_comes_back_from_its_file(model, table, tmp_path):
+def test_table_round_trip(model, table, tmp_path):
     table.save(tmp_path / "table.npz", make_record("angular_coefficients", "table.npz", {}))
     again = AngularCoefficients.load(tmp_path / "table.npz")
     assert again.model == model
@@ -134,8 +134,8 @@ def test_line_shape_quantiles(inputs):
         assert np.interp(upto, mass, cumulative) == pytest.approx(part / whole, abs=1e-6)
 
 
-def test_information_by_simulation(model, table):
-    """The information is the variance of the score over events of the sampler."""
+def test_information_agrees_with_simulation(model, table):
+    """The information is the variance of the score over generated events."""
     from wilsonvox.events.event_file import Events
     from wilsonvox.events.generation.sampler import Stream, generate
     from wilsonvox.theory.angular import angular_functions
@@ -149,7 +149,7 @@ def test_information_by_simulation(model, table):
     at_events = model.polynomials(x["q2"], x["m_kpi"], ["c9"])
     polynomials = np.einsum("npj,nj->np", at_events, functions)
     score = polynomials @ [0, 1, 2 * shift] / (polynomials @ [1, shift, shift**2])
-    # normalise the rate at each m_Kπ, over the whole q2 range, as events are drawn
+    # the rate of generated events is normalised over all q2 at each m_Kπ
     nodes, weights = np.polynomial.legendre.leggauss(200)
     mass = np.linspace(table.m_kpi[0], table.m_kpi[-1], 100)
     low = model.q2_min_gev2
@@ -162,23 +162,23 @@ def test_information_by_simulation(model, table):
     score = score - np.interp(x["m_kpi"], mass, (log_rate[0] - log_rate[1]) / (2 * step))
     squares = (score - score.mean()) ** 2
     error = squares.std() / np.sqrt(len(squares))
-    found = bound.fisher_information(model, shifts, ["c9"], 1.0, 6.0)[0, 0]
-    assert abs(squares.mean() - found) < 4 * error
-    assert error / found < 0.02
+    result = bound.fisher_information(model, shifts, ["c9"], 1.0, 6.0)[0, 0]
+    assert abs(squares.mean() - result) < 4 * error
+    assert error / result < 0.02
 
 
-def test_information_loses_what_a_veto_takes(model):
+def test_veto_reduces_the_information(model):
     def information(*cuts, **more):
         return bound.fisher_information(model, shift_vector({"c9": -1.0}), ["c9"], *cuts, **more)
 
     whole = information()[0, 0]
     vetoed = information(vetoes_gev2=[(8, 11), (12.5, 15)])[0, 0]
     assert vetoed != pytest.approx(whole, rel=0.02)
-    assert information(0.0, 8.0)[0, 0] > whole  # an event of low q2 tells more than one of any q2
+    assert information(0.0, 8.0)[0, 0] > whole  # events of low q2 have more information on average
 
 
 def test_bound_where_phase_space_ends_inside_the_cut(model):
-    """Near the upper end of q² only light Kπ pairs have events: against a plain fine grid."""
+    """Compare with a fine grid near the upper end of q², which only light Kπ pairs reach."""
     shifts, mass = shift_vector({"c9": 0.0}), np.linspace(0.6656, 5.27964 - np.sqrt(17.5), 120)
     mass = (mass[1:] + mass[:-1]) / 2
     shape = line_shape(mass, model.inputs)
@@ -198,8 +198,8 @@ def test_bound_where_phase_space_ends_inside_the_cut(model):
             ]
         )
     expected = moments[2] / moments[0] - (moments[1] / moments[0]) ** 2
-    found = bound.fisher_information(model, shifts, ["c9"], 17.5, 20.0)[0, 0]
-    assert found == pytest.approx(expected, rel=1e-3)
+    result = bound.fisher_information(model, shifts, ["c9"], 17.5, 20.0)[0, 0]
+    assert result == pytest.approx(expected, rel=1e-3)
 
 
 def test_bound_scales_with_events(model):
@@ -211,7 +211,7 @@ def test_bound_scales_with_events(model):
 
 
 def test_bound_of_several_parameters(model, inputs):
-    """Each alone, and all at once: correlations cost; a B0's conjugate shifts change signs only."""
+    """Correlations increase the bound; conjugate shifts of a B0 only change signs."""
     names = ("c7", "c9", "c9_imaginary", "c10p")
     at = {"c9": -0.9 + 0.3j}
     covariance = bound.covariance_bound(model, at, names, 24_000)
@@ -230,8 +230,8 @@ def test_bound_of_several_parameters(model, inputs):
     np.testing.assert_allclose(same, covariance, rtol=1e-9)
 
 
-def test_information_matrix_is_the_covariance_of_the_score(model):
-    """Off-diagonal elements, by numerical derivatives of the normalised density on a grid."""
+def test_information_matrix_agrees_with_the_covariance_of_the_score(model):
+    """Compare with numerical derivatives of the normalised density on a grid."""
     names, step = ("c9", "c10_imaginary"), 1e-4
     shifts = shift_vector({"c9": -0.5, "c10": 0.2j})
     m_kpi = model.inputs.m_k_star_gev
@@ -255,5 +255,5 @@ def test_information_matrix_is_the_covariance_of_the_score(model):
     zeroth, first, second = bound.score_moments(
         polynomials, weights, parameter_values(shifts, names)
     )
-    found = second / zeroth - np.outer(first, first) / zeroth**2
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    result = second / zeroth - np.outer(first, first) / zeroth**2
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-7)

@@ -1,4 +1,4 @@
-"""The sampler against the model's own integrals, and the promises about its random numbers."""
+"""The sampler against integrals of the model, and its random numbers."""
 
 import dataclasses
 import itertools
@@ -33,7 +33,7 @@ COMPLEX = {
 }
 EXTREME = {"c7": 2.0, "c9": -8 + 3j, "c9p": 5.0, "c10p": -4j}
 NONE = {"c9": -4.2, "c10": 4.1}
-"""Shifts that take almost all of C9 and C10 away: what is left is the photon."""
+"""Shifts that cancel almost all of C9 and C10, so that the photon pole dominates."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_equal_streams_give_equal_events(table):
     assert_equal(draw(table, {"c9": -0.9}, 20_000), draw(table, {"c9": -0.9}, 20_000))
 
 
-def test_streams_differ_in_every_key():
+def test_streams_differ_for_every_key():
     streams = [
         Stream(11, "p", "test", 0),
         Stream(12, "p", "test", 0),
@@ -75,7 +75,7 @@ def test_streams_differ_in_every_key():
 
 
 def test_flavours_of_a_campaign_are_independent(table):
-    """With the same key and the same shifts they would be the same decays."""
+    """With the same key and shifts they would be the same decays."""
     both = [draw(table, {"c9": -0.9}, 2000, flavour=flavour) for flavour in (1, -1)]
     assert not np.any(both[0].q2 == both[1].q2)
     assert not np.any(both[0].chi == both[1].chi)
@@ -86,23 +86,23 @@ def test_threads_do_not_change_the_events(table, monkeypatch):
     one = draw(table, {"c9": -0.9}, 20_000)
     for threads in (2, 3):
         assert_equal(one, draw(table, {"c9": -0.9}, 20_000, threads=threads))
-    # and any chunk can be made alone
+    # any chunk can be generated alone
     prepared = prepare(table, shift_vector({"c9": -0.9}))
     assert_equal(one[6000:9000], make_chunk(prepared, 3000, Stream(11, "p", "test", 0).bits(2)))
 
 
-def test_places_in_memory_do_not_change_what_is_prepared(table):
-    """Linear algebra rounds by the place of its arrays; nodes, cells and bounds are the same."""
-    rng, kept, found = np.random.default_rng(), [], set()
+def test_memory_addresses_do_not_change_the_tables(table):
+    """Rounding in linear algebra depends on addresses; nodes, cells and bounds do not."""
+    rng, kept, result = np.random.default_rng(), [], set()
     for _ in range(6):
         kept.append(np.empty(rng.integers(1, 200_000)))
         prepared = prepare(table, shift_vector({"c9": -1.0}))
-        found.add((prepared.density.q2_nodes.tobytes(), prepared.proposal.bounds.tobytes()))
-    assert len(found) == 1
+        result.add((prepared.density.q2_nodes.tobytes(), prepared.proposal.bounds.tobytes()))
+    assert len(result) == 1
 
 
-def test_threads_of_linear_algebra_do_not_change_the_events(tmp_path):
-    """As a job of Snakemake, which has one, and by hand, with all."""
+def test_blas_threads_do_not_change_the_events(tmp_path):
+    """Compare one thread, as in a Snakemake job, with all threads."""
     digests = set()
     for threads in ("1", "2"):
         path = tmp_path / f"{threads}.root"
@@ -116,7 +116,7 @@ def test_threads_of_linear_algebra_do_not_change_the_events(tmp_path):
     assert len(digests) == 1
 
 
-def test_more_events_extend_the_same_ones(table, monkeypatch):
+def test_more_events_extend_the_same_sequence(table, monkeypatch):
     monkeypatch.setattr(generation, "CHUNK", 1000)
     short, long = draw(table, {}, 2300), draw(table, {}, 5000)
     assert_equal(long[:2300], short)
@@ -154,7 +154,7 @@ def test_mass_follows_the_line_shape(table):
     assert line_shape(np.array([0.5, 1.7]), table.inputs).tolist() == [0, 0]
 
 
-def test_functions_are_products():
+def test_angular_functions_are_products():
     mu, k, chi = np.linspace(-1, 1, 7), np.linspace(-1, 1, 8), np.linspace(0, 6, 9)
     grid = np.meshgrid(mu, k, chi, indexing="ij")
     expected = angular_functions(*grid).reshape(-1, 11)
@@ -162,7 +162,7 @@ def test_functions_are_products():
 
 
 def tabulated(density, interval, sigma, m_kpi):
-    """9/(32π) J_i of the tabulated density, and the width of the interval of q²."""
+    """Return 9/(32π) J_i of the tabulated density and the width of the q² interval."""
     y = (m_kpi - density.m_start) / density.m_step
     j = np.minimum(y.astype(int), len(density.values) - 2)
     w = (y - j)[:, None]
@@ -187,7 +187,7 @@ def tabulated(density, interval, sigma, m_kpi):
     ],
 )
 def test_bounds_hold(tables, name, shifts, flavour):
-    """Places in cells, where half of them are at an end of the cell in each variable."""
+    """Test points in cells, half of which are at an end of the cell in each variable."""
     density, proposal, _ = prepare(tables[name], shift_vector(shifts), flavour)
     rng = np.random.default_rng(5)
     n = 200_000
@@ -216,19 +216,19 @@ def test_bounds_hold(tables, name, shifts, flavour):
     mu, k = angles[0] + angles[1] * place(), angles[2] + angles[3] * place()
     chi = angles[4] + angles[5] * (place() - 0.5)
     j, width = tabulated(density, interval, sigma, m_kpi)
-    found = (j * angular_functions(mu, k, chi)).sum(axis=1) * width
+    result = (j * angular_functions(mu, k, chi)).sum(axis=1) * width
     largest, smallest = proposal.bounds[rows * len(proposal.angles) + columns].T
-    assert np.all(found <= largest)
-    # at the end of phase space the density is zero, but for rounding
-    assert np.all(found >= (smallest - 1e-12) * largest)
-    # and they are not just very wide
+    assert np.all(result <= largest)
+    # at the end of phase space the density is zero except for rounding
+    assert np.all(result >= (smallest - 1e-12) * largest)
+    # the bounds are not trivially wide
     assert proposal.proposals < 1.7
-    assert found.min() > -1e-6 * found.max()
+    assert result.min() > -1e-6 * result.max()
 
 
 @pytest.mark.parametrize(("name", "shifts"), [("muon", EXTREME), ("electron", COMPLEX)])
-def test_the_compiled_loop_compares_with_the_tabulated_density(tables, name, shifts):
-    """A proposal just below the density is kept, one just above it is not."""
+def test_compiled_loop_agrees_with_the_tabulated_density(tables, name, shifts):
+    """Proposals just below the density are accepted, those just above it are not."""
     density, proposal, _ = prepare(tables[name], shift_vector(shifts))
     n = kernel.BATCH
     integers, reals = (np.empty(n, np.int32) for _ in range(4)), (np.empty(n) for _ in range(9))
@@ -258,8 +258,8 @@ def test_the_compiled_loop_compares_with_the_tabulated_density(tables, name, shi
     assert undecided > 15_000
 
 
-def test_the_compiled_angular_functions_are_those_of_the_theory(tables):
-    """The copy in single precision, at places in cells all over the angles."""
+def test_compiled_angular_functions_agree_with_the_theory(tables):
+    """Compare the single-precision copy at points in cells over all angles."""
     density, proposal, _ = prepare(tables["muon"], shift_vector({"c9": -0.9}))
     n = kernel.BATCH
     integers, reals = (np.empty(n, np.int32) for _ in range(4)), (np.empty(n) for _ in range(9))
@@ -279,8 +279,8 @@ def test_the_compiled_angular_functions_are_those_of_the_theory(tables):
 @pytest.mark.parametrize(
     ("name", "shifts"), [("muon", {}), ("muon", EXTREME), ("electron", COMPLEX)]
 )
-def test_density_is_the_models(tables, name, shifts):
-    """Tabulated J_i against the amplitudes, in the middle of each interval of q² and σ."""
+def test_tabulated_density_agrees_with_the_model(tables, name, shifts):
+    """Compare tabulated J_i with the amplitudes in the middle of the intervals of q² and σ."""
     table = tables[name]
     density = prepare(table, shift_vector(shifts)).density
     mass, cumulative = line_shape_quantiles(table.inputs)
@@ -301,12 +301,12 @@ def test_density_is_the_models(tables, name, shifts):
             place = (sigma + 1) / 2
             slope = np.diff(nodes) * (density.curves + 2 * (1 - density.curves) * place)
             whole += weight / 2 * (exact(at(place)) @ RATE_WEIGHTS) @ slope
-        found, width = tabulated(density, interval, np.full(1024, 0.5), np.full(1024, m_kpi))
+        result, width = tabulated(density, interval, np.full(1024, 0.5), np.full(1024, m_kpi))
         np.testing.assert_allclose(width, np.diff(nodes), rtol=1e-9)
         expected = exact(at(0.5)) * 9 / (32 * np.pi) / whole
-        difference = np.abs(found - expected).max(axis=1) / (expected @ RATE_WEIGHTS)
+        difference = np.abs(result - expected).max(axis=1) / (expected @ RATE_WEIGHTS)
         assert np.quantile(difference, 0.95) < 2e-4
-        # the last intervals hold few events
+        # the last intervals contain few events
         assert difference @ np.diff(nodes) / np.diff(nodes).sum() < 5e-4
 
 
@@ -316,7 +316,7 @@ def gauss(low, high, n):
 
 
 def expected_fractions(model, shifts, flavour, q2_edges):
-    """Fractions of events in cells of (q², cos θ_μ, cos θ_K, χ), by Gauß's rule on the model."""
+    """Integrate the model over cells of (q², cos θ_μ, cos θ_K, χ) by Gauss–Legendre rules."""
     inputs = model.inputs
     mass, cumulative = line_shape_quantiles(inputs)
     m_kpi = np.interp((np.arange(60) + 0.5) / 60, cumulative, mass)
@@ -325,7 +325,7 @@ def expected_fractions(model, shifts, flavour, q2_edges):
     for low, high in itertools.pairwise(q2_edges):
         top = np.minimum(high, end)
         span = np.maximum(top - low, 0)[:, None]
-        # logarithmic against the photon pole, and quadratic at both ends for the square roots
+        # logarithmic at the photon pole, and quadratic at both ends because of square roots
         x, weights = gauss(0, 1, 80)
         share = x * x * (3 - 2 * x)
         ratio = np.log(np.maximum(top / low, 1.0))[:, None]
@@ -361,7 +361,7 @@ CASES = [
 @pytest.mark.parametrize("n_events", [400_000, pytest.param(8_000_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("name", "shifts", "flavour"), CASES)
 def test_q2_and_angles_follow_the_rate(tables, name, shifts, flavour, n_events):
-    """Counts in cells of all four variables against integrals that use nothing of the sampler."""
+    """Compare counts in cells of all four variables with independent integrals."""
     model = tables[name].model
     events = draw(tables[name], shifts, n_events, flavour=flavour)
     inner = [0.5, 2, 4.3, 6.76, 9, 12, 15, 22]
@@ -378,15 +378,15 @@ def test_q2_and_angles_follow_the_rate(tables, name, shifts, flavour, n_events):
     assert mean[used].sum() > 0.99 * n_events
     statistic = ((counts - mean)[used] ** 2 / mean[used]).sum()
     assert chi2.sf(statistic, used.sum() - 1) > 1e-3
-    # one per cent more events on one side of a variable would be seen
+    # an excess of one per cent on one side of a variable would be detected
     tilted = counts * np.where(np.arange(counts.shape[1]) % 4 < 2, 1.01, 0.99)
     if n_events > 1_000_000:
         tilt = ((tilted - mean)[used] ** 2 / mean[used]).sum()
         assert chi2.sf(tilt, used.sum() - 1) < 1e-6
 
 
-def test_conjugate_flavours_have_one_distribution(tables):
-    """An anti-B0 with the conjugate shifts decays as a B0: of the same random bits, to the last."""
+def test_conjugate_flavours_have_the_same_distribution(tables):
+    """An anti-B0 with conjugate shifts and the same random bits gives identical events."""
 
     def decays(shifts, flavour):
         prepared = prepare(tables["conjugate"], shift_vector(shifts), flavour)
@@ -398,8 +398,8 @@ def test_conjugate_flavours_have_one_distribution(tables):
     assert not np.array_equal(decays(COMPLEX, 1).q2, anti.q2)
 
 
-def test_every_coefficient_reaches_the_angles(table):
-    """J_3 to J_9 are small or zero in the model: enlarge them, and find each in its moment."""
+def test_every_coefficient_affects_the_angles(table):
+    """J_3 to J_9 are small or zero in the model: enlarge them and test their moments."""
     values = table.at(shift_vector({}))
     transverse, mixed = values[..., 2], np.sqrt(np.abs(values[..., 2] * values[..., 3]))
     root_lambda = 22.0  # GeV²; the reduced J_5, J_6s, J_8 and J_9 are without this factor
@@ -437,6 +437,6 @@ def test_every_coefficient_reaches_the_angles(table):
     error = functions.std(axis=0) / np.sqrt(len(events))
     pulls = (functions.mean(axis=0) - mean @ matrix) / error
     assert np.all(np.abs(pulls) < 4), pulls
-    # a lost term would show by many deviations
+    # a missing term would deviate by many standard errors
     without = mean * np.diag(matrix)
     assert np.all(np.abs(without[4:]) > 8 * error[4:]), without / error

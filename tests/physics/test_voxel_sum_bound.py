@@ -23,17 +23,17 @@ def call(*words: object) -> None:
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """Files of images of 2,400 events, by split, in the order of the values."""
+    """Return files of images of 2,400 events, by split, in the order of the values."""
     folder = tmp_path_factory.mktemp("images")
     table, events = folder / "coefficients.npz", folder / "events.root"
     call("coefficients", "--out", table)
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     for split, values, n_images in (
         ("train", TRAINED, 120),
         ("validation", TRAINED, 40),
         ("test", TESTED, N_TEST),
     ):
-        found[split] = []
+        result[split] = []
         for c9 in values:
             path: Path = folder / f"{split}_{c9:+.2f}.npz"
             call("generate", "--point", f"c9_{c9:+.2f}", "--split", split, "--seed", 11,
@@ -42,12 +42,12 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
             call("voxelize", "--events", events, "--events-per-image", N_EVENTS,
                 "--images", n_images, "--out", path,
             )  # fmt: skip
-            found[split].append(str(path))
-    return found
+            result[split].append(str(path))
+    return result
 
 
 @pytest.mark.parametrize("use_counts", [True, False])
-def test_it_is_near_the_bound_and_unbiased(shards, model, use_counts):
+def test_estimates_are_unbiased_and_near_the_bound(shards, model, use_counts):
     settings = VoxelSumSettings(use_counts=use_counts)
     network = fit_voxel_sum(shards["train"], shards["validation"], settings).model
     ratios = []
@@ -57,5 +57,5 @@ def test_it_is_near_the_bound_and_unbiased(shards, model, use_counts):
         ratios.append(predicted.std(ddof=1) / bound)
         assert abs(predicted.mean() - c9) < 0.25 * bound, c9
         assert 0.9 < ratios[-1] < 1.3, c9
-    # the error of the mean of four is 1.8 %
+    # standard error of the mean of four values: 1.8 %
     assert np.mean(ratios) < 1.15

@@ -1,4 +1,4 @@
-"""Atomic writes on full disks, after kills, and beside other processes."""
+"""Atomic writes on full disks, after killed jobs and next to other processes."""
 
 import errno
 import os
@@ -15,7 +15,12 @@ import pytest
 
 from wilsonvox.cli import run
 from wilsonvox.core.disk import writing_problem
-from wilsonvox.core.files import FOREIGN_LEFTOVERS_DAYS, atomic_path, naming, unfinished_files
+from wilsonvox.core.files import (
+    FOREIGN_LEFTOVERS_DAYS,
+    atomic_path,
+    name_file_in_errors,
+    unfinished_files,
+)
 
 WRITE = """
 import os, signal, sys
@@ -28,7 +33,7 @@ with atomic_path(sys.argv[1]) as temporary:
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """Let no file grow beyond `size` bytes: writes fail as on a full disk."""
+    """Limit files to `size` bytes, so that writes fail as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -38,11 +43,11 @@ def largest_file(size: int) -> Iterator[None]:
 
 
 def write(path: Path, with_signal: signal.Signals) -> subprocess.Popen[bytes]:
-    """A process that sends itself a signal in the middle of writing `path`."""
+    """Run a process that sends itself a signal while it writes `path`."""
     return subprocess.Popen([sys.executable, "-c", WRITE, path, str(int(with_signal))])
 
 
-def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path):
+def test_full_disk_error_names_the_file_and_keeps_the_old_one(tmp_path):
     path = tmp_path / "table.npz"
     path.write_bytes(b"old")
     with (
@@ -56,14 +61,14 @@ def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_errors_that_are_not_of_the_disk_stay_as_they_are():
-    with pytest.raises(OSError, match="input") as caught, naming("out.npz"):
+def test_errors_not_caused_by_the_disk_are_unchanged():
+    with pytest.raises(OSError, match="input") as caught, name_file_in_errors("out.npz"):
         raise OSError(errno.EIO, "input")
     assert caught.value.filename is None
 
 
 @pytest.mark.parametrize("name", ["topology.pdf", "topology.png"])
-def test_a_full_disk_is_one_line_of_the_command(tmp_path, monkeypatch, capsys, name):
+def test_full_disk_is_a_one_line_error_of_the_command(tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(tmp_path)
     if name.endswith("pdf"):  # the PNG is written first
         monkeypatch.setattr("PIL.Image.Image.save", lambda _, path, **__: path.write_bytes(b"1"))
@@ -76,7 +81,7 @@ def test_a_full_disk_is_one_line_of_the_command(tmp_path, monkeypatch, capsys, n
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_of_a_killed_process_is_cleared_by_the_next(tmp_path):
+def test_leftover_of_a_killed_process_is_removed_by_the_next_write(tmp_path):
     path = tmp_path / "a.npz"
     assert write(path, signal.SIGKILL).wait() == -signal.SIGKILL
     (left,) = tmp_path.iterdir()
@@ -88,7 +93,7 @@ def test_a_file_of_a_killed_process_is_cleared_by_the_next(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_of_a_running_process_stays_and_both_end_well(tmp_path):
+def test_concurrent_writers_do_not_disturb_each_other(tmp_path):
     path = tmp_path / "a.npz"
     process = write(path, signal.SIGSTOP)
     os.waitpid(process.pid, os.WUNTRACED)
@@ -102,21 +107,21 @@ def test_a_file_of_a_running_process_stays_and_both_end_well(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_files_of_other_machines_stay_for_some_days(tmp_path):
+def test_leftovers_of_other_machines_are_kept_for_some_days(tmp_path):
     path = tmp_path / "a.npz"
     young = tmp_path / ".a.00000000-1.part.npz"
     old = tmp_path / ".a.00000000-2.part.npz"
-    for each in (young, old):
-        each.touch()
+    for leftover in (young, old):
+        leftover.touch()
     begin = old.stat().st_mtime - FOREIGN_LEFTOVERS_DAYS * 86400 - 3600
     os.utime(old, (begin, begin))
     assert unfinished_files(path) == [old]
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+def test_unwritable_folder_is_reported(tmp_path):
     assert writing_problem(tmp_path / "not" / "there" / "yet") is None
     (tmp_path / "file").touch()
     assert writing_problem("/proc/self/results") is not None
     with largest_file(100):
         assert writing_problem(tmp_path) == f"{tmp_path}: cannot be written: File too large"
-    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

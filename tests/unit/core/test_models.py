@@ -1,4 +1,4 @@
-"""Settings that came later change nothing that was written before there were any."""
+"""Optional settings at their default do not change serialised files and commands."""
 
 import json
 
@@ -13,7 +13,7 @@ IMAGE = (
     '{"bins":50,"events_per_image":24000,"q2_min_gev2":0.0,"q2_max_gev2":20.0,"vetoes_gev2":[],'
     '"flavour":"B0"}'
 )
-"""The specification as shards of before have it, whose content digests are over it."""
+"""Image specification as stored in existing shards, whose content digests include it."""
 
 TRAINING = [
     "batch_size", "learning_rate", "momentum", "loss", "max_epochs", "reduce_factor",
@@ -23,7 +23,7 @@ TRAINING = [
 ]  # fmt: skip
 
 
-def test_defaults_are_written_as_before():
+def test_optional_fields_at_their_default_are_omitted():
     assert ImageSpecification().model_dump_json() == IMAGE
     assert list(TrainingSettings().model_dump()) == TRAINING
     words = [*option_words(ImageSpecification()), *option_words(TrainingSettings())]
@@ -46,19 +46,19 @@ def test_defaults_are_written_as_before():
         (TrainingSettings(learning_rate_schedule="step"), ["--learning-rate-schedule", "step"]),
     ],
 )
-def test_other_values_are_written_and_come_back(settings, words):
+def test_other_values_are_written_and_read_back(settings, words):
     kind = type(settings)
     assert kind.model_validate_json(settings.model_dump_json()) == settings
     assert settings.model_dump() != kind().model_dump()
-    found = option_words(settings)
-    assert " ".join(words) in " ".join(found)
+    result = option_words(settings)
+    assert " ".join(words) in " ".join(result)
 
 
-def test_what_was_written_before_is_read_with_the_defaults():
+def test_missing_optional_fields_are_read_as_defaults():
     assert ImageSpecification.model_validate_json(IMAGE) == ImageSpecification()
 
 
-def test_images_that_differ_in_them_are_other_images():
+def test_optional_fields_distinguish_images():
     other = ImageSpecification(multiple_entries="removed")
     assert describe_difference(ImageSpecification(), other) == (
         "multiple_entries removed instead of averaged"

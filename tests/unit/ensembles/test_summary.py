@@ -277,7 +277,7 @@ def test_command_recognises_a_fit_and_refuses_another_lepton(tmp_path, coefficie
     tables = write_predictions(tmp_path, chosen, other)
     assert run(command_line(tmp_path, tables, coefficients)) == 1
     error = capsys.readouterr().err
-    assert "is of decays to muons, the predictions are of decays to electrons" in error
+    assert "contains decays to muons, not to electrons as the predictions" in error
     assert not (tmp_path / "s.parquet").exists()
 
 

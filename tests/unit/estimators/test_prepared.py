@@ -287,7 +287,7 @@ def test_decays_to_another_lepton_are_refused(tmp_path, monkeypatch, capsys):
     words = ["evaluate", "--model", "estimator.npz", "--shard", str(shard)]
     assert run([*words, "--events", str(electrons), "--out", "p.parquet"]) == 1
     error = capsys.readouterr().err
-    assert "of decays to electrons, estimator.npz of decays to muons" in error
+    assert "contains decays to electrons, not to muons as estimator.npz" in error
     assert error.count("\n") == 1
     assert not Path("p.parquet").exists()
     # nothing is known of a file without this entry
@@ -449,7 +449,7 @@ def test_a_sample_of_another_lepton_is_refused(copies, capsys):
         words += ["--events", f"electrons{number}.root"]
     assert run([*MEASURE, *words, "--json", "m.json"]) == 1
     error = capsys.readouterr().err
-    assert "of decays to electrons, estimator fit of decays to muons" in error
+    assert "contains decays to electrons, not to muons as estimator fit" in error
     assert not Path("m.json").exists()
 
 

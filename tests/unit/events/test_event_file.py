@@ -44,15 +44,15 @@ def path(tmp_path):
 
 def test_round_trip(path):
     expected = Events.concatenate([events(2000), events(500)])
-    found = read_events(path)
+    result = read_events(path)
     for name, column in expected.columns().items():
-        np.testing.assert_array_equal(found.columns()[name], column)
-        assert found.columns()[name].dtype == BRANCHES[name]
+        np.testing.assert_array_equal(result.columns()[name], column)
+        assert result.columns()[name].dtype == BRANCHES[name]
     assert [len(chunk) for chunk in iterate_events(path, 1000)] == [1000, 1000, 500]
     assert read_metadata(path).level == "generator"
 
 
-def test_four_momenta_are_further_branches(tmp_path, path):
+def test_four_momenta_are_additional_branches(tmp_path, path):
     def momenta(number, chunk):
         return np.full((5, 4, len(chunk)), number) + np.arange(20.0).reshape(5, 4, 1)
 
@@ -80,7 +80,7 @@ def test_metadata_of_older_files_and_complex_shifts():
     assert EventMetadata.model_validate_json(again).shifts == shifts
 
 
-def test_no_events_is_a_valid_file(tmp_path):
+def test_file_without_events_is_valid(tmp_path):
     out = tmp_path / "none.root"
     write_events(
         out, [], EventMetadata(origin="ingested"), make_record("generate_events", "out.file", {})
@@ -88,7 +88,7 @@ def test_no_events_is_a_valid_file(tmp_path):
     assert len(read_events(out)) == 0
 
 
-def test_a_failed_write_leaves_nothing(tmp_path):
+def test_failed_write_leaves_no_file(tmp_path):
     def broken():
         yield events(10)
         raise RuntimeError("stop")
@@ -103,7 +103,7 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_write_keeps_the_old_file(tmp_path):
+def test_failed_write_keeps_the_old_file(tmp_path):
     out = tmp_path / "x.txt"
     out.write_text("old")
 
@@ -119,7 +119,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "text", "empty", "foreign", "branch"])
-def test_other_files_are_refused(path, damage):
+def test_other_files_are_rejected(path, damage):
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:-2000])
     elif damage == "text":

@@ -19,7 +19,7 @@ def generate(out, coefficients, *extra):
     return run([*words, "--coefficients", str(coefficients), "--out", str(out), *extra])
 
 
-def test_event_contract(coefficients, tmp_path):
+def test_branches_and_metadata(coefficients, tmp_path):
     import uproot
 
     out = tmp_path / "events.root"
@@ -27,8 +27,8 @@ def test_event_contract(coefficients, tmp_path):
     with uproot.open(out) as file:
         tree = file["events"]
         assert tree.classname == "TTree"
-        found = {b.name: b.interpretation.numpy_dtype for b in tree.branches}
-        assert found == BRANCHES
+        result = {b.name: b.interpretation.numpy_dtype for b in tree.branches}
+        assert result == BRANCHES
     metadata = read_metadata(out)
     assert metadata.shifts == {"c9": -0.9}
     assert metadata.physics_inputs == "evtgen-btosllnpr"
@@ -64,7 +64,7 @@ def test_options_of_the_decay(coefficients, tmp_path):
     assert read_metadata(complex_point).point == point
 
 
-def test_options_that_are_those_of_the_table_are_taken(coefficients, tmp_path):
+def test_options_that_agree_with_the_table_are_accepted(coefficients, tmp_path):
     words = ["--lepton", "muon", "--physics-inputs", "evtgen-btosllnpr"]
     assert generate(tmp_path / "events.root", coefficients, *words) == 0
 
@@ -102,7 +102,7 @@ def test_table_is_optional(coefficients, tmp_path):
         (["--splt", "train"], "--split"),
     ],
 )
-def test_bad_input_is_one_line(coefficients, tmp_path, capsys, words, message):
+def test_bad_input_is_a_one_line_error(coefficients, tmp_path, capsys, words, message):
     out = tmp_path / "events.root"
     assert generate(out, coefficients, *words) == 1
     error = capsys.readouterr().err.strip()
@@ -135,7 +135,7 @@ def test_unknown_command(capsys):
     assert "did you mean 'voxelize'" in capsys.readouterr().err
 
 
-def test_a_sampled_point_is_generated_with_its_shifts(tmp_path):
+def test_sampled_point_is_generated_with_its_shifts(tmp_path):
     out = tmp_path / "a.root"
     words = ["generate", "--point", "sobol_0017", "--events", "50", "--seed", "1"]
     shifts = ["--shift", "c7=0.0123046875", "--shift", "c9=-1e-05"]
@@ -156,7 +156,7 @@ def test_a_sampled_point_is_generated_with_its_shifts(tmp_path):
         (["--point", "sobol_0017", "--shift", "c9=1", "--shift", "c9=2"], "c9 is given twice"),
     ],
 )
-def test_shifts_that_do_not_fit_the_point_are_refused(tmp_path, words, message, capsys):
+def test_shifts_that_contradict_the_point_are_rejected(tmp_path, words, message, capsys):
     given = ["generate", *words, "--events", "50", "--seed", "1", "--out", str(tmp_path / "a.root")]
     assert run(given) == 1
     assert message in capsys.readouterr().err

@@ -79,7 +79,7 @@ def bookkeeping(event, candidate):
 
 
 def particle_events(momenta, flavour=1, kstar=True, photon=False):
-    """One list of (pdg, mother, e, px, py, pz) rows an event; a B with or without a K*."""
+    """Return a list of (pdg, mother, e, px, py, pz) rows per event, with or without a K*."""
     events = []
     for i in range(momenta.shape[2]):
         b, k, pi, mup, mum = momenta[:, :, i]
@@ -173,7 +173,7 @@ def test_flavour_given_by_the_user(expected, momenta):
     ("name", "code"),
     [("B0_pdg", 511), ("B0_mcPDG", 511), ("K_pdg", 321), ("K_charge", 1), ("flavour", 1)],
 )
-def test_flavour_told_by_a_branch(name, code, expected, momenta):
+def test_flavour_from_a_branch(name, code, expected, momenta):
     signs = np.where(np.arange(N) % 2 == 0, 1, -1)
     mixed = np.where(signs > 0, momenta, cp_conjugate(momenta))
     write_tree("in.root", flat_columns(mixed) | {name: (signs * code).astype(np.int32)})
@@ -197,7 +197,7 @@ def test_flavour_that_contradicts_the_file(momenta):
 
 
 @pytest.mark.parametrize("name", ["antib0.root", "sample_B0bar.root", "anti-B0_1.root"])
-def test_a_name_that_speaks_of_anti_b0_is_not_taken_as_b0(name, momenta):
+def test_file_name_of_anti_b0_is_not_taken_as_b0(name, momenta):
     write_tree(name, flat_columns(momenta))
     with pytest.raises(UserError, match="--flavour B0bar"):
         ingest(name)
@@ -227,8 +227,8 @@ def test_belle2_columns_of_the_b_without_a_prefix(expected, momenta):
     assert_events(ingest()[0], expected)
 
 
-def test_belle2_muons_of_anti_b0_candidates_are_ordered_by_their_codes(expected, momenta):
-    """The ntuple of a charge-conjugate candidate has the μ− in the columns called mu_p."""
+def test_belle2_muons_of_anti_b0_candidates_are_ordered_by_pdg_code(expected, momenta):
+    """The columns mu_p of a charge-conjugate candidate contain the μ−."""
     written = cp_conjugate(momenta)[[0, 1, 2, 4, 3]]
     codes = {"B0_mcPDG": np.full(N, -511), "mu_p_mcPDG": np.full(N, 13)}
     write_tree("in.root", belle2_columns(written, **codes))
@@ -237,14 +237,14 @@ def test_belle2_muons_of_anti_b0_candidates_are_ordered_by_their_codes(expected,
     assert_events(ingest()[0], expected, flavour=-1)
 
 
-def test_belle2_anti_b0_without_muon_codes_is_said(expected, momenta, caplog):
+def test_belle2_anti_b0_without_muon_codes_gives_a_warning(expected, momenta, caplog):
     codes = {"B0_mcPDG": np.full(N, -511)}
     write_tree("in.root", belle2_columns(cp_conjugate(momenta), **codes))
     assert_events(ingest()[0], expected, flavour=-1)
     assert "mu_p columns are taken as the positive muon's" in caplog.text
 
 
-def test_belle2_kaons_of_two_prefixes_are_refused(momenta):
+def test_belle2_kaons_of_two_prefixes_are_rejected(momenta):
     columns = belle2_columns(momenta)
     again = {n.replace("K_p", "Kst_K_p"): c for n, c in columns.items() if n.startswith("K_p")}
     write_tree("in.root", columns | again)
@@ -254,7 +254,7 @@ def test_belle2_kaons_of_two_prefixes_are_refused(momenta):
 
 @pytest.mark.parametrize("seed", [None, 5])
 def test_first_candidate_of_each_event_is_kept(seed, expected, momenta, monkeypatch, caplog):
-    """Kept is the lowest __candidate__, wherever it stands, also over the borders of chunks."""
+    """The lowest __candidate__ is kept, wherever it is, also across the borders of chunks."""
     caplog.set_level("INFO")
     monkeypatch.setattr(sources, "CHUNK", 7)
     event = np.repeat(np.arange(N // 3), 3)
@@ -294,14 +294,14 @@ def test_particle_list_in_any_order(kstar, flavour, write, expected, momenta):
     decays = momenta if flavour > 0 else cp_conjugate(momenta)
     events = permuted(particle_events(decays, flavour, kstar, photon=True))
     write("in.root", list_columns(events), "particles")
-    found, metadata = ingest()
-    assert_events(found, expected, flavour)
+    result, metadata = ingest()
+    assert_events(result, expected, flavour)
     assert (metadata.layout, metadata.n_dropped) == ("particle-list", {})
 
 
 @pytest.mark.parametrize("layout", ["four-momenta", "particle-list"])
 def test_float32_in_the_laboratory_frame_is_not_taken_as_unphysical(layout, expected):
-    """At hundreds of GeV, float32 rounds squared masses by more than they are."""
+    """At hundreds of GeV, the rounding of float32 exceeds the squared masses."""
     momenta = random_frame(build_b0(**expected), largest=0.99999, smallest=0.9999)
     assert momenta[0, 0].min() > 300
     columns = (
@@ -345,10 +345,10 @@ def test_particle_list_drops_other_decays(expected, momenta):
         "in.root",
         list_columns(permuted([*other.values(), events[8] + shifted, with_other_b, *good])),
     )
-    found, metadata = ingest()
+    result, metadata = ingest()
     assert metadata.n_dropped == {"other_decay": len(other), "several_signal_decays": 1}
     kept = [10, *range(20, N)]
-    assert_events(found, {name: value[kept] for name, value in expected.items()})
+    assert_events(result, {name: value[kept] for name, value in expected.items()})
 
 
 def test_particle_list_of_unequal_lengths(momenta):
@@ -370,15 +370,15 @@ def test_own_variables(expected):
     assert_events(ingest("mev.root")[0], expected, columns["flavour"])
 
 
-def test_own_event_file_comes_back_as_it_was(expected):
+def test_own_event_file_is_unchanged_by_ingestion(expected):
     columns = expected | {"flavour": np.ones(N)}
     columns["chi"][0], columns["cos_theta_k"][0] = 0.0, 1.0
     events = Events.from_columns(columns)
     record = make_record("generate_events", "out.file", {})
     write_events("own.root", [events], EventMetadata(origin="generated"), record)
-    found, _ = ingest("own.root")
+    result, _ = ingest("own.root")
     for name, column in events.columns().items():
-        np.testing.assert_array_equal(getattr(found, name), column)
+        np.testing.assert_array_equal(getattr(result, name), column)
     assert read_record("out.root").inputs[0].record_digest == read_record("own.root").digest()
 
 
@@ -388,7 +388,7 @@ def write_own(path, expected, **about):
     write_events(path, [events], EventMetadata(origin="generated", **about), record)
 
 
-def test_what_own_event_files_tell_of_their_decay_is_kept_where_they_agree(expected):
+def test_common_metadata_of_own_event_files_are_kept(expected):
     decay = {"physics_inputs": "flavio", "lepton": "electron", "antiparticle_shifts": "equal"}
     write_own("a.root", expected, **decay)
     write_own("b.root", expected, **decay | {"physics_inputs": "evtgen-btosllnpr"})
@@ -409,7 +409,7 @@ def test_what_own_event_files_tell_of_their_decay_is_kept_where_they_agree(expec
     [(None, "f8", "muon"), (None, "f4", "muon"), (0.000511, "f8", "electron"),
      (0.0, "f4", "electron")],
 )  # fmt: skip
-def test_the_lepton_is_told_by_the_masses(mass, dtype, lepton, momenta):
+def test_lepton_is_identified_by_mass(mass, dtype, lepton, momenta):
     if mass is not None:
         momenta[3:, 0] = np.sqrt((momenta[3:, 1:] ** 2).sum(axis=1) + mass**2)
         momenta[0] = momenta[1:].sum(axis=0)
@@ -418,7 +418,7 @@ def test_the_lepton_is_told_by_the_masses(mass, dtype, lepton, momenta):
     assert ingest()[1].lepton == lepton
 
 
-def test_decays_to_both_leptons_are_told(momenta, caplog):
+def test_decays_to_both_leptons_give_a_warning(momenta, caplog):
     half = momenta[:, :, : N // 2]
     half[3:, 0] = np.sqrt((half[3:, 1:] ** 2).sum(axis=1))
     half[0] = half[1:].sum(axis=0)
@@ -451,10 +451,10 @@ def test_chi_stays_below_two_pi_after_rounding(expected):
     assert events.chi.min() > 6.28
 
 
-# --- many files, bad events, what is said ----------------------------------------------------
+# --- many files, bad events, messages --------------------------------------------------------
 
 
-def test_several_files_and_globs_in_order_and_once(expected, momenta, monkeypatch):
+def test_several_files_and_globs_are_read_once_and_in_order(expected, momenta, monkeypatch):
     monkeypatch.setattr(sources, "CHUNK", 13)
     for i, part in enumerate(np.split(np.arange(N), 3)):
         scale = 1000 if i == 1 else 1
@@ -464,12 +464,12 @@ def test_several_files_and_globs_in_order_and_once(expected, momenta, monkeypatc
         assert_events(events, expected)
         assert metadata.energy_unit == "GeV and MeV"
         assert metadata.n_read == N
-    assert [each.path for each in read_record("out.root").inputs] == [
+    assert [recorded.path for recorded in read_record("out.root").inputs] == [
         f"part{i}.root" for i in range(3)
     ]
 
 
-def test_files_of_different_layouts_are_refused(expected, momenta):
+def test_files_of_different_layouts_are_rejected(expected, momenta):
     write_tree("a.root", flat_columns(momenta))
     write_tree("b.root", expected)
     with pytest.raises(UserError, match=r"b\.root: has layout variables"):
@@ -522,7 +522,7 @@ def test_muon_pair_below_threshold_is_out_of_range(expected):
     assert sum(dropped.values()) == 1
 
 
-def test_charmonium_is_said(expected, caplog):
+def test_charmonium_gives_a_warning(expected, caplog):
     expected["q2"][: N // 2] = 9.59
     expected["m_kpi"][:] = 0.9
     write_tree("in.root", expected)
@@ -530,7 +530,7 @@ def test_charmonium_is_said(expected, caplog):
     assert "the file contains charmonium resonances" in caplog.text
 
 
-def test_read_external_gives_chunks_and_counts(momenta, monkeypatch):
+def test_read_external_yields_chunks_and_counts(momenta, monkeypatch):
     monkeypatch.setattr(sources, "CHUNK", 25)
     momenta[0, 0, 3] = np.nan
     write_tree("in.root", flat_columns(momenta))
@@ -573,7 +573,7 @@ def test_tree_is_found_or_chosen(expected, momenta):
         ingest(tree="folder/decay")
 
 
-# --- bad input, as the command line says it --------------------------------------------------
+# --- bad input on the command line -----------------------------------------------------------
 
 
 def _good():
@@ -591,7 +591,7 @@ def _truncated(fraction, write=write_tree):
 
 
 def _damaged_within(path):
-    """A file whose directory is whole and whose data are not."""
+    """Make a file with an intact directory and damaged data."""
     write_tree(path, flat_columns(build_b0(**random_variables(4000))))
     content = bytearray(Path(path).read_bytes())
     middle = len(content) // 2
@@ -670,7 +670,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", list(BAD))
-def test_bad_input_is_one_line_and_leaves_nothing(case, capfd, caplog):
+def test_bad_input_is_a_one_line_error_and_leaves_no_file(case, capfd, caplog):
     make, words = BAD[case]
     make("bad.root")
     before = sorted(Path().iterdir())
@@ -720,7 +720,7 @@ def test_no_permission(monkeypatch, capfd):
     assert "bad.root: cannot be read: Permission denied" in capfd.readouterr().err
 
 
-def test_an_old_output_survives_a_failure(momenta):
+def test_failure_keeps_the_old_output(momenta):
     write_tree("in.root", flat_columns(momenta))
     ingest()
     content = Path("out.root").read_bytes()

@@ -19,7 +19,7 @@ from wilsonvox.provenance.audit import Verdict
 from wilsonvox.provenance.digest_cache import DigestCache
 from wilsonvox.records import digests, embedded
 from wilsonvox.records.digests import content_digest
-from wilsonvox.records.record import canonical_json, seal_of
+from wilsonvox.records.record import canonical_json, compute_seal
 
 N_FILES = 5  # two event files, two shards, one model
 
@@ -130,7 +130,7 @@ def test_changed_content(verdicts):
 def resealed(text):
     """Return a record with a valid seal."""
     content = json.loads(text)
-    return canonical_json(content | {"seal": seal_of(content)})
+    return canonical_json(content | {"seal": compute_seal(content)})
 
 
 def test_an_edited_record_of_a_file_that_nobody_read(audit):

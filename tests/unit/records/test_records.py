@@ -40,7 +40,7 @@ METADATA = TableMetadata(
 )
 
 
-def test_record_names_no_absolute_path(tmp_path, monkeypatch):
+def test_record_contains_no_absolute_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in.txt").write_text("x")
     inside, outside = str(tmp_path / "in.txt"), "/nowhere/near/file.root"
@@ -61,7 +61,7 @@ def test_record_names_no_absolute_path(tmp_path, monkeypatch):
     assert Record.model_validate_json(record.to_json()) == record.sealed()
 
 
-def test_record_takes_the_running_command():
+def test_record_contains_the_running_command():
     token = current_command.set(("wilsonvox", "train"))
     try:
         assert make_record("train", "out.file", {}).command == ("wilsonvox", "train")
@@ -135,7 +135,7 @@ def test_json_record(tmp_path):
     assert read_record(plain) is None
 
 
-def test_other_files_are_digested_by_bytes(tmp_path):
+def test_digest_of_unknown_formats_covers_the_bytes(tmp_path):
     import hashlib
 
     path = tmp_path / "x.csv"
@@ -145,7 +145,7 @@ def test_other_files_are_digested_by_bytes(tmp_path):
     assert record_digest(path) is None
 
 
-def test_foreign_root_files_are_digested_by_bytes(tmp_path):
+def test_digest_of_external_root_files_covers_the_bytes(tmp_path):
     import hashlib
 
     import uproot
@@ -157,7 +157,7 @@ def test_foreign_root_files_are_digested_by_bytes(tmp_path):
     assert read_record(path) is None
 
 
-def test_digest_sees_name_dtype_shape_and_value():
+def test_digest_depends_on_name_dtype_shape_and_value():
     base = np.arange(6, dtype=np.int32)
     digests = {
         digest_arrays([("a", base)]),
@@ -171,7 +171,7 @@ def test_digest_sees_name_dtype_shape_and_value():
     assert digest_arrays(two) == digest_arrays(two[::-1])
 
 
-def test_tables_refuse_other_files(tmp_path):
+def test_reading_a_table_rejects_other_files(tmp_path):
     from wilsonvox.core.errors import UserError
 
     path = tmp_path / "x.parquet"
@@ -185,7 +185,7 @@ def test_tables_refuse_other_files(tmp_path):
         read_table(tmp_path / "none.parquet", PREDICTION_COLUMNS)
 
 
-def test_lists_of_absolute_paths_lose_their_folders(tmp_path, monkeypatch):
+def test_absolute_paths_in_lists_are_made_portable(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["wilsonvox", f"/nowhere/a.root,{tmp_path / 'b.root'}", "--vetoes-gev2", "8:11,12.7:14"]
     record = make_record("generate_events", "out.file", {}, command=words)

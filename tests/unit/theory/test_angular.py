@@ -7,7 +7,7 @@ from wilsonvox.theory.angular import NAMES, angular_factors, angular_functions
 
 
 def published_functions(theta_l, theta_k, phi):
-    """The functions of eq. 3.10 of arXiv:0811.1214, in the angles themselves [rad]."""
+    """Return the functions of arXiv:0811.1214, eq. 3.10, of the angles [rad], by name."""
     s, c = np.sin, np.cos
     return {
         "1s": s(theta_k) ** 2,
@@ -51,7 +51,7 @@ def test_angular_functions_broadcast():
     assert angular_functions(mu, k, np.asarray(0.3)).shape == (4, 3, 11)
 
 
-def test_a_cosine_rounded_beyond_one_has_no_sine():
+def test_sine_is_zero_for_a_cosine_rounded_beyond_one():
     values = angular_functions(np.array([1 + 1e-7]), np.array([-1 - 1e-7]), np.array([1.0]))
     assert np.isfinite(values).all()
     assert values[0, NAMES.index("1s")] == 0.0

@@ -60,11 +60,11 @@ def test_means_over_the_line_shape(model):
 
 
 @pytest.mark.parametrize("ranges", [[(0.0, 20.0)], [(0.046, 8.0), (11.0, 12.5), (15.0, 19.0)]])
-def test_nodes_are_enough(model, ranges):
-    """Fractions and rates with twice the nodes are the same to 1e-10.
+def test_doubling_the_nodes_changes_nothing(model, ranges):
+    """Fractions and rates are the same to 1e-10 with twice the nodes.
 
-    An error of that size which grows by itself with each unit of a shift moves a fit of 24,000
-    events by N ε σ ≈ 2e-7 of its error.
+    A relative error ε of this size per unit of a shift biases a fit of N = 24,000 events by
+    N ε σ ≈ 2e-7 of its error.
     """
     masses = mass_quadrature(model, ranges)[0][::12]
     rates = rate_integrals(model, masses, ranges, ["c9"], 1, RATE)[..., 0]
@@ -79,7 +79,7 @@ def test_nodes_are_enough(model, ranges):
     assert fractions[0] == pytest.approx(fractions[1], rel=1e-10)
 
 
-def test_rates_of_ranges_add_up(model):
+def test_rates_of_adjacent_ranges_add_up(model):
     masses, ranges = (
         np.array([0.7, 0.9, 1.5]),
         [(0.0, 3.3), (3.3, 6.76), (6.76, 12.0), (12.0, 99.0)],
@@ -90,7 +90,7 @@ def test_rates_of_ranges_add_up(model):
     np.testing.assert_allclose(np.sum(parts, axis=0), whole, rtol=1e-11)
 
 
-def test_chunks_do_not_matter(model, monkeypatch):
+def test_chunk_size_does_not_change_integrals(model, monkeypatch):
     masses = np.linspace(0.7, 1.6, 7)
     whole = rate_integrals(model, masses, [(15.0, 19.0)], ["c9"], 1, RATE)
     monkeypatch.setattr("wilsonvox.theory.integrals._CHUNK", 100)

@@ -12,20 +12,20 @@ def variables_of(momenta, flavour=1):
     return decay_variables(DecayMomenta.from_array(momenta), flavours)
 
 
-def assert_same(found, expected, tolerance=1e-6):
+def assert_same(result, expected, tolerance=1e-6):
     for name, value in expected.items():
         np.testing.assert_allclose(
-            getattr(found, name), value, rtol=0, atol=tolerance, err_msg=name
+            getattr(result, name), value, rtol=0, atol=tolerance, err_msg=name
         )
 
 
-def test_variables_come_back_from_momenta_built_of_them():
+def test_variables_are_recovered_from_momenta():
     expected = random_variables(N)
     assert_same(variables_of(build_b0(**expected)), expected)
 
 
 @pytest.mark.parametrize("largest", [0.3, 0.99, 0.9999])
-def test_variables_are_the_same_in_any_frame(largest):
+def test_variables_do_not_depend_on_the_frame(largest):
     expected = random_variables(N)
     moved = random_frame(build_b0(**expected), largest=largest)
     assert np.abs(moved[0, 1:]).max() > 0.5
@@ -38,7 +38,7 @@ def test_cp_conjugate_decay_has_the_same_variables():
     assert_same(variables_of(moved, flavour=-1), expected)
 
 
-def test_flavours_mix_in_one_array():
+def test_array_of_both_flavours():
     expected = random_variables(N)
     momenta = build_b0(**expected)
     flavour = np.where(np.arange(N) % 3 == 0, -1, 1).astype(np.int8)
@@ -46,34 +46,34 @@ def test_flavours_mix_in_one_array():
     assert_same(decay_variables(DecayMomenta.from_array(mixed), flavour), expected)
 
 
-def test_wrong_flavour_turns_the_muon_around_and_shifts_chi():
+def test_wrong_flavour_reverses_the_muon_cosine_and_reflects_chi():
     expected = random_variables(N)
-    found = variables_of(build_b0(**expected), flavour=-1)
-    np.testing.assert_allclose(found.cos_theta_mu, -expected["cos_theta_mu"], atol=1e-9)
-    np.testing.assert_allclose(found.cos_theta_k, expected["cos_theta_k"], atol=1e-9)
-    # the normal turns round (φ → φ + π) and the sine changes sign (φ → −φ): chi → π − chi
+    result = variables_of(build_b0(**expected), flavour=-1)
+    np.testing.assert_allclose(result.cos_theta_mu, -expected["cos_theta_mu"], atol=1e-9)
+    np.testing.assert_allclose(result.cos_theta_k, expected["cos_theta_k"], atol=1e-9)
+    # the normal is reversed (φ → φ + π) and the sine changes sign (φ → −φ): chi → π − chi
     turned = np.mod(np.pi - expected["chi"], 2 * np.pi)
-    np.testing.assert_allclose(np.cos(found.chi), np.cos(turned), atol=1e-9)
-    np.testing.assert_allclose(np.sin(found.chi), np.sin(turned), atol=1e-9)
+    np.testing.assert_allclose(np.cos(result.chi), np.cos(turned), atol=1e-9)
+    np.testing.assert_allclose(np.sin(result.chi), np.sin(turned), atol=1e-9)
 
 
-def test_columns_are_float64_of_one_shape_and_in_range():
-    found = variables_of(build_b0(**random_variables(N)).astype(np.float32))
+def test_columns_are_float64_and_in_range():
+    result = variables_of(build_b0(**random_variables(N)).astype(np.float32))
     for name in ("q2", "cos_theta_mu", "cos_theta_k", "chi", "m_kpi"):
-        column = getattr(found, name)
+        column = getattr(result, name)
         assert column.dtype == np.float64
         assert column.shape == (N,)
-    assert found.chi.min() >= 0
-    assert found.chi.max() <= 2 * np.pi
+    assert result.chi.min() >= 0
+    assert result.chi.max() <= 2 * np.pi
 
 
-def test_momenta_in_one_line_give_cosines_of_one():
+def test_collinear_momenta_give_cosines_of_one():
     edge = {"q2": 5.0, "cos_theta_mu": 1.0, "cos_theta_k": -1.0, "chi": 1.0, "m_kpi": 0.9}
     momenta = build_b0(**{name: np.array([value]) for name, value in edge.items()})
-    found = variables_of(random_frame(momenta))
-    assert found.cos_theta_mu[0] == pytest.approx(1, abs=1e-9)
-    assert found.cos_theta_k[0] == pytest.approx(-1, abs=1e-9)
-    assert abs(found.cos_theta_mu[0]) <= 1
+    result = variables_of(random_frame(momenta))
+    assert result.cos_theta_mu[0] == pytest.approx(1, abs=1e-9)
+    assert result.cos_theta_k[0] == pytest.approx(-1, abs=1e-9)
+    assert abs(result.cos_theta_mu[0]) <= 1
 
 
 def test_unphysical_momenta_give_no_warning():
@@ -81,14 +81,14 @@ def test_unphysical_momenta_give_no_warning():
     momenta[:, :, 0] = np.nan
     momenta[3:, :, 1] = 0.0
     momenta[0, 0, 2] = 0.1
-    found = variables_of(momenta)
-    assert np.isnan(found.q2[0])
-    assert np.isnan(found.cos_theta_mu[1])
-    assert np.isfinite(found.chi[3])
+    result = variables_of(momenta)
+    assert np.isnan(result.q2[0])
+    assert np.isnan(result.cos_theta_mu[1])
+    assert np.isfinite(result.chi[3])
 
 
-def test_lhcb_angles_are_those_of_the_momenta():
-    """φ by the words of arXiv:1304.6325: from the μ+ μ− plane to the Kπ plane about the K*."""
+def test_lhcb_angles_agree_with_the_momenta():
+    """φ as defined in arXiv:1304.6325: from the μ+ μ− plane to the Kπ plane about the K*."""
     expected = random_variables(N)
     b, k, pi, mup, mum = build_b0(**expected)[:, 1:]
     assert np.abs(b).max() == 0

@@ -172,7 +172,10 @@ def test_labels_are_the_shifts_that_vary():
         ({"split": "interpolation"}, "of split 'interpolation'"),
         ({"split": "train"}, "of split 'train'; --validation takes"),
         ({"physics_inputs": "other"}, "bad.npz: was made with physics inputs other"),
-        ({"lepton": "electron"}, "bad.npz: is of decays to electrons, train-1.0.npz of decays to"),
+        (
+            {"lepton": "electron"},
+            "bad.npz: contains decays to electrons, not to muons as train-1",
+        ),
         (
             {"image": IMAGE.model_copy(update={"bins": 9, "flavour": "B0bar"})},
             "bad.npz: .* differ from those of train-1.0.npz: bins 9 instead of 8, flavour B0bar",

@@ -77,7 +77,7 @@ def test_overlap_of_entries_equals_a_simple_loop(mine, theirs, meet):
     one, two = (EventRanges(file_digest=DIGEST, entries=value) for value in (mine, theirs))
     entries = [{i for low, high in ranges for i in range(low, high)} for ranges in (mine, theirs)]
     assert bool(entries[0] & entries[1]) == meet
-    assert bool(one.shared(two)) == bool(two.shared(one)) == meet
+    assert bool(one.describe_overlap(two)) == bool(two.describe_overlap(one)) == meet
 
 
 def test_file_content_takes_precedence_over_labels():
@@ -85,14 +85,14 @@ def test_file_content_takes_precedence_over_labels():
     renamed = one.model_copy(update={"stream": "1/a/test/000"})
     longer = one.model_copy(update={"file_digest": OTHER})
     unrelated = renamed.model_copy(update={"file_digest": "e" * 64})
-    assert one.shared(renamed) == "the same event file (content 0123456789ab…)"
-    assert one.shared(longer) == "random stream 1/a/train/000"
-    assert one.shared(unrelated) == ""
+    assert one.describe_overlap(renamed) == "the same event file (content 0123456789ab…)"
+    assert one.describe_overlap(longer) == "random stream 1/a/train/000"
+    assert one.describe_overlap(unrelated) == ""
     unknown = EventRanges(entries=((0, 9),))
-    assert unknown.shared(unknown) == ""
+    assert unknown.describe_overlap(unknown) == ""
     used = EventRegistry([("one", one), ("unrelated", unrelated)])
-    assert used.find(renamed) == ("one", one.shared(renamed))
-    assert used.find(longer) == ("one", one.shared(longer))
+    assert used.find(renamed) == ("one", one.describe_overlap(renamed))
+    assert used.find(longer) == ("one", one.describe_overlap(longer))
     assert used.find(unknown) is None
 
 
@@ -106,7 +106,7 @@ def _shards(**others):
     ("option", "labels", "message"),
     [
         # a copy under another name; relabelled; of a longer file with the same stream
-        ("train", {"seed": 7}, r"bad\.npz: .* events of train0\.0\.npz in them, .*stream 7/c9_\+0"),
+        ("train", {"seed": 7}, r"bad\.npz: .* events of train0\.0\.npz, .*stream 7/c9_\+0"),
         (
             "validation",
             {"events_digest": DIGEST, "split": "validation", "campaign": "009"},
@@ -141,7 +141,7 @@ def test_disjoint_parts_of_one_file_may_be_used_together():
     whole = toy_shard(0.0, 6, seed=7, events_digest=DIGEST)
     parts = {name: _part(whole, images) for name, images in (("a", [0, 2, 4]), ("b", [1, 3, 5]))}
     check_no_shared_events(parts.items())
-    with pytest.raises(UserError, match=r"^c: .* events of b in them"):
+    with pytest.raises(UserError, match=r"^c: .* events of b, both"):
         check_no_shared_events((parts | {"c": _part(whole, [5])}).items())
 
 
@@ -254,7 +254,7 @@ def test_unseen_events_and_admitted_training_images_are_evaluated(folder, evalua
 def test_two_test_shards_of_the_same_events_are_refused(folder, evaluate):
     _voxelized(folder / "a.npz", 12, split="test", campaign="001")
     _voxelized(folder / "b.npz", 12, split="test", campaign="002")
-    assert "b.npz: its images contain events of a.npz, " in evaluate("a.npz", "b.npz")
+    assert "b.npz: its images contain events of a.npz, both" in evaluate("a.npz", "b.npz")
 
 
 # ---------------------------------------------------------------- damaged files, other images

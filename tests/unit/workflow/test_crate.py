@@ -20,7 +20,7 @@ from wilsonvox.config.samples import SampleRow, load_samples
 from wilsonvox.core.errors import UserError
 from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.embedded import read_record
-from wilsonvox.records.record import seal_of
+from wilsonvox.records.record import compute_seal
 from wilsonvox.stages import targets
 from wilsonvox.stages.run import Run
 from wilsonvox.workflow.crates import contents
@@ -277,7 +277,7 @@ def _relabel(path):
     """Replace the output path in the record of a measurement, with a valid seal."""
     content = json.loads(path.read_text())
     found = content["provenance"] | {"output": "measurements/other.json"}
-    content["provenance"] = found | {"seal": seal_of(found)}
+    content["provenance"] = found | {"seal": compute_seal(found)}
     path.write_text(json.dumps(content))
 
 

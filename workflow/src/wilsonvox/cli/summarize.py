@@ -72,7 +72,7 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
             f"{coefficients}: made with physics inputs {angular.inputs.name}, but the predictions "
             f"with {metadata.physics_inputs}; give a table with the same inputs"
         )
-    check_lepton(coefficients, angular.model.lepton, "the predictions are", metadata.lepton)
+    check_lepton(coefficients, angular.model.lepton, "the predictions", metadata.lepton)
     image = metadata.image
 
     known: dict[tuple[object, ...], NDArray[np.float64]] = {}

@@ -21,7 +21,7 @@ them still runs cannot be determined from here."""
 
 
 @contextmanager
-def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+def name_file_in_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """Add `path` to write errors that do not name a file.
 
     Writing to an open file on a full disk raises such an error.
@@ -49,7 +49,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     final = Path(path)
     temporary = final.with_name(f".{final.stem}.{_machine()}-{os.getpid()}.part{final.suffix}")
     ours = {temporary, final, *final.parents}
-    with naming(final):
+    with name_file_in_errors(final):
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
             for leftover in unfinished_files(final):
@@ -131,7 +131,7 @@ def require_file(path: str | os.PathLike[str], what: str) -> Path:
     return file
 
 
-def require_whole_root(path: str | os.PathLike[str], end: int) -> None:
+def require_complete_root(path: str | os.PathLike[str], end: int) -> None:
     """Check that a ROOT file has the length stated in its header.
 
     uproot reads a truncated file without an error if only its tail is missing.

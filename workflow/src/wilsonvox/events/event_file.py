@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from wilsonvox.core.errors import UserError
-from wilsonvox.core.files import atomic_path, require_file, require_whole_root
+from wilsonvox.core.files import atomic_path, require_complete_root, require_file
 from wilsonvox.core.models import StrictModel
 from wilsonvox.records.digests import ColumnDigest
 from wilsonvox.records.record import Record
@@ -169,7 +169,7 @@ def _open(path: str | os.PathLike[str]) -> Any:
     existing = require_file(path, "a ROOT event file")
     try:
         file = uproot.open(existing)
-        require_whole_root(existing, file.file.fEND)
+        require_complete_root(existing, file.file.fEND)
         missing = [name for name in (TREE,) if name not in file]
         absent = [] if TREE in missing else [name for name in BRANCHES if name not in file[TREE]]
     except UserError:

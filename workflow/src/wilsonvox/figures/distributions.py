@@ -16,7 +16,7 @@ from wilsonvox.events.event_file import Events, iterate_events, read_metadata
 from wilsonvox.figures.command import FILE, outputs, write
 from wilsonvox.figures.labels import VARIABLES, shifts_text
 from wilsonvox.figures.style import CURVES, DOUBLE_COLUMN, new_figure, styled
-from wilsonvox.voxels.flavours import is_of
+from wilsonvox.voxels.flavours import flavour_mask
 
 _ANGLES = {"cos_theta_mu": (-1.0, 1.0), "cos_theta_k": (-1.0, 1.0), "chi": (0.0, 2 * np.pi)}
 _MARKERS = "osD^vP"
@@ -59,7 +59,9 @@ def fill(
     n_events = 0
     for chunk in events:
         selected = chunk[
-            is_of(chunk.flavour, flavour) & (chunk.q2 > q2_range[0]) & (chunk.q2 < q2_range[1])
+            flavour_mask(chunk.flavour, flavour)
+            & (chunk.q2 > q2_range[0])
+            & (chunk.q2 < q2_range[1])
         ]
         n_events += len(selected)
         for name, column in selected.columns().items():

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from wilsonvox.figures.command import FILE, outputs, write
 from wilsonvox.figures.labels import image_text, shift_symbol, shifts_text
 from wilsonvox.figures.style import CURVES, DOUBLE_COLUMN, GREY, new_figure, styled
-from wilsonvox.voxels.information import KEPT, ImageInformation
+from wilsonvox.voxels.information import INFORMATION_LEVELS, ImageInformation
 
 _LABELS = {
     "m_kpi, q2 and angles of every event": r"per-event $m_{K\pi}$, $q^2$, angles",
@@ -44,7 +44,7 @@ def draw(information: ImageInformation) -> Figure:
     note = image_text(image).split(" voxels, ", 1)[1] + f"; {information.physics_inputs}"
     figure = new_figure(DOUBLE_COLUMN, 2.7, note)
     panels = figure.subplots(1, len(points), sharex=True, sharey=True, squeeze=False)[0]
-    rows = np.arange(len(KEPT))[::-1]
+    rows = np.arange(len(INFORMATION_LEVELS))[::-1]
     offsets = np.linspace(0.22, -0.22, len(bins)) if len(bins) > 1 else np.zeros(1)
     for panel, point in zip(panels, points, strict=True):
         panel.axvline(1.0, color=GREY, linewidth=0.8, zorder=1)
@@ -55,7 +55,7 @@ def draw(information: ImageInformation) -> Figure:
                 if row.bins == n_bins and tuple(row.shifts.items()) == point
             )
             panel.plot(
-                [sigma_over_bound[kept] for kept in KEPT],
+                [sigma_over_bound[kept] for kept in INFORMATION_LEVELS],
                 rows + offset,
                 linestyle="none",
                 marker=_MARKERS[number % len(_MARKERS)],
@@ -66,10 +66,10 @@ def draw(information: ImageInformation) -> Figure:
             )
         panel.set_title(shifts_text(dict(point)))
         panel.set_xlabel(rf"minimum $\sigma({shift_symbol(information.coefficient)})$ / bound")
-        panel.set_yticks(rows, [_LABELS[kept] for kept in KEPT])
+        panel.set_yticks(rows, [_LABELS[kept] for kept in INFORMATION_LEVELS])
         panel.tick_params(axis="y", which="both", left=False, right=False)
         panel.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-        panel.set_ylim(-0.6, len(KEPT) - 0.4)
+        panel.set_ylim(-0.6, len(INFORMATION_LEVELS) - 0.4)
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(bins)
     )

@@ -14,7 +14,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from wilsonvox.core.errors import UserError
-from wilsonvox.core.files import atomic_path, naming
+from wilsonvox.core.files import atomic_path, name_file_in_errors
 from wilsonvox.figures.style import PNG_DPI, figure_style
 from wilsonvox.records.digests import KEY, digest_arrays
 from wilsonvox.records.record import Record, path_in_run
@@ -62,6 +62,6 @@ def save_figure(
         text = PngInfo()
         text.add_text(KEY, full.to_json())
         Image.fromarray(pixels).save(png_part, pnginfo=text, dpi=(PNG_DPI, PNG_DPI))
-        with naming(pdf):
+        with name_file_in_errors(pdf):
             pdf_part.write_bytes(drawing.getvalue())
     logger.info("wrote %s and %s", pdf, png)

@@ -16,8 +16,8 @@ from wilsonvox.records.record import (
     InputRecord,
     Record,
     path_in_run,
+    portable_argument,
     portable_path,
-    portable_word,
     run_folder,
 )
 from wilsonvox.stages.events import FOUR_MOMENTA
@@ -121,7 +121,7 @@ def make_record(
     draft = Record(
         version=VERSION,
         rule=rule,
-        command=tuple(portable_word(word) for word in words),
+        command=tuple(portable_argument(word) for word in words),
         run=portable_path(folder),
         output=path_in_run(output, folder),
         settings=dict(settings),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wilsonvox.core.files import require_whole_root
+from wilsonvox.core.files import require_complete_root
 
 KEY = "provenance"
 """Name of the record in every format."""
@@ -79,7 +79,7 @@ def _digest_root(path: Path) -> str:
     with uproot.open(path) as file:
         if KEY not in file:
             return _digest_bytes(path)
-        require_whole_root(path, file.file.fEND)
+        require_complete_root(path, file.file.fEND)
         tree = file["events"]
         names = tree.keys()
         digest = ColumnDigest({name: tree[name].interpretation.numpy_dtype for name in names})

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.records.digests import KEY
-from wilsonvox.records.record import Record, canonical_json, seal_of
+from wilsonvox.records.record import Record, canonical_json, compute_seal
 
 
 def _text_root(path: Path) -> str | None:
@@ -92,7 +92,7 @@ def parse_record(text: str) -> Record:
     """
     try:
         record = Record.model_validate_json(text)
-        if record.seal != seal_of(json.loads(text)):
+        if record.seal != compute_seal(json.loads(text)):
             raise ValueError("its record was edited or is damaged")
         return record
     except ValidationError as error:

@@ -17,7 +17,7 @@ def canonical_json(content: Mapping[str, Any]) -> str:
     return json.dumps(content, sort_keys=True, ensure_ascii=True)
 
 
-def seal_of(content: Mapping[str, Any]) -> str:
+def compute_seal(content: Mapping[str, Any]) -> str:
     """Return the SHA-256 (hexadecimal) of a record's content, excluding the seal itself."""
     rest = {name: value for name, value in content.items() if name != "seal"}
     return hashlib.sha256(canonical_json(rest).encode()).hexdigest()
@@ -93,7 +93,7 @@ class Record(StrictModel):
 
     def sealed(self) -> "Record":
         """Return a copy with the matching seal."""
-        return self.model_copy(update={"seal": seal_of(self.model_dump(mode="json"))})
+        return self.model_copy(update={"seal": compute_seal(self.model_dump(mode="json"))})
 
     def digest(self) -> str:
         """Return the SHA-256 of the record's JSON."""
@@ -151,7 +151,7 @@ def path_in_run(path: str | os.PathLike[str], run: Path) -> str:
     return Path(os.path.relpath(absolute, folder)).as_posix()
 
 
-def portable_word(word: str) -> str:
+def portable_argument(word: str) -> str:
     """Replace absolute paths in a word of a command line by those of `portable_path`.
 
     Other words, lists and ranges are unchanged.

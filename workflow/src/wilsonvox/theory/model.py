@@ -159,7 +159,8 @@ class DecayModel:
         unknown = [name for name in names if name not in PARAMETERS]
         if unknown or len(set(names)) != len(names):
             raise UserError(
-                f"parameters {', '.join(names)}: each of {', '.join(PARAMETERS)} at most once"
+                f"parameters {', '.join(names)}: unknown or duplicated; known are "
+                f"{', '.join(PARAMETERS)}"
             )
         q2, m_kpi = np.broadcast_arrays(q2, m_kpi)
         fixed = np.zeros(6, np.complex128) if shifts is None else np.array(shifts, complex)

@@ -22,7 +22,7 @@ from wilsonvox.events.event_file import (
 from wilsonvox.records.digests import ColumnDigest
 from wilsonvox.records.embedded import read_record
 from wilsonvox.theory.points import COEFFICIENTS, shift_vector
-from wilsonvox.voxels.flavours import is_of, with_image_angles
+from wilsonvox.voxels.flavours import flavour_mask, with_image_angles
 from wilsonvox.voxels.histograms import ANGLES, SparseImage, image_axes, stored_counts
 from wilsonvox.voxels.shards import Shard, ShardMetadata
 from wilsonvox.voxels.specification import ImageSpecification
@@ -38,7 +38,7 @@ def selection(events: Events, image: ImageSpecification) -> dict[str, NDArray[np
     finite = np.isfinite(q2)
     for name in ANGLES:
         finite &= np.isfinite(getattr(events, name))
-    other_flavour = finite & ~is_of(events.flavour, image.flavour)
+    other_flavour = finite & ~flavour_mask(events.flavour, image.flavour)
     outside = (q2 < image.q2_min_gev2) | (q2 > image.q2_max_gev2)
     vetoed = np.zeros(len(events), dtype=bool)
     for low, high in image.vetoes_gev2:

@@ -10,7 +10,7 @@ from wilsonvox.core.errors import UserError
 
 
 def check_lepton(
-    source: str | os.PathLike[str], found: str | None, other: str, expected: str | None
+    source: str | os.PathLike[str], actual: str | None, other: str, expected: str | None
 ) -> None:
     """Raise an error if the lepton of a sample differs from the expected one.
 
@@ -19,22 +19,22 @@ def check_lepton(
 
     Args:
         source: file of the sample, for the error message.
-        found: lepton of the sample, ``muon`` or ``electron``; None if unknown.
+        actual: lepton of the sample, ``muon`` or ``electron``; None if unknown.
         other: name of the file or estimator that expects another lepton, for the error message.
         expected: expected lepton, ``muon`` or ``electron``; None if unknown.
 
     Raises:
         UserError: both leptons are known and differ.
     """
-    if found is not None and expected is not None and found != expected:
+    if actual is not None and expected is not None and actual != expected:
         raise UserError(
-            f"{source}: is of decays to {found}s, {other} of decays to {expected}s; give both of "
-            "the same lepton"
+            f"{source}: contains decays to {actual}s, not to {expected}s as {other}; "
+            "use files with the same lepton"
         )
 
 
 def antiparticle_warning(
-    found: str | None,
+    actual: str | None,
     expected: str | None,
     flavour: str,
     shifts: NDArray[np.complex128],
@@ -46,7 +46,7 @@ def antiparticle_warning(
     an anti-B0 are the same in both.
 
     Args:
-        found: convention of the sample, ``equal`` or ``conjugate``; None if unknown.
+        actual: convention of the sample, ``equal`` or ``conjugate``; None if unknown.
         expected: convention of the estimator; None if unknown.
         flavour: flavour of the images, ``B0``, ``B0bar`` or ``both``.
         shifts: complex shifts of the images, any shape; NaN if unknown.
@@ -55,12 +55,12 @@ def antiparticle_warning(
     Returns:
         The warning, or None if the conventions agree or do not matter.
     """
-    if found is None or expected is None or found == expected or flavour == "B0bar":
+    if actual is None or expected is None or actual == expected or flavour == "B0bar":
         return None
     estimated = any(name.endswith("_imaginary") for name in coefficients)
     if not estimated and not np.any(np.nan_to_num(shifts).imag):
         return None
     return (
-        f"the sample was generated with antiparticle shifts '{found}', the estimator is for "
+        f"the sample was generated with antiparticle shifts '{actual}', the estimator is for "
         f"'{expected}': imaginary parts of the shifts have the opposite sign"
     )

@@ -62,13 +62,15 @@ class EventRanges(StrictModel):
             entries=_joined(shard.source_range, about.image.events_per_image),
         )
 
-    def shared(self, other: "EventRanges") -> str:
+    def describe_overlap(self, other: "EventRanges") -> str:
         """Describe the common source of shared events; an empty string if no event is shared.
 
         >>> first = EventRanges(stream="1/c9_-0.90/train/000", entries=((0, 200),))
-        >>> first.shared(EventRanges(stream="1/c9_-0.90/train/000", entries=((150, 300),)))
+        >>> second = EventRanges(stream="1/c9_-0.90/train/000", entries=((150, 300),))
+        >>> first.describe_overlap(second)
         'random stream 1/c9_-0.90/train/000'
-        >>> first.shared(EventRanges(stream="1/c9_-0.90/train/000", entries=((200, 300),)))
+        >>> third = EventRanges(stream="1/c9_-0.90/train/000", entries=((200, 300),))
+        >>> first.describe_overlap(third)
         ''
         """
         if self.file_digest is not None and self.file_digest == other.file_digest:
@@ -107,7 +109,7 @@ class EventRegistry:
         """Return the first registered user of any of `events` and the shared source, or None."""
         for key in (events.file_digest, events.stream):
             for name, used in self._by_key.get(key or "", ()):
-                what = events.shared(used)
+                what = events.describe_overlap(used)
                 if what:
                     return name, what
         return None

@@ -15,7 +15,7 @@ from wilsonvox.theory.particles import FLAVOURS
 from wilsonvox.voxels.specification import ImageSpecification
 
 
-def is_of(flavour: NDArray[np.integer], name: str) -> NDArray[np.bool_]:
+def flavour_mask(flavour: NDArray[np.integer], name: str) -> NDArray[np.bool_]:
     """Return the mask of events that belong to a flavour, bool of shape (n,).
 
     Args:

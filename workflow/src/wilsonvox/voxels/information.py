@@ -32,7 +32,7 @@ from wilsonvox.voxels.specification import ImageSpecification, selected_ranges
 
 Array = NDArray[np.float64]
 
-KEPT = (
+INFORMATION_LEVELS = (
     "m_kpi, q2 and angles of every event",
     "q2 and angles of every event",
     "voxel and q2 of every event",
@@ -62,18 +62,18 @@ _TAIL = 1e-7
 
 @dataclass(frozen=True)
 class Information:
-    """Information of one event on one shift at each level of `KEPT`.
+    """Information of one event on one shift at each level of `INFORMATION_LEVELS`.
 
     Attributes:
-        left: retained Fisher information, float64 of shape (6,).
+        retained: retained Fisher information, float64 of shape (6,).
     """
 
-    left: Array
+    retained: Array
 
     @property
     def sigma_over_bound(self) -> Array:
-        """Smallest σ of an estimate, √(left[0]/left), in units of the Cramér–Rao bound."""
-        return np.asarray(np.sqrt(self.left[0] / self.left))
+        """Smallest σ of an estimate, √(retained[0]/retained), in units of the Cramér–Rao bound."""
+        return np.asarray(np.sqrt(self.retained[0] / self.retained))
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _ratio(numerator: Array, denominator: Array) -> Array:
     return np.divide(numerator**2, denominator, out=np.zeros_like(numerator), where=large)
 
 
-def _of_single(density: Array, derivative: Array, n_events: int) -> Array:
+def _single_entry_information(density: Array, derivative: Array, n_events: int) -> Array:
     """Compute the information in voxels if those with several events are emptied, shape (n,).
 
     With λ expected events, a voxel contains exactly one event, of known q², with probability
@@ -174,7 +174,7 @@ def _of_single(density: Array, derivative: Array, n_events: int) -> Array:
     return np.asarray(_ratio(of_q2_slope, of_q2).sum(axis=1) + empty_slope**2 / empty)
 
 
-def _of_means(density: Array, derivative: Array, n_events: int) -> tuple[Array, Array]:
+def _mean_q2_information(density: Array, derivative: Array, n_events: int) -> tuple[Array, Array]:
     """Compute the information of mean q² in voxels, with and without the counts, each (n,).
 
     Args:
@@ -217,7 +217,7 @@ def image_information(
     image: ImageSpecification,
     name: str = "c9",
 ) -> Information:
-    """Compute the information of one event at each level of `KEPT`.
+    """Compute the information of one event at each level of `INFORMATION_LEVELS`.
 
     Args:
         model: the decay model.
@@ -242,7 +242,7 @@ def image_information(
     )
     derivative = (above - below) / (2 * _STEP)
     functions, weights = _voxels(image.bins)
-    kept = np.zeros(len(KEPT) - 1)
+    kept = np.zeros(len(INFORMATION_LEVELS) - 1)
     for start in range(0, N_VOXELS, _CHUNK):
         part = functions[start : start + _CHUNK]
         inside, inside_slope = part @ at.T, part @ derivative.T
@@ -252,9 +252,9 @@ def image_information(
         within = np.einsum("k,vkq->", weights, _ratio(inside_slope, inside))
         n_events = image.events_per_image
         if image.multiple_entries == "removed":  # all remaining counts are one
-            with_count = without = _of_single(density, slope, n_events)
+            with_count = without = _single_entry_information(density, slope, n_events)
         else:
-            with_count, without = _of_means(density, slope, n_events)
+            with_count, without = _mean_q2_information(density, slope, n_events)
         kept += [
             within,
             _ratio(slope, density).sum(),
@@ -324,13 +324,13 @@ def compare_images(
     for shifts, n_bins in itertools.product(points, sorted(set(bins))):
         chosen = image.model_copy(update={"bins": n_bins})
         result = image_information(model, shift_vector(shifts), chosen, name)
-        left, ratio = result.left.tolist(), result.sigma_over_bound.tolist()
+        retained, ratio = result.retained.tolist(), result.sigma_over_bound.tolist()
         rows.append(
             InformationRow(
                 shifts=dict(shifts),
                 bins=n_bins,
-                information=dict(zip(KEPT, left, strict=True)),
-                sigma_over_bound=dict(zip(KEPT, ratio, strict=True)),
+                information=dict(zip(INFORMATION_LEVELS, retained, strict=True)),
+                sigma_over_bound=dict(zip(INFORMATION_LEVELS, ratio, strict=True)),
             )
         )
     return ImageInformation(

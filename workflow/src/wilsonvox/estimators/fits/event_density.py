@@ -228,7 +228,8 @@ def event_polynomials(model: DecayModel, events: Events, names: Sequence[str]) -
     unknown = [name for name in names if name not in PARAMETERS]
     if unknown or len(set(names)) != len(names):
         raise UserError(
-            f"parameters {', '.join(names)}: each of {', '.join(PARAMETERS)} at most once"
+            f"parameters {', '.join(names)}: unknown or duplicated; known are "
+            f"{', '.join(PARAMETERS)}"
         )
     k = len(names)
     out = np.empty((len(events), (k + 1) * (k + 2) // 2))

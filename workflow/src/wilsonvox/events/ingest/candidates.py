@@ -7,7 +7,7 @@ from wilsonvox.core.errors import UserError
 from wilsonvox.events.ingest.layouts import BOOKKEEPING, Match
 from wilsonvox.events.ingest.sources import Source
 
-RULE = "of several candidates in an event the first one (lowest __candidate__) is kept"
+SELECTION_RULE = "of several candidates in an event the first one (lowest __candidate__) is kept"
 
 
 def first_candidates(source: Source, match: Match) -> NDArray[np.bool_] | None:

@@ -29,7 +29,7 @@ LEPTONS_MASS2 = MUON_MASS**2 / 2
 ROUNDING_GEV2 = 1e-3
 """Tolerance on squared masses [GeV²], in addition to 32 rounding errors of the squared energy."""
 
-REASONS = {
+DROP_REASONS = {
     "other_candidate": "another candidate of the event is kept",
     "other_decay": "not exactly one B0 → K π μ+ μ− with its daughters",
     "several_signal_decays": "more than one signal decay in the event",

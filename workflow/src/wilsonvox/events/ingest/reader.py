@@ -21,8 +21,8 @@ from wilsonvox.events.event_file import (
     read_metadata,
     write_events,
 )
-from wilsonvox.events.ingest.candidates import RULE, first_candidates
-from wilsonvox.events.ingest.decays import REASONS, Decays, MomentumDecays, VariableDecays
+from wilsonvox.events.ingest.candidates import SELECTION_RULE, first_candidates
+from wilsonvox.events.ingest.decays import DROP_REASONS, Decays, MomentumDecays, VariableDecays
 from wilsonvox.events.ingest.layouts import VARIABLES, Match, find_layout
 from wilsonvox.events.ingest.particle_list import find_decays
 from wilsonvox.events.ingest.sources import Source, damaged, expand_paths, open_source
@@ -68,7 +68,7 @@ class IngestedEvents:
         unit: ``GeV`` or ``MeV``; None before the first chunk, ``GeV and MeV`` if files differ.
         n_read: number of entries (for particle lists, events) read.
         n_kept: number of events returned.
-        n_dropped: dropped events by reason (`wilsonvox.events.ingest.decays.REASONS`).
+        n_dropped: dropped events by reason (`wilsonvox.events.ingest.decays.DROP_REASONS`).
         warnings: warnings about the result, which are also logged.
     """
 
@@ -103,7 +103,7 @@ class IngestedEvents:
             "read %d events, kept %d, dropped %d", self.n_read, self.n_kept, self.total_dropped
         )
         for reason, number in self.counts().items():
-            LOG.info("  dropped %d: %s (%s)", number, reason, REASONS[reason])
+            LOG.info("  dropped %d: %s (%s)", number, reason, DROP_REASONS[reason])
         self._check_assumed_flavour()
         electrons, muons = self._leptons
         if electrons + muons and self.lepton is None:
@@ -131,7 +131,7 @@ class IngestedEvents:
 
     def counts(self) -> dict[str, int]:
         """Return the non-zero numbers of dropped events, by reason."""
-        return {reason: self.n_dropped[reason] for reason in REASONS if self.n_dropped[reason]}
+        return {reason: self.n_dropped[reason] for reason in DROP_REASONS if self.n_dropped[reason]}
 
     def portable_warnings(self) -> tuple[str, ...]:
         """Return the warnings so far with portable paths, for storage in files."""
@@ -154,7 +154,7 @@ class IngestedEvents:
         self._report_flavour(source, match)
         chosen = first_candidates(source, match) if match.layout == "belle2" else None
         if chosen is not None:
-            LOG.info("%s: %s", source.path, RULE)
+            LOG.info("%s: %s", source.path, SELECTION_RULE)
         factor: float | None = None
         position = 0
         for chunk in source.chunks(match.branches.values(), match.layout == "particle-list"):

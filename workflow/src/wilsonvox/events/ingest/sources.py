@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wilsonvox.core.errors import UserError
-from wilsonvox.core.files import require_file, require_whole_root
+from wilsonvox.core.files import require_complete_root, require_file
 from wilsonvox.core.suggestions import did_you_mean
 
 CHUNK = 200_000
@@ -133,7 +133,7 @@ def open_source(path: Path, tree: str | None = None) -> Source:
     _require_root(path)
     try:
         with uproot.open(path) as file:
-            require_whole_root(path, file.file.fEND)
+            require_complete_root(path, file.file.fEND)
             classes = file.classnames(recursive=True, cycle=False)
             trees = {name: kind for name, kind in classes.items() if kind.startswith(_KINDS)}
             chosen = _choose(path, trees, tree)

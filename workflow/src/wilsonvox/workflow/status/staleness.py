@@ -16,7 +16,7 @@ from wilsonvox.provenance.audit import other_code
 from wilsonvox.provenance.comparison import command_options
 from wilsonvox.provenance.digest_cache import DigestCache
 from wilsonvox.records.embedded import has_record_format, read_record
-from wilsonvox.records.record import Record, portable_path, portable_word, run_folder
+from wilsonvox.records.record import Record, portable_argument, portable_path, run_folder
 from wilsonvox.workflow.status.engine import PlannedJob
 
 NOT_COMPARED = frozenset({"--threads", "--state"})
@@ -90,7 +90,7 @@ def _run_now(job: PlannedJob, record: Record) -> str:
 
 def _own_reasons(job: PlannedJob, record: Record) -> Iterator[str]:
     run = _run_now(job, record)
-    now = [portable_word(word) for word in job.command]
+    now = [portable_argument(word) for word in job.command]
     yield from option_changes(_in_this_run(record.command, record.run, run), now)
     yield from other_code(record)
 
