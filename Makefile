@@ -32,7 +32,7 @@ ifneq ($(filter command,$(origin PYTHON))$(shell cat .venv/setup.stamp 2>/dev/nu
 .PHONY: .venv/setup.stamp
 endif
 
-.venv/setup.stamp: $(LOCK) pyproject.toml envs/setup.sh
+.venv/setup.stamp: $(LOCK) pyproject.toml $(wildcard plugins/*/pyproject.toml) envs/setup.sh
 	@LOCK='$(LOCK)' PYTHON='$(PYTHON)' sh envs/setup.sh
 
 demo: report  ## from events to figures and a measured δC9 (config/demo.yaml)
@@ -97,7 +97,7 @@ docs: .venv/docs.stamp  ## build the documentation into docs/_build/html; warnin
 	@$(call install,docs)
 	@touch $@
 
-profiles: setup  ## write the resources of profiles/resources.yaml into the cluster profiles
+profiles: setup  ## write the resources of the stages into the cluster profiles
 	@$(BIN)/python profiles/make_profiles.py
 
 setup-htcondor: setup  ## add what profiles/htcondor needs to .venv/
@@ -107,5 +107,6 @@ lock: setup  ## compile the lock files again from pyproject.toml
 	@sh envs/lock.sh
 
 clean:  ## remove caches; results/ and .venv/ stay
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist docs/_build docs/reference/api
-	find workflow tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist docs/_build
+	rm -rf docs/reference/api docs/reference/commands docs/reference/generated
+	find workflow plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +

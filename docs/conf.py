@@ -18,17 +18,16 @@ version = release
 
 extensions = [
     "myst_nb",
+    "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "autoapi.extension",
-    "sphinx_click",
     "sphinx_copybutton",
     "sphinx_design",
-    "configuration_keys",
-    "docstrings",
     "mathml",
-    "workflow_rules",
+    "reference",
 ]
 exclude_patterns = ["_build"]
+# types in signatures are short names, of which several classes may have one
+suppress_warnings = ["ref.python"]
 default_role = "code"
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
@@ -38,17 +37,17 @@ myst_dmath_double_inline = True
 # only pages with a kernelspec are executed, from the root of the checkout
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 nb_execution_timeout = 300
 nb_merge_streams = True
 
-autoapi_dirs = ["../workflow/src/wilsonvox"]
-autoapi_root = "reference/api"
-autoapi_options = ["members", "show-module-summary"]
-autoapi_member_order = "bysource"
-autoapi_add_toctree_entry = False
-autoapi_keep_files = True
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 88
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 
 copybutton_prompt_text = "$ "
 

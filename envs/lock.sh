@@ -1,6 +1,7 @@
 #!/bin/sh
 # Compile the lock files from pyproject.toml, for every Python and platform; `make lock` calls
-# this. Versions that are locked already stay; `UPGRADE=1 make lock` takes the newest.
+# this. Versions that are locked already stay; `UPGRADE=1 make lock` takes the newest. The plugin in
+# plugins/ is installed from the checkout and not locked; its dependencies are.
 set -eu
 cd "$(dirname "$0")/.."
 uv=$(command -v uv || echo .uv/bin/uv)
@@ -8,6 +9,7 @@ uv=$(command -v uv || echo .uv/bin/uv)
 compile() {
     "$uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
         ${UPGRADE:+--upgrade} --extra "$1" --extra workflow --extra dev \
+        --no-emit-package snakemake-executor-plugin-wilsonvox-slurm \
         pyproject.toml --output-file "$2"
 }
 

@@ -55,6 +55,7 @@ export VIRTUAL_ENV
 echo "setup: installing $lock into .venv/"
 # Snakemake starts many short processes: each would compile what has no bytecode
 "$uv" pip sync --quiet --require-hashes --compile-bytecode "$lock"
-"$uv" pip install --quiet --no-deps --no-build-isolation --editable .
+"$uv" pip install --quiet --no-deps --no-build-isolation --editable . \
+    --editable plugins/snakemake-executor-plugin-wilsonvox-slurm
 [ -n "$(find .venv -name '*.pyc' -print | head -n 1)" ] || .venv/bin/python -m compileall -q .venv
 printf '%s\n' "$here" "$lock" >.venv/setup.stamp

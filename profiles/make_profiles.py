@@ -1,7 +1,7 @@
 """Write the resources of every rule into the cluster profiles; `make profiles` calls this.
 
-The table is `resources.yaml`. In each profile the lines above `MARKER`, the site's names among
-them, are written by hand and stay; those below come from the table.
+They come from the table of stages (`wilsonvox.stages`). In each profile the lines above `MARKER`,
+the site's names among them, are written by hand and stay; those below come from the table.
 """
 
 import textwrap
@@ -9,17 +9,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
+from wilsonvox.stages.graph import Resources
+from wilsonvox.stages.table import PACKING, STAGES
 
 HERE = Path(__file__).parent
 
 MARKER = """\
 # ----------------------------------------------------------------------------------------------
-# From here on written by `make profiles` from profiles/resources.yaml: change the table instead.
+# Written by `make profiles` from the table of stages (wilsonvox.stages): change the table instead.
 """
 
 Entry = dict[str, Any]
-"""A rule's row of the table; the keys are explained there."""
+"""Resources of a rule on a cluster: mem_mb [MB], runtime [min], reason and, where they differ from
+the defaults, threads, gpu, several_gpus and signal [s]."""
+
+SNAKEMAKE_MB = 300
+"""Memory of Snakemake's own two processes in each job on a node [MB]."""
+
+ON_CLUSTERS = ("run_crate",)
+"""Rules outside of the table of stages that a cluster runs; the others are local."""
 
 
 def slurm_partition(entry: Entry) -> Iterator[str]:
@@ -75,10 +83,29 @@ PROFILES: dict[str, tuple[Callable[[Entry], Iterator[str]], ...]] = {
 """What makes the lines of one rule, by the name of the profile's folder."""
 
 
+def entry(resources: Resources) -> Entry:
+    """Return what the first attempt of a job asks of a cluster."""
+    uses_gpu = resources.gpu_memory_mb is not None
+    memory = resources.gpu_memory_mb or resources.memory_mb
+    optional = {
+        "threads": resources.threads if resources.threads > 1 and not uses_gpu else None,
+        "gpu": uses_gpu,
+        "several_gpus": resources.all_gpus,
+        "signal": resources.stop_signal_seconds,
+    }
+    required = {
+        "mem_mb": memory + SNAKEMAKE_MB,
+        "runtime": resources.minutes,
+        "reason": resources.reason,
+    }
+    return required | {name: value for name, value in optional.items() if value}
+
+
 def read_table() -> dict[str, Entry]:
-    """The table, a row for each rule."""
-    table: dict[str, Entry] = yaml.safe_load((HERE / "resources.yaml").read_text())
-    return table
+    """Return the resources of every rule that a cluster runs."""
+    rules = {name: stage.resources for name, stage in STAGES.items()}
+    rules |= {name: PACKING[name] for name in ON_CLUSTERS}
+    return {name: entry(resources) for name, resources in rules.items()}
 
 
 def with_resources(text: str, name: str, table: dict[str, Entry]) -> str:
@@ -90,8 +117,8 @@ def with_resources(text: str, name: str, table: dict[str, Entry]) -> str:
         lines += ["set-threads:", *(f"  {rule}: {count}" for rule, count in threads.items())]
     lines.append("set-resources:")
     for rule, entry in table.items():
-        why = " ".join(entry["why"].split())
-        comment = textwrap.wrap(why, 94, initial_indent="  # ", subsequent_indent="  # ")
+        indents = {"initial_indent": "  # ", "subsequent_indent": "  # "}
+        comment = textwrap.wrap(entry["reason"], 94, **indents)
         own = [f"    {line}" for part in PROFILES[name] for line in part(entry)]
         lines += ["", *comment, f"  {rule}:", *own]
     return by_hand + MARKER + "\n".join(lines) + "\n"

@@ -1,22 +1,24 @@
-"""Directive `configuration-keys`: every key of a pydantic model, and of the models in it."""
+"""Tables of every key of a pydantic model and of the models in it, in Markdown."""
 
-import importlib
 import json
 import re
 import types
 import typing
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from docutils import nodes
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
 
 _UNITS = {"_gev2": "GeV²", "_gev": "GeV"}
+_NAMES: dict[Any, str] = {
+    bool: "`true` or `false`",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    Any: "any",
+}
 _LIMITS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 
 
@@ -69,31 +71,35 @@ def type_text(annotation: Any) -> str:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin in (typing.Union, types.UnionType):
         words = [type_text(each) for each in arguments if each is not type(None)]
-        words += ["`null`"] if type(None) in arguments else []
-        return " or ".join(dict.fromkeys(words))
-    if origin in (list, tuple):
-        inner = dict.fromkeys(type_text(each) for each in arguments if each is not Ellipsis)
-        fixed = origin is tuple and Ellipsis not in arguments
-        return f"list of {f'{len(arguments)} × ' if fixed else ''}{', '.join(inner)}"
-    if origin is dict:
-        return f"table by name of {type_text(arguments[1])}"
+        return " or ".join(dict.fromkeys([*words, *["`null`"] * (type(None) in arguments)]))
+    if origin in (list, tuple, dict):
+        return _container_text(origin, arguments)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "keys below"
-    names = {
-        bool: "`true` or `false`", int: "whole number", float: "number", str: "text", Any: "any"
-    }  # fmt: skip
-    return names.get(annotation, str(getattr(annotation, "__name__", annotation)))
+    return _NAMES.get(annotation, str(getattr(annotation, "__name__", annotation)))
+
+
+def _container_text(origin: type, arguments: tuple[Any, ...]) -> str:
+    if origin is dict:
+        literal = typing.get_origin(arguments[0]) is typing.Literal
+        return f"{type_text(arguments[1])} by {type_text(arguments[0]) if literal else 'name'}"
+    inner = ", ".join(dict.fromkeys(type_text(each) for each in arguments if each is not Ellipsis))
+    number = f"{len(arguments)} × " if origin is tuple and Ellipsis not in arguments else ""
+    return f"list of {number}{inner}"
 
 
 def limits_text(field: FieldInfo) -> str:
     """Describe the limits of a number, such as `≥ 1`."""
-    found = [
-        f"{sign} {getattr(limit, name):g}"
+    limits = [
+        (sign, getattr(limit, name, None))
         for limit in field.metadata
         for name, sign in _LIMITS.items()
-        if getattr(limit, name, None) is not None
     ]
-    return ", ".join(found)
+    return ", ".join(
+        f"{sign}\N{NO-BREAK SPACE}{value:{',' if isinstance(value, int) else 'g'}}"
+        for sign, value in limits
+        if value is not None
+    )
 
 
 def unit_text(name: str, field: FieldInfo) -> str:
@@ -114,6 +120,8 @@ def default_text(field: FieldInfo) -> str:
         return "those below"
     if value is PydanticUndefined:
         return ""
+    if isinstance(value, str):
+        return f"`{value}`"
     return f"`{json.dumps(value, ensure_ascii=False, default=str)}`"
 
 
@@ -134,7 +142,7 @@ def key_lines(model: type[BaseModel]) -> list[str]:
     return lines
 
 
-def reference_lines(model: type[BaseModel]) -> list[str]:
+def key_reference(model: type[BaseModel]) -> str:
     """Write the keys of a model and of all models in it, one section per model."""
     lines: list[str] = []
     for key, current in all_models(model):
@@ -142,7 +150,7 @@ def reference_lines(model: type[BaseModel]) -> list[str]:
         choice = _choice(current)
         lines += [f"## {title}{f', {choice}' if choice else ''}", ""]
         lines += [" ".join((current.__doc__ or "").split()), "", *key_lines(current), ""]
-    return lines
+    return "\n".join(lines)
 
 
 def _choice(model: type[BaseModel]) -> str:
@@ -152,28 +160,3 @@ def _choice(model: type[BaseModel]) -> str:
         return ""
     values = typing.get_args(field.annotation)
     return f"architecture `{values[0]}`" if len(values) == 1 else ""
-
-
-class ConfigurationKeys(SphinxDirective):
-    """List the keys of the model that the argument names, such as `package.module.Model`."""
-
-    required_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        """Import the model and make the sections."""
-        module_name, _, name = self.arguments[0].rpartition(".")
-        module = importlib.import_module(module_name)
-        model = getattr(module, name)
-        for _, each in all_models(model):
-            file = importlib.import_module(each.__module__).__file__
-            if file:
-                self.env.note_dependency(str(Path(file)))
-        return self.parse_text_to_nodes(
-            "\n".join(reference_lines(model)), allow_section_headings=True
-        )
-
-
-def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directive."""
-    app.add_directive("configuration-keys", ConfigurationKeys)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

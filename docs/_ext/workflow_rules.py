@@ -1,29 +1,21 @@
-"""Directive `workflow-rules`: the rules of the workflow, from their docstrings.
+"""The rules of the workflow, as Snakemake lists them, in Markdown.
 
-The files are read as text: every `rule NAME:` that begins with a docstring is listed, and a
-`use rule … as NAME` with what it takes over.
+Descriptions are the rules' docstrings; those of figures, whose rules are made in a loop, and all
+outputs and resources come from the table of stages.
 """
 
 import re
+import subprocess
+import sys
 import textwrap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from docutils import nodes
-from docutils.parsers.rst import directives
-from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
+from wilsonvox.stages.graph import Stage
 
-_RULE = re.compile(
-    r"^(?P<indent>[ \t]*)(?:rule|checkpoint)[ \t]+(?P<name>\w+)[ \t]*:[ \t]*(?:#.*)?\n"
-    r"(?P<body>(?:(?P=indent)[ \t]+.*\n|[ \t]*\n)*)",
-    re.MULTILINE,
-)
-_USE = re.compile(
-    r"^[ \t]*use rule (?P<base>\w+) as (?P<name>\w+)(?: with)?[ \t]*:?", re.MULTILINE
-)
-_DOCSTRING = re.compile(r'\s*"""(?P<text>.*?)"""', re.DOTALL)
+# `name (docstring)`, where the docstring may go on in indented lines
+_ENTRY = re.compile(r"^(?P<name>\w+)(?: \((?P<docstring>.*?)\))?$(?!\n[ \n])", re.M | re.S)
 
 
 @dataclass(frozen=True)
@@ -33,13 +25,11 @@ class Rule:
     name: its name
     summary: the first paragraph of its docstring, empty where it has none
     details: the other paragraphs
-    file: name of the file that has it
     """
 
     name: str
     summary: str
     details: tuple[str, ...]
-    file: str
 
 
 def _paragraphs(docstring: str) -> list[str]:
@@ -48,17 +38,13 @@ def _paragraphs(docstring: str) -> list[str]:
     return [" ".join(each.split()) for each in re.split(r"\n\s*\n", text) if each.strip()]
 
 
-def read_rules(text: str, file: str) -> list[Rule]:
-    """Read the rules in the text of a Snakefile, in their order."""
-    rules: list[tuple[int, Rule]] = []
-    for match in _RULE.finditer(text):
-        docstring = _DOCSTRING.match(match["body"])
-        summary, *details = _paragraphs(docstring["text"]) if docstring else [""]
-        rules.append((match.start(), Rule(match["name"], summary, tuple(details), file)))
-    for match in _USE.finditer(text):
-        summary = f"As `{match['base']}`, with other inputs or outputs."
-        rules.append((match.start(), Rule(match["name"], summary, (), file)))
-    return [rule for _, rule in sorted(rules, key=lambda each: each[0])]
+def listed_rules(text: str) -> list[Rule]:
+    """Read what `snakemake --list-rules` prints."""
+    rules = []
+    for match in _ENTRY.finditer(text):
+        summary, *details = _paragraphs(match["docstring"]) if match["docstring"] else [""]
+        rules.append(Rule(match["name"], summary, tuple(details)))
+    return rules
 
 
 def workflow_files(workflow: Path) -> list[Path]:
@@ -68,31 +54,69 @@ def workflow_files(workflow: Path) -> list[Path]:
     return [snakefile, *(workflow / name for name in included)]
 
 
-class WorkflowRules(SphinxDirective):
-    """List the rules of a workflow, one section per file; the argument is its folder."""
+def rules_by_file(rules: Iterable[Rule], texts: dict[str, str]) -> dict[str, list[Rule]]:
+    """Sort rules into the files that have them, in the order of their places there.
 
-    required_arguments = 1
-    option_spec = {"class": directives.class_option}  # noqa: RUF012 - docutils' name
-
-    def run(self) -> list[nodes.Node]:
-        """Read the files and make the sections."""
-        _, folder = self.env.relfn2path(self.arguments[0])
-        lines: list[str] = []
-        for path in workflow_files(Path(folder)):
-            self.env.note_dependency(str(path))
-            rules = read_rules(path.read_text(), path.name)
-            if not rules:
-                continue
-            title = "Targets" if path.name == "Snakefile" else path.name
-            lines += [f"## {title}", ""]
-            for rule in rules:
-                lines += [f"`{rule.name}`", f": {rule.summary or 'No description.'}", ""]
-                for paragraph in rule.details:
-                    lines += [f"  {paragraph}", ""]
-        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+    A rule that is made in a loop has no name in its file: it stands where its docstring stands.
+    Rules of no file are left out.
+    """
+    places: list[tuple[str, int, Rule]] = []
+    for rule in rules:
+        for file, text in texts.items():
+            named = re.search(rf"^[ \t]*(?:rule|checkpoint) {rule.name}\b", text, re.MULTILINE)
+            unnamed = text.find(f'"""{rule.summary}') if rule.summary else -1
+            place = named.start() if named else unnamed
+            if place >= 0:
+                places.append((file, place, rule))
+                break
+    return {
+        file: [rule for name, _, rule in sorted(places, key=lambda each: each[1]) if name == file]
+        for file in texts
+    }
 
 
-def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directive."""
-    app.add_directive("workflow-rules", WorkflowRules)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+def stage_text(stage: Stage) -> str:
+    """Describe the outputs of a stage and the resources of the first attempt of a job."""
+    outputs = ", ".join(f"`{path}`" for path in stage.outputs.values())
+    needs = stage.resources
+    resources = [f"{needs.memory_mb:,} MB", f"{needs.minutes} min"]
+    if needs.threads > 1:
+        resources.append(f"{needs.threads} threads")
+    if needs.gpu_memory_mb is not None:
+        resources.append(f"on a GPU {needs.gpu_memory_mb:,} MB")
+    return f"Writes {outputs}. Asks for {', '.join(resources)}."
+
+
+def reference_lines(rules: Iterable[Rule], stages: Mapping[str, Stage]) -> list[str]:
+    """Write rules as a list of definitions, with what the table of stages has on them."""
+    lines: list[str] = []
+    for rule in rules:
+        stage = stages.get(rule.name)
+        summary = (stage.description if stage else "") or rule.summary
+        lines += [f"`{rule.name}`", f": {summary or 'No description.'}", ""]
+        for paragraph in [*rule.details, *([stage_text(stage)] if stage else [])]:
+            lines += [f"  {paragraph}", ""]
+    return lines
+
+
+def rule_reference(workflow: Path, stages: Mapping[str, Stage]) -> str:
+    """Write the rules of a workflow, one section per file.
+
+    Args:
+        workflow: folder with the Snakefile, in the folder where Snakemake is started.
+        stages: stages by the names of their rules.
+
+    Raises:
+        subprocess.CalledProcessError: Snakemake cannot read the workflow.
+    """
+    command = [Path(sys.executable).with_name("snakemake"), "--list-rules"]
+    done = subprocess.run(
+        command, cwd=workflow.parent, stdout=subprocess.PIPE, text=True, check=True
+    )
+    texts = {path.name: path.read_text() for path in workflow_files(workflow)}
+    lines: list[str] = []
+    for file, rules in rules_by_file(listed_rules(done.stdout), texts).items():
+        if rules:
+            title = "Targets" if file == "Snakefile" else file
+            lines += [f"## {title}", "", *reference_lines(rules, stages)]
+    return "\n".join(lines)

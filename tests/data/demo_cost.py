@@ -18,7 +18,7 @@ from typing import Any
 
 from wilsonvox.config.reading import load_configuration
 from wilsonvox.report.runtimes import read_benchmarks, runtimes_by_rule
-from wilsonvox.workflow.planning.jobs import STAGES
+from wilsonvox.stages.table import STAGES
 
 
 def _files(folder: Path) -> list[Path]:
@@ -37,7 +37,6 @@ def reduce_run(folder: Path, configuration: Path) -> dict[str, Any]:
     run = load_configuration(configuration).run
     results = folder / "results" / run
     noted = Counter(Path(path).parts[2] for path in _noted_paths(folder / ".snakemake/metadata"))
-    known = {rule for rules in STAGES.values() for rule in rules}
     times = runtimes_by_rule(read_benchmarks(results / "benchmarks"))
     rules = {
         each.rule: {
@@ -46,18 +45,21 @@ def reduce_run(folder: Path, configuration: Path) -> dict[str, Any]:
             "memory_bytes": round(each.memory_mib * 2**20),
         }
         for each in times
-        if each.rule in known
+        if each.rule in STAGES
     }
+    groups: dict[str, list[str]] = {}
+    for rule in rules:
+        groups.setdefault(STAGES[rule].folder, []).append(rule)
     stages = {
         stage: {
             "outputs": len(_files(results / stage)),
             "output_bytes": sum(path.stat().st_size for path in _files(results / stage)),
             "logs": sum(path.relative_to(results / "logs").with_suffix("").parts[0] in of_stage
                         for path in _files(results / "logs")),
-            "benchmarks": sum(rules[rule]["jobs"] for rule in of_stage if rule in rules),
+            "benchmarks": sum(rules[rule]["jobs"] for rule in of_stage),
             "notes": noted[stage],
         }
-        for stage, of_stage in STAGES.items()
+        for stage, of_stage in groups.items()
     }  # fmt: skip
     return {"rules": rules, "stages": stages}
 

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.workflow.conftest import ROOT, make_folder
+from wilsonvox.provenance.lineage_graph import COPY_SUFFIXES
 from wilsonvox.records.digests import content_digest, digest_arrays
 from wilsonvox.records.embedded import read_record
 
@@ -191,14 +192,14 @@ class Run:
         files = {name: path for name, path in self.files().items() if name not in ignoring}
         for name, path in files.items():
             found[name] = content_digest(path)
-            if path.suffix == ".csv":
+            if path.suffix in COPY_SUFFIXES:
                 continue
             record = read_record(path)
             assert record is not None, f"{name} has no record"
             assert record.content_digest == found[name], f"{name} is not what its record tells"
             copies |= record.copies
         for name in files:
-            if name.endswith(".csv"):
+            if name.endswith(COPY_SUFFIXES):
                 assert copies.get(name, found[name]) == found[name], f"{name} is another copy"
         self._check_states()
         return found

@@ -11,12 +11,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tests.helpers.toy_shards import IMAGE, toy_shard
+from wilsonvox.config.reading import parse_configuration
 from wilsonvox.ensembles.tables import SUMMARY_COLUMNS, TableMetadata, write_table
 from wilsonvox.events.event_file import EventMetadata, Events, write_events
 from wilsonvox.figures.saving import save_figure
 from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.digests import content_digest
 from wilsonvox.records.record import Record
+from wilsonvox.stages.figures import FIGURE_STAGES
+from wilsonvox.stages.run import Run
+from wilsonvox.stages.table import figure_jobs, job_paths
 from wilsonvox.voxels.specification import ImageSpecification
 
 RUN = Path("results/small")
@@ -115,4 +119,9 @@ def make_run() -> Path:
     _figure(RUN / "figures/distributions", "distributions", [events], f"--events {events}")
     _figure(RUN / "figures/b8_n100/sensitivity", "sensitivity", [summary], f"--summary {summary}")
     _figure(RUN / "figures" / NAMES / "training", "training", [history], f"--history {history}")
+    for job in figure_jobs(Run(parse_configuration(CONFIGURATION), {}), FIGURE_STAGES):
+        path = RUN / job_paths(job)[0]
+        if not path.exists():
+            kind = job.stage.removeprefix("plot_")
+            _figure(path.with_suffix(""), kind, [summary], f"--summary {summary}")
     return RUN

@@ -122,7 +122,7 @@ def test_fits_are_those_of_another_build(
     ],
 )
 def test_minima_are_those_of_the_documentation(tables, name, hadronic, minimum, place):
-    """The rows of docs/user_guide/global_fit.md for which nothing is drawn."""
+    """The rows of docs/results/global_fit.md for which nothing is drawn."""
     fit = fit_coefficients(tables[name], "experimental", hadronic)
     assert fit.chi_squared == pytest.approx(minimum, abs=0.1)
     assert (fit.c9, fit.c10) == pytest.approx(place, abs=0.01)

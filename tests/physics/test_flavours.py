@@ -5,6 +5,7 @@ import pytest
 from scipy.interpolate import CubicSpline
 from tests.helpers.evtgen_angles import evtgen_angle_chi, evtgen_decay_angle, momenta_of
 
+from wilsonvox.core.polynomials import polynomial_gradient, polynomial_terms
 from wilsonvox.events.event_file import Events
 from wilsonvox.events.generation import sampler as generation
 from wilsonvox.events.generation.sampler import Stream, generate
@@ -12,7 +13,6 @@ from wilsonvox.theory.angular import NAMES, RATE_WEIGHTS, angular_functions
 from wilsonvox.theory.fisher import fisher_information
 from wilsonvox.theory.integrals import ALL_Q2, rate_integrals
 from wilsonvox.theory.kinematics import DecayMomenta, decay_variables
-from wilsonvox.theory.model import monomial_gradient, monomials
 from wilsonvox.theory.points import shift_vector
 from wilsonvox.voxels.flavours import with_image_angles
 from wilsonvox.voxels.image_distribution import POSITIVE_LEPTON_SIGNS, image_distribution
@@ -103,7 +103,8 @@ def test_the_asymmetry_cancels_in_images_of_both_flavours(table):
 def scores(model, events, c9, factors):
     """d ln p/dδC9 of events of all q2, p normalised at each m_Kπ as events are drawn."""
     values = np.array([c9])
-    powers, slopes = monomials(values), monomial_gradient(values)[:, 0]
+    powers = polynomial_terms(values, 2)
+    slopes = polynomial_gradient(values, 2)[:, 0]
     q2, m_kpi = events.q2.astype(float), events.m_kpi.astype(float)
     functions = angular_functions(*(
         getattr(events, name).astype(float) for name in ("cos_theta_mu", "cos_theta_k", "chi")

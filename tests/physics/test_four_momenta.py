@@ -16,8 +16,9 @@ from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.digests import content_digest
 from wilsonvox.records.embedded import read_record
 from wilsonvox.theory.coefficient_table import AngularCoefficients
-from wilsonvox.theory.kinematics import MOMENTUM_BRANCHES, DecayMomenta, decay_variables
+from wilsonvox.theory.kinematics import DecayMomenta, decay_variables
 from wilsonvox.theory.model import DecayModel
+from wilsonvox.theory.particles import MOMENTUM_BRANCHES
 from wilsonvox.theory.points import shift_vector
 
 N = 20_000

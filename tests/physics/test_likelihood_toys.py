@@ -1,6 +1,6 @@
 """Ensembles of fits: pulls, widths beside the Cramér–Rao bound, coverage; and EvtGen's files.
 
-WILSONVOX_TOY_TABLE names a file to which the rows of the tables in docs/physics/likelihood.md are
+WILSONVOX_TOY_TABLE names a file to which the rows of the tables in docs/results/fits.md are
 added.
 WILSONVOX_EVTGEN_FILES names a folder with EvtGen's full files; without it the slices in
 resources/evtgen are read.

@@ -14,10 +14,10 @@ from scipy.stats import chi2
 from wilsonvox.events.event_file import Events
 from wilsonvox.events.generation import kernel
 from wilsonvox.events.generation import sampler as generation
-from wilsonvox.events.generation.cells import angle_grid, angular_factors
+from wilsonvox.events.generation.cells import angle_grid
 from wilsonvox.events.generation.sampler import Stream, generate, make_chunk, prepare
 from wilsonvox.records.digests import content_digest
-from wilsonvox.theory.angular import RATE_WEIGHTS, angular_functions
+from wilsonvox.theory.angular import RATE_WEIGHTS, angular_factors, angular_functions
 from wilsonvox.theory.coefficient_table import AngularCoefficients
 from wilsonvox.theory.line_shape import line_shape, line_shape_quantiles
 from wilsonvox.theory.model import DecayModel
@@ -256,6 +256,24 @@ def test_the_compiled_loop_compares_with_the_tabulated_density(tables, name, shi
             assert np.all(batch.kept[clear] == kept)
             undecided += clear.sum()
     assert undecided > 15_000
+
+
+def test_the_compiled_angular_functions_are_those_of_the_theory(tables):
+    """The copy in single precision, at places in cells all over the angles."""
+    density, proposal, _ = prepare(tables["muon"], shift_vector({"c9": -0.9}))
+    n = kernel.BATCH
+    integers, reals = (np.empty(n, np.int32) for _ in range(4)), (np.empty(n) for _ in range(9))
+    batch = kernel.Batch(np.empty(n, np.uint32), *integers, *reals)
+    compiled = np.zeros((n, 12), np.float32)
+    for block in range(20):
+        words = np.random.Philox(block).random_raw(n * kernel.WORDS).reshape(n, kernel.WORDS)
+        kernel._choose_cells(words, proposal, batch)
+        kernel._place(words, density, proposal, batch)
+        for b in range(n):
+            kernel._angular_functions(batch, b, proposal.angles, compiled[b])
+        expected = angular_functions(batch.cos_theta_mu, batch.cos_theta_k, batch.chi)
+        np.testing.assert_allclose(compiled[:, :11], expected, atol=1e-5)
+        assert not compiled[:, 11].any()
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_a_node_dies(run: Run, cluster: Cluster):
     assert second["JobState"] == "COMPLETED"
     assert second["NodeList"] != node
     assert run.overlapping() == []
-    assert "its node died" in running.output
+    assert "its node failed" in running.output
     assert (run.path / EVENTS[0]).is_file()
 
 

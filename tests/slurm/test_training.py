@@ -92,7 +92,7 @@ def test_stopped_three_times(run: Run):
     states = [job["JobState"] for job in jobs]
     assert states[2] in ("FAILED", "PREEMPTED")
     assert [*states[:2], states[3]] == ["FAILED", "TIMEOUT", "COMPLETED"]
-    assert running.output.count("it said: stopped by SIGTERM") == 3
+    assert running.output.count("message: stopped by SIGTERM") == 3
     assert [job.minutes for job in jobs] == [3, 1, 30, 30]
     assert len(lines_with("\n".join(stops), "stopped by SIGTERM")) == 3
     assert "resuming" in log.read_text()

@@ -9,19 +9,18 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 
+from tests.unit.workflow.test_profile_table import TABLE
 from tests.workflow.conftest import ROOT, make_folder
 from wilsonvox.provenance.code import stage_packages
-from wilsonvox.provenance.stages import STAGES
 from wilsonvox.records.digests import content_digest
+from wilsonvox.stages.table import STAGES
 from wilsonvox.workflow.status.engine import planned_jobs
 
 from .conftest import Run
 
 pytestmark = pytest.mark.slurm
 
-RESOURCES = yaml.safe_load((ROOT / "profiles/resources.yaml").read_text())
 KERAS_RULES = {rule for rule in STAGES if "keras" in stage_packages(rule, ["resnet"])}
 
 
@@ -65,7 +64,7 @@ def test_whole_workflow(run: Run, tmp_path: Path):
     jobs = run.jobs()
     assert sorted(job.rule for job in jobs) == sorted(planned)
     for job in jobs:
-        expected = RESOURCES[job.rule]
+        expected = TABLE[job.rule]
         on_gpu = bool(expected.get("gpu"))
         assert job["JobState"] == "COMPLETED"
         assert job["Partition"] == ("gpu" if on_gpu else "cpu")

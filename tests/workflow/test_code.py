@@ -6,10 +6,12 @@ import pytest
 
 from wilsonvox.config.reading import parse_configuration
 from wilsonvox.estimators import ARCHITECTURES
-from wilsonvox.provenance.code import SourceTree, stage_digest
+from wilsonvox.provenance.code import SourceTree, chosen, stage_digest
 from wilsonvox.provenance.recording import architectures_of, make_record
-from wilsonvox.provenance.stages import FOUR_MOMENTA, STAGES
-from wilsonvox.workflow.job_digest import Lineage
+from wilsonvox.stages.events import FOUR_MOMENTA
+from wilsonvox.stages.run import Run
+from wilsonvox.stages.table import STAGES
+from wilsonvox.workflow.job_digest import JobDigests
 
 from .conftest import ROOT, TINY
 
@@ -59,8 +61,8 @@ def changed(tmp_path):
         source = SourceTree(copy)
         return {
             name: source.stage_digest(name, architectures)
-            for name, stage in STAGES.items()
-            if stage.chosen(architectures)
+            for name in STAGES
+            if chosen(name, architectures)
         }
 
     def edit(path, append="", replace=("", ""), architectures=RESNET):
@@ -216,7 +218,7 @@ def test_a_global_fit_reruns_what_its_code_is_behind(changed):
             "global_fit/chi_squared.py",
             OF_GLOBAL_FITS - {"tabulate_observables", "measure_for_global_fit"},
         ),
-        ("global_fit/learning/answers.py", {"plot_global_fit_contours"}),
+        ("global_fit/learning/model_summary.py", {"plot_global_fit_contours"}),
         ("figures/global_fit/training_sets.py", {"plot_global_fit_training_sets"}),
     ],
 )
@@ -246,11 +248,11 @@ def test_only_events_that_have_four_momenta_ask_for_their_code(monkeypatch):
         asked[stage] = list(architectures)
         return ""
 
-    monkeypatch.setattr("wilsonvox.workflow.job_digest.stage_digest", digest)
+    monkeypatch.setattr("wilsonvox.workflow.job_digest.code_digest", digest)
     words = {"image": "b8_n300", "point": "c9_-1.00", "split": "train", "campaign": "000"}
     for given, parts in (False, []), (True, [FOUR_MOMENTA]):
         values = TINY | {"generation": {"four_momenta": given}}
-        Lineage(parse_configuration(values), {}).digest("voxelize", **words)
+        JobDigests(Run(parse_configuration(values), {})).digest("voxelize", **words)
         assert asked["generate_events"] == parts
         assert FOUR_MOMENTA not in asked["voxelize"] + asked["angular_coefficients"]
 

@@ -18,7 +18,9 @@ from wilsonvox.cli import run
 from wilsonvox.config.global_fit import check_global_fit
 from wilsonvox.config.reading import parse_configuration
 from wilsonvox.core.errors import UserError
-from wilsonvox.workflow.job_digest import Lineage
+from wilsonvox.stages import targets
+from wilsonvox.stages.run import Run
+from wilsonvox.workflow.job_digest import JobDigests
 
 from .conftest import ROOT, Folder, by_rule
 
@@ -86,11 +88,11 @@ def test_a_set_in_a_file_is_an_input(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"observables": ["lhcb-2016"]}, "lhcb-2016: there is no such set of observables; there"),
+        ({"observables": ["lhcb-2016"]}, "lhcb-2016: no such set of observables; choose one"),
         ({"observables": ["none.yaml"]}, "none.yaml: does not exist; expected a set of measure"),
         ({"versions": ["best"]}, r"global_fit\.versions\.0: Input should be 'experimental'"),
         ({"theory_drawings": 3}, "theory_drawings: unknown key; did you mean 'theory_draws'"),
-        ({"observables": ["lhcb-2015", "x/lhcb-2015.yaml"]}, "lhcb-2015 stands there twice"),
+        ({"observables": ["lhcb-2015", "x/lhcb-2015.yaml"]}, "lhcb-2015 is duplicated"),
         (
             {"measurement": {"run": "results/none", "events": "config/samples.tsv"}},
             "global_fit.measurement.run: there is no estimator in results/none that reads images",
@@ -114,7 +116,7 @@ def test_what_is_wrong_is_told_before_anything_runs(folder):
     name = write(folder, reduced(lambda v: v["global_fit"].update(observables=["lhcb-2016"])))
     ended = folder.snakemake("-n", "global_fit", "--configfile", name)
     assert ended.returncode == 1
-    assert "lhcb-2016: there is no such set of observables" in ended.stdout + ended.stderr
+    assert "lhcb-2016: no such set of observables" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
@@ -138,7 +140,7 @@ def fit_results(configuration: Values) -> set[str]:
     """What the fit of a configuration makes."""
     parsed = parse_configuration(configuration)
     assert parsed.global_fit is not None
-    return {f"results/{parsed.run}/{path}" for path in parsed.global_fit.result_files()}
+    return {f"results/{parsed.run}/{path}" for path in targets.global_fit_files(Run(parsed, {}))}
 
 
 def with_fit(values: Values) -> None:
@@ -211,7 +213,7 @@ def test_the_status_of_a_fit_counts_its_jobs(folder, monkeypatch, capsys):
 
 def digests(change: Callable[[Values], object] | None = None) -> dict[str, str]:
     """The lineage of every rule of the fit."""
-    lineage = Lineage(parse_configuration(reduced(change)), {})
+    lineage = JobDigests(Run(parse_configuration(reduced(change)), {}))
     name = {"observables": "lhcb-2015"}
     fit = {"version": "correlated"}
     return {

@@ -12,7 +12,8 @@ from wilsonvox.config.reading import parse_configuration
 from wilsonvox.core.errors import UserError
 from wilsonvox.global_fit.learning.results import GanResult, NetworkResult
 from wilsonvox.records.embedded import read_record
-from wilsonvox.workflow.job_digest import Lineage
+from wilsonvox.stages.run import Run
+from wilsonvox.workflow.job_digest import JobDigests
 
 from .conftest import ROOT, Folder, by_rule, make_report
 
@@ -123,7 +124,7 @@ def test_what_is_wrong_is_told_in_one_line(change, message):
 
 def digests(change: Callable[[Values], object] | None = None) -> dict[str, str]:
     """The lineage of every rule of the machines."""
-    lineage = Lineage(parse_configuration(small(change)), {})
+    lineage = JobDigests(Run(parse_configuration(small(change)), {}))
     name = {"observables": "lhcb-2015"}
     return {
         "point": lineage.digest("train_inverse_network", **name, machine="point"),

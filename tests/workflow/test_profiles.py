@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.workflow.test_profile_table import SITES, with_site
+from tests.unit.workflow.test_profile_table import SITES, TABLE, with_site
 
 from .conftest import ROOT, Folder
 
 OF_SCANS = {
     "suggest_trials", "train_trial", "train_trial_voxel_sum", "collect_trials", "plot_scan",
 }  # fmt: skip
-TABLE = yaml.safe_load((ROOT / "profiles/resources.yaml").read_text())
 OF_GLOBAL_FITS = {
     "tabulate_observables", "fit_coefficients", "measure_for_global_fit", "train_inverse_network",
     "train_gan",

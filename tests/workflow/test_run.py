@@ -23,9 +23,9 @@ def test_a_second_run_does_nothing(finished):
 
 def test_every_output_carries_the_record_of_its_stage(finished):
     results = finished.path / "results/tiny"
-    suffixes = {".root", ".npz", ".keras", ".parquet", ".json", ".pdf", ".png"}
+    suffixes = {".root", ".npz", ".keras", ".parquet", ".json", ".png"}
     outputs = [path for path in results.rglob("*") if path.suffix in suffixes]
-    assert len(outputs) == 66
+    assert len(outputs) == 53
     for path in outputs:
         record = read_record(path)
         assert record is not None, path

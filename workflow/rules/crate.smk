@@ -6,12 +6,11 @@ rule write_configuration:
         "<logs>/write_configuration.log",
     benchmark:
         "<benchmarks>/write_configuration.tsv"
-    threads: 1
+    threads: threads("write_configuration")
     resources:
-        mem_mb=500,
-        runtime=5,
+        **resources("write_configuration"),
     params:
-        configuration=configuration_json,
+        configuration=CONFIG.model_dump_json(exclude_unset=True),
     shell:
         "wilsonvox configuration --configuration {params.configuration:q} --out {output:q}"
         " > {log:q} 2>&1"
@@ -23,19 +22,18 @@ rule write_report:
         rules.report_pages.output,
         reported_files,
         configuration=rules.write_configuration.output,
-        stylesheet=stylesheet,
+        stylesheet=str(checkout() / "workflow/report/style.css"),
     output:
         ensure("<results>/report.html", non_empty=True),
     log:
         "<logs>/write_report.log",
     benchmark:
         "<benchmarks>/write_report.tsv"
-    threads: 1
+    threads: threads("write_report")
     resources:
-        mem_mb=1500,
-        runtime=30,
+        **resources("write_report"),
     params:
-        snakefile=main_snakefile,
+        snakefile=workflow.main_snakefile,
     shell:
         "snakemake --snakefile {params.snakefile:q} --configfile {input.configuration:q} --nolock"
         " --profile none --report {output:q} --report-stylesheet {input.stylesheet:q}"
@@ -46,23 +44,23 @@ rule run_crate:
     """Pack the run into an RO-Crate: results, configuration, report, code and records."""
     input:
         reported_files,
-        model_files,
-        samples_table,
+        target("model_files"),
+        [CONFIG.samples_table] if CONFIG.reads_samples else [],
         configuration=rules.write_configuration.output,
         report=rules.write_report.output,
     output:
-        ensure(CRATE, non_empty=True),
+        ensure(result(f"{CONFIG.run}.crate.zip"), non_empty=True),
     log:
         "<logs>/run_crate.log",
     benchmark:
         "<benchmarks>/run_crate.tsv"
-    threads: 1
+    threads: threads("run_crate")
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **resources("run_crate"),
     params:
-        run=run_folder,
-        code=packed_code,
+        run=RUN.folder,
+        # the crate is packed again after an edit of the code that goes into it
+        code=sources_digest(),
     shell:
         "wilsonvox crate --run {params.run:q} --configuration {input.configuration:q}"
         " --report {input.report:q} --out {output:q} > {log:q} 2>&1"

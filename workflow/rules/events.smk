@@ -1,42 +1,38 @@
 rule generate_events:
     """Generate the events of one campaign: one point, one seed, one file."""
     input:
-        coefficients=rules.angular_coefficients.output,
+        unpack(RULES.inputs("generate_events")),
     output:
-        temp_unless_kept(ensure(EVENTS, non_empty=True)),
+        **outputs("generate_events"),
     log:
-        "<logs>/generate_events/{split}/{point}/{campaign}.log",
+        side_file("logs", "log", "generate_events"),
     benchmark:
-        "<benchmarks>/generate_events/{split}/{point}/{campaign}.tsv"
-    threads: 1
+        side_file("benchmarks", "tsv", "generate_events")
+    threads: threads("generate_events")
     resources:
-        mem_mb=1500,
-        runtime=60,
+        **resources("generate_events"),
     params:
-        words=generate_words,
-        lineage=lineage("generate_events"),
+        arguments=RULES.arguments("generate_events"),
+        lineage=RULES.digest("generate_events"),
     shell:
-        "wilsonvox generate --point {wildcards.point} --split {wildcards.split}"
-        " --campaign {wildcards.campaign} {params.words:q}"
-        " --coefficients {input.coefficients:q} --out {output:q} > {log:q} 2>&1"
+        "wilsonvox generate {params.arguments:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule ingest_events:
     """Read one sample of the table, one or several external files, into an event file."""
     input:
-        sample_files,
+        unpack(RULES.inputs("ingest_events")),
     output:
-        ensure(SAMPLE_EVENTS, non_empty=True),
+        **outputs("ingest_events"),
     log:
-        "<logs>/ingest_events/{sample}.log",
+        side_file("logs", "log", "ingest_events"),
     benchmark:
-        "<benchmarks>/ingest_events/{sample}.tsv"
-    threads: 1
+        side_file("benchmarks", "tsv", "ingest_events")
+    threads: threads("ingest_events")
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **resources("ingest_events"),
     params:
-        words=ingest_words,
-        lineage=lineage("ingest_events"),
+        arguments=RULES.arguments("ingest_events"),
+        lineage=RULES.digest("ingest_events"),
     shell:
-        "wilsonvox ingest {params.words:q} --out {output:q} > {log:q} 2>&1"
+        "wilsonvox ingest {params.arguments:q} --out {output:q} > {log:q} 2>&1"

@@ -1,52 +1,42 @@
 rule measure:
     """Measure the shift of a sample's images, with intervals from the ensembles."""
     input:
-        model=MODEL,
-        predictions=prediction_files,
-        summary=SUMMARY,
-        shard=SAMPLE_SHARD,
+        unpack(RULES.inputs("measure")),
     output:
-        ensure(MEASUREMENT, non_empty=True),
+        **outputs("measure"),
     log:
-        "<logs>/measure/{image}/{estimator}/{sample}.log",
+        side_file("logs", "log", "measure"),
     benchmark:
-        "<benchmarks>/measure/{image}/{estimator}/{sample}.tsv"
+        side_file("benchmarks", "tsv", "measure")
     wildcard_constraints:
-        estimator=one_of(READ_IMAGES),
-    threads: 1
+        **RULES.constraints("measure"),
+    threads: threads("measure")
     resources:
-        mem_mb=3000,
-        runtime=30,
+        **resources("measure"),
     params:
-        run=run_folder,
-        lineage=lineage("measure"),
+        arguments=RULES.arguments("measure"),
+        lineage=RULES.digest("measure"),
     shell:
-        "wilsonvox measure --run {params.run:q} --estimator {wildcards.estimator}"
-        " --image {wildcards.image} --shard {input.shard:q} --json {output:q} > {log:q} 2>&1"
+        "wilsonvox measure {params.arguments:q} --json {output:q} > {log:q} 2>&1"
 
 
 rule measure_events:
     """Measure the shift of a sample with an estimator that reads events."""
     input:
-        model=PREPARED,
-        predictions=prediction_files,
-        summary=SUMMARY,
-        events=SAMPLE_EVENTS,
+        unpack(RULES.inputs("measure_events")),
     output:
-        ensure(MEASUREMENT, non_empty=True),
+        **outputs("measure_events"),
     log:
-        "<logs>/measure_events/{image}/{estimator}/{sample}.log",
+        side_file("logs", "log", "measure_events"),
     benchmark:
-        "<benchmarks>/measure_events/{image}/{estimator}/{sample}.tsv"
+        side_file("benchmarks", "tsv", "measure_events")
     wildcard_constraints:
-        estimator=one_of(FITTED),
-    threads: 1
+        **RULES.constraints("measure_events"),
+    threads: threads("measure_events")
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **resources("measure_events"),
     params:
-        run=run_folder,
-        lineage=lineage("measure_events"),
+        arguments=RULES.arguments("measure_events"),
+        lineage=RULES.digest("measure_events"),
     shell:
-        "wilsonvox measure --run {params.run:q} --estimator {wildcards.estimator}"
-        " --image {wildcards.image} --events {input.events:q} --json {output:q} > {log:q} 2>&1"
+        "wilsonvox measure {params.arguments:q} --json {output:q} > {log:q} 2>&1"

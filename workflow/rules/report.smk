@@ -1,3 +1,16 @@
+def report_pages():
+    """HTML pages of the report, with their captions."""
+    return {
+        name: report(
+            ensure(result(f"report/{name}.html"), non_empty=True),
+            caption=f"../report/{name}.rst",
+            category=category,
+            labels={"table": table},
+        )
+        for name, category, table in targets.report_pages(RUN)
+    }
+
+
 rule report_pages:
     """Write the report's tables: configuration, summaries, measured samples, fits, runtimes.
 
@@ -7,23 +20,18 @@ rule report_pages:
     input:
         reported_files,
     output:
-        **result_pages(),
-        configuration=report_page(
-            "configuration", "Configuration", "all values, and samples"
-        ),
-        runtimes=report_page("runtimes", "Runtimes", "time and memory by rule"),
+        **report_pages(),
     log:
         "<logs>/report_pages.log",
     benchmark:
         "<benchmarks>/report_pages.tsv"
-    threads: 1
+    threads: threads("report_pages")
     resources:
-        mem_mb=1500,
-        runtime=10,
+        **resources("report_pages"),
     params:
-        run=run_folder,
-        configuration=configuration_json,
-        out=report_folder,
+        run=RUN.folder,
+        configuration=CONFIG.model_dump_json(exclude_unset=True),
+        out=f"{RUN.folder}/report",
     shell:
         "wilsonvox report --run {params.run:q} --configuration {params.configuration:q}"
         " --out {params.out:q} > {log:q} 2>&1"

@@ -1,40 +1,36 @@
 rule angular_coefficients:
     """Tabulate the angular coefficients J_i on a (q2, m_kpi) grid."""
     output:
-        ensure("<results>/theory/angular_coefficients.npz", non_empty=True),
+        **outputs("angular_coefficients"),
     log:
-        "<logs>/angular_coefficients.log",
+        side_file("logs", "log", "angular_coefficients"),
     benchmark:
-        "<benchmarks>/angular_coefficients.tsv"
-    threads: 1
+        side_file("benchmarks", "tsv", "angular_coefficients")
+    threads: threads("angular_coefficients")
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **resources("angular_coefficients"),
     params:
-        decay=decay_words,
-        lineage=lineage("angular_coefficients"),
+        arguments=RULES.arguments("angular_coefficients"),
+        lineage=RULES.digest("angular_coefficients"),
     shell:
-        "wilsonvox coefficients {params.decay:q} --out {output:q} > {log:q} 2>&1"
+        "wilsonvox coefficients {params.arguments:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule image_information:
-    """Tell what the images of one specification keep of the events' information on δC9."""
+    """Compute how much of the information of the events on δC9 the images of a specification keep."""
     input:
-        coefficients=rules.angular_coefficients.output,
+        unpack(RULES.inputs("image_information")),
     output:
-        ensure(INFORMATION, non_empty=True),
+        **outputs("image_information"),
     log:
-        "<logs>/image_information/{image}.log",
+        side_file("logs", "log", "image_information"),
     benchmark:
-        "<benchmarks>/image_information/{image}.tsv"
-    threads: 1
+        side_file("benchmarks", "tsv", "image_information")
+    threads: threads("image_information")
     resources:
-        mem_mb=1500,
-        runtime=30,
+        **resources("image_information"),
     params:
-        points=information_words,
-        words=image_words,
-        lineage=lineage("image_information"),
+        arguments=RULES.arguments("image_information"),
+        lineage=RULES.digest("image_information"),
     shell:
-        "wilsonvox information --coefficients {input.coefficients:q} {params.points:q}"
-        " {params.words:q} --out {output:q} > {log:q} 2>&1"
+        "wilsonvox information {params.arguments:q} --out {output:q} > {log:q} 2>&1"

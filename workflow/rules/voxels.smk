@@ -1,43 +1,38 @@
 rule voxelize:
     """Bin one campaign's events into voxel images."""
     input:
-        events=EVENTS,
+        unpack(RULES.inputs("voxelize")),
     output:
-        ensure(SHARD, non_empty=True),
+        **outputs("voxelize"),
     log:
-        "<logs>/voxelize/{image}/{split}/{point}/{campaign}.log",
+        side_file("logs", "log", "voxelize"),
     benchmark:
-        "<benchmarks>/voxelize/{image}/{split}/{point}/{campaign}.tsv"
-    threads: 1
+        side_file("benchmarks", "tsv", "voxelize")
+    threads: threads("voxelize")
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **resources("voxelize"),
     params:
-        words=image_words,
-        n_images=n_images,
-        lineage=lineage("voxelize"),
+        arguments=RULES.arguments("voxelize"),
+        lineage=RULES.digest("voxelize"),
     shell:
-        "wilsonvox voxelize --events {input.events:q} {params.words:q} --images {params.n_images}"
-        " --out {output:q} > {log:q} 2>&1"
+        "wilsonvox voxelize {params.arguments:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule voxelize_sample:
     """Bin a sample's events into as many voxel images as they fill."""
     input:
-        events=SAMPLE_EVENTS,
+        unpack(RULES.inputs("voxelize_sample")),
     output:
-        ensure(SAMPLE_SHARD, non_empty=True),
+        **outputs("voxelize_sample"),
     log:
-        "<logs>/voxelize_sample/{image}/{sample}.log",
+        side_file("logs", "log", "voxelize_sample"),
     benchmark:
-        "<benchmarks>/voxelize_sample/{image}/{sample}.tsv"
-    threads: 1
+        side_file("benchmarks", "tsv", "voxelize_sample")
+    threads: threads("voxelize_sample")
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **resources("voxelize_sample"),
     params:
-        words=image_words,
-        lineage=lineage("voxelize_sample"),
+        arguments=RULES.arguments("voxelize_sample"),
+        lineage=RULES.digest("voxelize_sample"),
     shell:
-        "wilsonvox voxelize --events {input.events:q} {params.words:q}"
-        " --out {output:q} > {log:q} 2>&1"
+        "wilsonvox voxelize {params.arguments:q} --out {output:q} > {log:q} 2>&1"

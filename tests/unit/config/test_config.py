@@ -98,7 +98,7 @@ BAD = {
         "'b8_n30' is not under images; did you mean 'b8_n300'",
     ),
     "unknown coefficient": (("points", 0, "shifts", {"c8": 1.0}), "points"),
-    "same point twice": (("points", 1, "shifts", {"c9": 0.0}), r"c9_\+0.00 stands there twice"),
+    "same point twice": (("points", 1, "shifts", {"c9": 0.0}), r"c9_\+0.00 is duplicated"),
     "trained interpolation": (
         ("points", 1, "n_images", {"interpolation": 1, "train": 1}),
         "interpolation points have no images in any other split",
@@ -197,8 +197,8 @@ def test_a_shift_that_is_no_number_is_named(shift):
 BAD_GENERATIONS = {
     "typo": ({"leptn": "muon"}, r"generation\.leptn: .*did you mean 'lepton'"),
     "lepton": ({"lepton": "tau"}, r"generation\.lepton: .*'tau'"),
-    "flavour": ({"flavour": "B0bar"}, r"images\.b8_n300\.flavour: B0, but .*flavour: B0bar"),
-    "frame of nothing": ({"frame": "belle2"}, "set four_momenta: true as well"),
+    "flavour": ({"flavour": "B0bar"}, r"images\.b8_n300\.flavour: B0, but .*flavour is B0bar"),
+    "frame of nothing": ({"frame": "belle2"}, "also set four_momenta: true"),
 }
 
 
@@ -344,17 +344,17 @@ def test_images_of_one_flavour_of_two_need_twice_the_events():
     [
         (
             lambda values: values["generation"].update(antiparticle_shifts="conjugate"),
-            "generation: flavour: both is for antiparticle_shifts: equal",
+            "generation: flavour: both needs antiparticle_shifts: equal",
         ),
         (
             lambda values: values.update(generation={"flavour": "B0"}),
-            r"images.mixed.flavour: both, but .* generation.flavour: B0",
+            r"images.mixed.flavour: both, but generation.flavour is B0",
         ),
         (
             lambda values: values["estimators"].update(
                 fit={"architecture": "likelihood", "images": ["mixed"]}
             ),
-            "images.mixed: is of flavour both .*the likelihood reads events of one flavour",
+            "images.mixed: has flavour both .*the likelihood needs events of one flavour",
         ),
     ],
 )
@@ -455,7 +455,7 @@ def test_files_of_a_sample_by_commas_and_globs(tmp_path):
         ("sample\tpaht\nx\ty\n", "unknown column 'paht'; did you mean 'path'"),
         (f"{HEADER}x\t\n", "row 1: path"),
         (f"{HEADER}x\ta.root\t\troot\n", "row 1: layout"),
-        (f"{HEADER}x\ta.root\nx\tb.root\n", "row 2: sample 'x' stands there twice"),
+        (f"{HEADER}x\ta.root\nx\tb.root\n", "row 2: sample 'x' is duplicated"),
         (f"{HEADER}x\ta.root\t\t\t\tc9_0.9\n", "not a point label"),
         (f"{HEADER}a/b\ta.root\n", "row 1: sample"),
     ],
@@ -610,7 +610,7 @@ def test_more_sobol_points_leave_the_others_as_they_are():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (sampled(2, first=3), r"sobol_0003 stands there twice; begin at another number"),
+        (sampled(2, first=3), r"sobol_0003 is duplicated; start at another number"),
         (sampled(0, number=0), r"sobol.number: Input should be greater than or equal to 1"),
         (sampled(0, box={"c9": [1, -2]}), r"sobol.box.c9: range 1 … -2 is empty"),
         (sampled(0, box={"c9": [0, float("inf")]}), r"c9: range 0 … inf is not finite"),
@@ -619,7 +619,10 @@ def test_more_sobol_points_leave_the_others_as_they_are():
         (sampled(0, nummer=3), r"sobol.nummer: unknown key; did you mean 'number'"),
         (
             sampled(0, box={"c9": [-2, 1]}),
-            r"vary c10, which estimator tiny does not estimate; train it at points that vary it",
+            (
+                r"vary c10, which estimator tiny does not estimate; train it at points that vary "
+                "this shift"
+            ),
         ),
     ],
 )

@@ -163,7 +163,7 @@ def test_command_warns_of_other_physics_and_refuses_other_images(
     save(toy_shard(0.5, 2, "test", physics_inputs="flavio"), Path("f.npz"))
     arguments = ["evaluate", "--model", str(model), "--out", "p.parquet", "--shard"]
     assert run([*arguments, "f.npz"]) == 0
-    assert "physics inputs flavio, the estimator is for toy" in capfd.readouterr().err
+    assert "physics inputs flavio, but the estimator is for toy" in capfd.readouterr().err
     Path("p.parquet").unlink()
     save(toy_shard(0.5, 2, "test", image=IMAGE.model_copy(update={"bins": 9})), Path("n.npz"))
     assert run([*arguments, "n.npz"]) == 1

@@ -169,7 +169,10 @@ def test_command_writes_the_requested_estimator(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--architecture", "likelihood", "--q2-bins-gev2", "1:2"], "--q2-bins-gev2: is no option"),
+        (
+            ["--architecture", "likelihood", "--q2-bins-gev2", "1:2"],
+            "--q2-bins-gev2: not an option",
+        ),
         (["--architecture", "likelihood", "--coefficients", "c8"], "--coefficients: 'c8' is unkno"),
         (["--architecture", "likelihood", "--parameter-range", "3,2"], "--parameter-range: range"),
         (["--architecture", "angular-likelihood", "--q2-bins-gev2", "1:3,2:4"], "--q2-bins-gev2: "),
@@ -326,7 +329,7 @@ def test_events_option_is_refused_for_a_network(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["evaluate", "--model", "m.keras", "--shard", "s.npz", "--events", "e.root"]
     assert run([*words, "--out", "p.parquet"]) == 1
-    assert "--events: m.keras reads images only; leave the option out" in capsys.readouterr().err
+    assert "--events: m.keras reads images only; omit the option" in capsys.readouterr().err
 
 
 def fail_on_image(monkeypatch, chosen):

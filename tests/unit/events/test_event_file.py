@@ -16,7 +16,7 @@ from wilsonvox.events.event_file import (
 from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.digests import content_digest
 from wilsonvox.records.embedded import read_record
-from wilsonvox.theory.kinematics import MOMENTUM_BRANCHES
+from wilsonvox.theory.particles import MOMENTUM_BRANCHES
 
 
 def events(n_events):

@@ -90,9 +90,9 @@ def test_table_is_optional(coefficients, tmp_path):
     [
         (["--point", "c9_-0.9"], "not a point label"),
         (["--point", "c11_-0.90"], "not a point label"),
-        (["--lepton", "electron"], "is made for muon"),
-        (["--antiparticle-shifts", "conjugate"], "is made for equal"),
-        (["--physics-inputs", "flavio"], "is made for evtgen-btosllnpr"),
+        (["--lepton", "electron"], "was made for muon"),
+        (["--antiparticle-shifts", "conjugate"], "was made for equal"),
+        (["--physics-inputs", "flavio"], "was made for evtgen-btosllnpr"),
         (["--frame", "belle2"], "give --four-momenta"),
         (["--flavour", "B0Bar"], "--flavour"),
         (["--threads", "0"], "--threads"),
@@ -148,8 +148,8 @@ def test_a_sampled_point_is_generated_with_its_shifts(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--point", "sobol_0017"], "give each with --shift"),
-        (["--point", "c9_-0.90", "--shift", "c9=-0.9"], "tells the shifts; leave the option out"),
+        (["--point", "sobol_0017"], "give each of them with --shift"),
+        (["--point", "c9_-0.90", "--shift", "c9=-0.9"], "defines the shifts; omit the option"),
         (["--point", "sobol_0017", "--shift", "c8=1"], "write coefficient=value"),
         (["--point", "sobol_0017", "--shift", "c9"], "write coefficient=value"),
         (["--point", "sobol_0017", "--shift", "c9=a"], "not a number"),
@@ -177,5 +177,5 @@ def test_events_of_both_flavours(coefficients, tmp_path, capsys):
     assert run(words) == 0
     capsys.readouterr()
     assert generate(tmp_path / "none.root", conjugate, "--flavour", "both") == 1
-    assert "--flavour both: for --antiparticle-shifts equal only" in capsys.readouterr().err
+    assert "--flavour both: needs --antiparticle-shifts equal" in capsys.readouterr().err
     assert not (tmp_path / "none.root").exists()

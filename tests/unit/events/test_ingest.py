@@ -569,7 +569,7 @@ def test_tree_is_found_or_chosen(expected, momenta):
     with pytest.raises(UserError, match=r"2 trees \(folder/decays, other\).*--tree"):
         ingest()
     assert_events(ingest(tree="folder/decays")[0], expected)
-    with pytest.raises(UserError, match="nearest present is 'folder/decays'"):
+    with pytest.raises(UserError, match="did you mean 'folder/decays'"):
         ingest(tree="folder/decay")
 
 
@@ -688,10 +688,10 @@ def test_bad_input_is_one_line_and_leaves_nothing(case, capfd, caplog):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--layout", "four-momentum"], "nearest present is 'four-momenta'"),
+        (["--layout", "four-momentum"], "did you mean 'four-momenta'"),
         (["--layout", "belle2"], "of layout belle2 is missing"),
         (["--layout", "particle-list"], "'pdg_id' of layout particle-list"),
-        (["--tree", "evnts"], "nearest present is 'events'"),
+        (["--tree", "evnts"], "did you mean 'events'"),
         (["--flavour", "B+"], "--flavour"),
         (["--true-point", "c9=-0.9"], "not a point label"),
         (["--events", "nothing*.root"], "nothing*.root: no file matches"),
@@ -730,7 +730,7 @@ def test_an_old_output_survives_a_failure(momenta):
 
 
 def test_unknown_flavour_in_python():
-    with pytest.raises(UserError, match="flavour 'b0' is not known"):
+    with pytest.raises(UserError, match="flavour 'b0' is unknown; did you mean 'B0'"):
         read_external(["in.root"], None, "auto", "b0")
 
 

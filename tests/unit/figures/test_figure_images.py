@@ -1,8 +1,8 @@
-"""Images of the main figures, compared with stored ones.
+"""Compare the main figures with baseline images.
 
-After an intended change of a figure, draw the stored images again and look at them:
+After an intended change of a figure, regenerate the baseline images and inspect them:
 
-    .venv/bin/python -m pytest -n 0 tests/unit/test_figure_images.py \
+    .venv/bin/python -m pytest -n 0 tests/unit/figures/test_figure_images.py \
         --mpl-generate-path tests/unit/figures/baseline
 """
 
@@ -52,7 +52,7 @@ compare_image = pytest.mark.mpl_image_compare(savefig_kwargs={"dpi": 80})
 
 
 class Styled:
-    """A figure that is saved in the style of the package, as `save_figure` does it."""
+    """Figure that is saved in the style of the package, as by `save_figure`."""
 
     def __init__(self, figure: Figure) -> None:
         self.figure = figure

@@ -1,5 +1,7 @@
-"""Figures: what is drawn is what was given, and both files say where they came from."""
+"""Figures draw the given data, and both files contain their provenance record."""
 
+import hashlib
+import re
 import shutil
 import zipfile
 from itertools import pairwise
@@ -13,7 +15,6 @@ from jinja2 import Template
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
-from pypdf import PdfReader
 from tests.helpers.toy_figures import (
     FEW_EVENTS,
     FEWER,
@@ -74,7 +75,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory, model):
-    """A folder with one input of every kind; shared, so no test may write to it."""
+    """Folder with one input of each kind; shared, so tests must not write to it."""
     folder = tmp_path_factory.mktemp("inputs")
     for c9 in POINTS:
         point = point_label({"c9": c9})
@@ -112,7 +113,7 @@ def inputs(tmp_path_factory, model):
 
 @pytest.fixture
 def here(inputs, monkeypatch, tmp_path):
-    """Work in a new folder with the inputs linked into it, as a rule works in a checkout."""
+    """New working directory with links to the inputs."""
     for path in inputs.iterdir():
         (tmp_path / path.name).symlink_to(path)
     monkeypatch.chdir(tmp_path)
@@ -137,19 +138,20 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_both_files_hold_their_record_and_equal_runs_give_equal_bytes(kind, here):
+def test_the_png_holds_the_record_of_both_files_and_equal_runs_give_equal_bytes(kind, here):
     words = ["plot", kind, *KINDS[kind], "--pdf", "f/a.pdf", "--png", "f/a.png"]
     assert run(words) == 0
     pdf, png = here / "f" / "a.pdf", here / "f" / "a.png"
     files = [word for word in KINDS[kind] if "." in word and word not in BOTH]
-    for path in (pdf, png):
-        record = read_record(path)
-        assert record.rule == f"plot_{kind}"
-        assert record.command == ("wilsonvox", *words)
-        assert [each.path for each in record.inputs] == files
-        assert [each.content_digest for each in record.inputs] == [content_digest(f) for f in files]
-    assert read_record(png).content_digest == content_digest(png)
-    assert len(PdfReader(pdf).pages) == 1
+    record = read_record(png)
+    assert record.rule == f"plot_{kind}"
+    assert record.command == ("wilsonvox", *words)
+    assert [each.path for each in record.inputs] == files
+    assert [each.content_digest for each in record.inputs] == [content_digest(f) for f in files]
+    assert record.content_digest == content_digest(png)
+    assert record.copies == {"f/a.pdf": hashlib.sha256(pdf.read_bytes()).hexdigest()}
+    assert read_record(pdf) is None
+    assert len(re.findall(rb"/Type /Page\b", pdf.read_bytes())) == 1
     first = pdf.read_bytes(), png.read_bytes()
     assert run(words) == 0
     assert (pdf.read_bytes(), png.read_bytes()) == first
@@ -195,7 +197,7 @@ def test_nothing_is_clipped_and_all_text_is_legible(inputs):
         assert min(text.get_fontsize() for text in texts) >= 7, name
 
 
-def test_users_matplotlib_settings_change_nothing():
+def test_matplotlibrc_does_not_affect_figures():
     import matplotlib as mpl
 
     with mpl.rc_context({"font.size": 20.0, "axes.grid": True}):
@@ -208,7 +210,7 @@ def test_users_matplotlib_settings_change_nothing():
 # topology
 
 
-def test_topology_draws_the_angles_as_events_define_them():
+def test_topology_draws_the_angles_of_the_events():
     drawn = topology.decay_directions()
     k_star, dimuon = np.array([1.0, 0, 0]), np.array([-1.0, 0, 0])
     assert drawn["mup"] @ dimuon == pytest.approx(np.cos(topology.THETA_MU))
@@ -246,9 +248,9 @@ def test_distributions_are_densities_of_the_selected_events():
     assert labels_x[2:] == [r"$\chi$ [rad]", "$q^2$ [GeV$^2$]"]
 
 
-def test_distributions_name_the_points_of_the_files(here):
+def test_distributions_are_labelled_by_the_points_of_the_files(here):
     read = [distributions.read(f"{point}.root", (1, 6)) for point in BOTH]
-    assert [each.label for each in read] == [r"$\delta C_{9} = 0.0$ (SM)", r"$\delta C_{9} = -2.0$"]
+    assert [file.label for file in read] == [r"$\delta C_{9} = 0.0$ (SM)", r"$\delta C_{9} = -2.0$"]
     with pytest.raises(UserError, match="no B0bar event with 1 < q2 < 6 GeV2"):
         distributions.read(here / "c9_+0.00.root", (1, 6), "B0bar")
 
@@ -256,7 +258,7 @@ def test_distributions_name_the_points_of_the_files(here):
 # voxels
 
 
-def test_every_occupied_voxel_is_a_cube_of_its_colour():
+def test_occupied_voxels_are_drawn_as_coloured_cubes():
     shard, viridis = toy_shard(-2.0), colormaps["viridis"]
     image = voxels.take_image(shard, 1, "x")
     assert image.label == r"$\delta C_{9} = -2.0$"
@@ -278,12 +280,12 @@ def test_every_occupied_voxel_is_a_cube_of_its_colour():
         (cubes,) = panel.collections
         assert cubes.get_rasterized()
         assert len(cubes.get_paths()) == 75 * 3
-        # the upper face, the brightest of three, has the colour of the bar
+        # the upper face, the brightest of the three, has the colour of the colour bar
         drawn = {tuple(colour) for colour in np.round(cubes.get_facecolor(), 6)}
         assert drawn >= {tuple(colour) for colour in np.round(viridis(image.value), 6)}
 
 
-def test_images_of_unknown_truth_are_named_by_their_sample():
+def test_images_without_truth_are_labelled_by_their_sample():
     assert voxels.take_image(toy_shard(0.0, sample="belle"), 0, "x").label == "belle"
     assert voxels.take_image(toy_shard(0.0), 0, "x").label == r"$\delta C_{9} = 0.0$ (SM)"
 
@@ -291,7 +293,7 @@ def test_images_of_unknown_truth_are_named_by_their_sample():
 # network
 
 
-def test_network_is_read_as_keras_tells_it(model, inputs):
+def test_layers_agree_with_keras(model, inputs):
     layers = network.read(inputs / "model.keras")
     assert {layer.name for layer in layers} == {layer.name for layer in model.layers}
     for layer in layers:
@@ -324,7 +326,7 @@ def test_sequential_models_are_chains(tmp_path):
     assert network.draw(layers).get_size_inches()[0] == 3.5
 
 
-def test_network_shows_every_skip_connection_and_whole_blocks(inputs):
+def test_network_diagrams_show_all_skip_connections_and_whole_blocks(inputs):
     layers = network.read(inputs / "model.keras")
     names = [layer.name for layer in layers]
     skips = [(names[start], names[end]) for start, end, _ in network.skip_lanes(layers)]
@@ -333,7 +335,7 @@ def test_network_shows_every_skip_connection_and_whole_blocks(inputs):
     n_edges = sum(len(layer.sources) for layer in layers)
     adjacent = sum(a.name in b.sources for a, b in pairwise(layers))
     assert len(skips) + adjacent == n_edges
-    # cut only where one connection leads on: never beside a skip connection
+    # split only at a single connection, never across a skip connection
     first, hidden, last = network.portion(layers, 20)
     assert len(first) + hidden + len(last) == len(layers)
     assert len(first) + len(last) <= 20
@@ -349,7 +351,7 @@ def test_network_shows_every_skip_connection_and_whole_blocks(inputs):
     assert network.portion(layers, 99) == (layers, 0, [])
 
 
-def test_lanes_of_skip_connections_never_overlap():
+def test_lanes_of_skip_connections_do_not_overlap():
     chain = [network.Layer(str(i), "Add", (str(i - 1),) if i else (), (), ()) for i in range(9)]
     for target, source in ((4, 0), (6, 2), (8, 4)):
         old = chain[target]
@@ -362,7 +364,7 @@ def test_lanes_of_skip_connections_never_overlap():
 # training
 
 
-def test_training_curves_are_the_history(inputs):
+def test_training_curves_draw_the_history(inputs):
     history = training.read_history(inputs / "history.csv")
     above, below = training.draw(history, "resnet", "mae").axes
     loss, validation, best = above.get_lines()
@@ -378,37 +380,37 @@ def test_training_curves_are_the_history(inputs):
 # histograms
 
 
-def test_histograms_share_one_axis_and_show_the_summary_numbers(inputs):
+def test_histograms_share_an_axis_and_show_the_moments(inputs):
     paths = [inputs / f"{point}.parquet" for point in BOTH]
     ensembles, metadata = histograms.read(paths, "c9")
-    assert [each.true for each in ensembles] == [0.0, -2.0]
+    assert [ensemble.true for ensemble in ensembles] == [0.0, -2.0]
     assert metadata.estimator == "resnet"
     figure = histograms.draw(ensembles, "", metadata.physics_inputs)
     (legend,) = figure.legends
     assert legend.get_title().get_text() == metadata.physics_inputs != ""
     upper, lower = figure.axes
     assert upper.get_xlim() == lower.get_xlim()
-    for panel, each in zip(figure.axes, ensembles, strict=True):
+    for panel, ensemble in zip(figure.axes, ensembles, strict=True):
         vertical = {
             round(float(line.get_xdata()[0]), 12): line.get_linestyle()
             for line in panel.get_lines()
             if len(set(line.get_xdata())) == 1 and line.get_marker() == "None"
         }
-        low, high = np.quantile(each.predicted, [0.16, 0.84])
+        low, high = np.quantile(ensemble.predicted, [0.16, 0.84])
         assert vertical == {
-            round(float(np.mean(each.predicted)), 12): "--",
+            round(float(np.mean(ensemble.predicted)), 12): "--",
             round(float(low), 12): "-",
             round(float(high), 12): "-",
         }
         counts = panel.patches[0].get_data().values
-        assert counts.sum() == len(each.predicted)
+        assert counts.sum() == len(ensemble.predicted)
         (text,) = [text.get_text() for text in panel.texts]
-        assert rf"$\sigma_L$ = {np.mean(each.predicted) - low:.3f}" in text
+        assert rf"$\sigma_L$ = {np.mean(ensemble.predicted) - low:.3f}" in text
         assert "150 images" in text
         assert "fit:" in text
 
 
-def test_too_few_predictions_have_no_gaussian():
+def test_few_predictions_have_no_gaussian_fit():
     few = histograms.make_ensembles(toy_predictions(0.0, 4))
     (panel,) = histograms.draw(few).axes
     assert "fit" not in panel.texts[0].get_text()
@@ -452,7 +454,7 @@ def test_linearity_draws_means_with_their_errors(inputs, scaled):
 
 
 def _fitted():
-    """A summary whose Gaussians are not where the means are."""
+    """Summary with fitted Gaussians that differ from the means."""
     frame = toy_summary().sort_values("true").reset_index(drop=True)
     frame["gauss_mean"] = frame["mean"] + 0.02 + 0.01 * frame["true"]
     frame["gauss_sigma"] = 0.7 * frame["sigma"]
@@ -460,7 +462,7 @@ def _fitted():
 
 
 @pytest.mark.parametrize("scaled", [True, False])
-def test_linearity_draws_fitted_gaussians_where_asked(scaled):
+def test_linearity_can_draw_fitted_gaussians(scaled):
     frame = _fitted()
     figure = linearity.draw(summaries.Summary("c9", frame, toy_metadata()), scaled, "gaussian")
     _, everything, _, bias = figure.axes
@@ -482,11 +484,11 @@ def test_linearity_draws_fitted_gaussians_where_asked(scaled):
     assert "without a fit" not in title
 
 
-def test_points_without_a_fitted_gaussian_are_left_out_and_counted():
+def test_points_without_a_fitted_gaussian_are_omitted_and_counted():
     frame = _fitted()
     frame.loc[1, ["gauss_mean", "gauss_sigma"]] = np.nan
     figure = linearity.draw(summaries.Summary("c9", frame, toy_metadata()), True, "gaussian")
-    drawn = [x for each in figure.axes[1].containers for x in each.lines[0].get_xdata()]
+    drawn = [x for bars in figure.axes[1].containers for x in bars.lines[0].get_xdata()]
     assert sorted(drawn) == sorted(frame["true"].drop(1))
     assert "1 point without a fit" in figure.legends[0].get_title().get_text()
     frame[["gauss_mean", "gauss_sigma"]] = np.nan
@@ -497,7 +499,7 @@ def test_points_without_a_fitted_gaussian_are_left_out_and_counted():
 
 
 @pytest.mark.usefixtures("here")
-def test_the_command_records_what_it_drew_of_the_ensembles():
+def test_the_command_records_the_choice_of_ensembles():
     words = ["plot", "linearity", *KINDS["linearity"], "--pdf", "a.pdf", "--png", "a.png"]
     assert run([*words, "--ensembles", "gaussian"]) == 0
     assert read_record("a.png").settings["ensembles"] == "gaussian"
@@ -508,7 +510,7 @@ def test_the_command_records_what_it_drew_of_the_ensembles():
 
 
 @pytest.mark.parametrize("name", ["linearity", "linearity_unscaled"])
-def test_captions_say_what_of_the_ensembles_is_drawn(name):
+def test_captions_describe_the_choice_of_ensembles(name):
     template = (Path(__file__).parents[3] / f"workflow/report/{name}.rst").read_text()
     configuration = load_configuration("config/proceedings2023.yaml").model_dump(mode="json")
     wildcards = SimpleNamespace(image="b100_n24000", estimator="resnet34")
@@ -523,7 +525,7 @@ def test_captions_say_what_of_the_ensembles_is_drawn(name):
     assert ":sub:`L`" in texts["mean"]
 
 
-def test_linearity_of_one_side_is_one_panel():
+def test_linearity_of_one_sign_has_one_column():
     frame = toy_summary(values=TRAINED[:3])
     figure = linearity.draw(summaries.Summary("c9", frame, toy_metadata()), scaled=True)
     assert len(figure.axes) == 2
@@ -532,7 +534,7 @@ def test_linearity_of_one_side_is_one_panel():
 # sensitivity
 
 
-def test_sensitivity_is_corrected_by_the_slope_and_compared_with_the_bound(inputs):
+def test_sensitivity_is_divided_by_the_slope_and_compared_with_the_bound(inputs):
     summary = summaries.read(inputs / "summary_resnet.parquet", "c9")
     above, below = sensitivity.draw([summary]).axes
     bound = next(line for line in above.get_lines() if line.get_label() == "Cramér–Rao bound")
@@ -550,16 +552,16 @@ def test_sensitivity_is_corrected_by_the_slope_and_compared_with_the_bound(input
         assert ratio == pytest.approx(frame["sigma_over_bound"])
 
 
-def test_sensitivity_names_several_estimators(inputs):
+def test_sensitivity_legend_lists_the_estimators(inputs):
     read = [summaries.read(inputs / f"summary_{name}.parquet", "c9") for name in ("resnet", "fit")]
     figure = sensitivity.draw(read)
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["Cramér–Rao bound", "resnet", "fit", "trained", "interpolation"]
     looks = {
         (line.get_marker(), line.get_color(), line.get_markerfacecolor())
-        for line in (each.lines[0] for each in figure.axes[0].containers)
+        for line in (bars.lines[0] for bars in figure.axes[0].containers)
     }
-    # a colour and a marker each, filled and open
+    # one colour and marker per estimator, filled and open
     assert len({colour for _, colour, _ in looks}) == len({marker for marker, *_ in looks}) == 2
     assert len(looks) == 4
     other = summaries.Summary("c9", read[1].frame, toy_metadata("fit", ImageSpecification()))
@@ -567,13 +569,13 @@ def test_sensitivity_names_several_estimators(inputs):
     assert sum(line.get_label() == "Cramér–Rao bound" for line in lines) == 2
 
 
-def test_an_estimator_that_is_not_trained_has_one_kind_of_points(inputs):
+def test_estimators_without_training_have_one_kind_of_points(inputs):
     resnet, fit = (summaries.read(inputs / f"summary_{n}.parquet", "c9") for n in ("resnet", "fit"))
     untrained = fit.metadata.model_copy(update={"trained": False})
     fit = summaries.Summary("c9", fit.frame, untrained)
     above = sensitivity.draw([resnet, fit]).axes[0]
     drawn = [len(_marked(above, marker)) for marker in ("o", "s")]
-    assert drawn == [2, 1]  # filled and open, filled alone
+    assert drawn == [2, 1]  # filled and open, filled only
     true = _marked(above, "s")[0].lines[0].get_xdata()
     spacing = np.diff(np.unique(fit.frame["true"])).min()
     assert true == pytest.approx(fit.frame["true"], abs=0.3 * spacing)
@@ -585,25 +587,25 @@ def test_an_estimator_that_is_not_trained_has_one_kind_of_points(inputs):
         assert not {"trained", "interpolation"} & names
 
 
-def test_luminosity_is_flat_where_sigma_falls_with_the_root_of_the_events():
+def test_luminosity_is_flat_if_sigma_scales_with_the_number_of_events():
     few = Summary("c9", toy_summary(1.5 * FEWER**0.5), toy_metadata(image=FEW_EVENTS))
     few.frame["bound"] *= FEWER**0.5
     figure = luminosity.draw([few, Summary("c9", toy_summary(), toy_metadata())], BOTH)
-    drawn = [each[0].get_xydata()[0] for each in figure.axes[0].containers]
+    drawn = [bars[0].get_xydata()[0] for bars in figure.axes[0].containers]
     assert [x for x, _ in drawn] == [IMAGE.events_per_image / FEWER, IMAGE.events_per_image]
     bound = 0.05 * IMAGE.events_per_image**0.5
     assert [y for _, y in drawn] == pytest.approx([1.5 * bound] * 2)
     assert figure.axes[0].lines[-1].get_ydata()[0] == pytest.approx(bound)
 
 
-def test_luminosity_compares_images_that_differ_in_nothing_else():
+def test_luminosity_rejects_images_that_differ_in_other_settings():
     other = toy_metadata(image=FEW_EVENTS.model_copy(update={"bins": 9}))
-    summaries = [Summary("c9", toy_summary(), each) for each in (toy_metadata(), other)]
-    with pytest.raises(UserError, match="differ in events_per_image alone"):
+    summaries = [Summary("c9", toy_summary(), metadata) for metadata in (toy_metadata(), other)]
+    with pytest.raises(UserError, match="differ in events_per_image only"):
         luminosity.draw(summaries, BOTH)
 
 
-def test_every_figure_of_results_names_its_physics_inputs(inputs):
+def test_figures_of_results_state_the_physics_inputs(inputs):
     read = [summaries.read(inputs / f"summary_{name}.parquet", "c9") for name in ("resnet", "fit")]
     drawings = [sensitivity.draw(read), sensitivity.draw(read[:1]), linearity.draw(read[0], True)]
     for drawing in drawings:
@@ -611,7 +613,7 @@ def test_every_figure_of_results_names_its_physics_inputs(inputs):
         assert read[0].metadata.physics_inputs in texts
 
 
-def test_sensitivity_leaves_out_what_measures_nothing():
+def test_sensitivity_omits_points_without_sensitivity():
     frame = toy_summary().sort_values("true").reset_index(drop=True)
     frame.loc[0, ["response_slope", "sigma_over_bound"]] = [-0.1, np.nan]
     frame.loc[1, ["response_slope", "sigma_over_bound"]] = [1e-4, 1e4]
@@ -621,7 +623,7 @@ def test_sensitivity_leaves_out_what_measures_nothing():
     frame[["response_slope", "bound", "sigma_over_bound"]] = np.nan
     above, below = sensitivity.draw([summaries.Summary("c9", frame, toy_metadata())]).axes
     assert not above.containers
-    assert [text.get_text() for text in below.texts] == ["no ratio known"]
+    assert [text.get_text() for text in below.texts] == ["no ratio available"]
 
 
 # labels
@@ -632,18 +634,20 @@ def test_labels():
     assert labels.shifts_text({"c9": -0.95}) == r"$\delta C_{9} = -0.95$"
     both = labels.shifts_text({"c7": 0.05, "c9p": 0.5})
     assert both == r"$\delta C_{7} = 0.05$, $\delta C_{9}^{\prime} = 0.5$"
-    assert labels.image_text(ImageSpecification()).startswith("50³ voxels, 24,000 events an image")
+    assert labels.image_text(ImageSpecification()).startswith("50³ voxels, 24,000 events per image")
     cut = ImageSpecification(q2_min_gev2=1, q2_max_gev2=8, vetoes_gev2=((8, 11),), flavour="B0bar")
-    assert "1 < $q^2$ < 8 GeV², vetoes, $" in labels.image_text(cut)
+    assert "1 < $q^2$ < 8 GeV² without 8–11 GeV², $" in labels.image_text(cut)
     mixed = ImageSpecification(
         flavour="both", antiparticle_angles="positive-lepton", multiple_entries="removed"
     )
     assert labels.image_text(mixed).endswith(
-        r"GeV², $B^0$ and $\overline{B}{}^0$, angles of $\ell^+$, single entries"
+        r"GeV², $B^0$ and $\overline{B}{}^0$, angles of $\ell^+$, single-event voxels"
     )
+    plain = labels.image_text(mixed, mathtext=False)
+    assert plain.endswith("GeV², B⁰ and anti-B⁰, angles of ℓ⁺, single-event voxels")
 
 
-def test_a_note_that_is_longer_than_the_figure_is_wide_takes_several_lines():
+def test_long_notes_are_broken_into_lines():
     def of_image(width, **settings):
         figure = new_figure(width, 3.0, labels.image_text(ImageSpecification(**settings)))
         (note,) = figure.texts
@@ -670,7 +674,7 @@ BAD = {
     ),
     "no such point": (
         ["luminosity", *KINDS["luminosity"][:4], "--point", "c9_+7.00", *OUT],
-        "--point c9_+7.00: is in no row",
+        "--point c9_+7.00: not in the summary",
     ),
     "no such kind": (["histogram", *OUT], "histogram"),
     "no kind": ([], "Missing command"),
@@ -714,7 +718,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_and_no_file(case, here, capsys):
+def test_bad_input_gives_a_one_line_error_and_no_file(case, here, capsys):
     (here / "file.txt").write_text("neither this nor that")
     with zipfile.ZipFile(here / "other.zip", "w") as archive:
         archive.writestr("config.json", '{"config": 3, "class_name": "X"}')
@@ -731,7 +735,7 @@ def test_bad_input_is_one_line_and_no_file(case, here, capsys):
     assert not list(here.rglob("*.part*"))
 
 
-def test_a_failing_figure_leaves_the_old_files(here):
+def test_a_failing_figure_keeps_the_old_files(here):
     words = ["plot", "training", "--history", "history.csv", *OUT]
     assert run(words) == 0
     before = (here / "o.pdf").read_bytes(), (here / "o.png").read_bytes()

@@ -1,4 +1,4 @@
-"""Figures of the global fit, on made-up predictions."""
+"""Figures of the global fit on toy predictions."""
 
 import json
 
@@ -19,15 +19,15 @@ from wilsonvox.figures.global_fit import posterior as global_fit_posterior
 from wilsonvox.figures.global_fit import training_sets as global_fit_training_sets
 from wilsonvox.figures.style import BLUE, GREEN, RED
 from wilsonvox.global_fit.fits import CoefficientFit, fit_coefficients
-from wilsonvox.global_fit.learning.answers import Answers
+from wilsonvox.global_fit.learning.model_summary import ModelSummary
 from wilsonvox.global_fit.learning.results import (
     Coefficients,
     Coverage,
     EnsemblePosterior,
-    GanAnswer,
+    GanRestartResult,
     GanResult,
     Images,
-    NetworkAnswer,
+    NetworkRestartResult,
     NetworkResult,
     Region,
     Spread,
@@ -53,32 +53,34 @@ def fit(table) -> CoefficientFit:
     return fit_coefficients(table, "experimental")
 
 
-def answers(name: str, kind: str, c9: list[float]) -> Answers:
-    each = [{"c9": value, "c10": 0.1, "chi_squared": 40.0} for value in c9]
-    return Answers.model_validate(
+def model_summary(name: str, kind: str, c9: list[float]) -> ModelSummary:
+    restarts = [{"c9": value, "c10": 0.1, "chi_squared": 40.0} for value in c9]
+    return ModelSummary.model_validate(
         {"name": name, "kind": kind, "observables": "lhcb-2015", "hadronic": "none",
-         "answers": each, "more": "than is drawn"}
+         "answers": restarts, "more": "than is drawn"}
     )  # fmt: skip
 
 
-def test_observables_have_a_panel_for_each_kind(table, fit):
+def test_observables_have_one_panel_per_kind(table, fit):
     figure = global_fit_observables.draw(table, fit)
     assert len(figure.axes) == 8
     boxes = [len(axes.patches) for axes in figure.axes]
     assert boxes == [6, 6, 6, 6, 4, 6, 1, 2]
-    # the box is the prediction without shifts ± the theory's error
+    # the box is the SM prediction ± the theory uncertainty
     box = figure.axes[6].patches[0]
-    place = table.observables.kinds.index("R_K")
-    error = np.sqrt(table.theory_covariance[place, place])
+    row = table.observables.kinds.index("R_K")
+    error = np.sqrt(table.theory_covariance[row, row])
     assert box.get_height() == pytest.approx(2 * error)
-    assert box.get_y() + error == pytest.approx(table(0, 0)[0, place])
+    assert box.get_y() + error == pytest.approx(table(0, 0)[0, row])
     other = fit.model_copy(update={"fitted": fit.fitted[:-1], "observables": "mine"})
-    with pytest.raises(UserError, match="of the set mine, the table of lhcb-2015; give a fit"):
+    with pytest.raises(
+        UserError, match="to the set mine, but the table is for lhcb-2015; give a fit"
+    ):
         global_fit_observables.draw(table, other)
 
 
 def heights(axes, colour: str) -> list[float]:
-    """Where the lines of a colour lie."""
+    """Vertical positions of the lines of a colour."""
     return [
         float(segment[0, 1])
         for collection in axes.collections
@@ -87,8 +89,8 @@ def heights(axes, colour: str) -> list[float]:
     ]
 
 
-def test_best_samples_are_predictions_of_their_coefficients(table):
-    """Of a GAN with shared polynomials: 0.01 + 0.002 q² − 0.0005 q⁴ are added to all."""
+def test_best_samples_are_predictions_for_their_coefficients(table):
+    """For a GAN with shared polynomials: 0.01 + 0.002 q² − 0.0005 q⁴ is added to all."""
     settings = TrainingSetSettings(hadronic="shared", half_widths=(0.1, 0.01, 0.001))
     trained = Coefficients(c9=-0.9, c10=0.3, hadronic=[0.0, 0.0, 0.0], chi_squared=40.0)
     worse = trained.model_copy(update={"chi_squared": 90.0})
@@ -99,41 +101,41 @@ def test_best_samples_are_predictions_of_their_coefficients(table):
         answers=[worse, best, worse],
     )  # fmt: skip
     figure = global_fit_best_sample.draw(table, result)
-    place = table.observables.kinds.index("R_K")
+    row = table.observables.kinds.index("R_K")
     axes = figure.axes[6]
-    assert heights(axes, GREEN) == pytest.approx([table(-0.9, 0.3)[0, place]])
+    assert heights(axes, GREEN) == pytest.approx([table(-0.9, 0.3)[0, row]])
     q2 = 3.5
     correction = 0.01 + 0.002 * q2 - 0.0005 * q2**2
-    assert heights(axes, BLUE) == pytest.approx([table(-1.2, 0.1)[0, place] + correction])
+    assert heights(axes, BLUE) == pytest.approx([table(-1.2, 0.1)[0, row] + correction])
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert any("best generated of 3 starts" in each and "= 38.2" in each for each in texts)
+    assert any("best generated sample of 3 trainings" in t and "= 38.2" in t for t in texts)
     other = result.model_copy(update={"observables": "mine"})
-    with pytest.raises(UserError, match="are to the set mine, the table is of lhcb-2015; give"):
+    with pytest.raises(UserError, match="on the set mine, but the table is for lhcb-2015; give"):
         global_fit_best_sample.draw(table, other)
 
 
-def test_contours_show_machines_by_kind_and_count_those_outside(fit):
-    networks = answers("net", "network", [-0.5, -0.6, -5.0])
-    gans = answers("gan", "gan", [-0.7])
+def test_contours_show_models_by_kind_and_count_results_outside(fit):
+    networks = model_summary("net", "network", [-0.5, -0.6, -5.0])
+    gans = model_summary("gan", "gan", [-0.7])
     measured = global_fit_contours.MeasuredC9("voxel-sum", -0.84, -0.88, -0.80)
     figure = global_fit_contours.draw([fit], [networks, gans], measured)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles[2:] == ["Networks", "GANs"]
     texts = [text.get_text() for text in figure.axes[2].get_legend().get_texts()]
-    assert texts == ["fit", "net (1 of 3 outside)"]
+    assert texts == [r"$\chi^2$ fit", "net (1 of 3 outside)"]
     generated = [(-1.0, 0.2, 50.0), (-1.5, 0.4, 60.0)]
-    sampled = answers("sampled", "gan", [-0.7, -0.8])
+    sampled = model_summary("sampled", "gan", [-0.7, -0.8])
     sampled = sampled.model_copy(
         update={"answers": [a.model_copy(update={"samples": generated}) for a in sampled.answers]}
     )
     panel = global_fit_contours.draw([fit], [sampled]).axes[2]
-    (dots,) = (each for each in panel.lines if each.get_marker() == ".")
+    (dots,) = (line for line in panel.lines if line.get_marker() == ".")
     assert dots.get_xydata().tolist() == [[-1.0, 0.2], [-1.5, 0.4]] * 2
-    line = next(each for each in figure.axes[0].lines if len(each.get_xdata()) > 10)
-    assert np.array_equal(line.get_xdata()[:-1], fit.contours[0].c9)
+    contour = next(line for line in figure.axes[0].lines if len(line.get_xdata()) > 10)
+    assert np.array_equal(contour.get_xdata()[:-1], fit.contours[0].c9)
     assert len(global_fit_contours.draw([fit]).axes) == 2
     shared = fit.model_copy(update={"hadronic": "shared"})
-    with pytest.raises(UserError, match="none is without hadronic polynomials"):
+    with pytest.raises(UserError, match="no fit without hadronic polynomials"):
         global_fit_contours.draw([shared])
     other = fit.model_copy(update={"observables": "lhcb-2022"})
     with pytest.raises(UserError, match=r"several sets of observables \(lhcb-2015, lhcb-2022\)"):
@@ -141,7 +143,7 @@ def test_contours_show_machines_by_kind_and_count_those_outside(fit):
 
 
 def summary(**settings) -> TrainingSetSummary:
-    """Of a training set of 100 samples."""
+    """Summary of a training set of 100 samples."""
     return TrainingSetSummary(
         settings=TrainingSetSettings(**settings),
         n_samples=100,
@@ -151,31 +153,31 @@ def summary(**settings) -> TrainingSetSummary:
     )
 
 
-def of_machine(answers: list, **more) -> dict:
-    """What results of both kinds hold."""
+def common_fields(restarts: list, **more) -> dict:
+    """Fields of the results of networks and GANs."""
     return {
         "name": "mine", "observables": "lhcb-2015", "version": "experimental", "hadronic": "none",
-        "training_set": summary(), "spread": Spread.of(answers), "answers": answers,
+        "training_set": summary(), "spread": Spread.of(restarts), "answers": restarts,
     } | more  # fmt: skip
 
 
 def network_result(**more) -> NetworkResult:
-    """Two starts of a network, the second one dead."""
-    answers = [
-        NetworkAnswer(
+    """Two trainings of a network, the second one dead."""
+    restarts = [
+        NetworkRestartResult(
             c9=c9, c10=c10, chi_squared=chi_squared, start=start, loss=[0.9, 0.5, 0.2 + start],
             validation_loss=[0.8, 0.6, 0.3 + start], best_epoch=3, is_constant=start == 1,
         )
         for start, (c9, c10, chi_squared) in enumerate([(-1.2, 0.4, 40.0), (-0.6, -0.2, 64.0)])
     ]  # fmt: skip
-    words = {"settings": InverseNetworkSettings(), "posterior": None} | more
-    return NetworkResult.model_construct(**of_machine(answers, **words))
+    fields = {"settings": InverseNetworkSettings(), "posterior": None} | more
+    return NetworkResult.model_construct(**common_fields(restarts, **fields))
 
 
 def gan_result(**more) -> GanResult:
-    """Two starts of a GAN, the second one collapsed."""
-    answers = [
-        GanAnswer.model_construct(
+    """Two trainings of a GAN, the second one collapsed."""
+    restarts = [
+        GanRestartResult.model_construct(
             c9=-1.1, c10=0.3, chi_squared=40.0 + start, start=start,
             generator_loss=[0.7, 0.9 + start], discriminator_loss=[0.69, 0.5 + start],
             discriminator_accuracy=[0.5, 0.75 + 0.1 * start],
@@ -184,12 +186,12 @@ def gan_result(**more) -> GanResult:
         )
         for start, verdict in enumerate(["partial mode collapse", "mode collapse"])
     ]  # fmt: skip
-    words = {"settings": GanSettings(), "images": None} | more
-    return GanResult.model_construct(**of_machine(answers, **words))
+    fields = {"settings": GanSettings(), "images": None} | more
+    return GanResult.model_construct(**common_fields(restarts, **fields))
 
 
 def lines(axes, colour: str, marker: str = "None") -> list[list[list[float]]]:
-    """Points of the lines of a colour and marker, in the order in which they were drawn."""
+    """Points of the lines of a colour and marker, in drawing order."""
     return [
         line.get_xydata().tolist()
         for line in axes.lines
@@ -197,16 +199,16 @@ def lines(axes, colour: str, marker: str = "None") -> list[list[list[float]]]:
     ]
 
 
-def test_losses_and_answers_of_a_network_are_those_of_its_starts():
+def test_network_figure_draws_losses_and_predictions_of_all_trainings():
     result = network_result()
     figure = global_fit_network.draw(result)
     left, right = figure.axes
     for colour, name in ((BLUE, "loss"), (RED, "validation_loss")):
-        epochs = [list(enumerate(getattr(each, name), start=1)) for each in result.answers]
-        assert lines(left, colour) == [[list(point) for point in each] for each in epochs]
+        epochs = [list(enumerate(getattr(r, name), start=1)) for r in result.answers]
+        assert lines(left, colour) == [[list(point) for point in curve] for curve in epochs]
     drawn = [line for line in right.lines if line.get_marker() == "o"]
     assert [line.get_xydata().tolist() for line in drawn] == [[[-1.2, 0.4]], [[-0.6, -0.2]]]
-    # a dead network's answer is empty
+    # the marker of a dead network is open
     assert [line.get_markerfacecolor() for line in drawn] == [RED, "none"]
     (mean,) = right.containers
     assert mean[0].get_xydata() == pytest.approx(np.array([[-0.9, 0.1]]))
@@ -214,10 +216,10 @@ def test_losses_and_answers_of_a_network_are_those_of_its_starts():
     assert np.ptp(across[:, 0]) == pytest.approx(2 * 0.6 / np.sqrt(2))
     assert np.ptp(along[:, 1]) == pytest.approx(2 * 0.6 / np.sqrt(2))
     assert lines(right, BLUE, "+") == [[[-0.9, 0.2]]]
-    assert "2 starts: $\\chi^2$ 40.00 to 64.00, median 52.00" in figure.get_suptitle()
+    assert "2 trainings: $\\chi^2$ from 40.00 to 64.00, median 52.00" in figure.get_suptitle()
 
 
-def test_histories_of_a_gan_are_those_of_its_starts():
+def test_gan_figure_draws_histories_and_samples_of_all_trainings():
     figure = global_fit_gan.draw(gan_result())
     losses, accuracy, samples = figure.axes
     assert lines(losses, RED, "o") == [[[1, 0.7], [2, 0.9]], [[1, 0.7], [2, 1.9]]]
@@ -227,7 +229,7 @@ def test_histories_of_a_gan_are_those_of_its_starts():
     assert "1 × mode collapse, 1 × partial mode collapse" in figure.get_suptitle()
 
 
-def test_a_posterior_is_drawn_with_its_regions_and_the_fits_contours(fit):
+def test_posterior_figure_draws_regions_and_fit_contours(fit):
     edges = [[(-1.0, 0.0), (-0.5, 0.5), (-1.0, 0.0)], [(-2.0, 0.1), (-1.9, 0.2), (-2.0, 0.1)]]
     regions = [
         Region.model_construct(level=level, area_ratio=ratio, lines=[edge])
@@ -239,20 +241,20 @@ def test_a_posterior_is_drawn_with_its_regions_and_the_fits_contours(fit):
     (axes,) = figure.axes
     assert lines(axes, RED) == [[list(point) for point in edge] for edge in edges]
     assert lines(axes, RED, "o") == [[[-1.2, 0.4]], [[-0.6, -0.2]]]
-    found = lines(axes, BLUE)
-    assert len(found) == len(fit.contours) == 2
-    for points, contour in zip(found, fit.contours, strict=True):
+    drawn = lines(axes, BLUE)
+    assert len(drawn) == len(fit.contours) == 2
+    for points, contour in zip(drawn, fit.contours, strict=True):
         assert points[:-1] == [list(point) for point in zip(contour.c9, contour.c10, strict=True)]
         assert points[-1] == points[0]
     assert lines(axes, BLUE, "+") == [[[fit.c9, fit.c10]]]
     title = figure.legends[0].get_title().get_text()
-    assert title == "mine: modes 0.07 errors apart, 68 % area × 1.04"
+    assert title == r"mine: modes 0.07$\sigma$ apart, 68 % area ratio 1.04"
     other = fit.model_copy(update={"version": "correlated"})
-    with pytest.raises(UserError, match="its version is correlated, that of the network experi"):
+    with pytest.raises(UserError, match="version is correlated, but experimental for the network"):
         global_fit_posterior.draw(result, other)
 
 
-def test_training_sets_are_drawn_once_each_as_densities():
+def test_distinct_training_sets_are_drawn_as_densities():
     smeared = network_result(
         training_set=summary(values_per_coefficient=7),
         settings=InverseNetworkSettings(smeared=True),
@@ -260,7 +262,7 @@ def test_training_sets_are_drawn_once_each_as_densities():
     shared = gan_result(training_set=summary(hadronic="shared"))
     figure = global_fit_training_sets.draw([network_result(), smeared, gan_result(), shared])
     (axes,) = figure.axes
-    # the GAN learned what the network did, and what is smeared has no samples
+    # network and GAN have the same training set; smeared predictions have none
     assert len(axes.patches) == 2
     for patch in axes.patches:
         density = patch.get_data()
@@ -269,38 +271,37 @@ def test_training_sets_are_drawn_once_each_as_densities():
         assert density.values * widths == pytest.approx([0.2, 0.5, 0.3])
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == [
-        f"{words}: 100 samples, least $\\chi^2$ 38.50"
-        for words in ("no polynomials", "one polynomial for all")
+        f"{name}: 100 samples, minimum 38.50" for name in ("no polynomials", "common polynomial")
     ]
-    with pytest.raises(UserError, match="no machine that learns from a grid"):
+    with pytest.raises(UserError, match="no model is trained on a grid"):
         global_fit_training_sets.draw([smeared])
 
 
-def test_images_are_those_of_the_training_set_above_and_generated_ones_below():
+def test_training_images_are_drawn_above_generated_images():
     training, generated = np.random.default_rng(1).uniform(-0.2, 1.2, (2, 8, 8, 8))
     images = Images(training=training.tolist(), generated=generated.tolist())
     figure = global_fit_images.draw(gan_result(images=images))
     drawn = [axes.images[0] for axes in figure.axes if axes.images]
     assert np.array_equal([image.get_array() for image in drawn], [*training, *generated])
-    # the scale is that of the training set
+    # samples are scaled to the range of the training set
     assert {image.get_clim() for image in drawn} == {(0.0, 1.0)}
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert (titles[0], titles[8]) == ("training set", "generated")
 
 
-def test_the_commands_record_what_they_drew(fit, tmp_path, capsys):
+def test_the_commands_record_their_inputs(fit, tmp_path, capsys):
     path = tmp_path / "fit.json"
     fit.save(path, make_record("fit_coefficients", path, {}))
     measurement = tmp_path / "measurement.json"
     measured = {"value": -0.84, "interval_68": [-0.88, None]}
     measurement.write_text(json.dumps({"coefficients": {"c9": measured}, "estimator": "fit"}))
     pdf, png = (str(tmp_path / f"contours.{suffix}") for suffix in ("pdf", "png"))
-    words = ["plot", "global-fit-contours", "--fit", str(path), "--pdf", pdf, "--png", png]
-    assert run(words) == 0
+    arguments = ["plot", "global-fit-contours", "--fit", str(path), "--pdf", pdf, "--png", png]
+    assert run(arguments) == 0
     record = read_record(png)
     assert record is not None
     assert record.rule == "plot_global_fit_contours"
-    assert [each.path for each in record.inputs] == ["fit.json"]
+    assert [file.path for file in record.inputs] == ["fit.json"]
     capsys.readouterr()
-    assert run([*words, "--measurement", str(measurement)]) == 1
+    assert run([*arguments, "--measurement", str(measurement)]) == 1
     assert "no value or no closed 68 % interval of δC9" in capsys.readouterr().err

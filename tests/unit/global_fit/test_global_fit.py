@@ -1,4 +1,4 @@
-"""The fit of δC9 and δC10, on made-up predictions: no flavio here."""
+"""Fit of δC9 and δC10 to toy predictions, without flavio."""
 
 import itertools
 import json
@@ -28,7 +28,7 @@ def table() -> PredictionTable:
 
 # ------------------------------------------------------------------ sets of observables
 @pytest.mark.parametrize(("name", "n_of_ratios"), [("lhcb-2015", (1, 2)), ("lhcb-2022", (2, 2))])
-def test_a_set_has_the_observables_of_its_time(name, n_of_ratios):
+def test_shipped_sets_have_the_published_observables_and_correlations(name, n_of_ratios):
     observables = load_observables(name)
     count = dict(zip(KINDS, (observables.kinds.count(kind) for kind in KINDS), strict=True))
     n_k, n_kstar = n_of_ratios
@@ -39,12 +39,12 @@ def test_a_set_has_the_observables_of_its_time(name, n_of_ratios):
     correlation = observables.correlation
     labels = observables.labels
     assert np.linalg.eigvalsh(correlation).min() > 0.3
-    place = labels.index("P4p[4,6]"), labels.index("P5p[4,6]")
-    assert correlation[place] == (0.1 if name == "lhcb-2015" else 0.02)
+    pair = labels.index("P4p[4,6]"), labels.index("P5p[4,6]")
+    assert correlation[pair] == (0.1 if name == "lhcb-2015" else 0.02)
     assert correlation[labels.index("P4p[4,6]"), labels.index("P5p[6,8]")] == 0
 
 
-def test_values_are_the_published_ones():
+def test_shipped_values_are_the_published_ones():
     """arXiv:1512.04442 (P5'), 1606.04731 and 1403.8044 (dB/dq²), 1406.6482, 1705.05802 (R_K*)."""
     observables = toy_set()
     of = dict(zip(observables.labels, observables.measurements, strict=True))
@@ -87,17 +87,17 @@ correlations:
         ("kind: P1,", "", r"mine.yaml: measurements.0.kind: Field required"),
         ("value: 0.1", "vlaue: 0.1", r"measurements.0.value \(P1 in \[1, 6\] GeV²\): Field req"),
         ("kind: P1,", "kind: P1, q: 2,", r"measurements.0.q .*no such field"),
-        ("[1, 2]}", "[1, -2]}", r"errors: each is \[up, down\]"),
+        ("[1, 2]}", "[1, -2]}", r"errors: each must be \[up, down\]"),
         ("source: s}", "source: t}", r"measurements.0.source: 't' is not under sources"),
         ("[1, 6], value", "[6, 1], value", r"q2_gev2: the bin must be \[low, high\]"),
-        ("kind: P2", "kind: P1", r"name: <P2>\(B0->K\*mumu\) is no observable of kind P1;"),
+        ("kind: P2", "kind: P1", r"name: <P2>\(B0->K\*mumu\) is not an observable of kind P1;"),
         ('"P2[1,6]"]', '"P2[1,5]"]', r"P2\[1,5\] is not under measurements; did you mean 'P2"),
         ("[0.2, 1]]", "[0.3, 1]]", r"correlations.0: matrix: must be symmetric"),
         ("[[1, 0.2], [0.2, 1]]", "[[1, 1.2], [1.2, 1]]", r"matrix: is not positive definite"),
-        ("name: mine", "name: [", r"mine.yaml: is no YAML"),
+        ("name: mine", "name: [", r"mine.yaml: not a YAML file"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_users_set_is_told_in_one_line(tmp_path, old, new, message):
+def test_invalid_sets_give_a_one_line_error(tmp_path, old, new, message):
     path = tmp_path / "mine.yaml"
     path.write_text(SET)
     assert load_observables(path).labels == ("P1[1,6]", "P2[1,6]", "R_Kstar[1,6]")
@@ -108,20 +108,20 @@ def test_what_is_wrong_with_a_users_set_is_told_in_one_line(tmp_path, old, new, 
     assert "\n" not in str(error.value)
 
 
-def test_unknown_sets_are_refused(capsys, tmp_path):
+def test_unknown_sets_are_rejected(capsys, tmp_path):
     assert run(["global-fit", "tabulate", "--observables", "lhcb-2016", "--seed", "1",
                 "--out", str(tmp_path / "t.npz")]) == 1  # fmt: skip
-    assert "no such set of observables; there are lhcb-2015" in capsys.readouterr().err
+    assert "no such set of observables; choose one of lhcb-2015" in capsys.readouterr().err
     with pytest.raises(UserError, match="does not exist; expected a set of measurements"):
         load_observables("nowhere.yaml")
 
 
 # ------------------------------------------------------------------ predictions
-def test_predictions_are_numerator_over_root_of_denominators(table):
+def test_predictions_are_the_numerator_over_the_root_of_the_denominators(table):
     c9, c10 = np.array([0.0, -1.3, 0.4]), np.array([0.0, 0.7, -0.2])
-    found = table(c9, c10)
-    assert found.shape == (3, 37)
-    for row, x, y in zip(found, c9, c10, strict=True):
+    predicted = table(c9, c10)
+    assert predicted.shape == (3, 37)
+    for row, x, y in zip(predicted, c9, c10, strict=True):
         n, first, second = np.moveaxis(
             table.coefficients @ [1, x, y, x * x, x * y, y * y], -1, 0
         )  # fmt: skip
@@ -129,16 +129,16 @@ def test_predictions_are_numerator_over_root_of_denominators(table):
     assert shift_functions(-1.0, c10).shape == (3, 6)
 
 
-def test_many_points_are_the_same_as_one_by_one(table):
+def test_predictions_do_not_depend_on_the_number_of_points(table):
     points = np.random.default_rng(3).uniform(-1, 1, (40_000, 2))
-    found = table(*points.T)
+    predicted = table(*points.T)
     for i in (0, 16_383, 16_384, 39_999):
-        assert np.array_equal(found[i], table(*points[i])[0]) or np.allclose(
-            found[i], table(*points[i])[0], rtol=1e-13
+        assert np.array_equal(predicted[i], table(*points[i])[0]) or np.allclose(
+            predicted[i], table(*points[i])[0], rtol=1e-13
         )
 
 
-def test_a_table_is_read_back_with_its_record(table, tmp_path):
+def test_tables_round_trip_with_their_record(table, tmp_path):
     path = tmp_path / "table.npz"
     table.save(path, make_record("tabulate_observables", path, {"theory_draws": 100}, seed=1))
     again = PredictionTable.load(path)
@@ -150,20 +150,20 @@ def test_a_table_is_read_back_with_its_record(table, tmp_path):
     assert record.content_digest == content_digest(path)
     other = tmp_path / "other.npz"
     np.savez(other, a=np.zeros(2))
-    with pytest.raises(UserError, match="not what `wilsonvox global-fit tabulate` writes"):
+    with pytest.raises(UserError, match="not a table of `wilsonvox global-fit tabulate`"):
         PredictionTable.load(other)
 
 
 # ------------------------------------------------------------------ χ²
-def test_errors_of_the_side_of_the_prediction_count(table):
+def test_asymmetric_errors_follow_the_sign_of_the_residual(table):
     chi_squared = ChiSquared(table, "experimental")
     observables = table.observables
     expected = 0.0
-    for value, up, down, found in zip(
+    for value, up, down, predicted in zip(
         observables.values, observables.errors_up, observables.errors_down, table(0.2, -0.3)[0],
         strict=True,
     ):  # fmt: skip
-        expected += ((found - value) / (up if found > value else down)) ** 2
+        expected += ((predicted - value) / (up if predicted > value else down)) ** 2
     assert chi_squared(0.2, -0.3) == pytest.approx([expected])
     assert (chi_squared.pulls(0.2, -0.3) ** 2).sum() == pytest.approx(expected)
 
@@ -181,7 +181,7 @@ def test_versions_add_theory_errors_and_correlations(table):
     assert ChiSquared(table, "correlated")(0.2, -0.3)[0] == pytest.approx(expected)
 
 
-def test_polynomials_are_added_at_the_centres_of_bins(table):
+def test_polynomials_are_evaluated_at_the_bin_centres(table):
     observables = table.observables
     independent = HadronicPolynomials.of("independent", observables)
     shared = HadronicPolynomials.of("shared", observables)
@@ -195,9 +195,9 @@ def test_polynomials_are_added_at_the_centres_of_bins(table):
         q2 = sum(measurement.q2_gev2) / 2
         assert row == pytest.approx(a0 + a1 * q2 + a2 * q2**2)
     chi_squared = ChiSquared(table, "experimental", shared)
-    moved = table(0.1, 0.1) + shared.design_matrix @ [0.01, 1e-4, -1e-5]
+    corrected = table(0.1, 0.1) + shared.design_matrix @ [0.01, 1e-4, -1e-5]
     assert chi_squared(0.1, 0.1, [0.01, 1e-4, -1e-5]) == pytest.approx(
-        chi_squared.of_predictions(moved)
+        chi_squared.of_predictions(corrected)
     )
     many = np.outer(np.linspace(-1, 1, 5), shared.half_widths)
     assert chi_squared(np.zeros(5), np.zeros(5), many)[3] == pytest.approx(
@@ -208,22 +208,22 @@ def test_polynomials_are_added_at_the_centres_of_bins(table):
 @pytest.mark.parametrize(
     ("version", "scale"), [("experimental", 30.0), ("experimental", 1.0), ("correlated", 1.0)]
 )
-def test_profiled_coefficients_are_the_best_in_their_box(table, version, scale):
+def test_profiled_coefficients_minimise_chi_squared_in_their_ranges(table, version, scale):
     polynomials = HadronicPolynomials.of(
         "independent", table.observables, scale * np.array(HALF_WIDTHS)
     )
     chi_squared = ChiSquared(table, version, polynomials)
     width = polynomials.half_widths
-    found = profiled_coefficients(chi_squared, -0.3, 0.1)
-    assert (np.abs(found) <= width * (1 + 1e-12)).all()
-    rival = minimize(
+    coefficients = profiled_coefficients(chi_squared, -0.3, 0.1)
+    assert (np.abs(coefficients) <= width * (1 + 1e-12)).all()
+    reference = minimize(
         lambda x: float(chi_squared(-0.3, 0.1, x * width)[0]),
-        found / width * 0.5,
+        coefficients / width * 0.5,
         bounds=[(-1, 1)] * len(width),
         options={"maxiter": 200, "ftol": 1e-12, "maxfun": 100_000},
     )
     least = profiled(chi_squared, -0.3, 0.1)
-    assert least <= rival.fun + 1e-6
+    assert least <= reference.fun + 1e-6
     assert least < chi_squared(-0.3, 0.1)[0] - 0.1
 
 
@@ -236,7 +236,7 @@ def fits(table) -> dict[tuple[str, str], CoefficientFit]:
     }
 
 
-def test_the_minimum_is_that_of_another_minimizer(table, fits):
+def test_the_minimum_agrees_with_another_minimizer(table, fits):
     for (version, hadronic), fit in fits.items():
         polynomials = HadronicPolynomials.of(hadronic, table.observables)
         chi_squared = ChiSquared(table, version, polynomials)
@@ -246,19 +246,19 @@ def test_the_minimum_is_that_of_another_minimizer(table, fits):
         )  # fmt: skip
         assert fit.chi_squared == pytest.approx(other.fun, abs=1e-4), (version, hadronic)
         assert (fit.c9, fit.c10) == pytest.approx(other.x, abs=2e-3)
-        # the data lie half an error beside predictions at (−0.8, 0.2)
+        # the toy data are half an error away from the predictions at (−0.8, 0.2)
         assert abs(fit.c9 + 0.8) < 4 * max(fit.minos["c9"].up, -fit.minos["c9"].down)
         assert fit.points[0].chi_squared == pytest.approx(profiled(chi_squared, 0.0, 0.0))
         assert (fit.points[1].c9, fit.points[1].c10) == (-0.5, 0.3)
 
 
-def test_contours_and_errors_lie_where_chi_squared_says(table, fits):
+def test_contours_and_minos_errors_are_at_their_delta_chi_squared(table, fits):
     for (version, hadronic), fit in fits.items():
         chi_squared = ChiSquared(
             table, version, HadronicPolynomials.of(hadronic, table.observables)
         )
         for contour in fit.contours:
-            # 2.28 and 5.99 of two parameters together
+            # 2.28 and 5.99 for two parameters jointly
             assert contour.delta_chi_squared == pytest.approx(-2 * np.log(1 - contour.level))
             rise = [
                 profiled(chi_squared, x, y) - fit.chi_squared
@@ -275,29 +275,28 @@ def test_contours_and_errors_lie_where_chi_squared_says(table, fits):
 
 def test_pulls_and_p_values(fits):
     fit = fits["experimental", "none"]
-    assert sum(each.pull**2 for each in fit.fitted) == pytest.approx(fit.chi_squared)
-    assert sum(each.pull_without_shifts**2 for each in fit.fitted) == pytest.approx(
-        fit.points[0].chi_squared
-    )
+    assert sum(observable.pull**2 for observable in fit.fitted) == pytest.approx(fit.chi_squared)
+    at_zero = sum(observable.pull_without_shifts**2 for observable in fit.fitted)
+    assert at_zero == pytest.approx(fit.points[0].chi_squared)
     assert (fit.n_observables, fit.n_parameters) == (37, 2)
     from scipy.stats import chi2
 
     assert fit.p_value == pytest.approx(chi2.sf(fit.chi_squared, 35))
     shared = fits["experimental", "shared"]
     assert shared.chi_squared <= fit.chi_squared
-    # what is held by a limit is no free parameter
+    # coefficients at a limit are not free parameters
     assert shared.n_parameters == 2 + 3 - len(shared.hadronic_at_limit)
     assert set(shared.hadronic_coefficients) == {"a0", "a1", "a2"}
 
 
-def test_the_command_writes_the_fit_with_its_record(table, tmp_path):
+def test_the_command_writes_the_fit_and_its_record(table, tmp_path):
     path, out = tmp_path / "table.npz", tmp_path / "fit.json"
     table.save(path, make_record("tabulate_observables", path, {}))
-    words = ["global-fit", "fit", "--table", str(path), "--version", "correlated",
-             "--point", "-0.92", "0.1", "--level", "0.9", "--out", str(out)]  # fmt: skip
-    assert run(words) == 0
+    arguments = ["global-fit", "fit", "--table", str(path), "--version", "correlated",
+                 "--point", "-0.92", "0.1", "--level", "0.9", "--out", str(out)]  # fmt: skip
+    assert run(arguments) == 0
     fit = CoefficientFit.load(out)
-    assert [each.level for each in fit.contours] == [0.9]
+    assert [contour.level for contour in fit.contours] == [0.9]
     assert fit.points[1].c9 == -0.92
     record = read_record(out)
     assert record is not None

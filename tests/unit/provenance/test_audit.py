@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from tests.helpers.toy_lineage import write, write_run
 
 from wilsonvox.cli import run
 from wilsonvox.config.samples import SampleRow
+from wilsonvox.figures import saving
 from wilsonvox.provenance import digest_cache, environment, recording
 from wilsonvox.provenance.audit import Verdict
 from wilsonvox.provenance.digest_cache import DigestCache
@@ -146,7 +148,7 @@ def test_an_edited_record_of_a_file_that_nobody_read(audit):
     ("seal", "reason"),
     [
         (str, "it cannot be read: its record was edited or is damaged"),
-        (resealed, "voxels/001.npz read it with another record, but the same content"),
+        (resealed, "voxels/001.npz read the same content with a different record"),
     ],
 )
 def test_an_edited_record_of_a_file_that_another_read(audit, seal, reason):
@@ -164,7 +166,7 @@ def test_an_edited_record_of_a_file_that_another_read(audit, seal, reason):
     ("text", "reason"),
     [
         ("not a record", "its record is damaged or of another version (Invalid JSON"),
-        ('{"rule": "train"}', "its record is damaged or of another version (command: Field"),
+        ('{"rule": "train"}', "its record is damaged or of another version (version: Field"),
     ],
 )
 def test_a_damaged_record(audit, text, reason):
@@ -175,8 +177,8 @@ def test_a_damaged_record(audit, text, reason):
     assert reason in found["files"][0]["reasons"][0]
 
 
-def test_a_record_with_fields_of_an_older_version_keeps_its_digest(audit):
-    """Readers remember the record as it is written, not as this version would write it."""
+def test_a_record_without_an_optional_field_keeps_its_digest(audit):
+    """Readers remember the record as it is written, not as it would be written now."""
     events = write("results/a/events/0.npz", [1], "generate_events", {})
     written = json.loads(record_text(events))
     del written["copies"]  # has a default
@@ -192,7 +194,7 @@ def test_a_file_replaced_by_another_of_the_pipeline(audit):
     model = write_run("results/a")
     write("results/a/voxels/000.npz", [5], "voxelize", {"image": {"bins": 9}})
     bad = [f for f in audit(model)[1]["files"] if f["verdict"] != "verified"]
-    assert [f["reasons"] for f in bad] == [["models/model.npz read other content"]]
+    assert [f["reasons"] for f in bad] == [["models/model.npz read different content"]]
 
 
 def test_a_missing_file_is_not_taken_for_an_external_one(audit, capsys):
@@ -202,10 +204,10 @@ def test_a_missing_file_is_not_taken_for_an_external_one(audit, capsys):
     assert code == 1
     [bad] = [f for f in found["files"] if f["verdict"] != "verified"]
     assert (bad["name"], bad["verdict"]) == ("voxels/000.npz", "missing")
-    assert bad["reasons"] == ["how it was made is lost"]
+    assert bad["reasons"] == ["its record is lost"]
     assert not bad["external"]
     assert run(["audit", "--replay", str(model)]) == 1
-    assert "# needs voxels/000.npz: it is gone or damaged" in capsys.readouterr().out
+    assert "# needs voxels/000.npz, which is missing or damaged" in capsys.readouterr().out
 
 
 def test_other_code(verdicts, monkeypatch):
@@ -276,7 +278,57 @@ def test_foreign_and_hidden_files_in_folders_are_not_judged(audit):
     Path("results/a/table.csv").write_text("a,b\n")
     code, found, err = audit("results/a")
     assert (code, len(found["files"])) == (0, N_FILES)
-    assert err == "not judged, for they carry no record: results/a/crate.json\n"
+    assert err == "ignored, without a record: results/a/crate.json\n"
+
+
+# copies
+
+
+@pytest.fixture
+def figure(monkeypatch):
+    """A PDF with its PNG in a run."""
+    monkeypatch.setattr(saving.logger, "disabled", True)
+    png = Path("results/a/figures/topology.png")
+    png.parent.mkdir(parents=True)
+    pdf = png.with_suffix(".pdf")
+    saving.save_figure(Figure((1, 1)), pdf, png, recording.make_record("plot_topology", png, {}))
+    return pdf
+
+
+def test_a_pdf_is_a_copy_of_the_png_of_the_same_name(audit, figure):
+    write("results/a/figures/other.npz", [1], "voxelize", {})
+    code, found, err = audit(figure)
+    assert (code, err) == (0, "")
+    assert [f["name"] for f in found["files"]] == ["figures/topology.pdf", "figures/topology.png"]
+    assert found["files"][0]["inputs"] == [str(figure.with_suffix(".png"))]
+    assert found["files"][0]["content_digest"] == content_digest(figure)
+    assert len(audit("results/a")[1]["files"]) == 3
+
+
+def test_a_changed_pdf(audit, figure):
+    figure.write_bytes(figure.read_bytes() + b"\n")
+    code, found, _ = audit("results/a")
+    assert code == 1
+    [bad] = [f for f in found["files"] if f["verdict"] != "verified"]
+    assert (bad["name"], bad["verdict"]) == ("figures/topology.pdf", "changed")
+    assert bad["reasons"] == ["its bytes differ from the copy that was written"]
+
+
+def test_a_pdf_whose_png_is_damaged(figure, capsys):
+    png = figure.with_suffix(".png")
+    png.write_bytes(b"no picture")
+    assert run(["audit", str(figure)]) == 1
+    assert f"error: {png}: damaged: " in capsys.readouterr().err
+
+
+def test_a_pdf_without_its_png(audit, figure, capsys):
+    figure.with_suffix(".png").unlink()
+    write_run("results/a")
+    code, found, err = audit("results/a")
+    assert (code, len(found["files"])) == (0, N_FILES)
+    assert err == f"ignored, without a record: {figure}\n"
+    assert run(["audit", str(figure)]) == 1
+    assert "audit the PNG of the same name" in capsys.readouterr().err
 
 
 # where files are
@@ -300,7 +352,7 @@ def test_a_file_that_was_copied_out_of_its_run(audit, folder, monkeypatch):
     assert code == 1
     assert found["counts"] == dict.fromkeys(Verdict, 0) | {"verified": 1, "missing": 2}
     assert err == (
-        f"the run's folder is not at {talk / 'results/a'}: name it with --run DIR\n"
+        f"the run's folder is not at {talk / 'results/a'}: give it with --run DIR\n"
     )  # fmt: skip
     assert audit("model.npz", "--run", folder / "results/a")[0] == 0
 
@@ -338,7 +390,7 @@ def test_an_external_file_elsewhere(audit, folder):
     assert [(f["name"], f["verdict"]) for f in found["files"]] == [
         ("samples/mine.npz", "verified"), ("mine.dat", "missing")
     ]  # fmt: skip
-    assert err == "external file mine.dat not found: name its folder with --search DIR\n"
+    assert err == "external file mine.dat not found: give its folder with --search DIR\n"
     assert audit(sample, "--search", path.parent)[0] == 0
     path.write_text("other")
     found = audit(sample, "--search", path.parent)[1]["files"]
@@ -505,10 +557,10 @@ def test_replay_lines(capsys, folder, monkeypatch):
     shard = write("results/a/voxels/a b.npz", [1], "voxelize", {}, [sample])
     assert run(["audit", "--replay", str(shard), str(shard)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    differed = "the code differed from that commit, which alone does not tell it"
+    differed = "the code had uncommitted changes"
     assert lines[1:] == [
         f"# needs the external file resources/mine.dat, SHA-256 {content_digest(path)}",
-        f"# code: no commit is known, wilsonvox {version('wilsonvox')}",
+        f"# code: unknown commit, wilsonvox {version('wilsonvox')}",
         "wilsonvox ingest_events --out results/a/samples/mine.npz",
         f"# code: git checkout {'b' * 40} && make setup; {differed}",
         "wilsonvox voxelize --out 'results/a/voxels/a b.npz'",
@@ -521,12 +573,12 @@ def test_replay_lines(capsys, folder, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["none.npz"], "none.npz: does not exist; expected a file that wilsonvox made"),
-        (["empty"], "empty: holds no file that wilsonvox made"),
-        (["README.md"], "README.md: carries no provenance record; wilsonvox did not make it"),
-        (["foreign.json"], "foreign.json: carries no provenance record; wilsonvox did not make it"),
-        (["foreign.npz"], "foreign.npz: carries no provenance record; wilsonvox did not make it"),
-        (["a.csv"], "a.csv: carries no provenance record, as CSV files cannot; audit it in its"),
+        (["none.npz"], "none.npz: does not exist; expected a file made by wilsonvox"),
+        (["empty"], "empty: contains no file made by wilsonvox"),
+        (["README.md"], "README.md: has no provenance record; it was not made by wilsonvox"),
+        (["foreign.json"], "foreign.json: has no provenance record; it was not made by wilsonvox"),
+        (["foreign.npz"], "foreign.npz: has no provenance record; it was not made by wilsonvox"),
+        (["a.csv"], "a.csv: CSV files have no provenance record; audit it in its run's folder"),
         (["--compare", "x.npz"], "--compare: takes two files, not 1"),
         (["--compare", "x.npz", "x.npz", "x.npz"], "--compare: takes two files, not 3"),
         (["--compare", "x.npz", "foreign.json"], "x.npz and foreign.json are of different formats"),

@@ -142,9 +142,7 @@ def test_a_dirty_tree_is_told(compare, monkeypatch):
     monkeypatch.setattr(recording, "git_state", lambda: ("a" * 40, True))
     monkeypatch.setattr(recording, "own_digest", lambda *_: "other")
     _, _, causes = compare(first, write("results/b/x.npz", [2], "voxelize", {}))
-    assert causes == [
-        "code     aaaaaaa → aaaaaaa with changes that were not committed  (voxelize: x.npz)"
-    ]
+    assert causes == ["code     aaaaaaa → aaaaaaa with uncommitted changes  (voxelize: x.npz)"]
 
 
 def test_a_commit_alone_is_no_difference(compare, monkeypatch):
@@ -182,16 +180,14 @@ def test_a_lost_input_is_told(compare, folder):
     lost = folder / "results/b/voxels/000.npz"
     lost.unlink()
     _, _, causes = compare(*files)
-    assert (
-        f"lost     voxels/000.npz, and how it was made with it  (unknown stage: {lost})" in causes
-    )
+    assert f"lost     voxels/000.npz and its record  (unknown stage: {lost})" in causes
 
 
 def test_nothing_that_records_tell(compare):
     files = [write(f"results/{name}/x.npz", [ord(name)], "voxelize", {}) for name in "ab"]
     _, _, causes = compare(*files)
     assert len(causes) == 1
-    assert causes[0].startswith("unknown  made of the same inputs by the same code")
+    assert causes[0].startswith("unknown  made from the same inputs by the same code")
 
 
 def test_the_same_content_made_differently(compare):
@@ -214,6 +210,15 @@ def test_only_what_led_to_the_difference_is_told(compare):
     assert compare(*files)[2] == ["setting  rate: 0.1 → 0.2  (train: m.npz)"]
 
 
-def test_options_that_are_settings_too_are_told_once():
-    words = ["wilsonvox", "train", "--bins", "8", "--state=x/y.npz", "--out", "m.keras", "--fast"]
-    assert comparison.options(words) == {"--bins": "8", "--fast": ""}
+def test_paths_are_no_differing_options(compare):
+    files = [
+        write(f"results/{name}/x.npz", [ord(name)], "voxelize", {}, options=options)
+        for name, options in (
+            ("a", ["--bins", "8", "--state=x/y.npz", "--fast"]),
+            ("b", ["--bins", "9", "--state=z/y.npz"]),
+        )
+    ]
+    assert compare(*files)[2] == [
+        "command  --bins: 8 → 9  (voxelize: x.npz)",
+        "command  --fast: given → not given  (voxelize: x.npz)",
+    ]

@@ -31,6 +31,8 @@ from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.json_files import save_recorded
 from wilsonvox.report.pages import write_pages
 from wilsonvox.report.results import SUMMARY_TABLE
+from wilsonvox.stages import targets
+from wilsonvox.stages.run import Run
 from wilsonvox.voxels.specification import ImageSpecification
 
 CONFIGURATION = "tests/workflow/tiny.yaml"
@@ -382,7 +384,7 @@ def test_beside_images_a_global_fit_is_told_of_once_all_of_it_is_there(
 
     assert "has not run to its end yet; `snakemake global_fit` runs it" in page().text
     assert page().rows == []
-    for name in fit.figure_files():
+    for name in targets.global_fit_figures(Run(both, {})):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
     assert any(row[0] == "net" for row in page().rows)

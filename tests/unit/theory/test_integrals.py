@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from wilsonvox.theory.angular import RATE_WEIGHTS
-from wilsonvox.theory.integrals import intersection, mass_quadrature, q2_quadrature, rate_integrals
+from wilsonvox.theory.integrals import mass_quadrature, q2_quadrature, rate_integrals
 from wilsonvox.theory.line_shape import line_shape_quantiles
 from wilsonvox.theory.model import DecayModel
 from wilsonvox.theory.physics_inputs import load_inputs
+from wilsonvox.theory.q2_ranges import intersection
 from wilsonvox.voxels.specification import ImageSpecification, selected_ranges
 
 RATE = RATE_WEIGHTS[:, None]

@@ -97,7 +97,7 @@ def test_real_parameters_of_shifts():
 def test_a_sampled_label_is_told_apart_and_has_no_shifts():
     assert is_sampled(sampled_label(17))
     assert not any(map(is_sampled, ("sobol_17", "c9_-0.90", "sobol_0017 ", "sobol_00017a")))
-    with pytest.raises(UserError, match=r"sobol_0017.*does not tell its shifts"):
+    with pytest.raises(UserError, match=r"sobol_0017.*does not contain its shifts"):
         parse_point("sobol_0017")
 
 

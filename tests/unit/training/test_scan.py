@@ -19,13 +19,14 @@ from wilsonvox.estimators.settings import NetworkEstimatorConfig, VoxelSumEstima
 from wilsonvox.figures import scan as figure
 from wilsonvox.records.digests import content_digest
 from wilsonvox.records.embedded import read_record
+from wilsonvox.stages.run import Run
 from wilsonvox.training.scan.comparison import COLUMNS, combine_rounds, table
 from wilsonvox.training.scan.settings import ScanSettings, SearchRange
 from wilsonvox.training.scan.space import contains, decode, setting_names, with_settings
 from wilsonvox.training.scan.study import importance, round_seed, space_of, suggest, write_study
 from wilsonvox.training.scan.trials import Scan, Suggestion, Suggestions, TrialResult
 from wilsonvox.voxels.specification import ImageSpecification
-from wilsonvox.workflow.job_digest import Lineage
+from wilsonvox.workflow.job_digest import JobDigests
 
 TINY = yaml.safe_load((Path(__file__).parents[2] / "workflow/tiny.yaml").read_text())
 NETWORK = NetworkEstimatorConfig(images=("b8_n300",))
@@ -81,8 +82,8 @@ def test_invalid_range_is_refused(given, message):
 @pytest.mark.parametrize(
     ("scan", "message"),
     [
-        ({"tny": scan_of()}, r"scan\.tny: is no estimator that is trained; did you mean 'tiny'"),
-        ({"likelihood": scan_of()}, r"scan\.likelihood: is no estimator that is trained"),
+        ({"tny": scan_of()}, r"scan\.tny: is no trained estimator; did you mean 'tiny'"),
+        ({"likelihood": scan_of()}, r"scan\.likelihood: is no trained estimator"),
         ({"tiny": {"parameters": {"training.learning_rat": RATE}}},
          r"tiny\.parameters\.training\.learning_rat: is no .* mean 'training\.learning_rate'"),
         ({"tiny": {"parameters": {"q2_knots": {"low": 4, "high": 9}}}}, r"q2_knots: is not a set"),
@@ -416,7 +417,7 @@ def test_scan_by_commands(shards, tmp_path, monkeypatch, capsys):
     assert run([*train_words(1), *shards, "--trial", "7"]) == 1
     assert "--trial: 7 is not in round 0, which has the trials 0 to 1" in capsys.readouterr().err
     assert run([*train_words(1), *shards, "--estimator", "other"]) == 1
-    assert "0.json is of sum, not of other" in capsys.readouterr().err
+    assert "0.json is for sum, not other" in capsys.readouterr().err
     assert run([*train_words(1), *shards, "--suggestions", "scan.json"]) == 1
     assert "scan.json: not the suggestions of a round" in capsys.readouterr().err
     # the refused commands have changed no earlier file
@@ -439,7 +440,7 @@ def test_a_trial_that_diverges_has_a_result_and_no_model(shards, tmp_path, monke
     words = ["scan", "train", "--estimator", "net", "--suggestions", "0.json", "--trial", "0",
              "--model", "m.keras", "--out", "trial.json", *shards]  # fmt: skip
     assert run(words) == 1
-    assert "--seed: a training in epochs needs it" in capfd.readouterr().err
+    assert "--seed: required for a training in epochs" in capfd.readouterr().err
     words += ["--seed", "3", "--history", "h.csv", "--state", "state.npz"]
     assert run(words) == 0
     result = TrialResult.model_validate_json(Path("trial.json").read_text())
@@ -487,7 +488,7 @@ JOBS = {
 def digests(change):
     values = with_scan(copy.deepcopy(SCANS))
     change(values)
-    lineage = Lineage(parse_configuration(values), {})
+    lineage = JobDigests(Run(parse_configuration(values), {}))
     return {name: lineage.digest(stage, **words) for name, (stage, words) in JOBS.items()}
 
 

@@ -10,7 +10,9 @@ from wilsonvox.events.event_file import EventMetadata, Events, write_events
 from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.digests import content_digest
 from wilsonvox.records.embedded import read_record
-from wilsonvox.voxels.binning import ANGLES, bin_edges, fill_image, selection, voxelize_file
+from wilsonvox.voxels.binning import fill_histogram, fill_image, selection, voxelize_file
+from wilsonvox.voxels.histograms import ANGLES, image_axes, image_from_histogram
+from wilsonvox.voxels.lazy_shards import open_shard
 from wilsonvox.voxels.shards import Shard
 from wilsonvox.voxels.specification import ImageSpecification, VoxelScaling
 
@@ -72,16 +74,19 @@ def test_upper_edges_belong_to_the_last_bin():
     voxel, _, count = fill_image(edge, 10)
     assert voxel.tolist() == [0, 999]
     assert count.tolist() == [1, 1]
+    edge.cos_theta_mu[:] = np.nextafter(edge.cos_theta_mu, 2 * edge.cos_theta_mu)
+    edge.chi[1] = -1e-6
+    assert fill_image(edge, 10)[0].tolist() == [0, 999]
 
 
 def edge_events(bins):
     """Events on every bin edge of every axis in float32, and one step to either side."""
     columns = {}
-    for name, edges in bin_edges(bins).items():
-        at = edges.astype(np.float32)
+    for name, (low, high) in ANGLES.items():
+        at = np.linspace(low, high, bins + 1).astype(np.float32)
         beside = [np.nextafter(at, np.float32(way)) for way in (-np.inf, np.inf)]
         values = np.concatenate([at, *beside])
-        columns[name] = values[(values >= ANGLES[name][0]) & (values <= at[-1])]
+        columns[name] = values[(values >= low) & (values <= at[-1])]
     rng = np.random.default_rng(3)
     n_events = 40_000
     drawn = {name: rng.choice(values, n_events) for name, values in columns.items()}
@@ -94,45 +99,101 @@ def repeated_events():
     return make_events(50)[rows]
 
 
+def events_of_kind(kind, bins):
+    if kind == "edges":
+        return edge_events(bins)
+    if kind == "repeated":
+        return repeated_events()
+    return make_events({"random": 24_000, "one": 1, "none": 0}[kind], seed=bins)
+
+
+EVENT_KINDS = ("random", "edges", "repeated", "one", "none")
+
+
+def numpy_image(events, bins):
+    """The image in plain NumPy: voxels by arithmetic in double precision, sums by bincount."""
+    voxel = np.zeros(len(events), np.int64)
+    for name, (low, high) in ANGLES.items():
+        position = (getattr(events, name).astype(np.float64) - low) / (high - low) * bins
+        voxel = voxel * bins + np.clip(position.astype(np.int64), 0, bins - 1)
+    count = np.bincount(voxel, minlength=bins**3)
+    total = np.bincount(voxel, weights=events.q2, minlength=bins**3)
+    occupied = np.flatnonzero(count)
+    return occupied, (total[occupied] / count[occupied]).astype(np.float32), count[occupied]
+
+
+def assert_same_image(image, expected):
+    for own, other in zip(image, expected, strict=True):
+        assert own.shape == other.shape
+    voxel, mean_q2, count = image
+    assert (voxel.dtype, mean_q2.dtype, count.dtype) == (np.int32, np.float32, np.uint16)
+    np.testing.assert_array_equal(voxel, expected[0])
+    np.testing.assert_array_max_ulp(mean_q2, expected[1], maxulp=1)
+    np.testing.assert_array_equal(count, expected[2])
+
+
 @pytest.mark.parametrize("bins", [7, 25, 50, 100])
-@pytest.mark.parametrize("kind", ["random", "edges", "repeated", "one", "none"])
-def test_images_equal_boost_histogram(kind, bins):
-    n_events = {"random": 24_000, "one": 1, "none": 0}.get(kind, 0)
-    events = {"edges": lambda: edge_events(bins), "repeated": repeated_events}.get(
-        kind, lambda: make_events(n_events, seed=bins)
-    )()
+@pytest.mark.parametrize("kind", EVENT_KINDS)
+def test_images_are_those_of_plain_numpy(kind, bins):
+    events = events_of_kind(kind, bins)
+    assert_same_image(fill_image(events, bins), numpy_image(events, bins))
+
+
+@pytest.mark.parametrize("flow", [False, True])
+@pytest.mark.parametrize("kind", EVENT_KINDS)
+def test_images_are_those_of_a_dense_histogram(kind, flow):
+    bins = 25
+    events = events_of_kind(kind, bins)
     axes = [
-        bh.axis.Regular(bins, low, high, underflow=False, overflow=False)
+        bh.axis.Regular(bins, low, high, underflow=flow, overflow=flow)
         for low, high in ANGLES.values()
     ]
     histogram = bh.Histogram(*axes, storage=bh.storage.Mean())
-    # its axes exclude their upper edge, which belongs to the last bin here
+    # with flow bins an axis ends before its upper edge; the step of float32 there is 6e-8
     columns = [
-        np.minimum(getattr(events, name).astype(np.float64), np.nextafter(high, low))
+        np.minimum(getattr(events, name), high - 1e-12, dtype=np.float64)
+        for name, (_, high) in ANGLES.items()
+    ]
+    histogram.fill(*columns, sample=events.q2)
+    assert_same_image(fill_image(events, bins), image_from_histogram(histogram))
+
+
+def test_weights_weight_the_means():
+    events = make_events(5000)
+    bins = 6
+    weights = np.random.default_rng(2).uniform(0.5, 2, len(events))
+    occupied, histogram = fill_histogram(events, bins, weights)
+    voxel, mean_q2, _ = fill_image(events, bins)
+    np.testing.assert_array_equal(occupied, voxel)
+    place = [
+        (getattr(events, name).astype(np.float64) - low) / (high - low) * bins
         for name, (low, high) in ANGLES.items()
     ]
-    histogram.fill(*columns, sample=events.q2.astype(np.float64))
-    expected = histogram.view()
-    voxel, mean_q2, count = fill_image(events, bins)
-    assert (voxel.dtype, mean_q2.dtype, count.dtype) == (np.int32, np.float32, np.uint16)
-    np.testing.assert_array_equal(voxel, np.flatnonzero(expected.count))
-    np.testing.assert_array_equal(count, expected.count.reshape(-1)[voxel])
-    np.testing.assert_array_max_ulp(
-        mean_q2, expected.value.reshape(-1)[voxel].astype(np.float32), maxulp=1
-    )
+    of_event = np.ravel_multi_index(np.array(place, int), (bins,) * 3)
+    for row in range(0, len(voxel), 20):
+        own = of_event == voxel[row]
+        assert histogram.values()[row] == pytest.approx(
+            np.average(events.q2[own], None, weights[own])
+        )
+        assert histogram.view().sum_of_weights[row] == pytest.approx(weights[own].sum())
+    assert not np.allclose(histogram.values(), mean_q2)
+    _, equal = fill_histogram(events, bins, np.ones(len(events)))
+    np.testing.assert_allclose(equal.values(), mean_q2, rtol=1e-6)
 
 
 def test_images_do_not_depend_on_the_order_of_the_events():
     events = make_events(24_000)
     order = np.random.default_rng(1).permutation(len(events))
-    for first, second in zip(fill_image(events, 12), fill_image(events[order], 12), strict=True):
-        np.testing.assert_array_equal(first, second)
+    assert_same_image(fill_image(events, 12), fill_image(events[order], 12))
 
 
-def test_bin_edges_cover_the_axes():
-    for name, edges in bin_edges(50).items():
-        assert len(edges) == 51
-        assert (edges[0], edges[-1]) == ANGLES[name]
+def test_axes_cover_the_angles():
+    axes = image_axes(50)
+    assert [axis.name for axis in axes] == ["cos_theta_mu", "cos_theta_k", "chi"]
+    for axis in axes:
+        assert (axis.size, axis.extent) == (50, 50)
+        assert (axis.edges[0], axis.edges[-1]) == ANGLES[axis.name]
+        np.testing.assert_allclose(np.diff(axis.edges), np.ptp(axis.edges) / 50)
 
 
 def test_selection_names_one_reason_each():
@@ -244,6 +305,77 @@ def test_dense_images(event_file):
     assert (scaled.min(), scaled.max()) == (0, 1)
     wide = shard.normalised(VoxelScaling(scale_gev2=10))
     np.testing.assert_allclose(wide, shard.mean_q2 / 10)
+
+
+@pytest.mark.parametrize("multiple_entries", ["averaged", "removed"])
+def test_images_as_histograms_and_back(event_file, tmp_path, multiple_entries):
+    events = make_events(3500)
+    image = ImageSpecification(bins=7, events_per_image=1000, multiple_entries=multiple_entries)
+    shard = voxelize_file(event_file(events), image)
+    out = tmp_path / "shard.npz"
+    shard.save(out, make_record("voxelize", "out.file", {}))
+    for source in (shard, open_shard(out)):
+        histograms = [source.histogram(index) for index in range(len(source))]
+        again = Shard.from_images(
+            [image_from_histogram(histogram) for histogram in histograms],
+            metadata=source.metadata,
+            shifts=source.shifts,
+            n_events=source.n_events,
+            source_range=source.source_range,
+        )
+        assert again.metadata == shard.metadata
+        for name, array in again.arrays().items():
+            assert array.dtype == shard.arrays()[name].dtype
+            np.testing.assert_array_equal(array, shard.arrays()[name])
+
+
+def test_a_histogram_has_counts_and_means_in_their_places(event_file):
+    events = make_events(2000)
+    shard = voxelize_file(event_file(events), ImageSpecification(bins=7, events_per_image=1000))
+    histogram = shard.histogram(1)
+    assert histogram.kind == bh.Kind.MEAN
+    assert histogram.axes.name == ("cos_theta_mu", "cos_theta_k", "chi")
+    expected = bh.Histogram(*image_axes(7), storage=bh.storage.Mean())
+    own = events[1000:]
+    expected.fill(*(getattr(own, name) for name in ANGLES), sample=own.q2)
+    np.testing.assert_array_equal(histogram.counts(), expected.counts())
+    np.testing.assert_allclose(histogram.values(), expected.values(), rtol=1e-6)
+    # neither empty voxels nor such with one event have a variance; of several it is not stored
+    assert np.isnan(histogram.variances()).all()
+    for axis in range(3):
+        projection, full = histogram.project(axis), expected.project(axis)
+        np.testing.assert_array_equal(projection.counts(), full.counts())
+        np.testing.assert_allclose(projection.values(), full.values(), rtol=1e-6)
+
+
+def regular(bins=4, low=-1.0, high=1.0):
+    return bh.axis.Regular(bins, low, high)
+
+
+@pytest.mark.parametrize(
+    ("axes", "storage", "message"),
+    [
+        (image_axes(4), bh.storage.Double(), "storage of the histogram is Double; .* needs Mean"),
+        (image_axes(4)[:2], bh.storage.Mean(), "cos_theta_mu from -1 to 1, .* chi from 0 to 6"),
+        (image_axes(4)[::-1], bh.storage.Mean(), "not those of an image"),
+        ((*image_axes(4)[:2], image_axes(5)[2]), bh.storage.Mean(), "equal numbers of bins"),
+        ((*image_axes(4)[:2], regular(low=-np.pi, high=np.pi)), bh.storage.Mean(), "not those"),
+    ],
+)
+def test_histograms_that_are_no_images_are_refused(axes, storage, message):
+    with pytest.raises(UserError, match=message):
+        image_from_histogram(bh.Histogram(*axes, storage=storage))
+
+
+def test_flow_bins_are_left_out_and_counts_have_16_bits():
+    axes = (regular(), regular(), regular(high=2 * np.pi, low=0.0))
+    histogram = bh.Histogram(*axes, storage=bh.storage.Mean())
+    histogram.fill([0.0, 5.0], [0.9, 0.9], [0.1, 0.1], sample=[3.0, 4.0])
+    voxel, mean_q2, count = image_from_histogram(histogram)
+    assert (voxel.tolist(), mean_q2.tolist(), count.tolist()) == ([(2 * 4 + 3) * 4], [3.0], [1])
+    histogram.view().count[2, 3, 0] = 65_536
+    with pytest.raises(UserError, match="a voxel holds 65536 events, at most 65535"):
+        image_from_histogram(histogram)
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "text", "foreign"])

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import shutil
+import tomllib
 import zipfile
 from pathlib import Path
 from urllib.parse import unquote
@@ -14,11 +16,13 @@ from tests.helpers.crate_validation import ACCEPTED, findings, metadata_findings
 
 from wilsonvox.cli import run as run_command
 from wilsonvox.config.reading import load_configuration, parse_configuration
-from wilsonvox.config.samples import load_samples
+from wilsonvox.config.samples import SampleRow, load_samples
 from wilsonvox.core.errors import UserError
 from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.embedded import read_record
 from wilsonvox.records.record import seal_of
+from wilsonvox.stages import targets
+from wilsonvox.stages.run import Run
 from wilsonvox.workflow.crates import contents
 from wilsonvox.workflow.crates.entities import RunEntities
 from wilsonvox.workflow.crates.history import Job, RunFile, RunHistory, read_history
@@ -155,7 +159,7 @@ def test_jobs_are_linked_by_their_files(pack):
                if name.startswith("#job-")}  # fmt: skip
     assert set(actions) == {
         "generate_events", "voxelize", "train", "summarize", "ingest_events", "measure",
-        "plot_topology", "plot_distributions", "plot_sensitivity", "plot_training",
+        *(f"plot_{name}" for name in FIGURES),
     }  # fmt: skip
     train = actions["train"]
     folder = f"results/small/models/{NAMES}"
@@ -185,7 +189,7 @@ def test_records_are_those_of_the_files(run, pack):
     assert pack() == 0
     with zipfile.ZipFile(OUT) as archive:
         records = json.loads(archive.read("records.json"))
-    assert len(records) == 6 + 2 * 4
+    assert len(records) == 6 + len(FIGURES)  # of a figure, the PNG has one
     for path, record in records.items():
         stored = read_record(run / path)
         assert stored is not None
@@ -282,7 +286,7 @@ def _relabel(path):
     [
         (lambda: shutil.rmtree(RUN), "results/small: no such run"),
         (MEASUREMENT.unlink, "is not finished: there is no measurements/"),
-        (lambda: shutil.rmtree(RUN / "figures/b8_n100/net"), "no figure in figures/b8_n100/net"),
+        (lambda: shutil.rmtree(RUN / "figures/b8_n100/net"), "there is no figures/b8_n100/net"),
         (SHARD.unlink, "000.npz: does not exist; run the workflow again"),
         (lambda: SHARD.write_bytes(SHARD.read_bytes()[:100]), "000.npz: damaged: "),
         (lambda: FIGURE.write_bytes(b"no picture"), "topology.png: damaged: "),
@@ -352,6 +356,13 @@ def test_configuration_is_written_as_yaml(tmp_path, monkeypatch, capsys):
     assert not Path("other.yaml").exists()
 
 
+FIGURES = (
+    "topology", "distributions", "voxels", "information", "network", "training", "histograms",
+    "linearity", "linearity_unscaled", "sensitivity",
+)  # fmt: skip
+
+MINE = {"mine": SampleRow(sample="mine", path="data/mine.root")}
+
 FITTED = {
     "run": "fitted",
     "seed": 1,
@@ -361,12 +372,12 @@ FITTED = {
 
 def test_a_global_fit_alone_is_all_that_is_packed(tmp_path):
     configuration = parse_configuration(FITTED)
-    fit = configuration.global_fit
-    for name in fit.result_files():
+    files = targets.global_fit_files(Run(configuration, {}))
+    for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = contents.result_files(tmp_path, configuration, [])
-    assert sorted(path for paths in found.values() for path in paths) == sorted(fit.result_files())
+    found = contents.result_files(tmp_path, configuration, {})
+    assert sorted(path for paths in found.values() for path in paths) == sorted(files)
     assert len(found["fits"]) == 9
     assert found["answers"] == ["global_fit/lhcb-2015/gans/gan.json"]
     # the default table of samples is none of its inputs
@@ -374,21 +385,21 @@ def test_a_global_fit_alone_is_all_that_is_packed(tmp_path):
     assert contents.SAMPLES not in contents.readme_text(configuration, [], report=False)
     (tmp_path / "figures/global_fit/lhcb-2015/contours.png").unlink()
     with pytest.raises(UserError, match="is not finished: there is no figures/global_fit/lhcb"):
-        contents.result_files(tmp_path, configuration, [])
+        contents.result_files(tmp_path, configuration, {})
 
 
 def test_beside_images_a_global_fit_is_packed_once_all_of_it_is_there(run):
     configuration = parse_configuration(CONFIGURATION | {"global_fit": FITTED["global_fit"]})
-    before = contents.result_files(run, parse_configuration(CONFIGURATION), ["mine"])
-    assert contents.result_files(run, configuration, ["mine"]) == before
-    files = configuration.global_fit.result_files()
+    before = contents.result_files(run, parse_configuration(CONFIGURATION), MINE)
+    assert contents.result_files(run, configuration, MINE) == before
+    files = targets.global_fit_files(Run(configuration, {}))
     for name in files:
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).touch()
-    found = contents.result_files(run, configuration, ["mine"])
+    found = contents.result_files(run, configuration, MINE)
     assert set(files) < {path for paths in found.values() for path in paths}
     (run / files[0]).unlink()
-    assert contents.result_files(run, configuration, ["mine"]) == before
+    assert contents.result_files(run, configuration, MINE) == before
 
 
 def test_tables_of_predictions_are_packed_and_commands_of_groups_are_tools_of_their_own(tmp_path):
@@ -402,3 +413,15 @@ def test_tables_of_predictions_are_packed_and_commands_of_groups_are_tools_of_th
     source = "workflow/src/wilsonvox/cli/global_fit.py"
     (tool, *_) = RunEntities(history, "results/x", frozenset(), frozenset([source])).tools({})
     assert tool["url"] == {"@id": source}
+
+
+def test_the_code_of_a_crate_has_the_packages_that_setup_installs():
+    packed = contents.source_files()
+    setup = Path(packed["envs/setup.sh"]).read_text()
+    folders = re.findall(r"--editable (plugins/\S+)", setup)
+    assert folders
+    for folder in folders:
+        project = tomllib.loads(packed[f"{folder}/pyproject.toml"].read_text())
+        assert f"{folder}/{project['project']['readme']}" in packed
+        (package,) = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+        assert f"{folder}/{package}/__init__.py" in packed

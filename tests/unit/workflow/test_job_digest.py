@@ -8,7 +8,8 @@ import yaml
 
 from wilsonvox.config.reading import parse_configuration
 from wilsonvox.config.samples import SampleRow
-from wilsonvox.workflow.job_digest import Lineage
+from wilsonvox.stages.run import Run
+from wilsonvox.workflow.job_digest import JobDigests
 
 TINY = yaml.safe_load((Path(__file__).parents[2] / "workflow/tiny.yaml").read_text())
 WHOLE = {"image": "b8_n300", "estimator": "tiny"}
@@ -49,7 +50,7 @@ def digests(change=None, sample=None, stages=STAGES):
     if change is not None:
         change(values)
     row = SampleRow(**({"sample": "mine", "path": "a.root"} | (sample or {})))
-    lineage = Lineage(parse_configuration(values), {"mine": row})
+    lineage = JobDigests(Run(parse_configuration(values), {"mine": row}))
     return {stage: lineage.digest(stage, **words) for stage, words in stages.items()}
 
 
@@ -161,7 +162,7 @@ def test_the_shifts_of_a_sampled_point_are_behind_its_events():
         values = copy.deepcopy(TINY)
         sobol = {"box": {"c9": box}, "number": number}
         values["points"].append({"sobol": sobol, "n_images": {"train": 12}})
-        return Lineage(parse_configuration(values), {})
+        return JobDigests(Run(parse_configuration(values), {}))
 
     def events(lineage, point):
         return lineage.digest("generate_events", point=point, **SAMPLED)

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from wilsonvox.provenance.code import stage_packages
-from wilsonvox.provenance.stages import STAGES
+from wilsonvox.provenance.code import chosen, stage_packages
+from wilsonvox.stages.table import STAGES
 
 ROOT = Path(__file__).parents[3]
 PROFILES = ROOT / "profiles"
@@ -90,8 +90,8 @@ def test_rules_on_gpus_are_those_whose_code_imports_keras():
     on_cpus = {"train_inverse_network", "train_gan"}
     keras = {
         name
-        for name, stage in STAGES.items()
-        if stage.chosen(["resnet"]) and "keras" in stage_packages(name, ["resnet"])
+        for name in STAGES
+        if chosen(name, ["resnet"]) and "keras" in stage_packages(name, ["resnet"])
     } - on_cpus
     assert {rule for rule, entry in TABLE.items() if entry.get("gpu")} == keras
     assert keras == {"train", "train_trial", "evaluate", "measure", "measure_for_global_fit"}

@@ -1,6 +1,5 @@
-"""The command line `wilsonvox`: one subcommand a stage, imported only when it is called."""
+"""The command line `wilsonvox`: one subcommand per stage, imported only when it is called."""
 
-import importlib
 import logging
 import os
 import sys
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 
+from wilsonvox.cli.lazy_group import LazyGroup
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import NO_ROOM
 from wilsonvox.provenance.recording import current_command
@@ -20,62 +20,37 @@ COMMANDS = {
     "ingest": "read external ROOT files into an event file",
     "voxelize": "bin events into voxel images",
     "train": "train an estimator",
-    "train-voxel-sum": "make a network that sums over voxels",
-    "scan": "scan the settings of a network",
+    "train-voxel-sum": "fit a network that sums over voxels",
+    "scan": "scan the hyperparameters of an estimator",
     "prepare": "prepare an estimator that fits events",
     "evaluate": "predict the shifts of images",
     "summarize": "summarize ensembles of predictions",
-    "information": "tell what voxel images keep of the events' information",
+    "information": "compare the Fisher information of voxel images and events",
     "global-fit": "fit δC9 and δC10 to binned observables",
-    "measure": "measure δC9 of a ROOT file",
-    "export": "copy an estimator out of a run, to measure with it elsewhere",
+    "measure": "measure δC9 from a ROOT file",
+    "export": "copy an estimator out of a run, for measurements elsewhere",
     "plot": "draw the figures of a run",
     "report": "write the tables of a run's report",
     "show": "print the result table of a run",
-    "configuration": "check a configuration and write it as YAML",
+    "configuration": "validate a configuration and write it as YAML",
     "crate": "pack a finished run into an RO-Crate",
-    "plan": "tell what a run would cost before anything runs",
-    "status": "tell what a run would do again, and why",
-    "audit": "prove where files came from, or say why two differ",
+    "plan": "estimate the cost of a run before it starts",
+    "status": "show which jobs of a run would run again, and why",
+    "audit": "verify the origin of files, or explain why two differ",
     "schema": "write the JSON schemas of the configuration",
 }
 
 
-class _LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(
-            f"wilsonvox.cli.{cmd_name.replace('-', '_')}"
-        ).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        import difflib
-
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            close = difflib.get_close_matches(args[0], list(COMMANDS), n=1)
-            hint = (
-                f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(COMMANDS)}"
-            )
-            raise UserError(f"unknown command {args[0]!r}{hint}")
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    modules={name: f"wilsonvox.cli.{name.replace('-', '_')}" for name in COMMANDS},
+    descriptions=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="wilsonvox")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 def cli(verbose: bool) -> None:
-    """From B0 → K*0 μ+ μ− decays to a measured Wilson-coefficient shift δC9."""
+    """Measure the Wilson-coefficient shift δC9 in B0 → K*0 μ+ μ− decays."""
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(message)s", force=True
     )
@@ -84,7 +59,7 @@ def cli(verbose: bool) -> None:
 
 
 class _HeldBack(logging.Handler):
-    """Keeps what reading a file logs until it has succeeded: an error stands alone on its line."""
+    """Hold back log records of reading a file, so that an error is the only line printed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,8 +89,7 @@ def _held_back(name: str) -> Iterator[None]:
 def run(arguments: list[str]) -> int:
     """Run one command line (without the program's name) and return its exit code.
 
-    A user's mistake, a wrong option as well as bad input, is one line on standard error and 1; so
-    is a disk that is full.
+    Wrong options, bad input and a full disk print one line on standard error and return 1.
     """
     token = current_command.set(("wilsonvox", *arguments))
     try:
@@ -144,6 +118,6 @@ def run(arguments: list[str]) -> int:
 
 def main() -> None:
     """Entry point of the console script."""
-    # as in a job of Snakemake: with more threads sums have another order, and digests differ
+    # as in a Snakemake job: with more threads the order of summation changes, and so do digests
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run(sys.argv[1:]))

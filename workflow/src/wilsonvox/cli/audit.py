@@ -1,4 +1,4 @@
-"""`wilsonvox audit`: prove where files came from, and compare two of them."""
+"""`wilsonvox audit`: verify the origin of files, and compare two of them."""
 
 import json
 from collections.abc import Iterator
@@ -17,19 +17,21 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def _inside(folder: Path) -> Iterator[Path]:
-    """Files below a folder that can carry a record or be a copy of one that does, none hidden."""
+    """Yield the visible files below a folder that can carry a record or be a copy."""
+    from wilsonvox.provenance.lineage_graph import COPY_SUFFIXES
     from wilsonvox.records.embedded import has_record_format
 
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and (has_record_format(path) or path.suffix == ".csv") and path.is_file():
+        known = has_record_format(path) or path.suffix in COPY_SUFFIXES
+        if known and not hidden and path.is_file():
             yield path
 
 
 def _roots(graph: "LineageGraph", paths: tuple[Path, ...]) -> tuple[list["Node"], list[Path]]:
-    """Nodes of the audited files, and files in folders that carry no record.
+    """Return the nodes of the audited files, and the files in folders without a record.
 
-    Of the files in folders only those are roots that no other was made of.
+    Files in a folder are roots only if no other audited file was made from them.
     """
     named = {path.absolute() for path in paths if not path.is_dir()}
     nodes: dict[Path, Node] = {}
@@ -42,7 +44,7 @@ def _roots(graph: "LineageGraph", paths: tuple[Path, ...]) -> tuple[list["Node"]
         found = [(each, graph.find(each)) for each in _inside(path)]
         inside = {node.path: node for _, node in found if node is not None}
         if not inside:
-            raise UserError(f"{path}: holds no file that wilsonvox made")
+            raise UserError(f"{path}: contains no file made by wilsonvox")
         nodes |= inside
         foreign += [each for each, node in found if node is None and each.suffix != ".csv"]
     roots = [node for node in nodes.values() if node.path in named or not node.readings]
@@ -74,28 +76,28 @@ def _compare(graph: "LineageGraph", paths: tuple[Path, ...], cache: "DigestCache
 
 
 def _hints(graph: "LineageGraph") -> Iterator[str]:
-    """What a user can do about missing files."""
+    """Yield hints about missing files."""
     if graph.missing_runs:
         runs = ", ".join(map(str, sorted(graph.missing_runs)))
-        yield f"the run's folder is not at {runs}: name it with --run DIR"
+        yield f"the run's folder is not at {runs}: give it with --run DIR"
     names = sorted(
         node.path.name for node in graph.nodes.values() if node.external and not node.exists
     )
     if names:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        yield f"external file {names[0]}{more} not found: name its folder with --search DIR"
+        yield f"external file {names[0]}{more} not found: give its folder with --search DIR"
 
 
 @click.command("audit")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path(path_type=Path))
-@click.option("--full", is_flag=True, help="Read every file again, whatever the cache says.")
+@click.option("--full", is_flag=True, help="Read every file again, ignoring the cache.")
 @click.option("--json", "as_json", is_flag=True, help="Print the lineage as JSON.")
 @click.option("--replay", is_flag=True, help="Print the commands that make the files again.")
-@click.option("--compare", is_flag=True, help="Say why two files differ.")
-@click.option("--run", type=FOLDER, help="Folder of the run of files that were copied out of it.")
+@click.option("--compare", is_flag=True, help="Explain why two files differ.")
+@click.option("--run", type=FOLDER, help="Run folder of files that were copied out of it.")
 @click.option(
-    "--search", multiple=True, type=FOLDER, help="Folder that may hold external files; again for "
-    "each."
+    "--search", multiple=True, type=FOLDER, help="Folder that may contain external files; "
+    "repeatable."
 )  # fmt: skip
 def command(
     paths: tuple[Path, ...],
@@ -106,13 +108,13 @@ def command(
     run: Path | None,
     search: tuple[Path, ...],
 ) -> int:
-    """Prove where figures, tables, models, shards or event files came from.
+    """Verify the origin of figures, tables, models, shards or event files.
 
-    Walks back to the generated or external events by the records inside the files, computes every
-    content digest anew, and prints the lineage with a verdict per file: verified, changed, missing,
-    made by other code, dirty tree. Exit code 0 only when all is verified. A folder stands for all
-    files in it. Digests of unchanged files (size, times and inode) are kept from one audit to the
-    next.
+    Follows the records inside the files back to the generated or external events, recomputes every
+    content digest, and prints the lineage with a verdict per file: verified, changed, missing, made
+    by other code, dirty tree. The exit code is 0 only if all files are verified. A folder stands
+    for all files in it. Digests of unchanged files (same size, times and inode) are cached between
+    audits.
     """
     from wilsonvox.provenance import lineage_text
     from wilsonvox.provenance.audit import Verdict, count, judge_all
@@ -144,5 +146,5 @@ def command(
         click.echo(hint, err=True)
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
-        click.echo(f"not judged, for they carry no record: {foreign[0]}{more}", err=True)
+        click.echo(f"ignored, without a record: {foreign[0]}{more}", err=True)
     return 0 if all(each.verdict is Verdict.VERIFIED for each in findings.values()) else 1

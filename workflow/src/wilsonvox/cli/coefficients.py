@@ -1,4 +1,4 @@
-"""`wilsonvox coefficients`: tabulate the angular coefficients."""
+"""`wilsonvox coefficients`: tabulate the angular coefficients of the decay."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from wilsonvox.cli.options import decay_options
 def command(physics_inputs: str, lepton: str, antiparticle_shifts: str, out: Path) -> None:
     """Tabulate J_i(q2, m_Kpi) as polynomials in the shifts of all six coefficients.
 
-    The grid is in q2 [GeV²] and m_Kpi [GeV], over all of phase space.
+    The grid in q2 [GeV²] and m_Kpi [GeV] covers the whole phase space.
     """
     from wilsonvox.provenance.recording import make_record
     from wilsonvox.theory.coefficient_table import tabulate_by_name

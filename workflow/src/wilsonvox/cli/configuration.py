@@ -1,4 +1,4 @@
-"""`wilsonvox configuration`: a checked configuration, written as YAML."""
+"""`wilsonvox configuration`: validate a configuration and write it as YAML."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ import click
 @click.option(
     "--configuration",
     required=True,
-    help="Configuration of a run: a YAML file, or its values as JSON.",
+    help="Configuration of a run: a YAML file, or its content as JSON.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="File to write (.yaml)."
 )
 def command(configuration: str, out: Path) -> None:
-    """Check a configuration and write the values that it names as YAML, for --configfile."""
+    """Validate a configuration and write its values, without defaults, as YAML for --configfile."""
     import yaml
 
     from wilsonvox.cli.options import given_configuration

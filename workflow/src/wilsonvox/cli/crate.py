@@ -1,4 +1,4 @@
-"""`wilsonvox crate`: a finished run as one RO-Crate."""
+"""`wilsonvox crate`: pack a finished run into an RO-Crate."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import click
 @click.option(
     "--configuration",
     required=True,
-    help="Configuration of the run: a YAML file, or its values as JSON.",
+    help="Configuration of the run: a YAML file, or its content as JSON.",
 )
 @click.option(
     "--report",
@@ -28,7 +28,7 @@ import click
     type=click.FloatRange(min=0),
     default=50.0,
     show_default=True,
-    help="Results larger than this many MB are described by their digest only.",
+    help="Size in MB above which a result is described by its digest instead of packed.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Crate to write (.zip)."
@@ -38,9 +38,9 @@ def command(
 ) -> None:
     """Pack a finished run into an RO-Crate of the profile Provenance Run Crate.
 
-    In it are the run's figures, tables, measurements and models, its configuration, report and
-    code, and the record of every job. Events and images are described by the digests of their
-    content.
+    The crate contains the figures, tables, measurements and models of the run, its configuration,
+    report and code, and the record of every job. Events and images are described by the digests of
+    their content.
     """
     from wilsonvox.cli import COMMANDS
     from wilsonvox.cli.options import given_configuration

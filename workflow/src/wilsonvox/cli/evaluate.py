@@ -1,4 +1,4 @@
-"""`wilsonvox evaluate`: predictions of an estimator for one point's images."""
+"""`wilsonvox evaluate`: predictions of an estimator for the images of one point."""
 
 import logging
 from pathlib import Path
@@ -32,27 +32,26 @@ logger = logging.getLogger(__name__)
     multiple=True,
     required=True,
     metavar="FILE.npz",
-    help="Shard of images; again for each campaign. All of one point and split.",
+    help="Shard of images of one point and split; repeat for each campaign.",
 )
 @click.option(
     "--events",
     "event_paths",
     multiple=True,
     metavar="FILE.root",
-    help="Event file that the images were made of, for an estimator that reads events; again for "
-    "each shard, in the same order.",
+    help="Event file from which the images were made, for an estimator that reads events; repeat "
+    "for each shard, in the same order.",
 )
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Threads on the CPU of a network; another number may change predictions in their sixth "
-    "digit.",
+    help="CPU threads of a network; their number may change predictions in the sixth digit.",
 )
-@click.option("--point", metavar="LABEL", help="Take images of this point only.")
-@click.option("--split", type=click.Choice(SPLITS), help="Take images of this split only.")
-@click.option("--out", required=True, metavar="FILE.parquet", help="The table of predictions.")
+@click.option("--point", metavar="LABEL", help="Require images of this point.")
+@click.option("--split", type=click.Choice(SPLITS), help="Require images of this split.")
+@click.option("--out", required=True, metavar="FILE.parquet", help="Table of predictions to write.")
 def command(
     model: str,
     shard_paths: tuple[str, ...],
@@ -64,7 +63,7 @@ def command(
 ) -> None:
     """Predict the shifts (dimensionless) of every image of one point.
 
-    Writes one row an image and coefficient: point, split, campaign, image index, true and
+    Writes one row per image and coefficient: point, split, campaign, image index, true and
     predicted shift, and the error of a fit.
     """
     from wilsonvox.cli.shards import load_shards
@@ -109,18 +108,22 @@ def _check_events(
     model: str, reads_events: bool, shards: tuple[str, ...], events: tuple[str, ...]
 ) -> None:
     if not reads_events and events:
-        raise UserError(f"--events: {model} reads images only; leave the option out")
+        raise UserError(f"--events: {model} reads images only; omit the option")
     if reads_events and len(events) != len(shards):
         raise UserError(
             f"--events: {model} reads events: give the event file of each of the {len(shards)} "
-            f"shard(s), in their order ({len(events)} given)"
+            f"shard(s), in the same order ({len(events)} given)"
         )
 
 
 def _check_decay(
     model: str, shards: "dict[str, Shard]", metadata: "EstimatorMetadata | PreparedMetadata"
 ) -> None:
-    """Refuse images of another lepton; warn of other inputs, and of antiparticles' shifts."""
+    """Check that images and estimator belong to the same decay.
+
+    Raises:
+        UserError: the leptons differ. Other differences are logged as warnings.
+    """
     from wilsonvox.voxels.compatibility import antiparticle_warning, check_lepton
 
     for source, shard in shards.items():
@@ -128,7 +131,7 @@ def _check_decay(
         check_lepton(source, about.lepton, model, metadata.lepton)
         if about.physics_inputs != metadata.physics_inputs:
             logger.warning(
-                "%s: was made with physics inputs %s, the estimator is for %s",
+                "%s: made with physics inputs %s, but the estimator is for %s",
                 source,
                 about.physics_inputs,
                 metadata.physics_inputs,
@@ -147,7 +150,7 @@ def _check_decay(
 def _predicted(
     model: str, shards: "dict[str, Shard]", threads: int
 ) -> "tuple[EstimatorMetadata, pd.DataFrame]":
-    """What a trained network says of the images."""
+    """Return the metadata of a trained network and its predictions."""
     from wilsonvox.estimators.evaluation import check_unseen, evaluate
     from wilsonvox.estimators.model_file import load_estimator, read_estimator_metadata
 
@@ -161,7 +164,7 @@ def _predicted(
 def _fitted(
     model: str, shards: "dict[str, Shard]", events: dict[str, str]
 ) -> "tuple[PreparedMetadata, pd.DataFrame]":
-    """What a prepared estimator says of the images' events."""
+    """Return the metadata of a prepared estimator and its fits to the events of the images."""
     from wilsonvox.estimators.evaluation import evaluate_events
     from wilsonvox.estimators.fits.prepared import load_prepared
 

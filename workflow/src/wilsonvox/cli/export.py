@@ -1,4 +1,4 @@
-"""`wilsonvox export`: one estimator of a run, with all that a measurement needs, into a folder."""
+"""`wilsonvox export`: copy an estimator, with all that a measurement needs, into a folder."""
 
 import os
 import shutil
@@ -13,13 +13,16 @@ from wilsonvox.core.errors import UserError
 @click.command("export")
 @estimator_options
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="Folder to make; must not exist."
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder to create; must not exist.",
 )
 def command(run_folder: Path, estimator: str | None, image: str | None, out: Path) -> None:
     """Copy an estimator, its predictions of test images and its summary into a folder.
 
-    `wilsonvox measure --run FOLDER` measures with it, without the run that it comes from. The files
-    keep their records.
+    `wilsonvox measure --run FOLDER` then measures without the original run. The files keep their
+    provenance records.
     """
     from wilsonvox.measurement.run_folder import current_predictions, find_estimator
 
@@ -28,8 +31,8 @@ def command(run_folder: Path, estimator: str | None, image: str | None, out: Pat
     if not files.summaries:
         raise UserError(f"{run_folder}: {files.estimator} has no summary; finish the run")
     if os.path.lexists(out):
-        raise UserError(f"--out {out}: exists already; name another folder, or remove it")
-    # for people; a folder without it is whole
+        raise UserError(f"--out {out}: already exists; choose another folder, or remove it")
+    # optional: the CSV copies are not needed for measurements
     text = [path.with_suffix(".csv") for path in files.summaries]
     wanted = [files.model, *tables, *files.summaries, *filter(Path.is_file, text)]
     partial = out.with_name(f".{out.name}.{os.getpid()}.part")

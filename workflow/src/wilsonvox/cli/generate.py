@@ -1,4 +1,4 @@
-"""`wilsonvox generate`: events of the model."""
+"""`wilsonvox generate`: generate events of the decay model."""
 
 import logging
 from pathlib import Path
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def _refuse_other_decay(table: Path, model: "DecayModel") -> None:
-    """Refuse options of the decay that were given and are not those of the table."""
+    """Check that options of the decay given on the command line agree with the table.
+
+    Raises:
+        UserError: an option differs from the table.
+    """
     context = click.get_current_context()
     found = {
         "physics_inputs": model.inputs.name,
@@ -29,18 +33,18 @@ def _refuse_other_decay(table: Path, model: "DecayModel") -> None:
         if context.get_parameter_source(name) != ParameterSource.DEFAULT and given != value:
             option = f"--{name.replace('_', '-')}"
             raise UserError(
-                f"{option} {given}: the table {table} is made for {value}; leave the option out, "
-                f"or make a table with it ('wilsonvox coefficients {option} {given}')"
+                f"{option} {given}: the table {table} was made for {value}; omit the option, or "
+                f"make a table for it ('wilsonvox coefficients {option} {given}')"
             )
 
 
 def _point_shifts(point: str, given: tuple[str, ...]) -> dict[str, float | complex]:
-    """Shifts of a point: those of its label, or those given for a sampled one."""
+    """Return the shifts of a point: from its label, or the given ones for a sampled point."""
     from wilsonvox.theory.points import COEFFICIENTS, is_sampled, parse_point, parse_shift
 
     if not is_sampled(point):
         if given:
-            raise UserError(f"--shift: the label {point} tells the shifts; leave the option out")
+            raise UserError(f"--shift: the label {point} defines the shifts; omit the option")
         return parse_point(point)
     shifts: dict[str, float | complex] = {}
     for word in given:
@@ -55,8 +59,8 @@ def _point_shifts(point: str, given: tuple[str, ...]) -> dict[str, float | compl
         shifts[name] = parse_shift(value)
     if not shifts:
         raise UserError(
-            f"--point {point}: the label of a sampled point does not tell its shifts; give each "
-            "with --shift, such as --shift c9=-0.9"
+            f"--point {point}: the label of a sampled point does not define its shifts; give each "
+            "of them with --shift, such as --shift c9=-0.9"
         )
     return shifts
 
@@ -65,36 +69,38 @@ def _point_shifts(point: str, given: tuple[str, ...]) -> dict[str, float | compl
 @click.option(
     "--point",
     required=True,
-    help="Shifts as a point label, such as c9_-0.90; or the label of a sampled point, such as "
-    "sobol_0017, with --shift.",
+    help="Shifts as a point label, such as c9_-0.90, or the label of a sampled point, such as "
+    "sobol_0017, together with --shift.",
 )
 @click.option(
     "--shift",
     "given_shifts",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A shift of a sampled point, such as c9=-0.90625; again for each coefficient.",
+    help="Shift of a sampled point, such as c9=-0.90625; repeat for each coefficient.",
 )
-@click.option("--events", required=True, type=click.IntRange(min=1), help="Events, before any cut.")
-@click.option("--seed", required=True, type=click.IntRange(min=0), help="The run's seed.")
+@click.option(
+    "--events", required=True, type=click.IntRange(min=1), help="Number of events, before any cut."
+)
+@click.option("--seed", required=True, type=click.IntRange(min=0), help="Seed of the run.")
 @click.option(
     "--split",
     type=click.Choice(SPLITS),
     default="train",
     show_default=True,
-    help="Use of the campaign; keys the random numbers.",
+    help="Split of the campaign; part of the key of the random numbers.",
 )
 @click.option(
     "--campaign",
     default="000",
     show_default=True,
-    help="Three digits; keys the random numbers.",
+    help="Campaign, three digits; part of the key of the random numbers.",
 )
 @click.option(
     "--coefficients",
     type=click.Path(path_type=Path),
-    help="Table of 'wilsonvox coefficients' (.npz), which then says inputs, lepton and shifts of "
-    "antiparticles; computed where not given.",
+    help="Table of 'wilsonvox coefficients' (.npz), which then defines inputs, lepton and shifts "
+    "of antiparticles; computed if not given.",
 )
 @decay_options
 @click.option(
@@ -102,27 +108,27 @@ def _point_shifts(point: str, given: tuple[str, ...]) -> dict[str, float | compl
     type=click.Choice(["B0", "B0bar", "both"]),
     default="B0",
     show_default=True,
-    help="Flavour of the decays; both: each of either with probability ½.",
+    help="Flavour of the decays; both: either one with probability 1/2.",
 )
 @click.option(
     "--four-momenta/--no-four-momenta",
     default=False,
     show_default=True,
-    help="Write the four-momenta as well, with random orientation.",
+    help="Also write four-momenta, with random orientation.",
 )
 @click.option(
     "--frame",
     type=click.Choice(["rest", "belle2"]),
     default="rest",
     show_default=True,
-    help="Frame of the four-momenta: the B at rest, or Belle II's laboratory.",
+    help="Frame of the four-momenta: rest frame of the B, or laboratory frame of Belle II.",
 )
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Threads that draw events; they do not change them.",
+    help="Threads; their number does not change the events.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="ROOT file to write.")
 def command(
@@ -150,18 +156,19 @@ def command(
     also {B0,K,pi,mup,mum}_{E,px,py,pz} [GeV], where mup and mum are the positive and the negative
     lepton.
     """
-    from wilsonvox.events.event_file import FLAVOURS, EventMetadata, write_events
+    from wilsonvox.events.event_file import EventMetadata, write_events
     from wilsonvox.events.generation.four_momenta import momenta_of_chunks
     from wilsonvox.events.generation.sampler import Stream, generate
     from wilsonvox.provenance.recording import make_record
     from wilsonvox.theory.coefficient_table import AngularCoefficients, tabulate_by_name
+    from wilsonvox.theory.particles import FLAVOURS
     from wilsonvox.theory.points import shift_vector
 
     shifts = _point_shifts(point, given_shifts)
     if not (len(campaign) == 3 and campaign.isdigit()):
-        raise UserError(f"--campaign {campaign}: three digits are needed, such as 000")
+        raise UserError(f"--campaign {campaign}: expected three digits, such as 000")
     if frame != "rest" and not four_momenta:
-        raise UserError(f"--frame {frame} is that of four-momenta: give --four-momenta as well")
+        raise UserError(f"--frame {frame} applies to four-momenta; also give --four-momenta")
     table = (
         tabulate_by_name(physics_inputs, lepton, antiparticle_shifts)
         if coefficients is None
@@ -172,8 +179,8 @@ def command(
         _refuse_other_decay(coefficients, model)
     if flavour == "both" and model.antiparticle_shifts != "equal":
         raise UserError(
-            "--flavour both: for --antiparticle-shifts equal only; with conjugate ones the "
-            "flavours' rates may differ, and with them how many there are of each"
+            "--flavour both: needs --antiparticle-shifts equal; with conjugate shifts the rates of "
+            "the two flavours may differ, and so may their numbers of events"
         )
     metadata = EventMetadata(
         origin="generated",

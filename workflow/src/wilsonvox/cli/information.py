@@ -1,4 +1,4 @@
-"""`wilsonvox information`: what voxel images keep of the events' information on a shift."""
+"""`wilsonvox information`: Fisher information on a shift in voxel images and in events."""
 
 import logging
 from pathlib import Path
@@ -23,14 +23,14 @@ from wilsonvox.voxels.specification import ImageSpecification
     "points",
     required=True,
     multiple=True,
-    help="Shifts as a point label, such as c9_-0.90; give it several times.",
+    help="Shifts as a point label, such as c9_-0.90; repeatable.",
 )
 @click.option(
     "--coefficient",
     type=click.Choice(PARAMETERS),
     default="c9",
     show_default=True,
-    help="Which shift δC_i (dimensionless).",
+    help="Shift δC_i (dimensionless).",
 )
 @options_from(ImageSpecification)
 @click.option(
@@ -40,7 +40,7 @@ from wilsonvox.voxels.specification import ImageSpecification
     type=click.IntRange(2, 400),
     default=(25, 50, 100),
     show_default=True,
-    help="Bins in each angle to compare with --bins; give it several times.",
+    help="Number of bins per angle to compare with --bins; repeatable.",
 )
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Table to write (.json)."
@@ -53,10 +53,10 @@ def command(
     out: Path,
     **values: Any,
 ) -> None:
-    """Tell what an image keeps of the events' Fisher information on one shift.
+    """Compare the Fisher information on one shift in images with that of the events.
 
-    From everything about every event (m_Kpi, q2 and the angles) down to voxels with their counts
-    alone, as the least σ of an estimate in units of the Cramér–Rao bound (dimensionless).
+    For descriptions from full events (m_Kpi, q2 and the angles) to voxel counts alone, computes the
+    smallest possible σ of an estimate in units of the Cramér–Rao bound (dimensionless).
     """
     from wilsonvox.provenance.recording import make_record
     from wilsonvox.theory.coefficient_table import AngularCoefficients

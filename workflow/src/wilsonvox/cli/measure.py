@@ -1,4 +1,4 @@
-"""`wilsonvox measure`: a ROOT file and an estimator into a shift with its interval."""
+"""`wilsonvox measure`: measure a shift and its interval from a ROOT file."""
 
 from functools import partial
 from pathlib import Path
@@ -41,7 +41,7 @@ def _interval_text(
 
 
 def result_line(measurement: "Measurement", coefficient: str) -> str:
-    """One readable line: value, errors, 95 % interval, images."""
+    """Return one readable line: value, errors, 95 % interval and number of images."""
     import numpy as np
 
     from wilsonvox.measurement.intervals import format_number, symbol
@@ -74,7 +74,7 @@ def result_line(measurement: "Measurement", coefficient: str) -> str:
 
 
 def report_lines(measurement: "Measurement") -> list[str]:
-    """What the command prints: a line a coefficient, one on the events, one a warning."""
+    """Return the printed lines: one per coefficient, one about the events, one per warning."""
     lines = [result_line(measurement, name) for name in measurement.coefficients]
     reasons = ", ".join(
         f"{number:,} {reason}" for reason, number in measurement.n_events_dropped_by_reason.items()
@@ -94,7 +94,7 @@ def report_lines(measurement: "Measurement") -> list[str]:
     "--events",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="ROOT file with decays, or several (give the option again).",
+    help="ROOT file with decays; repeatable.",
 )
 @click.option(
     "--shard",
@@ -109,14 +109,14 @@ def report_lines(measurement: "Measurement") -> list[str]:
     type=click.Choice(["auto", "variables", "four-momenta", "belle2", "particle-list"]),
     default="auto",
     show_default=True,
-    help="Layout of the ROOT file; energies in GeV or MeV are told apart by the B mass.",
+    help="Layout of the ROOT file; GeV and MeV are distinguished by the B mass.",
 )
 @click.option(
     "--flavour",
     type=click.Choice(["auto", "B0", "B0bar"]),
     default="auto",
     show_default=True,
-    help="Flavour of the decays, where the file does not tell.",
+    help="Flavour of the decays, if the file does not contain it.",
 )
 @click.option(
     "--json",
@@ -136,9 +136,9 @@ def command(
     flavour: str,
     json_path: Path | None,
 ) -> None:
-    """Measure the shift δC9 (dimensionless) of a ROOT file, with 68 % and 95 % intervals.
+    """Measure the shift δC9 (dimensionless) from a ROOT file, with 68 % and 95 % intervals.
 
-    The intervals come from the run's ensembles of test images, are statistical only, and at
+    The intervals come from the run's ensembles of test images. They are statistical only and at
     generator level: detector effects are not corrected for.
     """
     from wilsonvox.measurement.run_folder import find_estimator
@@ -162,8 +162,8 @@ def command(
         settings = {"estimator": files.estimator, "image": files.image} | kind
         if events:
             settings |= {"tree": tree or "", "layout": layout, "flavour": flavour}
-        # a file in another run's folder is that run's; one that lies in none names its inputs by
-        # the run that they belong to
+        # a file in the folder of another run belongs to that run; a file outside of all runs names
+        # its inputs relative to the run of the estimator
         home = run_folder_of(json_path)
         folder = run_folder if home == Path() else home
         record = make_record(rule, json_path, settings, [*used, *given], run=folder)
@@ -173,7 +173,7 @@ def command(
 
 
 def _opened(files: "EstimatorFiles") -> "tuple[str, dict[str, str], OpenedEstimator]":
-    """The rule that measures with an estimator, what its record says more, and the estimator."""
+    """Return the rule that measures with an estimator, settings for its record, and itself."""
     from wilsonvox.measurement.sample import OpenedEstimator
 
     if files.reads_events:

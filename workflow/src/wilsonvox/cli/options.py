@@ -31,14 +31,15 @@ _DECAY_OPTIONS = (
         type=click.Choice(["muon", "electron"]),
         default="muon",
         show_default=True,
-        help="Leptons of the decay.",
+        help="Leptons in the final state.",
     ),
     click.option(
         "--antiparticle-shifts",
         type=click.Choice(["equal", "conjugate"]),
         default="equal",
         show_default=True,
-        help="Shifts of B0 and anti-B0: the same complex numbers (EvtGen), or conjugate ones.",
+        help="Shifts of the anti-B0: equal to those of the B0 (as in EvtGen), or their complex "
+        "conjugates.",
     ),
 )
 
@@ -56,7 +57,7 @@ def _choices(annotation: Any) -> list[str] | None:
 def options_from(
     model: type[BaseModel], skip: tuple[str, ...] = ()
 ) -> Callable[[Function], Function]:
-    """Decorator that adds one option per field of `model` (``--batch-size 128``).
+    """Return a decorator that adds one option per field of `model` (``--batch-size 128``).
 
     Lists are written with commas (``--filters 64,128``), ranges with colons
     (``--vetoes-gev2 8:11,12.7:14``).
@@ -89,10 +90,10 @@ def _is_sequence(annotation: Any) -> bool:
 
 
 def model_from(model: type[Model], values: Mapping[str, Any]) -> Model:
-    """Take the fields of `model` out of parsed options and validate them.
+    """Make a `model` from parsed options.
 
     Raises:
-        UserError: an option has a wrong value.
+        UserError: an option has an invalid value.
     """
     given: dict[str, Any] = {}
     for name, field in model.model_fields.items():
@@ -100,7 +101,7 @@ def model_from(model: type[Model], values: Mapping[str, Any]) -> Model:
         if option not in values:
             continue
         value = values[option]
-        if value is None:  # an option without a default that was not given
+        if value is None:  # an option without a default, which was not given
             continue
         if _is_sequence(field.annotation):
             text = re.sub(r"[][() ]", "", re.sub(r"\]\s*,\s*\[", ";", str(value)))
@@ -115,31 +116,31 @@ def model_from(model: type[Model], values: Mapping[str, Any]) -> Model:
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
-        if not first["loc"]:  # several fields together
+        if not first["loc"]:  # an error of several fields together
             raise UserError(f"options: {message}") from error
         flag = _flag(model, str(first["loc"][0]))
         raise UserError(f"{flag}: {message} (got {first['input']!r})") from error
 
 
 def decay_options(function: Function) -> Function:
-    """Decorator that adds the options of the decay: its inputs, its leptons, its antiparticles."""
+    """Decorate a command with the options of the decay: inputs, leptons, antiparticle shifts."""
     for option in reversed(_DECAY_OPTIONS):
         function = option(function)
     return function
 
 
 def estimator_options(function: Function) -> Function:
-    """Decorator that adds the options that name an estimator of a run."""
+    """Decorate a command with the options that select an estimator of a run."""
     for option in (
         click.option(
             "--image",
             default=None,
-            help="Name of its image specification.  [default: the only one]",
+            help="Name of the image specification.  [default: the only one]",
         ),
         click.option(
             "--estimator",
             default=None,
-            help="Name of an estimator of that run.  [default: the only one]",
+            help="Name of the estimator.  [default: the only one]",
         ),
         click.option(
             "--run",
@@ -154,11 +155,11 @@ def estimator_options(function: Function) -> Function:
 
 
 def given_configuration(word: str) -> "RunConfiguration":
-    """The configuration that an option names: a YAML file, or its values as JSON.
+    """Return the configuration given by an option: a YAML file, or its content as JSON.
 
     Raises:
-        UserError: no such file, not YAML, or not valid.
-        click.BadParameter: not JSON.
+        UserError: the file is missing, is not YAML, or is not a valid configuration.
+        click.BadParameter: the text is not JSON.
     """
     import json
 

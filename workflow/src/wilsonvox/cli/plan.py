@@ -1,4 +1,4 @@
-"""`wilsonvox plan`: what a configuration will cost, before anything runs."""
+"""`wilsonvox plan`: estimate the cost of a run before it starts."""
 
 from pathlib import Path
 
@@ -18,14 +18,14 @@ import click
     "--json",
     "json_file",
     metavar="FILE.json",
-    help="Write the plan as JSON as well; - prints it instead of the tables.",
+    help="Also write the plan as JSON; - prints it instead of the tables.",
 )
 def command(configuration: str, json_file: str | None) -> None:
-    """Tell what a run would cost, before anything runs.
+    """Estimate the cost of a run that starts from an empty folder.
 
-    Prints jobs, processor time and memory by rule, files and storage by stage, the trainings on a
-    CPU and on a GPU, and what EvtGen itself would take for the events, each with how sure it is.
-    The run is one from an empty folder. Starts nothing and changes nothing.
+    Prints the jobs, processor time and memory per rule, files and storage per stage, the trainings
+    on a CPU and on a GPU, and the time that EvtGen would need for the events, each with its
+    uncertainty. Starts no job and changes no file.
     """
     from wilsonvox.config.reading import load_configuration
     from wilsonvox.config.samples import measured_samples
@@ -37,8 +37,8 @@ def command(configuration: str, json_file: str | None) -> None:
     values = load_configuration(configuration)
     if not values.has_images:
         raise UserError(
-            f"{configuration}: has a global fit alone, which no plan counts (the target "
-            "global_fit; docs/user_guide/global_fit.md says what it takes)"
+            f"{configuration}: is only a global fit, which a plan does not cover (see "
+            "docs/user_guide/global_fit.md for its run time)"
         )
     result = plan(values, measured_samples(values))
     as_json = result.model_dump_json(indent=2)

@@ -1,4 +1,4 @@
-"""`wilsonvox prepare`: an estimator that reads events, made from the decay model."""
+"""`wilsonvox prepare`: prepare an estimator that fits events from the decay model."""
 
 import logging
 from typing import Any
@@ -24,7 +24,7 @@ SETTINGS: dict[str, type[EventSettings]] = {
     "likelihood": LikelihoodSettings,
     "angular-likelihood": AngularLikelihoodSettings,
 }
-"""What can be set of each architecture."""
+"""Settings of each architecture."""
 
 
 @click.command("prepare")
@@ -33,13 +33,13 @@ SETTINGS: dict[str, type[EventSettings]] = {
     "--architecture",
     type=click.Choice(list(EVENT_ARCHITECTURES)),
     required=True,
-    help="Kind of the fit.",
+    help="Type of the fit.",
 )
 @options_from(FittedShifts)
 @options_from(AngularLikelihoodSettings)
 @options_from(ImageSpecification)
 @decay_options
-@click.option("--out", required=True, metavar="FILE.npz", help="The prepared estimator.")
+@click.option("--out", required=True, metavar="FILE.npz", help="Prepared estimator to write.")
 def command(
     estimator: str,
     architecture: str,
@@ -51,7 +51,7 @@ def command(
 ) -> None:
     """Prepare a fit of the decay model to the events of images.
 
-    Computes all that can be known before events are seen, and writes it with the decay model into
+    Computes everything that does not depend on the events and writes it, with the decay model, to
     one file. Nothing is trained.
     """
     from wilsonvox.estimators.fits.prepared import PreparedMetadata, prepare, save_prepared
@@ -78,11 +78,15 @@ def command(
 
 
 def _check_options(architecture: str) -> None:
-    """Refuse an option that another architecture has."""
+    """Check that no option of another architecture was given.
+
+    Raises:
+        UserError: the architecture does not have an option that was given.
+    """
     context = click.get_current_context()
     for name in AngularLikelihoodSettings.model_fields:
         given = context.get_parameter_source(option_name(AngularLikelihoodSettings, name))
         if name not in SETTINGS[architecture].model_fields and given != ParameterSource.DEFAULT:
             raise UserError(
-                f"--{name.replace('_', '-')}: is no option of architecture {architecture}"
+                f"--{name.replace('_', '-')}: not an option of architecture {architecture}"
             )

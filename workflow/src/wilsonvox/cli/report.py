@@ -1,4 +1,4 @@
-"""`wilsonvox report`: the tables of a run's report as HTML pages."""
+"""`wilsonvox report`: write the tables of a run's report as HTML pages."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import click
 
 @click.command(
     help="Write configuration, summaries, measurements, fits and runtimes of a run as HTML pages. "
-    "`make report` puts them, with all figures, on one page."
+    "`make report` combines them, with all figures, on one page."
 )
 @click.option(
     "--run",
@@ -18,7 +18,7 @@ import click
 @click.option(
     "--configuration",
     required=True,
-    help="Configuration of the run: a YAML file, or its values as JSON.",
+    help="Configuration of the run: a YAML file, or its content as JSON.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the pages.")
 def command(run: Path, configuration: str, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""`wilsonvox scan`: the jobs of a hyperparameter scan, one subcommand each."""
+"""`wilsonvox scan`: the jobs of a hyperparameter scan, one subcommand per job."""
 
 import json
 import logging
@@ -34,11 +34,11 @@ RESULT = "the result of a trial (.json)"
 
 @click.group(no_args_is_help=False)
 def command() -> None:
-    """Scan the settings of a network: suggest trials, train one, compare all."""
+    """Scan the hyperparameters of an estimator: suggest trials, train one, compare all."""
 
 
 def _estimator(architecture: str, options: dict[str, Any]) -> ImageEstimatorSettings:
-    """The estimator that options describe; of images nothing is said."""
+    """Make the settings of an estimator from options, with a placeholder for its images."""
     images = ("images",)
     if architecture == "voxel-sum":
         own = model_from(VoxelSumSettings, options)
@@ -52,7 +52,7 @@ def _estimator(architecture: str, options: dict[str, Any]) -> ImageEstimatorSett
 
 
 def _settings(estimator: ImageEstimatorSettings) -> dict[str, Any]:
-    """All settings of an estimator, as they are stored."""
+    """Return all settings of an estimator as stored in files."""
     return estimator.model_dump(mode="json", exclude={"images"})
 
 
@@ -72,13 +72,13 @@ def _parsed_range(name: str, text: str) -> "SearchRange":
 
 
 @command.command("suggest")
-@click.option("--estimator", required=True, metavar="NAME", help="Estimator that is scanned.")
+@click.option("--estimator", required=True, metavar="NAME", help="Scanned estimator.")
 @click.option(
     "--architecture",
     type=click.Choice([*ARCHITECTURES, *SUM_ARCHITECTURES]),
     default="resnet",
     show_default=True,
-    help="Its architecture, whose settings alone count.",
+    help="Architecture of the estimator; options of other architectures are ignored.",
 )
 @click.option(
     "--parameter",
@@ -87,38 +87,38 @@ def _parsed_range(name: str, text: str) -> "SearchRange":
     multiple=True,
     required=True,
     metavar="NAME JSON",
-    help="Setting that is scanned, and where: "
-    """training.learning_rate '{"low": 0.001, "high": 0.1, "log": true}'; again for each.""",
+    help="Scanned setting and its range, such as "
+    """training.learning_rate '{"low": 0.001, "high": 0.1, "log": true}'; repeatable.""",
 )
 @click.option(
     "--round",
     "round_number",
     type=click.IntRange(min=0),
     required=True,
-    help="Number of the round, from 0.",
+    help="Index of the round, starting at 0.",
 )
 @click.option(
-    "--trials", type=click.IntRange(min=1), required=True, help="Number of trials of a round."
+    "--trials", type=click.IntRange(min=1), required=True, help="Number of trials per round."
 )
 @click.option(
     "--sampler",
     type=click.Choice(["tpe", "random"]),
     default="tpe",
     show_default=True,
-    help="Optuna's sampler.",
+    help="Sampler of Optuna.",
 )
 @click.option("--seed", type=click.IntRange(min=0), required=True, help="Seed of the scan.")
 @click.option(
     "--earlier",
     multiple=True,
     metavar="FILE.json",
-    help="Result of a trial of the rounds before; all of them.",
+    help="Result of a trial of an earlier round; repeat for all of them.",
 )
 @options_from(NetworkSettings)
 @options_from(TrainingSettings)
 @options_from(VoxelScaling)
 @options_from(VoxelSumSettings)
-@click.option("--out", required=True, metavar="FILE.json", help="The round's suggestions.")
+@click.option("--out", required=True, metavar="FILE.json", help="Suggestions to write.")
 def suggest_trials(
     estimator: str,
     architecture: str,
@@ -131,7 +131,7 @@ def suggest_trials(
     out: str,
     **options: Any,
 ) -> None:
-    """Suggest the settings of a round's trials from the results of the rounds before, by Optuna."""
+    """Suggest the settings of a round's trials with Optuna, from the results of earlier rounds."""
     from wilsonvox.core.errors import UserError
     from wilsonvox.core.suggestions import did_you_mean
     from wilsonvox.provenance.recording import make_record
@@ -202,13 +202,13 @@ def suggest_trials(
 def _of_trial(function: Function) -> Function:
     for option in (
         click.option(
-            "--trial", type=click.IntRange(min=0), required=True, help="Number of the trial."
+            "--trial", type=click.IntRange(min=0), required=True, help="Index of the trial."
         ),
         click.option(
             "--suggestions",
             required=True,
             metavar="FILE.json",
-            help="Suggestions of the trial's round.",
+            help="Suggestions of the round of the trial.",
         ),
     ):
         function = option(function)
@@ -216,25 +216,29 @@ def _of_trial(function: Function) -> Function:
 
 
 @command.command("train")
-@training_options("Shard of validation images; the trials are compared by them.")
+@training_options("Shard of validation images, by which trials are compared; repeatable.")
 @_of_trial
-@click.option("--seed", type=click.IntRange(min=0), help="The run's seed, of a training in epochs.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Seed of the run, for a training in epochs."
+)
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Threads on the CPU; another number changes the weights in their sixth digit.",
+    help="CPU threads; their number changes the weights in the sixth digit.",
 )
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
     metavar="FILE.npz",
-    help="State of a training in epochs, as of 'wilsonvox train'.",
+    help="Checkpoint of a training in epochs, as for 'wilsonvox train'.",
 )
-@click.option("--history", metavar="FILE.csv", help="Losses by epoch, of a training in epochs.")
-@click.option("--model", required=True, metavar="FILE.keras", help="The trained network.")
-@click.option("--out", required=True, metavar="FILE.json", help="The trial's result.")
+@click.option(
+    "--history", metavar="FILE.csv", help="Losses by epoch to write, for a training in epochs."
+)
+@click.option("--model", required=True, metavar="FILE.keras", help="Trained network to write.")
+@click.option("--out", required=True, metavar="FILE.json", help="Result of the trial to write.")
 def train_trial(
     train_paths: tuple[str, ...],
     validation_paths: tuple[str, ...],
@@ -248,9 +252,9 @@ def train_trial(
     model: str,
     out: str,
 ) -> None:
-    """Train the network of one trial, and tell its error on the validation images.
+    """Train the network of one trial and compute its error on the validation images.
 
-    A trial whose loss is not finite any more has no model; its result says so.
+    If the loss becomes infinite or NaN, no model is written and the result contains the reason.
     """
     from wilsonvox.core.errors import UserError
     from wilsonvox.records.json_files import load_recorded
@@ -259,12 +263,12 @@ def train_trial(
 
     found = load_recorded(Suggestions, suggestions, SUGGESTIONS)
     if found.estimator != estimator:
-        raise UserError(f"--estimator: {suggestions} is of {found.estimator}, not of {estimator}")
+        raise UserError(f"--estimator: {suggestions} is for {found.estimator}, not {estimator}")
     one = found.one(trial)
     in_epochs = one.settings["architecture"] != "voxel-sum"
     if in_epochs and (history is None or seed is None):
-        raise UserError(f"{'--seed' if seed is None else '--history'}: a {EPOCHS} needs it")
-    # what an earlier training of this trial left must not stand beside a result without a model
+        raise UserError(f"{'--seed' if seed is None else '--history'}: required for a {EPOCHS}")
+    # remove files of an earlier training of this trial: its result may now be without a model
     for path in (model, history):
         if path is not None:
             Path(path).unlink(missing_ok=True)
@@ -357,7 +361,7 @@ def _result(
     model: str,
     shard: str,
 ) -> "TrialResult":
-    """What is known of a trial but for its objective."""
+    """Return the result of a trial without its objective."""
     from wilsonvox.records.digests import content_digest
     from wilsonvox.training.scan.trials import TrialResult
     from wilsonvox.voxels.shards import Shard
@@ -400,7 +404,7 @@ def _save_result(
     multiple=True,
     required=True,
     metavar="FILE.json",
-    help="Suggestions of a round; of all rounds.",
+    help="Suggestions of a round; repeat for all rounds.",
 )
 @click.option(
     "--trial",
@@ -408,13 +412,16 @@ def _save_result(
     multiple=True,
     required=True,
     metavar="FILE.json",
-    help="Result of a trial; of all trials.",
+    help="Result of a trial; repeat for all trials.",
 )
-@click.option("--csv", required=True, metavar="FILE.csv", help="Table of the trials, for people.")
+@click.option("--csv", required=True, metavar="FILE.csv", help="Table of the trials to write.")
 @click.option(
-    "--study", required=True, metavar="FILE.journal", help="All trials as Optuna's journal storage."
+    "--study",
+    required=True,
+    metavar="FILE.journal",
+    help="Journal storage of Optuna to write, with all trials.",
 )
-@click.option("--out", required=True, metavar="FILE.json", help="All trials.")
+@click.option("--out", required=True, metavar="FILE.json", help="Results of all trials to write.")
 def collect_trials(
     suggestion_paths: tuple[str, ...],
     trial_paths: tuple[str, ...],
@@ -422,7 +429,7 @@ def collect_trials(
     study: str,
     out: str,
 ) -> None:
-    """Compare all trials of a scan, and write them as a study of Optuna too."""
+    """Compare all trials of a scan, and also write them as a study of Optuna."""
     from wilsonvox.core.files import atomic_path
     from wilsonvox.provenance.recording import make_record
     from wilsonvox.records.digests import content_digest

@@ -1,4 +1,4 @@
-"""`wilsonvox schema`: the JSON schemas of `workflow/schemas/`, from the pydantic models."""
+"""`wilsonvox schema`: write the JSON schemas of `workflow/schemas/` from the pydantic models."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Every schema by its file name."""
+    """Return all JSON schemas by file name."""
     from wilsonvox.config.run import RunConfiguration
     from wilsonvox.config.samples import SampleRow
     from wilsonvox.records.record import Record
@@ -37,7 +37,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     help="Folder to write to.",
 )
 def command(out: Path) -> None:
-    """Write each schema as one JSON file."""
+    """Write one JSON file per schema."""
     for name, schema in schemas().items():
         with atomic_path(out / name) as temporary:
             temporary.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""Shards that are named on the command line."""
+"""Options for shards and functions that open them."""
 
 from collections.abc import Callable
 
@@ -10,10 +10,10 @@ from wilsonvox.voxels.shards import Shard
 
 
 def training_options(validation: str) -> Callable[[Function], Function]:
-    """Decorator that adds what every training names: its shards, and the estimator it makes.
+    """Return a decorator that adds the options of every training: estimator name and shards.
 
     Args:
-        validation: help of ``--validation``.
+        validation: help text of ``--validation``.
     """
 
     def decorate(function: Function) -> Function:
@@ -22,7 +22,7 @@ def training_options(validation: str) -> Callable[[Function], Function]:
                 "--estimator", required=True, metavar="NAME", help="Name of the estimator."
             ),
             _shards("--validation", "validation_paths", validation),
-            _shards("--train", "train_paths", "Shard of training images; again for each."),
+            _shards("--train", "train_paths", "Shard of training images; repeatable."),
         ):
             function = option(function)
         return function
@@ -35,10 +35,10 @@ def _shards(option: str, name: str, text: str) -> Callable[[Function], Function]
 
 
 def check_paths(paths: tuple[str, ...], option: str) -> None:
-    """Refuse a path that is given twice.
+    """Check that no path is duplicated.
 
     Raises:
-        UserError: names it.
+        UserError: a path is given twice.
     """
     for path in paths:
         if paths.count(path) > 1:
@@ -46,20 +46,20 @@ def check_paths(paths: tuple[str, ...], option: str) -> None:
 
 
 def load_shards(paths: tuple[str, ...], option: str) -> dict[str, Shard]:
-    """The shards by their path.
+    """Load shards into memory and return them by path.
 
     Raises:
-        UserError: a path twice, or a file that is no shard.
+        UserError: a path is given twice, or a file is not a shard.
     """
     check_paths(paths, option)
     return {path: Shard.load(path) for path in paths}
 
 
 def open_shards(paths: tuple[str, ...], option: str) -> dict[str, Shard]:
-    """The shards by their path, whose voxels stay in their files.
+    """Open shards, leaving their voxels on disk, and return them by path.
 
     Raises:
-        UserError: a path twice, or a file that is no shard.
+        UserError: a path is given twice, or a file is not a shard.
     """
     from wilsonvox.voxels.lazy_shards import open_shard
 

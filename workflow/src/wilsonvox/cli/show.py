@@ -1,11 +1,13 @@
-"""`wilsonvox show`: the closing table of a run."""
+"""`wilsonvox show`: print the result table of a run."""
 
 from pathlib import Path
 
 import click
 
 
-@click.command(help="Print how good a run's estimators are, what they measured, and where all is.")
+@click.command(
+    help="Print the precision of a run's estimators, their measurements, and where all files are."
+)
 @click.option(
     "--run",
     type=click.Path(path_type=Path),

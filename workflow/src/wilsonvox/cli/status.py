@@ -1,4 +1,4 @@
-"""`wilsonvox status`: what would run again, and why."""
+"""`wilsonvox status`: show which jobs would run, and why."""
 
 import json
 import shutil
@@ -12,10 +12,10 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def _given(entries: tuple[str, ...]) -> dict[str, object]:
-    """Values of --config as Snakemake reads them.
+    """Parse the values of --config as Snakemake does.
 
     Raises:
-        UserError: not KEY=VALUE.
+        UserError: an entry is not KEY=VALUE.
     """
     from snakemake.cli import parse_config
 
@@ -28,7 +28,7 @@ def _given(entries: tuple[str, ...]) -> dict[str, object]:
 
 
 def _snakemake() -> str:
-    """The command as it can be typed here."""
+    """Return the command that starts Snakemake from the working folder."""
     beside = Path(sys.executable).with_name("snakemake")
     if shutil.which("snakemake") or not beside.is_relative_to(Path.cwd()):
         return "snakemake"
@@ -44,24 +44,28 @@ def _snakemake() -> str:
     help="Configuration of the run.  [default: config/demo.yaml]",
 )
 @click.option(
-    "--config", "values", multiple=True, metavar="KEY=VALUE", help="A value that replaces one."
+    "--config",
+    "values",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Replace a value of the configuration; repeatable.",
 )
 @click.option(
     "--profile",
     type=FOLDER,
     default=Path("profiles/local"),
     show_default=True,
-    help="Profile that the workflow runs with.",
+    help="Snakemake profile.",
 )
 @click.option(
     "--target",
     "targets",
     multiple=True,
     metavar="NAME",
-    help="Rule or file that is to be made, such as scan.  [default: what 'all' makes]",
+    help="Rule or file to make, such as scan; repeatable.  [default: all]",
 )
-@click.option("--full", is_flag=True, help="Read every file again, whatever the cache says.")
-@click.option("--json", "as_json", is_flag=True, help="Print every job's state as JSON.")
+@click.option("--full", is_flag=True, help="Read every file again, ignoring the cache.")
+@click.option("--json", "as_json", is_flag=True, help="Print the state of every job as JSON.")
 def command(
     configfiles: tuple[Path, ...],
     values: tuple[str, ...],
@@ -70,11 +74,11 @@ def command(
     full: bool,
     as_json: bool,
 ) -> None:
-    """Tell what a run of the workflow would do, and why, before it is run.
+    """Show which jobs the workflow would run, and why.
 
-    Compares what Snakemake would do with what the outputs themselves say (their content, and the
-    settings, code and inputs in their records), and prints the commands that put right what
-    Snakemake alone would miss or do needlessly. Changes nothing.
+    Compares the plan of Snakemake with the outputs: their content, and the settings, code and
+    inputs in their records. Prints the commands that correct the plan where Snakemake would miss a
+    job or run one needlessly. Changes no file.
     """
     from wilsonvox.core.errors import UserError
     from wilsonvox.provenance.code import all_imports
@@ -87,7 +91,9 @@ def command(
 
     snakefile = Path("Snakefile")
     if not snakefile.is_file():
-        raise UserError("there is no Snakefile here; run it in the folder of the checkout")
+        raise UserError(
+            "no Snakefile in this folder; run the command in the folder of the checkout"
+        )
     given = _given(values)
     jobs = planned_jobs(snakefile, configfiles, given, checksum_size(profile), targets)
     cache = DigestCache(default_cache_file(), full)

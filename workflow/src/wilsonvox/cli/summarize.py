@@ -1,4 +1,4 @@
-"""`wilsonvox summarize`: ensembles of predictions into one row a point and coefficient."""
+"""`wilsonvox summarize`: summarize ensembles, one row per point and coefficient."""
 
 import logging
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
     required=True,
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Prediction table of test or interpolation images (.parquet); give it several times.",
+    help="Prediction table of test or interpolation images (.parquet); repeatable.",
 )
 @click.option(
     "--coefficients",
@@ -33,14 +33,17 @@ log = logging.getLogger(__name__)
     "--out", required=True, type=click.Path(path_type=Path), help="Summary to write (.parquet)."
 )
 @click.option(
-    "--csv", required=True, type=click.Path(path_type=Path), help="Its copy for people (.csv)."
+    "--csv",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Copy of the summary as CSV to write (.csv).",
 )
 def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: Path) -> None:
     """Summarize ensembles: mean, bias, sigmas, response slope, σ over the Cramér–Rao bound.
 
-    All numbers are shifts δC_i (dimensionless). The q2 cuts [GeV²] and the events an image of the
-    bound are those of the predictions' image specification. Of several coefficients the Parquet
-    file's metadata hold their joint covariance at each point, too.
+    All numbers are shifts δC_i (dimensionless). The bound uses the q2 cuts [GeV²] and the number of
+    events per image of the predictions' image specification. For several coefficients, the
+    metadata of the Parquet file also contain their joint covariance at each point.
     """
     import hashlib
 
@@ -66,8 +69,8 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
     angular = AngularCoefficients.load(coefficients)
     if angular.inputs.name != metadata.physics_inputs:
         raise UserError(
-            f"{coefficients}: made with physics inputs {angular.inputs.name}, the predictions "
-            f"with {metadata.physics_inputs}; the bound needs the same"
+            f"{coefficients}: made with physics inputs {angular.inputs.name}, but the predictions "
+            f"with {metadata.physics_inputs}; give a table with the same inputs"
         )
     check_lepton(coefficients, angular.model.lepton, "the predictions are", metadata.lepton)
     image = metadata.image
@@ -97,7 +100,7 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
     flat = summary[~(summary["response_slope"] > 0)]
     for point, name in zip(flat["point"], flat["coefficient"], strict=True):
         log.warning(
-            "%s, %s: the response does not rise with the true shift; no σ over the bound",
+            "%s, %s: the response does not increase with the true shift; no σ over the bound",
             point,
             name,
         )

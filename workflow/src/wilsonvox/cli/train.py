@@ -1,4 +1,4 @@
-"""`wilsonvox train`: a network fitted to shards of images."""
+"""`wilsonvox train`: train a network with shards of images."""
 
 import hashlib
 import logging
@@ -23,43 +23,48 @@ logger = logging.getLogger(__name__)
 
 
 @click.command("train")
-@training_options("Shard of validation images, which decide on learning rate, end and best epoch.")
-@click.option("--seed", type=click.IntRange(min=0), required=True, help="The run's seed.")
+@training_options(
+    "Shard of validation images, which determine learning rate, end and best epoch; repeatable."
+)
+@click.option("--seed", type=click.IntRange(min=0), required=True, help="Seed of the run.")
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
     default=2,
     show_default=True,
-    help="Threads on the CPU; another number changes the weights in their sixth digit.",
+    help="CPU threads; their number changes the weights in the sixth digit.",
 )
 @click.option(
     "--architecture",
     type=click.Choice(list(ARCHITECTURES)),
     default="resnet",
     show_default=True,
-    help="Family of the network.",
+    help="Architecture of the network.",
 )
 @options_from(NetworkSettings)
 @options_from(TrainingSettings)
 @options_from(VoxelScaling)
 @click.option(
-    "--history", required=True, metavar="FILE.csv", help="Losses and learning rate by epoch."
+    "--history",
+    required=True,
+    metavar="FILE.csv",
+    help="Losses and learning rate by epoch to write.",
 )
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
     metavar="FILE.npz",
-    help="State of the training after each epoch, from which the same command goes on if it was "
-    "killed; removed in the end. With it SIGTERM, SIGUSR1 and SIGUSR2 stop the training after the "
-    "batch in work, whose state is kept too.",
+    help="Checkpoint, written after each epoch, from which the same command resumes after it was "
+    "killed; removed at the end. With it, SIGTERM, SIGUSR1 and SIGUSR2 stop the training after the "
+    "current batch and write a checkpoint.",
 )
 @click.option(
     "--tensorboard",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Folder for TensorBoard: losses and learning rate of each epoch, while it trains.",
+    help="Log folder for TensorBoard: losses and learning rate per epoch, during training.",
 )
-@click.option("--out", required=True, metavar="FILE.keras", help="The trained estimator.")
+@click.option("--out", required=True, metavar="FILE.keras", help="Trained estimator to write.")
 def command(
     train_paths: tuple[str, ...],
     validation_paths: tuple[str, ...],
@@ -75,9 +80,9 @@ def command(
 ) -> None:
     """Train a network to predict shifts from voxel images.
 
-    Learns the shifts (dimensionless) that vary among the training images, by stochastic gradient
-    descent, and keeps the weights of the epoch with the lowest validation loss. The defaults of
-    all sizes are the papers' ResNet-34. Several GPUs share each batch.
+    Learns the shifts (dimensionless) that vary among the training images by stochastic gradient
+    descent and keeps the weights of the epoch with the lowest validation loss. The default sizes
+    are those of the ResNet-34 of the papers. Several GPUs share each batch.
     """
     from wilsonvox.training.signals import TrainingStopped
 
@@ -124,20 +129,20 @@ def train_and_save(
 
     Args:
         train_paths: shards of training images.
-        validation_paths: of validation images.
+        validation_paths: shards of validation images.
         estimator: name of the estimator.
         settings: `architecture`, `network`, `training` and `normalisation`.
-        seed: the run's.
-        threads: on the CPU.
+        seed: seed of the run.
+        threads: number of CPU threads.
         history: file for losses and learning rate by epoch (.csv).
-        state: file of the training's state, or None.
+        state: file of the checkpoint, or None.
         out: file of the model (.keras).
-        tensorboard: folder for TensorBoard, or None.
-        rule: that is recorded.
-        more_inputs: files that were read besides the shards.
+        tensorboard: log folder for TensorBoard, or None.
+        rule: name of the rule in the record.
+        more_inputs: files that were read in addition to the shards.
 
     Raises:
-        TrainingStopped: a signal asked for it.
+        TrainingStopped: a signal stopped the training.
         UserError: see `wilsonvox.training.loop.train`.
     """
     from wilsonvox.estimators.model_file import save_estimator

@@ -1,4 +1,4 @@
-"""`wilsonvox train-voxel-sum`: a network that sums over voxels, made from shards of images."""
+"""`wilsonvox train-voxel-sum`: fit a network that sums over voxels to shards of images."""
 
 import logging
 from typing import TYPE_CHECKING, Any
@@ -16,16 +16,16 @@ logger = logging.getLogger(__name__)
 
 
 @click.command("train-voxel-sum")
-@training_options("Shard of validation images, which decide on the size of the head.")
+@training_options("Shard of validation images, which determine the size of the head; repeatable.")
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Threads on the CPU; another number may change the weights in their sixth digit.",
+    help="CPU threads; their number may change the weights in the sixth digit.",
 )
 @options_from(VoxelSumSettings)
-@click.option("--out", required=True, metavar="FILE.keras", help="The trained estimator.")
+@click.option("--out", required=True, metavar="FILE.keras", help="Trained estimator to write.")
 def command(
     train_paths: tuple[str, ...],
     validation_paths: tuple[str, ...],
@@ -34,10 +34,10 @@ def command(
     out: str,
     **options: Any,
 ) -> None:
-    """Make a network that predicts shifts from what each occupied voxel says alone.
+    """Fit a network that predicts shifts from a sum over the occupied voxels.
 
-    Learns the shifts (dimensionless) that vary among the training images, by means over voxels and
-    least squares, without epochs. One shard is in memory at a time.
+    Learns the shifts (dimensionless) that vary among the training images from means over voxels and
+    by least squares, without epochs. One shard at a time is in memory.
     """
     settings = model_from(VoxelSumSettings, options)
     fit_and_save(
@@ -61,17 +61,17 @@ def fit_and_save(
     rule: str = "train_voxel_sum",
     more_inputs: tuple[str, ...] = (),
 ) -> "EstimatorMetadata":
-    """Make a network that sums over voxels and write it.
+    """Fit a network that sums over voxels and write it.
 
     Args:
         train_paths: shards of training images.
-        validation_paths: of validation images.
+        validation_paths: shards of validation images.
         estimator: name of the estimator.
-        settings: of the network.
-        threads: on the CPU.
+        settings: settings of the network.
+        threads: number of CPU threads.
         out: file of the model (.keras).
-        rule: that is recorded.
-        more_inputs: files that were read besides the shards.
+        rule: name of the rule in the record.
+        more_inputs: files that were read in addition to the shards.
 
     Raises:
         UserError: see `wilsonvox.estimators.voxel_sum.fitting.fit_voxel_sum`.

@@ -1,4 +1,4 @@
-"""`wilsonvox voxelize`: events into voxel images."""
+"""`wilsonvox voxelize`: bin events into voxel images."""
 
 import logging
 from pathlib import Path
@@ -21,7 +21,7 @@ from wilsonvox.voxels.specification import ImageSpecification
 @click.option(
     "--images",
     type=click.IntRange(min=1),
-    help="Make exactly so many images; as many as the events fill if not given.",
+    help="Number of images to make.  [default: as many as the events allow]",
 )
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Shard to write (.npz)."

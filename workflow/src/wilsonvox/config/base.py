@@ -1,4 +1,4 @@
-"""What all parts of the configuration share."""
+"""Types shared by all parts of the configuration."""
 
 from typing import Annotated, Literal
 

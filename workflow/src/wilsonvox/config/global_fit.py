@@ -1,4 +1,4 @@
-"""Settings of a global fit: sets of observables, χ², hadronic corrections, learning machines."""
+"""Settings of a global fit: observables, χ², hadronic corrections, networks and GANs."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from wilsonvox.core.errors import UserError
 from wilsonvox.core.models import StrictModel
 from wilsonvox.global_fit.chi_squared import VERSIONS, Version
 from wilsonvox.global_fit.hadronic import HADRONIC, HALF_WIDTHS, Hadronic
-from wilsonvox.global_fit.learning.settings import GanMachine, NetworkMachine
+from wilsonvox.global_fit.learning.settings import GanModelSettings, NetworkModelSettings
 
 HalfWidth = Annotated[float, Field(gt=0)]
 MachineName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
@@ -21,16 +21,16 @@ _SUFFIXES = ("pdf", "png")
 
 
 class MeasuredShift(StrictModel):
-    """A measurement of δC9 by an estimator, which the figures show beside the fit."""
+    """A measurement of δC9 by an estimator, shown in the figures together with the fit."""
 
-    run: str = Field(description="folder of the run with the estimator, or of a shipped one")
+    run: str = Field(description="folder of the run with the estimator, or of a shipped estimator")
     estimator: str | None = Field(
         default=None,
-        description="the estimator, one that reads images, where the folder has several",
+        description="name of the estimator, which must read images, if the folder has several",
     )
     events: str = Field(description="ROOT file with the decays")
     flavour: Literal["auto", "B0", "B0bar"] = Field(
-        default="auto", description="their flavour, where the file does not tell"
+        default="auto", description="flavour of the decays, if the file does not contain it"
     )
 
 
@@ -48,8 +48,8 @@ class GlobalFitSettings(StrictModel):
     hadronic: list[Hadronic] = Field(
         default=list(HADRONIC),
         min_length=1,
-        description="polynomials in q2 added to the predictions: none, independent for each kind "
-        "of observable, or shared by all",
+        description="polynomials in q2 added to the predictions: none, independent ones for each "
+        "kind of observable, or one shared by all",
     )
     half_widths: tuple[HalfWidth, HalfWidth, HalfWidth] = Field(
         default=HALF_WIDTHS,
@@ -58,24 +58,25 @@ class GlobalFitSettings(StrictModel):
     theory_draws: int = Field(
         default=1000,
         ge=100,
-        description="draws of the theory's parameters, for the covariance of the predictions",
+        description="draws of the theory parameters, for the covariance of the predictions",
     )
     levels: list[Level] = Field(
         default=[0.68, 0.95],
         min_length=1,
-        description="confidence levels of the contours, of both shifts together",
+        description="joint confidence levels of the contours in (δC9, δC10)",
     )
     points: list[tuple[float, float]] = Field(
-        default=[(-0.92, 0.10)], description="(δC9, δC10) at which the χ² is told beside (0, 0)"
+        default=[(-0.92, 0.10)],
+        description="(δC9, δC10) at which the χ² is evaluated, in addition to (0, 0)",
     )
     measurement: MeasuredShift | None = Field(
-        default=None, description="a measurement of δC9 to show beside the fit; null: none"
+        default=None, description="a measurement of δC9 to show with the fit; null: none"
     )
 
-    networks: dict[MachineName, NetworkMachine] = Field(
+    networks: dict[MachineName, NetworkModelSettings] = Field(
         default={}, description="networks that learn the first of the sets, by name"
     )
-    gans: dict[MachineName, GanMachine] = Field(
+    gans: dict[MachineName, GanModelSettings] = Field(
         default={}, description="GANs that learn the first of the sets, by name"
     )
 
@@ -87,85 +88,38 @@ class GlobalFitSettings(StrictModel):
                 values = [_name(each) for each in values]
             for each in values:
                 if values.count(each) > 1:
-                    raise ValueError(f"{key}: {each} stands there twice")
+                    raise ValueError(f"{key}: {each} is duplicated")
         for name in self.networks:
-            # the figures of both are in a folder of that name
+            # the figures of both would be in one folder
             if name in self.gans:
-                raise ValueError(f"gans.{name}: a network has that name, too; rename one of them")
+                raise ValueError(f"gans.{name}: a network has the same name; rename one of them")
         for name, machine in self.networks.items():
             if machine.network.output == "mixture" and not (
                 machine.version in self.versions and "none" in self.hadronic
             ):
                 raise ValueError(
-                    f"networks.{name}: its density is drawn beside the fit with the χ² "
-                    f"{machine.version} and without hadronic polynomials; add {machine.version} "
-                    "to versions and none to hadronic"
+                    f"networks.{name}: its density is compared with the fit of the χ² "
+                    f"{machine.version} without hadronic polynomials; add {machine.version} to "
+                    "versions and none to hadronic"
                 )
         for each in self.observables:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", _name(each)):
                 raise ValueError(
-                    f"observables: {each}: results are named after the file, whose name may have "
-                    "letters, digits and _ . + - only; rename it"
+                    f"observables: {each}: results are named after the file, whose name may only "
+                    "contain letters, digits and _ . + -; rename it"
                 )
         return self
 
     def learned_set(self) -> str:
-        """Name of the set that networks and GANs learn."""
+        """Return the name of the set of observables that networks and GANs learn."""
         return _name(self.observables[0])
 
     def observable_sets(self) -> dict[str, str]:
-        """The sets as they are given, by the names that their results have."""
+        """Return the sets as given in the configuration, by the names used for their results."""
         return {_name(each): each for each in self.observables}
 
-    def fit_files(self) -> list[str]:
-        """The fits of all sets, relative to the run's folder, in the order of the configuration."""
-        return [
-            f"global_fit/{name}/fits/{version}_{hadronic}.json"
-            for name in self.observable_sets()
-            for version in self.versions
-            for hadronic in self.hadronic
-        ]
-
-    def network_files(self) -> list[str]:
-        """The answers of all networks, relative to the run's folder."""
-        return [f"global_fit/{self.learned_set()}/networks/{name}.json" for name in self.networks]
-
-    def gan_files(self) -> list[str]:
-        """The answers of all GANs, relative to the run's folder."""
-        return [f"global_fit/{self.learned_set()}/gans/{name}.json" for name in self.gans]
-
-    def measurement_files(self) -> list[str]:
-        """The measurement that is shown, relative to the run's folder, where there is one."""
-        return ["global_fit/measurement.json"] if self.measurement else []
-
-    def figure_files(self) -> list[str]:
-        """All figures, relative to the run's folder."""
-        names = [f"{each}/{name}" for each in self.observable_sets() for name in _FIGURES]
-        learned = self.learned_set()
-        if self.networks or self.gans:
-            names.append(f"{learned}/training_sets")
-        for name, network in self.networks.items():
-            names += [f"{learned}/{name}/{each}" for each in ("best_sample", "losses")]
-            if network.network.output == "mixture":
-                names.append(f"{learned}/{name}/posterior")
-        for name, gan in self.gans.items():
-            names += [f"{learned}/{name}/{each}" for each in ("best_sample", "training")]
-            if gan.gan.architecture != "dense":
-                names.append(f"{learned}/{name}/images")
-        return [f"figures/global_fit/{name}.{suffix}" for name in names for suffix in _SUFFIXES]
-
-    def result_files(self) -> list[str]:
-        """All that its target makes, relative to the run's folder: fits, answers, figures."""
-        return [
-            *self.fit_files(),
-            *self.network_files(),
-            *self.gan_files(),
-            *self.measurement_files(),
-            *self.figure_files(),
-        ]
-
     def observable_file(self, name: str) -> str | None:
-        """The user's file of a set; None for one of the package."""
+        """Return the user's file of a set; None for a set of the package."""
         given = self.observable_sets()[name]
         return given if _is_file(given) else None
 
@@ -179,10 +133,10 @@ def _name(observables: str) -> str:
 
 
 def check_global_fit(settings: GlobalFitSettings | None) -> None:
-    """Check that the files which a global fit names are there and can be read.
+    """Check that the files named by a global fit exist and can be read.
 
     Raises:
-        UserError: a set of observables is missing or not valid, or the events or the estimator of
+        UserError: a set of observables is missing or invalid, or the events or the estimator of
             the measurement are missing.
     """
     if settings is None:
@@ -199,6 +153,6 @@ def check_global_fit(settings: GlobalFitSettings | None) -> None:
     if not any(Path(shown.run).glob(f"models/*/{shown.estimator or '*'}/model.keras")):
         raise UserError(
             f"global_fit.measurement.run: there is no estimator in {shown.run} that reads images "
-            f"(models/*/{shown.estimator or '*'}/model.keras); finish that run first, or take "
+            f"(models/*/{shown.estimator or '*'}/model.keras); finish that run first, or use "
             "resources/estimators/voxel-sum"
         )

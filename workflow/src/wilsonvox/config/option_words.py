@@ -20,9 +20,9 @@ def _text(value: Any) -> str:
 
 
 def option_name(model: type[BaseModel], field: str) -> str:
-    """Option of a field, without its dashes, as an identifier: ``batch_size``.
+    """Return the option of a field without its dashes, as an identifier: ``batch_size``.
 
-    It is the field's name, unless the model says otherwise in its `OPTION_NAMES`.
+    It is the name of the field unless the model's `OPTION_NAMES` gives another one.
     """
     names: Mapping[str, str] = getattr(model, "OPTION_NAMES", {})
     return names.get(field, field)
@@ -33,11 +33,11 @@ def _flag(model: type[BaseModel], field: str) -> str:
 
 
 def option_words(model: BaseModel) -> list[str]:
-    """Command-line words that give `model` back through `options_from`."""
+    """Return the command-line arguments from which `options_from` restores `model`."""
     words: list[str] = []
     written = model.model_dump()
     for name in type(model).model_fields:
-        if name not in written:  # left to its default (`wilsonvox.core.models`)
+        if name not in written:  # omitted because it has its default (`OptionalFields`)
             continue
         found = getattr(model, name)
         value = "" if found is None else _text(found)

@@ -1,4 +1,4 @@
-"""Points as the configuration writes them: shifts, grids, samples of a box, and those shown."""
+"""Points in the configuration: shifts, grids of shifts, and Sobol points in a box."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ from wilsonvox.theory.sobol import MOST_POINTS, sampled_label, sobol_points
 
 
 def _shifts(value: Any) -> float | str | list[float | str]:
-    """One shift, or a list of them, as the configuration writes them."""
+    """Validate one shift or a list of shifts."""
     if isinstance(value, list):
         return [_shift(each) for each in value]
     return _shift(value)
@@ -40,7 +40,7 @@ _SHIFT_SCHEMA: dict[str, Any] = {
         {"type": "string", "description": "with an imaginary part, such as -0.9+0.3i"},
     ]
 }
-# one validator for all forms, because pydantic's own message of a union tells of each
+# one validator for all forms: pydantic's message for a union lists an error for each of them
 Shifts = Annotated[
     float | str | list[float | str],
     PlainValidator(_shifts),
@@ -49,7 +49,7 @@ Shifts = Annotated[
 
 
 def _shown_point(value: Any) -> float | str | dict[str, float | str]:
-    """A shown point as the configuration writes it: a shift of C9, a label, or shifts by name."""
+    """Validate a shown point: a shift δC9, a label, or shifts by coefficient."""
     if isinstance(value, dict):
         shifts = {str(name): _shift(each) for name, each in value.items()}
         _label({name: _parsed(each) for name, each in shifts.items()})
@@ -98,9 +98,9 @@ Coefficient = Literal["c7", "c9", "c10", "c7p", "c9p", "c10p"]
 
 
 class SobolPoints(StrictModel):
-    """Points of a Sobol sequence in a box of shifts, with the labels sobol_0000, sobol_0001, ….
+    """Points of a Sobol sequence in a box of shifts, labelled sobol_0000, sobol_0001, ….
 
-    Which shifts a number stands for is decided by the box alone, not by the run's seed.
+    The shifts of a label depend only on the box, not on the seed of the run.
     """
 
     box: dict[Coefficient, RisingRange] = Field(
@@ -108,7 +108,7 @@ class SobolPoints(StrictModel):
     )
     number: int = Field(ge=1, le=MOST_POINTS, description="number of points")
     first: int = Field(
-        default=0, ge=0, lt=MOST_POINTS, description="number of the first in the sequence"
+        default=0, ge=0, lt=MOST_POINTS, description="index of the first point in the sequence"
     )
 
     @field_validator("box")
@@ -120,23 +120,23 @@ class SobolPoints(StrictModel):
         return value
 
     def table(self) -> dict[str, dict[str, float | complex]]:
-        """Shifts of the points by their labels."""
+        """Return the shifts (dimensionless) of the points by label."""
         box = {str(name): ends for name, ends in self.box.items()}
         rows = sobol_points(box, self.number, self.first)
         return {sampled_label(self.first + n): dict(row) for n, row in enumerate(rows)}
 
 
 class PointGroup(StrictModel):
-    """Points that share their numbers of images: lists of shifts make a grid, or sampled ones."""
+    """Points with the same numbers of images: a grid of lists of shifts, or Sobol points."""
 
     shifts: dict[Coefficient, Shifts] | None = Field(
         default=None, min_length=1, description="shifts δC_i (dimensionless) by coefficient"
     )
     sobol: SobolPoints | None = Field(
-        default=None, description="points of a Sobol sequence in a box, in place of shifts"
+        default=None, description="points of a Sobol sequence in a box, instead of shifts"
     )
     n_images: dict[Split, PositiveInt] = Field(
-        min_length=1, description="images of each point, by split"
+        min_length=1, description="number of images per point, by split"
     )
 
     @model_validator(mode="after")
@@ -152,7 +152,7 @@ class PointGroup(StrictModel):
         return self
 
     def points(self) -> list[dict[str, float | complex]]:
-        """The shifts of every point of the group; floats where they are real."""
+        """Return the shifts (dimensionless) of each point of the group; real ones as floats."""
         if self.sobol is not None:
             return list(self.sobol.table().values())
         assert self.shifts is not None
@@ -163,14 +163,14 @@ class PointGroup(StrictModel):
         return [dict(zip(self.shifts, row, strict=True)) for row in itertools.product(*values)]
 
     def labels(self) -> list[str]:
-        """Labels of the points, in the order of `points`."""
+        """Return the labels of the points, in the order of `points`."""
         if self.sobol is not None:
             return list(self.sobol.table())
         return [point_label(shifts) for shifts in self.points()]
 
 
 def shown_label(point: float | str | dict[str, float | str]) -> str:
-    """Label of a shown point."""
+    """Return the label of a shown point."""
     if isinstance(point, str):
         return point
     shifts = point if isinstance(point, dict) else {"c9": point}

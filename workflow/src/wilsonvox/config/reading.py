@@ -1,4 +1,4 @@
-"""Reading a configuration, and one clear line about what is wrong with it."""
+"""Read a configuration and explain its first error in one line."""
 
 import os
 import re
@@ -32,7 +32,7 @@ _MODELS: dict[str, type[BaseModel]] = {
 
 
 def _of_other_architectures(key: str, architecture: str) -> str:
-    """In words, which architectures have a key that this one lacks; empty where none has it."""
+    """Name the other architectures that have a key; an empty string if there are none."""
     others = [
         name
         for name, model in ESTIMATOR_MODELS.items()
@@ -44,7 +44,7 @@ def _of_other_architectures(key: str, architecture: str) -> str:
 
 
 def _section_of_global_fit(names: list[str]) -> type[BaseModel]:
-    """The model of a section, by the keys below `global_fit`; names of machines are passed over."""
+    """Return the model of a section below `global_fit`, ignoring names of networks and GANs."""
     found: type[BaseModel] = GlobalFitSettings
     for name in names:
         field = found.model_fields.get(name)
@@ -55,11 +55,11 @@ def _section_of_global_fit(names: list[str]) -> type[BaseModel]:
 
 
 def _unknown_key(location: list[str], architecture: str | None) -> str:
-    """What is said of a key that is not known, with the nearest that is.
+    """Return the message about an unknown key, with the most similar known key.
 
     Args:
-        location: the keys above it, and itself.
-        architecture: of the estimator that it stands under; none elsewhere.
+        location: path of the key in the configuration, its own name last.
+        architecture: architecture of the estimator that contains the key; None elsewhere.
     """
     key = location[-1]
     parents = [part for part in location[:-1] if part in _MODELS]
@@ -78,14 +78,14 @@ def _unknown_key(location: list[str], architecture: str | None) -> str:
 
 
 def explain(error: ValidationError, source: str) -> str:
-    """The first thing that is wrong, with its key and, for a typo, the nearest valid key."""
-    # a misspelt key shows as one that is missing, too: say the unknown ones first
+    """Describe the first error: its key and, for a misspelt key, the most similar known key."""
+    # a misspelt key is also reported as a missing one: unknown keys come first
     errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     first = errors[0]
     location = [str(part) for part in first["loc"]]
     architecture = None
     if len(location) > 2 and location[0] == "estimators" and location[2] in ESTIMATOR_MODELS:
-        architecture = location.pop(2)  # pydantic's own word for which of the models it took
+        architecture = location.pop(2)  # pydantic inserts the tag of the model that it chose
     message = first["msg"].removeprefix("Value error, ")
     if location[-1:] == ["[key]"] and first["type"] == "literal_error":
         location.pop()
@@ -113,7 +113,7 @@ def parse_configuration(
     """Validate a configuration given as a mapping.
 
     Raises:
-        UserError: the first thing wrong, with its key and, for a typo, the nearest valid key.
+        UserError: the configuration is invalid; see `explain`.
     """
     try:
         return RunConfiguration.model_validate(dict(values))
@@ -125,7 +125,7 @@ def load_configuration(path: str | os.PathLike[str]) -> RunConfiguration:
     """Read and validate a YAML configuration.
 
     Raises:
-        UserError: no such file, not YAML, or not valid.
+        UserError: the file is missing, is not YAML, or is not a valid configuration.
     """
     import yaml
 

@@ -1,9 +1,8 @@
-"""The configuration of a run: its parts, and what has to fit together."""
+"""The configuration of a run, and the consistency of its parts."""
 
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from pydantic import ConfigDict, Field, model_validator
@@ -36,13 +35,12 @@ Kind = TypeVar("Kind")
 
 
 class GenerationSettings(StrictModel):
-    """Which decay is generated, and what is written of it."""
+    """Settings of the generated decay and of the event files."""
 
-    lepton: Literal["muon", "electron"] = Field(
-        default="muon", description="the two leptons of the decay"
-    )
+    lepton: Literal["muon", "electron"] = Field(default="muon", description="leptons of the decay")
     flavour: Literal["B0", "B0bar", "both"] = Field(
-        default="B0", description="flavour of the decays; both: each of either, at random"
+        default="B0",
+        description="flavour of the decays; both: either one at random, with probability 1/2",
     )
     antiparticle_shifts: Literal["equal", "conjugate"] = Field(
         default="equal",
@@ -50,7 +48,7 @@ class GenerationSettings(StrictModel):
         "conjugate: a B0 decays with the complex conjugates of the shifts given",
     )
     four_momenta: bool = Field(
-        default=False, description="write the four-momenta of B0, K, π and the leptons too"
+        default=False, description="also write the four-momenta of B0, K, π and the leptons"
     )
     frame: Literal["rest", "belle2"] = Field(
         default="rest",
@@ -61,8 +59,8 @@ class GenerationSettings(StrictModel):
     def _check_flavour_rates(self) -> "GenerationSettings":
         if self.flavour == "both" and self.antiparticle_shifts != "equal":
             raise ValueError(
-                "flavour: both is for antiparticle_shifts: equal; with conjugate ones the "
-                "flavours' rates may differ, and with them how many there are of each"
+                "flavour: both needs antiparticle_shifts: equal; with conjugate shifts the rates "
+                "of the two flavours may differ, and so may their numbers of events"
             )
         return self
 
@@ -70,43 +68,43 @@ class GenerationSettings(StrictModel):
     def _check_frame(self) -> "GenerationSettings":
         if self.frame != "rest" and not self.four_momenta:
             raise ValueError(
-                f"frame: {self.frame} is that of four-momenta; set four_momenta: true as well"
+                f"frame: {self.frame} applies to four-momenta; also set four_momenta: true"
             )
         return self
 
 
 class ImageSettings(ImageSpecification):
-    """How events become images, and how much of the events does."""
+    """Image specification, and the fraction of the events used for such images."""
 
     fraction_of_events: float = Field(
         default=1.0,
         gt=0,
         le=1,
-        description="part of each campaign's events that such images are made of",
+        description="fraction of the events of each campaign from which such images are made",
     )
 
     @property
     def specification(self) -> ImageSpecification:
-        """What the images are, whatever their number."""
+        """The specification of the images, without their number."""
         return ImageSpecification(**self.model_dump(exclude={"fraction_of_events"}))
 
 
 class FigureSettings(StrictModel):
-    """What the figures show."""
+    """Settings of the figures."""
 
     shown_points: tuple[ShownPoint, ShownPoint] | None = Field(
         default=None,
         description="the two points in distributions, images and histograms: a shift δC9, a label "
-        "such as c10_-1.00, or shifts such as {c10: -1.0}; null: δC9 = 0 and −2 or, where one of "
-        "them has no test images, the first and the last point that has",
+        "such as c10_-1.00, or shifts such as {c10: -1.0}; null: δC9 = 0 and −2 or, if one of "
+        "them has no test images, the first and the last point with test images",
     )
     distributions_q2_gev2: tuple[float, float] = Field(
         default=(1.0, 6.0), description="q2 range of the distributions [GeV²]"
     )
     linearity: Literal["mean", "gaussian"] = Field(
         default="mean",
-        description="what the linearity shows of each ensemble: its mean with σ_L and σ_R, or mean "
-        "and σ of a Gaussian fitted to it",
+        description="centre and width of each ensemble in the linearity figure: mean with σ_L and "
+        "σ_R, or mean and σ of a fitted Gaussian",
     )
 
 
@@ -122,39 +120,43 @@ class RunConfiguration(StrictModel):
         }
     )
 
-    run: Name = Field(description="name of the run: everything is written to results/{run}/")
+    run: Name = Field(description="name of the run; all output goes to results/{run}/")
     seed: int = Field(ge=0, description="the run's seed")
     physics_inputs: Literal["evtgen-btosllnpr", "flavio"] = Field(
         default="evtgen-btosllnpr", description="set of Standard-Model inputs"
     )
     generation: GenerationSettings = GenerationSettings()
-    points: list[PointGroup] = Field(default=[], description="needed but for a global fit alone")
+    points: list[PointGroup] = Field(
+        default=[], description="required unless the run is only a global fit"
+    )
     images_per_campaign: dict[Split, PositiveInt] = Field(
-        default={}, description="most images in one campaign (one seed, one file); default 200"
+        default={},
+        description="maximum number of images per campaign (one seed, one file); default 200",
     )
     spare_events_fraction: float = Field(
-        default=0.01, ge=0, description="events beyond what images need, to cover the q2 cuts"
+        default=0.01,
+        ge=0,
+        description="spare events, as a fraction of those needed, to cover the q2 cuts",
     )
     keep_event_files: bool = Field(
         default=True,
-        description="false: generated event files are deleted once they are voxelized and "
-        "evaluated",
+        description="false: delete generated event files once they are voxelized and evaluated",
     )
     images: dict[Name, ImageSettings] = Field(
-        default={}, description="needed but for a global fit alone"
+        default={}, description="required unless the run is only a global fit"
     )
     estimators: dict[Name, EstimatorSettings] = Field(
-        default={}, description="needed but for a global fit alone"
+        default={}, description="required unless the run is only a global fit"
     )
     samples_table: str | None = Field(
         default="config/samples.tsv", description="table of external files, or null"
     )
     measure: list[str] | None = Field(
-        default=None, description="samples to measure; null: every one of the table"
+        default=None, description="samples to measure; null: all samples of the table"
     )
     figures: FigureSettings = FigureSettings()
     scan: dict[Name, ScanSettings] = Field(
-        default={}, description="hyperparameter scans, by the estimator whose settings they scan"
+        default={}, description="hyperparameter scans, by the name of the scanned estimator"
     )
     global_fit: GlobalFitSettings | None = Field(
         default=None, description="a fit of δC9 and δC10 to binned observables"
@@ -180,8 +182,8 @@ class RunConfiguration(StrictModel):
         for group in self.points:
             for label in group.labels():
                 if label in seen:
-                    hint = "; begin at another number (first)" if is_sampled(label) else ""
-                    raise ValueError(f"points: {label} stands there twice{hint}")
+                    hint = "; start at another number (first)" if is_sampled(label) else ""
+                    raise ValueError(f"points: {label} is duplicated{hint}")
                 seen.add(label)
         for split in ("train", "validation") if self.image_estimators() else ():
             if not any(split in group.n_images for group in self.points):
@@ -200,27 +202,20 @@ class RunConfiguration(StrictModel):
 
     @property
     def has_images(self) -> bool:
-        """Whether it has the parts that `all` is made of, beside or without a global fit."""
+        """True if the run makes images, with or without a global fit."""
         return bool(self.points)
 
     @property
     def reads_samples(self) -> bool:
-        """Whether it reads its table of samples; a global fit alone measures none of them."""
+        """True if the run reads its table of samples; a run that is only a global fit does not."""
         return self.has_images and self.samples_table is not None
 
-    def includes_global_fit(self, run: Path) -> bool:
-        """Whether report and crate of the run in folder `run` have its global fit in them.
-
-        They always have one that stands alone. Beside images, where `all` makes nothing of it,
-        they have it once its own target has made all of it.
-        """
-        fit = self.global_fit
-        if fit is None or not self.has_images:
-            return fit is not None
-        return all((run / path).is_file() for path in fit.result_files())
+    def architectures(self) -> set[str]:
+        """Return the architectures of all estimators."""
+        return {each.architecture for each in self.estimators.values()}
 
     def _check_parts(self) -> None:
-        """Refuse a run without points, images and estimators, unless it has a global fit alone."""
+        """Require points, images and estimators unless the run is only a global fit."""
         parts = ("points", "images", "estimators")
         missing = [name for name in parts if not getattr(self, name)]
         if missing and (self.global_fit is None or len(missing) < len(parts)):
@@ -231,7 +226,7 @@ class RunConfiguration(StrictModel):
         for name, scan in self.scan.items():
             if name not in scannable:
                 raise ValueError(
-                    f"scan.{name}: is no estimator that is trained"
+                    f"scan.{name}: is no trained estimator"
                     + (did_you_mean(name, scannable) if scannable else "")
                 )
             try:
@@ -244,19 +239,19 @@ class RunConfiguration(StrictModel):
         for name, image in self.images.items():
             if generated not in (image.flavour, "both"):
                 raise ValueError(
-                    f"images.{name}.flavour: {image.flavour}, but the events that are generated "
-                    f"are of generation.flavour: {generated}; set both alike"
+                    f"images.{name}.flavour: {image.flavour}, but generation.flavour is "
+                    f"{generated}; set both to the same flavour"
                 )
             fits = [each for each in self.event_estimators().values() if name in each.images]
             if fits and (image.flavour == "both" or image.antiparticle_angles != "conjugate"):
                 raise ValueError(
-                    f"images.{name}: is of flavour {image.flavour} with antiparticle_angles "
-                    f"{image.antiparticle_angles}; the {fits[0].architecture} reads events of one "
-                    "flavour with the angles of its own decay"
+                    f"images.{name}: has flavour {image.flavour} and antiparticle_angles "
+                    f"{image.antiparticle_angles}; the {fits[0].architecture} needs events of one "
+                    "flavour, with antiparticle_angles: conjugate"
                 )
 
     def _check_shifts_vary(self, name: str, fitted: EventEstimatorSettings) -> None:
-        """Refuse fitted shifts of whose response the ensembles could say nothing."""
+        """Require at least two values of each fitted shift among the evaluated points."""
         evaluated = [
             shift_vector(shifts)
             for group in self.points
@@ -267,12 +262,15 @@ class RunConfiguration(StrictModel):
             if len({float(parameter_values(each, [parameter])[0]) for each in evaluated}) < 2:
                 raise ValueError(
                     f"estimators.{name}.coefficients: {parameter} is the same at all points with "
-                    "test or interpolation images, so that its response cannot be told; take it "
-                    "out or add points"
+                    "test or interpolation images, so that its response cannot be determined; "
+                    "remove it or add points"
                 )
 
     def _check_sampled_shifts(self) -> None:
-        """Refuse estimators of fewer shifts than sampled points have: to them others are 0."""
+        """Require every estimator to estimate all shifts varied by the sampled points.
+
+        An estimator assumes that the shifts it does not estimate are 0.
+        """
         for group in self.points:
             if group.sobol is None or not {"test", "interpolation"} & set(group.n_images):
                 continue
@@ -283,7 +281,7 @@ class RunConfiguration(StrictModel):
                             f"points: the sobol points with test or interpolation images vary "
                             f"{name}, which estimator {estimator} does not estimate; "
                             + (
-                                "train it at points that vary it"
+                                "train it at points that vary this shift"
                                 if self.estimators[estimator].trains
                                 else f"add it to estimators.{estimator}.coefficients"
                             )
@@ -293,27 +291,27 @@ class RunConfiguration(StrictModel):
         return {name: each for name, each in self.estimators.items() if isinstance(each, kinds)}
 
     def trained_estimators(self) -> dict[str, NetworkEstimatorConfig]:
-        """The networks that are trained epoch by epoch, by name."""
+        """Return the networks trained in epochs, by name."""
         return self._of_kind(NetworkEstimatorConfig)
 
     def voxel_sums(self) -> dict[str, VoxelSumEstimatorConfig]:
-        """The networks that sum over voxels, by name."""
+        """Return the ``voxel-sum`` networks, by name."""
         return self._of_kind(VoxelSumEstimatorConfig)
 
     def image_estimators(self) -> dict[str, ImageEstimatorSettings]:
-        """The estimators that read images, by name; they learn from those of the split train."""
+        """Return the estimators that read images, by name; all of them are trained."""
         return self._of_kind(*get_args(ImageEstimatorSettings))
 
     def event_estimators(self) -> dict[str, EventEstimatorSettings]:
-        """The estimators that read the images' events, by name: they are not trained."""
+        """Return the estimators that fit the events of each image, by name; none is trained."""
         return self._of_kind(*get_args(EventEstimatorSettings))
 
     def scanned_estimator(self, name: str) -> ImageEstimatorSettings:
-        """A scanned estimator as its trials have it, but for what is scanned."""
+        """Return the settings of a scanned estimator that all trials share."""
         return with_settings(self.image_estimators()[name], self.scan[name].fixed)
 
     def scan_seed(self, name: str) -> int:
-        """The seed of a scan's suggestions: its own, else the run's."""
+        """Return the seed of a scan's suggestions: its own one, or else that of the run."""
         own = self.scan[name].seed
         return self.seed if own is None else own
 
@@ -326,19 +324,19 @@ class RunConfiguration(StrictModel):
         }
 
     def point_groups(self) -> dict[str, PointGroup]:
-        """Every point's group by the point's label, in the order of the file."""
+        """Return the group of every point by the label of the point, in the order of the file."""
         return {label: group for label, (group, _) in self._points_table.items()}
 
     def point_shifts(self, point: str) -> dict[str, float | complex]:
-        """The shifts of a point by its label; floats where they are real."""
+        """Return the shifts (dimensionless) of a point by coefficient; real ones as floats."""
         return dict(self._points_table[point][1])
 
     def labels(self, split: str) -> list[str]:
-        """Labels of the points that have images in `split`, in the order of the file."""
+        """Return the labels of the points with images in `split`, in the order of the file."""
         return [label for label, group in self.point_groups().items() if split in group.n_images]
 
     def shown_labels(self) -> list[str]:
-        """Labels of the two points that distributions and histograms show; one if they agree."""
+        """Return the labels of the two points shown in figures; one label if they are equal."""
         shown = self.figures.shown_points
         if shown is None:
             labels = [point_label({"c9": value}) for value in (0.0, -2.0)]
@@ -350,43 +348,50 @@ class RunConfiguration(StrictModel):
         return list(dict.fromkeys(labels))
 
     def displayed_coefficient(self) -> str:
-        """The real parameter in which the shown points differ; c9 if they do in it, or in none."""
+        """Return the real parameter in which the shown points differ.
+
+        It is c9 if they differ in c9 or do not differ at all.
+        """
         varying = self._varying(self.shown_labels())
         return "c9" if "c9" in varying or not varying else varying[0]
 
     def _varying(self, labels: Sequence[str]) -> list[str]:
-        """Parameters of `PARAMETERS` that are not the same at all points, by their labels."""
+        """Return those of `PARAMETERS` that differ among the points named by `labels`."""
         vectors = [shift_vector(self.point_shifts(label)) for label in labels]
         rows = [tuple(map(float, parameter_values(each))) for each in vectors]
         columns = zip(PARAMETERS, zip(*rows, strict=True), strict=False)
         return [name for name, values in columns if len(set(values)) > 1]
 
     def estimated(self, estimator: str) -> tuple[str, ...]:
-        """Parameters that an estimator estimates: a network those that its training varies."""
+        """Return the parameters that an estimator estimates.
+
+        A network estimates the shifts that vary among its training points.
+        """
         settings = self.estimators[estimator]
         if not isinstance(settings, ImageEstimatorSettings):
             return tuple(settings.coefficients)
         return tuple(name for name in self._varying(self.labels("train")) if name in COEFFICIENTS)
 
     def plotted_coefficient(self, estimators: Sequence[str]) -> str:
-        """The one parameter that a figure of `estimators` shows.
+        """Return the parameter shown in a figure of `estimators`.
 
-        That of the shown points where one of them estimates it, else c9, else any that one does.
+        It is the parameter in which the shown points differ if one of the estimators estimates it,
+        or else c9, or else the first parameter that one of them estimates.
         """
         known = [name for each in estimators for name in self.estimated(each)]
         wanted = (self.displayed_coefficient(), "c9")
         return next((name for name in wanted if name in known), known[0] if known else "c9")
 
     def compared_estimators(self, image: str) -> list[str]:
-        """Estimators of an image specification that estimate what its comparison shows."""
+        """Return the estimators of an image that estimate the parameter of its comparison."""
         names = self.estimators_for(image)
         drawn = self.plotted_coefficient(names)
         return [name for name in names if drawn in self.estimated(name)]
 
     def joint_estimators(self, image: str) -> list[str]:
-        """Estimators of an image specification that estimate the same several coefficients.
+        """Return the estimators of an image that estimate the same several coefficients.
 
-        Those of the first that estimates more than one.
+        These are the coefficients of the first estimator with more than one.
         """
         names = self.estimators_for(image)
         estimated = {name: set(self.estimated(name)) for name in names}
@@ -394,14 +399,14 @@ class RunConfiguration(StrictModel):
         return [name for name in names if estimated[name] == several]
 
     def estimators_for(self, image: str) -> list[str]:
-        """Names of the estimators that image specification `image` is for."""
+        """Return the names of the estimators that use the image specification `image`."""
         return [name for name, estimator in self.estimators.items() if image in estimator.images]
 
     def luminosity_scan(self) -> list[tuple[str, str]]:
-        """Image specifications and estimators of the figure that compares numbers of events.
+        """Return pairs of image specification and estimator for the luminosity figure.
 
-        The specifications that differ from the first of them in nothing else, and the estimators
-        that are for two of them or more. Empty where there are none.
+        The specifications differ only in the number of events per image, and each estimator uses
+        at least two of them. The list is empty if there are none.
         """
         kinds: dict[ImageSpecification, list[str]] = {}
         for name, image in self.images.items():
@@ -423,33 +428,36 @@ class RunConfiguration(StrictModel):
         return []
 
     def campaigns(self, point: str, split: str) -> list[str]:
-        """Names of a point's campaigns in `split`: ``000``, ``001`` and so on."""
+        """Return the names of a point's campaigns in `split`: ``000``, ``001`` and so on."""
         return [f"{number:03d}" for number in range(len(self.campaign_images(point, split)))]
 
     def campaign_images(self, point: str, split: str) -> list[int]:
-        """Images in each campaign of a point and split: full ones, then the rest."""
+        """Return the number of images per campaign: full campaigns, then the remainder."""
         total = self._points_table[point][0].n_images.get(split, 0)  # type: ignore[call-overload]
         size = self.images_per_campaign.get(split, 200)  # type: ignore[call-overload]
         full, rest = divmod(total, size)
         return [size] * full + ([rest] if rest else [])
 
     def campaign_events(self, point: str, split: str, campaign: str) -> int:
-        """Events to generate for a campaign, before cuts: enough for its largest images."""
+        """Return the number of events to generate for a campaign, before any cut.
+
+        It suffices for the image specification with the most events.
+        """
         largest = max(map(self._events_of_image, self.images.values()))
         needed = self.campaign_images(point, split)[int(campaign)] * largest
-        # five standard deviations of the number cut away, for campaigns of few events
+        # five standard deviations of the number of rejected events, for small campaigns
         spare = self.spare_events_fraction * needed
         spare += 5 * math.sqrt(spare)
         if any(image.flavour != self.generation.flavour for image in self.images.values()):
-            spare += 5 * math.sqrt(needed)  # and of the number of either flavour
+            spare += 5 * math.sqrt(needed)  # and of the number of events of either flavour
         return needed + round(spare) + 1
 
     def _events_of_image(self, image: ImageSpecification) -> int:
-        """Events generated for one image: twice its own where it is of one flavour of two."""
+        """Return the events generated per image: twice its own if one flavour of two is used."""
         return image.events_per_image * (1 if image.flavour == self.generation.flavour else 2)
 
     def images_in_campaign(self, image: str, point: str, split: str, campaign: str) -> int:
-        """Images of specification `image` made of a campaign, at least one."""
+        """Return the number of images of specification `image` in a campaign, at least one."""
         largest = max(map(self._events_of_image, self.images.values()))
         events = self.campaign_images(point, split)[int(campaign)] * largest
         settings = self.images[image]

@@ -1,4 +1,4 @@
-"""The table of samples: external files, and those that a run measures."""
+"""The table of samples: external files with decays, some of which a run measures."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ from wilsonvox.theory.points import parse_point
 
 
 class SampleRow(StrictModel):
-    """One row of samples.tsv: an external file, or several."""
+    """One row of ``samples.tsv``: one external file or several."""
 
     sample: Name = Field(description="name of the sample")
     path: str = Field(
@@ -27,7 +27,7 @@ class SampleRow(StrictModel):
     tree: str = Field(default="", description="tree or ntuple in the file; empty: the only one")
     layout: Literal["auto", "variables", "four-momenta", "belle2", "particle-list"] = "auto"
     flavour: Literal["auto", "B0", "B0bar"] = Field(
-        default="auto", description="flavour, where the file does not tell"
+        default="auto", description="flavour, if the file does not contain it"
     )
     true_point: str = Field(default="", description="true shifts as a point label, if known")
 
@@ -42,7 +42,7 @@ class SampleRow(StrictModel):
         return value
 
     def files(self) -> list[str]:
-        """The sample's files: comma-separated paths and globs written out, globs sorted.
+        """Return the paths of the sample's files, with globs expanded and sorted.
 
         Raises:
             UserError: a glob that no file matches.
@@ -51,7 +51,7 @@ class SampleRow(StrictModel):
 
         found: list[str] = []
         for pattern in (part.strip() for part in self.path.split(",")):
-            # a path without wildcards stays: the workflow says what is missing
+            # a path without wildcards is kept: the workflow reports missing files
             matches = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207
             if not matches:
                 raise UserError(f"sample {self.sample!r}: no file matches {pattern}")
@@ -59,7 +59,7 @@ class SampleRow(StrictModel):
         return found
 
     def portable_path(self) -> str:
-        """`path` for others to read: absolute paths, which tell of a host, cut to names."""
+        """Return `path` with absolute paths cut to names, because they identify the host."""
         from wilsonvox.records.record import portable_path
 
         parts = [part.strip() for part in self.path.split(",")]
@@ -70,7 +70,7 @@ def load_samples(path: str | os.PathLike[str]) -> dict[str, SampleRow]:
     """Read and validate a table of samples (tab-separated, with a header).
 
     Raises:
-        UserError: no such file, a wrong column, value or a repeated name.
+        UserError: the file is missing, or a column, a value or a name is wrong or duplicated.
     """
     import csv
 
@@ -93,17 +93,17 @@ def load_samples(path: str | os.PathLike[str]) -> dict[str, SampleRow]:
         except ValidationError as error:
             raise UserError(explain(error, f"{path}: row {number}")) from error
         if row.sample in rows:
-            raise UserError(f"{path}: row {number}: sample {row.sample!r} stands there twice")
+            raise UserError(f"{path}: row {number}: sample {row.sample!r} is duplicated")
         rows[row.sample] = row
     return rows
 
 
 def measured_samples(configuration: RunConfiguration) -> dict[str, SampleRow]:
-    """The samples that a run measures, by name; none by a run that is a global fit alone.
+    """Return the samples that a run measures, by name; none if it is only a global fit.
 
     Raises:
-        UserError: the table is not valid, lacks a sample that `measure` names, or names a file
-            that does not exist.
+        UserError: the table is invalid, lacks a sample named in `measure`, or names a file that
+            does not exist.
     """
     if not configuration.has_images:
         return {}

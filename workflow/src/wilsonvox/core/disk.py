@@ -1,18 +1,19 @@
-"""Whether a run's folder can be written, found out before its first job."""
+"""Check that a run's folder is writable before its first job starts."""
 
 import os
 from pathlib import Path
 from tempfile import TemporaryFile
 
 TRIAL_BYTES = 4096
-"""The least that a disk gives to a file: room for a job's log."""
+"""Size of the trial file: the smallest block of common file systems."""
 
 
 def writing_problem(folder: str | os.PathLike[str]) -> str | None:
-    """In one line, why nothing can be written into `folder`; None where it can.
+    """Return one line on why `folder` is not writable, or None if it is.
 
-    Writes a nameless file, because neither permissions nor the free space of a disk tell of
-    read-only disks and quotas. A folder that is not there yet is looked for where it would be made.
+    Writes a temporary file without a name, because permissions and free space reveal neither
+    read-only disks nor quotas. If the folder does not exist, its nearest existing parent is
+    tested.
     """
     existing = Path(folder).absolute()
     while not existing.exists():

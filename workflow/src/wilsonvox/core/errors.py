@@ -1,8 +1,9 @@
-"""The one exception that is the user's to mend."""
+"""The exception for errors in user input."""
 
 
 class UserError(Exception):
-    """Bad input. Its message is one line that names the file, the field and the fix.
+    """Error in user input, reported without a traceback.
 
-    The command line prints it without a traceback and exits with code 1.
+    The message is one line that names the file, the field and the fix. The command line prints it
+    and exits with code 1.
     """

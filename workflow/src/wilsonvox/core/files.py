@@ -1,4 +1,4 @@
-"""Atomic writes: a killed job leaves no file that looks finished."""
+"""Atomic writing of files, so that a killed job leaves no incomplete output, and file checks."""
 
 import errno
 import hashlib
@@ -13,18 +13,18 @@ from pathlib import Path
 from wilsonvox.core.errors import UserError
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
-"""Errors of writing that tell of the disk, not of the program: full, too large, read-only."""
+"""Error codes caused by the disk: full, over quota, file too large, read-only."""
 
 FOREIGN_LEFTOVERS_DAYS = 7
-"""Age after which what another machine left unfinished is removed: nobody here can tell whether
-the process that wrote it still lives."""
+"""Age after which unfinished files of another machine are removed. Whether the process that wrote
+them still runs cannot be determined from here."""
 
 
 @contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Tell `path` in errors of writing that do not say which file they are about.
+    """Add `path` to write errors that do not name a file.
 
-    Writing to an open file on a full disk gives such an error.
+    Writing to an open file on a full disk raises such an error.
     """
     try:
         yield
@@ -36,15 +36,15 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` when the block ends well.
+    """Yield a temporary path in the folder of `path`; rename it to `path` when the block succeeds.
 
-    The temporary name keeps the suffix, because writers choose the format by it. When the block
-    raises, the temporary file is removed and `path` is left as it was. What processes that were
-    killed left of `path` is removed first.
+    The temporary name keeps the suffix, because writers choose the format by it. If the block
+    raises, the temporary file is removed and `path` is left unchanged. Temporary files that killed
+    processes left behind are removed first.
 
     Raises:
         UserError: the folder cannot be made or written.
-        OSError: the disk is full; it names `path`.
+        OSError: the disk is full; the error names `path`.
     """
     final = Path(path)
     temporary = final.with_name(f".{final.stem}.{_machine()}-{os.getpid()}.part{final.suffix}")
@@ -52,9 +52,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     with naming(final):
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
-            for left in unfinished_files(final):
+            for leftover in unfinished_files(final):
                 with suppress(OSError):
-                    left.unlink()
+                    leftover.unlink()
             yield temporary
             with temporary.open("rb+") as handle:
                 os.fsync(handle.fileno())
@@ -64,14 +64,14 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
                 raise
             raise UserError(f"{final}: cannot be written: {error.strerror}") from error
         finally:
-            # nothing to remove, or its folder is a file: the error above says what is wrong
+            # nothing to remove, or the folder is a file, which the error above reports
             with suppress(OSError):
                 temporary.unlink()
 
 
 @cache
 def _machine() -> str:
-    """Eight digits for where a process number means something: the host and its container."""
+    """Return eight hexadecimal digits that identify the host and its PID namespace."""
     try:
         numbers = str(Path("/proc/self/ns/pid").readlink())
     except OSError:  # not Linux
@@ -84,25 +84,26 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # of another user
+    except OSError:  # belongs to another user
         return True
     return True
 
 
 def unfinished_files(path: str | os.PathLike[str]) -> list[Path]:
-    """Temporary files of `atomic_path` that killed processes left beside `path`.
+    """List temporary files of `atomic_path` that killed processes left next to `path`.
 
-    Those of processes that run are none of them, be they on this machine or on another one that
-    writes to the same disk.
+    Files of running processes are not listed. Files of another machine on the same disk are listed
+    after `FOREIGN_LEFTOVERS_DAYS`.
     """
     final = Path(path)
     name = re.compile(
         rf"\.{re.escape(final.stem)}\.([0-9a-f]{{8}})-(\d{{1,9}})\.part{re.escape(final.suffix)}"
     )
     return [
-        each
-        for each in final.parent.glob(".*.part*")
-        if (match := name.fullmatch(each.name)) and _is_left_over(each, match[1], int(match[2]))
+        candidate
+        for candidate in final.parent.glob(".*.part*")
+        if (match := name.fullmatch(candidate.name))
+        and _is_left_over(candidate, match[1], int(match[2]))
     ]
 
 
@@ -111,7 +112,7 @@ def _is_left_over(path: Path, machine: str, process: int) -> bool:
         return not _is_running(process)
     try:
         age = time.time() - path.stat().st_mtime
-    except OSError:  # finished and gone meanwhile
+    except OSError:  # finished and renamed in the meantime
         return False
     return age > FOREIGN_LEFTOVERS_DAYS * 86400
 
@@ -120,19 +121,24 @@ def require_file(path: str | os.PathLike[str], what: str) -> Path:
     """Return `path` if it is a readable file.
 
     Raises:
-        UserError: it does not exist or is a folder; `what` says what was expected there.
+        UserError: it does not exist or is a folder. The message names the expected content,
+            `what`.
     """
-    found = Path(path)
-    if not found.is_file():
-        reason = "is a folder" if found.is_dir() else "does not exist"
-        raise UserError(f"{found}: {reason}; expected {what}")
-    return found
+    file = Path(path)
+    if not file.is_file():
+        reason = "is a folder" if file.is_dir() else "does not exist"
+        raise UserError(f"{file}: {reason}; expected {what}")
+    return file
 
 
 def require_whole_root(path: str | os.PathLike[str], end: int) -> None:
-    """Check that a ROOT file is as long as its header says (`end`, the header's fEND, in bytes).
+    """Check that a ROOT file has the length stated in its header.
 
-    uproot reads what is left of a truncated file without complaint when only its tail is gone.
+    uproot reads a truncated file without an error if only its tail is missing.
+
+    Args:
+        path: the ROOT file.
+        end: fEND of the header [bytes].
 
     Raises:
         UserError: the file is shorter.

@@ -1,4 +1,4 @@
-"""Base classes of the settings and results that pydantic validates."""
+"""Base classes of validated settings and results (pydantic models)."""
 
 from typing import Any, ClassVar
 
@@ -6,12 +6,14 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 
 
 class OptionalFields(BaseModel):
-    """Leaves the fields in `OPTIONAL` out of what is written where they have their default.
+    """Omit the fields named in `OPTIONAL` from serialised output while they have their default.
 
-    So files, digests and commands are those of before there were such fields.
+    Metadata in files, content digests, records and command lines then name such a field only where
+    it is used.
     """
 
     OPTIONAL: ClassVar[tuple[str, ...]] = ()
+    """Names of the fields to omit."""
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -24,6 +26,6 @@ class OptionalFields(BaseModel):
 
 
 class StrictModel(BaseModel):
-    """Immutable model that refuses unknown fields: base of settings, records and results."""
+    """Immutable model that rejects unknown fields; base of settings, records and results."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

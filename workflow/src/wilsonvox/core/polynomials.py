@@ -9,7 +9,7 @@ Array = NDArray[np.float64]
 
 
 def polynomial_orders(n: int, degree: int) -> list[tuple[int, ...]]:
-    """Which of `n` values each of `polynomial_terms` is a product of.
+    """List the monomials of `n` variables up to a degree, as tuples of variable indices.
 
     >>> polynomial_orders(2, 2)
     [(), (0,), (1,), (0, 0), (0, 1), (1, 1)]
@@ -22,7 +22,7 @@ def polynomial_orders(n: int, degree: int) -> list[tuple[int, ...]]:
 
 
 def polynomial_terms(values: Array, degree: int) -> Array:
-    """Monomials of k variables up to a degree: 1, x_1 … x_k, x_1², x_1 x_2 and so on.
+    """Evaluate all monomials of k variables up to a degree: 1, x_1 … x_k, x_1², x_1 x_2, ….
 
     Args:
         values: shape (…, k).
@@ -40,7 +40,7 @@ def polynomial_terms(values: Array, degree: int) -> Array:
 
 
 def polynomial_gradient(values: Array, degree: int) -> Array:
-    """Derivatives of `polynomial_terms` with respect to the k variables.
+    """Evaluate the derivatives of `polynomial_terms` with respect to the k variables.
 
     Args:
         values: shape (…, k).

@@ -1,9 +1,9 @@
-"""Event files: the TTree `events` that every stage after the first reads.
+"""Event files: ROOT files with a TTree `events`, the format that all later stages read.
 
-Branches (design contract): float32 `q2` [GeV²], `cos_theta_mu`, `cos_theta_k`, `chi` [rad, 0 to
-2π], `m_kpi` [GeV], and int8 `flavour` (+1 for B0, −1 for anti-B0), over the full q² range; where
-four-momenta were asked for also float64 `{B0,K,pi,mup,mum}_{E,px,py,pz}` [GeV], with `mup` and
-`mum` the positive and the negative lepton, electrons too. Beside the tree stand two strings:
+The branches are float32 `q2` [GeV²], `cos_theta_mu`, `cos_theta_k`, `chi` [rad, 0 to 2π] and
+`m_kpi` [GeV], and int8 `flavour` (+1 for B0, −1 for anti-B0), over the full q² range. Files with
+four-momenta also have float64 `{B0,K,pi,mup,mum}_{E,px,py,pz}` [GeV], where `mup` and `mum` are the
+positive and the negative lepton (muon or electron). Next to the tree the file contains two strings,
 `provenance` (the record) and `metadata` (`EventMetadata`).
 """
 
@@ -22,7 +22,7 @@ from wilsonvox.core.files import atomic_path, require_file, require_whole_root
 from wilsonvox.core.models import StrictModel
 from wilsonvox.records.digests import ColumnDigest
 from wilsonvox.records.record import Record
-from wilsonvox.theory.kinematics import MOMENTUM_BRANCHES
+from wilsonvox.theory.particles import MOMENTUM_BRANCHES
 
 TREE = "events"
 BRANCHES: dict[str, np.dtype[Any]] = {
@@ -34,15 +34,12 @@ BRANCHES: dict[str, np.dtype[Any]] = {
     "flavour": np.dtype(np.int8),
 }
 CHUNK = 1_000_000
-"""Events a chunk, when a file is streamed."""
-
-FLAVOURS = {"B0": 1, "B0bar": -1}
-"""Names of the two flavours in configuration, and their value in the `flavour` branch."""
+"""Number of events per chunk when a file is streamed."""
 
 
 @dataclass(frozen=True)
 class Events:
-    """Decays as columns, each of shape (n,) with the dtypes of `BRANCHES`."""
+    """Decays as columns of shape (n,) with the dtypes of `BRANCHES`."""
 
     q2: NDArray[np.float32]
     cos_theta_mu: NDArray[np.float32]
@@ -58,19 +55,19 @@ class Events:
         return type(self)(**{name: column[selection] for name, column in self.columns().items()})
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """The columns by branch name, in the order of `BRANCHES`."""
+        """Return the columns by branch name, in the order of `BRANCHES`."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_columns(cls, columns: dict[str, NDArray[Any]]) -> Self:
-        """Events of columns, cast to the contract's dtypes."""
+        """Construct events from columns, cast to the dtypes of `BRANCHES`."""
         return cls(
             **{name: np.asarray(columns[name], dtype=dtype) for name, dtype in BRANCHES.items()}
         )
 
     @classmethod
     def concatenate(cls, parts: Iterable["Events"]) -> Self:
-        """Events of several parts, in order."""
+        """Concatenate events, in order."""
         kept = [part.columns() for part in parts]
         return cls.from_columns(
             {
@@ -81,35 +78,37 @@ class Events:
 
 
 class EventMetadata(StrictModel):
-    """What an event file says about itself."""
+    """Metadata of an event file."""
 
     origin: Literal["generated", "ingested"]
     point: str | None = Field(default=None, description="point label, such as c9_-0.90")
     shifts: dict[str, float | complex] | None = Field(
-        default=None, description="true shifts by coefficient; null where they are not known"
+        default=None, description="true shifts by coefficient; null if unknown"
     )
     split: str | None = None
     campaign: str | None = None
     sample: str | None = Field(default=None, description="name in samples.tsv")
     physics_inputs: str | None = Field(default=None, description="set of SM inputs, if generated")
     lepton: Literal["muon", "electron"] | None = Field(
-        default=None, description="the leptons; mup and mum hold electrons as well"
+        default=None, description="kind of lepton; null if unknown"
     )
     antiparticle_shifts: Literal["equal", "conjugate"] | None = Field(
-        default=None, description="whether a B0 has the shifts or their conjugates, if generated"
+        default=None,
+        description="shifts of the B0: equal to those of the anti-B0 or their complex conjugates; "
+        "if generated",
     )
     frame: Literal["rest", "belle2"] | None = Field(
-        default=None, description="frame of the four-momenta, where there are any"
+        default=None, description="frame of the four-momenta, if the file contains any"
     )
-    layout: str | None = Field(default=None, description="layout that was read, if ingested")
-    energy_unit: str | None = Field(default=None, description="unit found in the file read")
-    n_read: int | None = Field(default=None, description="events in the files read")
+    layout: str | None = Field(default=None, description="layout of the files, if ingested")
+    energy_unit: str | None = Field(default=None, description="unit of energy of the files")
+    n_read: int | None = Field(default=None, description="number of events in the files")
     n_dropped: dict[str, int] = Field(default_factory=dict, description="dropped events by reason")
     warnings: tuple[str, ...] = Field(
-        default=(), description="what reading the external files left to be said"
+        default=(), description="warnings from reading the external files"
     )
     level: Literal["generator"] = Field(
-        default="generator", description="detector effects are not corrected for"
+        default="generator", description="no correction for detector effects"
     )
 
 
@@ -120,12 +119,21 @@ def write_events(
     record: Record,
     momenta: Callable[[int, Events], NDArray[np.float64]] | None = None,
 ) -> int:
-    """Write an event file, atomically, chunk by chunk; return the number of events.
+    """Write an event file, atomically and chunk by chunk.
 
-    `metadata` may be a function, called after the last chunk, for counts known only then. Where
-    `momenta` is given, it makes the four-momenta, shape (5, 4, n), of chunk number i.
+    The file is compressed with LZ4, which uproot reads and writes ten times faster than its
+    default.
 
-    Stored with LZ4, which uproot reads and writes ten times faster than its default.
+    Args:
+        path: file to write.
+        chunks: the events.
+        metadata: metadata, or a function that returns them, called after the last chunk.
+        record: provenance record, written with the digest of the content added.
+        momenta: function of the index and the events of a chunk that returns their four-momenta,
+            float64 of shape (5, 4, n) [GeV]; no four-momenta are written if None.
+
+    Returns:
+        The number of events.
     """
     import uproot
 
@@ -158,29 +166,29 @@ def write_events(
 def _open(path: str | os.PathLike[str]) -> Any:
     import uproot
 
-    found = require_file(path, "a ROOT event file")
+    existing = require_file(path, "a ROOT event file")
     try:
-        file = uproot.open(found)
-        require_whole_root(found, file.file.fEND)
+        file = uproot.open(existing)
+        require_whole_root(existing, file.file.fEND)
         missing = [name for name in (TREE,) if name not in file]
         absent = [] if TREE in missing else [name for name in BRANCHES if name not in file[TREE]]
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{found}: not a readable ROOT file ({type(error).__name__})") from error
+        raise UserError(f"{existing}: not a readable ROOT file ({type(error).__name__})") from error
     if missing or absent:
         raise UserError(
-            f"{found}: not an event file of wilsonvox: lacks {', '.join(missing + absent)}; "
-            "make one of other ROOT files with 'wilsonvox ingest'"
+            f"{existing}: not an event file of wilsonvox: lacks {', '.join(missing + absent)}; "
+            "convert other ROOT files with 'wilsonvox ingest'"
         )
     return file
 
 
 def read_metadata(path: str | os.PathLike[str]) -> EventMetadata:
-    """Metadata of an event file; of one that another program wrote, that its truth is not known.
+    """Read the metadata of an event file; default values if another program wrote the file.
 
     Raises:
-        UserError: no such file, or not an event file.
+        UserError: the file does not exist or is not an event file.
     """
     with _open(path) as file:
         if "metadata" not in file:
@@ -189,10 +197,10 @@ def read_metadata(path: str | os.PathLike[str]) -> EventMetadata:
 
 
 def iterate_events(path: str | os.PathLike[str], step: int = CHUNK) -> Iterator[Events]:
-    """Events of a file in chunks of at most `step`, in file order.
+    """Yield the events of a file in chunks of at most `step`, in file order.
 
     Raises:
-        UserError: no such file, not an event file, or truncated.
+        UserError: the file does not exist, is not an event file, or is truncated.
     """
     with _open(path) as file:
         try:
@@ -203,5 +211,5 @@ def iterate_events(path: str | os.PathLike[str], step: int = CHUNK) -> Iterator[
 
 
 def read_events(path: str | os.PathLike[str]) -> Events:
-    """All events of a file."""
+    """Read all events of a file."""
     return Events.concatenate(iterate_events(path))

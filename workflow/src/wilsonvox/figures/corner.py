@@ -1,12 +1,14 @@
-"""Corner plot: shifts that were measured together, with their joint 68 % and 95 % regions."""
+"""Corner plot of jointly measured shifts, with 68 % and 95 % regions."""
 
 import itertools
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+import click
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import require_file
+from wilsonvox.figures.command import FILE, outputs, write
 from wilsonvox.figures.labels import note_text, shift_symbol
 from wilsonvox.figures.style import BLACK, CURVES, GREY, SINGLE_COLUMN, new_figure, styled
 from wilsonvox.theory.points import PARAMETERS
@@ -25,7 +28,7 @@ from wilsonvox.voxels.specification import ImageSpecification
 Array = NDArray[np.float64]
 
 LEVELS = (0.68, 0.95)
-"""Probabilities of the regions; drawn as a full and a dashed line."""
+"""Probabilities of the regions, drawn as solid and dashed lines."""
 _STYLES: tuple[Literal["-"], Literal["--"]] = ("-", "--")
 _REACH = 3.2
 """Half the range of an axis, in standard deviations of the widest estimate."""
@@ -33,10 +36,19 @@ _REACH = 3.2
 
 @dataclass(frozen=True)
 class JointResult:
-    """What one estimator measured of one sample.
+    """Joint measurement of several shifts of one sample by one estimator.
 
-    value: shape (k,); covariance: shape (k, k); both dimensionless, NaN where it gave no values
-    truth: shape (k,), NaN where a true shift is not known
+    Attributes:
+        estimator: name of the estimator.
+        sample: name of the sample.
+        coefficients: the k measured coefficients.
+        value: measured shifts, shape (k,), dimensionless; NaN without an estimate.
+        covariance: their covariance, shape (k, k); NaN without an estimate.
+        truth: true shifts, shape (k,); NaN if unknown.
+        n_images: number of images of the sample.
+        image: image specification.
+        physics_inputs: name of the physics inputs of the calibration.
+        calibrated: range of each shift in which the estimator is calibrated, shape (k, 2).
     """
 
     estimator: str
@@ -49,11 +61,10 @@ class JointResult:
     image: ImageSpecification
     physics_inputs: str | None
     calibrated: Array
-    """Range of each shift that the estimator is calibrated in, shape (k, 2)."""
 
     @property
     def known(self) -> bool:
-        """Whether it gave values."""
+        """True if there is an estimate."""
         return bool(np.isfinite(self.covariance).all())
 
 
@@ -61,15 +72,15 @@ def read(path: str | os.PathLike[str]) -> JointResult:
     """Read a measurement of several coefficients.
 
     Raises:
-        UserError: not a measurement, or one of a single coefficient.
+        UserError: the file is not a measurement, or it has a single coefficient.
     """
-    found = require_file(path, "a measurement (.json)")
+    file = require_file(path, "a measurement (.json)")
     try:
-        content = json.loads(found.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
         measured = content["coefficients"]
         names = tuple(name for name in PARAMETERS if name in measured)
         if len(names) < 2:
-            raise UserError(f"{found}: of {names[0]} alone; a corner plot needs several shifts")
+            raise UserError(f"{file}: measures {names[0]} only; a corner plot needs several shifts")
         joint = content["joint"]
         covariance = np.full((len(names), len(names)), np.nan)
         if joint is not None:
@@ -89,43 +100,43 @@ def read(path: str | os.PathLike[str]) -> JointResult:
             calibrated=np.array([measured[name]["calibrated_range"] for name in names], float),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{found}: not a measurement; delete it and run again") from error
+        raise UserError(f"{file}: not a measurement; delete it and run again") from error
 
 
 def region(covariance: Array, level: float) -> tuple[float, float, float]:
-    """Axes and inclination of the ellipse that holds `level` of a normal distribution.
+    """Compute the ellipse that contains `level` of a bivariate normal distribution.
 
     Args:
-        covariance: of two shifts, shape (2, 2).
+        covariance: covariance of two shifts, shape (2, 2).
         level: probability, between 0 and 1.
 
     Returns:
-        Full lengths of the major and the minor axis, and the angle of the major one [degrees].
+        Full lengths of the major and the minor axis, and the angle of the major axis [degrees].
     """
     values, vectors = np.linalg.eigh(covariance)
-    # of two degrees of freedom χ² is below −2 ln(1 − level) with this probability
+    # quantile of the χ² distribution with two degrees of freedom: −2 ln(1 − level)
     minor, major = 2 * np.sqrt(-2 * np.log(1 - level) * values)
     return float(major), float(minor), float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1])))
 
 
 def _pair(panel: Axes, result: JointResult, x: int, y: int, colour: str) -> None:
     covariance = result.covariance[np.ix_([x, y], [x, y])]
-    place = (float(result.value[x]), float(result.value[y]))
+    centre = (float(result.value[x]), float(result.value[y]))
     for level, style in zip(LEVELS, _STYLES, strict=True):
         width, height, angle = region(covariance, level)
         panel.add_patch(
             Ellipse(
-                place, width, height, angle=angle, fill=False, edgecolor=colour, linestyle=style,
+                centre, width, height, angle=angle, fill=False, edgecolor=colour, linestyle=style,
                 linewidth=1.0,
             )
         )  # fmt: skip
-    panel.plot(*place, marker="o", color=colour, markersize=3.0)
+    panel.plot(*centre, marker="o", color=colour, markersize=3.0)
 
 
-def _alone(panel: Axes, result: JointResult, index: int, colour: str) -> None:
+def _single(panel: Axes, result: JointResult, index: int, colour: str) -> None:
     value, sigma = result.value[index], np.sqrt(result.covariance[index, index])
     x = value + sigma * np.linspace(-5, 5, 301)
-    # equal heights: an axis of densities would say nothing more
+    # equal heights: the densities have no vertical axis
     panel.plot(x, np.exp(-(((x - value) / sigma) ** 2) / 2), color=colour)
 
 
@@ -136,12 +147,12 @@ def _panel(
     column: int,
     ranges: Sequence[tuple[float, float]],
 ) -> None:
-    """One shift on the diagonal, or a pair below it, with the truth."""
+    """Draw one shift on the diagonal, or a pair below it, with the true values."""
     for result, colour in zip(results, itertools.cycle(CURVES), strict=False):
         if not result.known:
             continue
         if column == row:
-            _alone(panel, result, row, colour)
+            _single(panel, result, row, colour)
         else:
             _pair(panel, result, column, row, colour)
     truth = results[0].truth[[column, row]]
@@ -162,15 +173,15 @@ def _panel(
 
 
 def _ranges(results: Sequence[JointResult]) -> list[tuple[float, float]]:
-    """Limits of each coefficient's axis: the estimates' and the truth, else the calibrated ones."""
+    """Axis limits of each coefficient: estimates and truth, or else the calibrated ranges."""
     ranges = []
     for index, truth in enumerate(results[0].truth):
         ends = [
-            float(each.value[index] + side * _REACH * np.sqrt(each.covariance[index, index]))
-            for each in results
+            float(result.value[index] + side * _REACH * np.sqrt(result.covariance[index, index]))
+            for result in results
             for side in (-1, 1)
-            if each.known
-        ] or [float(end) for each in results for end in each.calibrated[index]]
+            if result.known
+        ] or [float(end) for result in results for end in result.calibrated[index]]
         margin = 0.08 * (max(ends) - min(ends))
         low, high = np.fmin(min(ends), truth - margin), np.fmax(max(ends), truth + margin)
         ranges.append((float(low), float(high)))
@@ -179,26 +190,27 @@ def _ranges(results: Sequence[JointResult]) -> list[tuple[float, float]]:
 
 @styled
 def draw(results: Sequence[JointResult]) -> Figure:
-    """Draw estimates of one sample: pairs of shifts below the diagonal, each alone on it.
+    """Draw estimates for one sample: single shifts on the diagonal, pairs below it.
 
-    Full and dashed ellipses hold 68 % and 95 % of the joint distribution of two shifts; grey lines
-    and the black cross are the true shifts, where they are known.
+    Solid and dashed ellipses contain 68 % and 95 % of the joint distribution of two shifts; grey
+    lines and the black cross are the true shifts, if known.
 
-    An estimator without values (the sample is outside its calibrated box) is named only.
+    Estimators without an estimate (the sample is outside the calibrated range) only appear in the
+    legend.
 
     Args:
-        results: of the estimators, at least one.
+        results: measurements by at least one estimator.
 
     Raises:
-        UserError: they are of different samples or coefficients.
+        UserError: the measurements have different samples or coefficients.
     """
     first = results[0]
-    for each in results[1:]:
-        if (each.sample, each.coefficients) != (first.sample, first.coefficients):
+    for result in results[1:]:
+        if (result.sample, result.coefficients) != (first.sample, first.coefficients):
             raise UserError(
-                f"--measurement: {each.estimator} measured {', '.join(each.coefficients)} of "
-                f"{each.sample}, but {first.estimator} {', '.join(first.coefficients)} of "
-                f"{first.sample}; give measurements of the same"
+                f"--measurement: {result.estimator} measured {', '.join(result.coefficients)} of "
+                f"{result.sample}, but {first.estimator} {', '.join(first.coefficients)} of "
+                f"{first.sample}; give measurements of the same shifts of one sample"
             )
     k = len(first.coefficients)
     size = max(SINGLE_COLUMN, 1.55 * k)
@@ -222,9 +234,9 @@ def draw(results: Sequence[JointResult]) -> Figure:
     handles = [
         Line2D(
             [], [], color=colour, marker="o", markersize=3,
-            label=each.estimator + ("" if each.known else ": no values"),
+            label=result.estimator + ("" if result.known else ": no estimate"),
         )
-        for each, colour in zip(results, itertools.cycle(CURVES), strict=False)
+        for result, colour in zip(results, itertools.cycle(CURVES), strict=False)
     ]  # fmt: skip
     lines: list[tuple[float, Literal["-", "--"]]] = list(zip(LEVELS, _STYLES, strict=True))
     handles += [
@@ -241,3 +253,19 @@ def draw(results: Sequence[JointResult]) -> Figure:
         title=f"{first.sample}\n{images}", title_fontsize=7.5, alignment="left",
     )  # fmt: skip
     return figure
+
+
+@click.command("corner")
+@click.option(
+    "--measurement",
+    "measurements",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Measurement of a sample by one estimator (.json); give it several times to compare "
+    "estimators.",
+)
+@outputs
+def command(measurements: tuple[Path, ...], pdf: Path, png: Path) -> None:
+    """Shifts that were measured together, with 68 % and 95 % regions."""
+    write("corner", pdf, png, lambda: draw([read(path) for path in measurements]), measurements)

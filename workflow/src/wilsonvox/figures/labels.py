@@ -1,4 +1,4 @@
-"""Text in figures: symbols, points and image specifications, written the same everywhere."""
+"""Labels of figures and report pages: symbols, points and image specifications."""
 
 import re
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ VARIABLES = {
     "chi": r"$\chi$",
     "q2": r"$q^2$",
 }
-"""Symbols of the decay's four variables, by branch name."""
+"""Symbols of the four decay variables, by branch name."""
 
 _NAME = re.compile(r"c(\d+)(p?)(_imaginary)?")
 
 
 def shift_symbol(coefficient: str) -> str:
-    r"""Mathtext of a shift, without dollar signs.
+    r"""Format the symbol of a shift as mathtext, without dollar signs.
 
     >>> shift_symbol("c9")
     '\\delta C_{9}'
@@ -44,7 +44,7 @@ def _number(value: complex) -> str:
 
 
 def shifts_text(shifts: Mapping[str, complex]) -> str:
-    r"""Name of a point in a legend; all shifts zero is the Standard Model (SM).
+    r"""Format a point for a legend; the point without shifts is the Standard Model (SM).
 
     >>> shifts_text({"c9": -2.0})
     '$\\delta C_{9} = -2.0$'
@@ -57,28 +57,48 @@ def shifts_text(shifts: Mapping[str, complex]) -> str:
     return ", ".join(terms) + (" (SM)" if not any(shifts.values()) else "")
 
 
-def image_text(image: ImageSpecification) -> str:
-    """An image specification in a few words.
+_PLAIN = {
+    "$q^2$": "q²",
+    r"$\overline{B}{}^0$": "anti-B⁰",
+    "$B^0$": "B⁰",
+    r"$\ell^+$": "ℓ⁺",
+}
+
+
+def image_text(image: ImageSpecification, mathtext: bool = True) -> str:
+    """Describe an image specification in one line.
+
+    Args:
+        image: the image specification.
+        mathtext: write symbols as mathtext; otherwise in plain Unicode.
 
     >>> image_text(ImageSpecification())
-    '50³ voxels, 24,000 events an image, $q^2$ < 20 GeV²'
+    '50³ voxels, 24,000 events per image, $q^2$ < 20 GeV²'
+    >>> image_text(ImageSpecification(vetoes_gev2=((8.0, 11.0),), flavour="both"), mathtext=False)
+    '50³ voxels, 24,000 events per image, q² < 20 GeV² without 8–11 GeV², B⁰ and anti-B⁰'
     """
     low = f"{image.q2_min_gev2:g} < " if image.q2_min_gev2 else ""
-    veto = ", vetoes" if image.vetoes_gev2 else ""
+    vetoes = " and ".join(f"{start:g}–{end:g}" for start, end in image.vetoes_gev2)
     flavours = {
         "B0": "",
         "B0bar": r", $\overline{B}{}^0$",
         "both": r", $B^0$ and $\overline{B}{}^0$",
     }
     angles = "" if image.antiparticle_angles == "conjugate" else r", angles of $\ell^+$"
-    removed = "" if image.multiple_entries == "averaged" else ", single entries"
-    return (
-        f"{image.bins}³ voxels, {image.events_per_image:,} events an image, "
-        f"{low}$q^2$ < {image.q2_max_gev2:g} GeV²{veto}"
-        f"{flavours[image.flavour]}{angles}{removed}"
+    single = "" if image.multiple_entries == "averaged" else ", single-event voxels"
+    text = (
+        f"{image.bins}³ voxels, {image.events_per_image:,} events per image, "
+        f"{low}$q^2$ < {image.q2_max_gev2:g} GeV²"
+        + (f" without {vetoes} GeV²" if vetoes else "")
+        + f"{flavours[image.flavour]}{angles}{single}"
     )
+    if mathtext:
+        return text
+    for symbol, plain in _PLAIN.items():
+        text = text.replace(symbol, plain)
+    return text
 
 
 def note_text(image: ImageSpecification, physics_inputs: str | None) -> str:
-    """The small line at the foot of a figure: image specification and physics inputs."""
+    """Compose the note at the foot of a figure: image specification and physics inputs."""
     return image_text(image) + (f"; {physics_inputs}" if physics_inputs else "")

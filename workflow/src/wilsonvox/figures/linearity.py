@@ -1,11 +1,13 @@
-"""Linearity: mean predicted shift against the true one, with the bias below.
+"""Linearity: mean predicted shift against the true shift, and the bias.
 
-The mean is that of an ensemble of images, or that of a Gaussian fitted to it.
+The mean is that of an ensemble of images or of a Gaussian fitted to it.
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
+import click
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,12 +15,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.figures.command import FILE, coefficient_option, outputs, write
 from wilsonvox.figures.labels import note_text, shift_symbol
 from wilsonvox.figures.style import DOUBLE_COLUMN, GREY, SINGLE_COLUMN, new_figure, styled
-from wilsonvox.figures.summaries import INTERPOLATED, TRAINED, Summary, padded
+from wilsonvox.figures.summaries import INTERPOLATED, TRAINED, Summary, padded, read
 
 Ensembles = Literal["mean", "gaussian"]
-"""What is drawn of each ensemble: mean with σ_L and σ_R, or mean and σ of a fitted Gaussian."""
+"""Quantities drawn for each ensemble: mean with σ_L and σ_R, or μ and σ of a fitted Gaussian."""
 
 _COLUMNS: dict[Ensembles, tuple[str, str, str]] = {
     "mean": ("mean", "sigma_left", "sigma_right"),
@@ -29,16 +32,16 @@ _COLUMNS: dict[Ensembles, tuple[str, str, str]] = {
 def error_bars(
     summary: Summary, scaled: bool, ensembles: Ensembles = "mean"
 ) -> NDArray[np.float64]:
-    """Lengths of the error bars below and above the mean, shape (2, n_points).
+    """Compute the lengths of the error bars below and above the mean, shape (2, n_points).
 
     Args:
-        summary: the points.
-        scaled: divide by √N, N the number of images: the error of the mean instead of that of
-            one image.
-        ensembles: σ_L below and σ_R above, or the fitted Gaussian's σ on both sides.
+        summary: summary of the estimator.
+        scaled: divide by √N, with N images per point, to get the error of the mean instead of the
+            spread of single images.
+        ensembles: σ_L below and σ_R above the mean, or σ of the fitted Gaussian on both sides.
     """
     bars = np.stack([summary.column(name) for name in _COLUMNS[ensembles][1:]])
-    # of very skewed ensembles the mean can lie outside the 16 % and 84 % points
+    # the mean of very skewed ensembles can be outside the 16 % and 84 % quantiles
     bars = np.clip(bars, 0.0, None)
     return bars / np.sqrt(summary.column("n_images")) if scaled else bars
 
@@ -61,17 +64,17 @@ def _points(
 
 @styled
 def draw(summary: Summary, scaled: bool, ensembles: Ensembles = "mean") -> Figure:
-    """Draw δC ≤ 0 alone, as in the papers, and beside it the whole range; bias strips below.
+    """Draw mean against true shift for δC ≤ 0, as in the papers, and for all points; bias below.
 
-    One panel where all points lie on one side of zero. Black circles: values seen in training;
-    red crosses: interpolation values; grey line: prediction equals truth. Of an estimator that is
-    not trained all are black.
+    There is a single column if all points are on one side of zero. Black circles: values used in
+    training; red crosses: interpolated values; grey line: prediction equal to truth. All points of
+    an estimator without training are black.
 
     Args:
-        summary: the points.
-        scaled: error bars σ/√N, of the mean, instead of σ, of one image.
+        summary: summary of the estimator.
+        scaled: draw error bars σ/√N, for the mean, instead of σ, for a single image.
         ensembles: mean with σ_L and σ_R of each ensemble, or mean and σ of the fitted Gaussian.
-            Points without a fit are left out and counted.
+            Points without a fit are omitted; the legend gives their number.
 
     Raises:
         UserError: no ensemble has a fit.
@@ -80,8 +83,8 @@ def draw(summary: Summary, scaled: bool, ensembles: Ensembles = "mean") -> Figur
     if not fitted.any():
         raise UserError(
             f"estimator {summary.metadata.estimator}: no ensemble of {summary.coefficient} has a "
-            "fitted Gaussian, which needs ten images that differ; set figures.linearity: mean, or "
-            "make more test images"
+            "fitted Gaussian, which needs ten different predictions; set figures.linearity: "
+            "mean, or make more test images"
         )
     n_left_out = int((~fitted).sum())
     summary = replace(summary, frame=summary.frame[fitted])
@@ -98,7 +101,7 @@ def draw(summary: Summary, scaled: bool, ensembles: Ensembles = "mean") -> Figur
     figure = new_figure(
         DOUBLE_COLUMN if mixed else SINGLE_COLUMN,
         4.8,
-        # in one column the line would be longer than the page is wide
+        # a single column is too narrow for the physics inputs
         note_text(metadata.image, metadata.physics_inputs if mixed else None),
     )
     panels = figure.subplots(
@@ -135,7 +138,7 @@ def draw(summary: Summary, scaled: bool, ensembles: Ensembles = "mean") -> Figur
     title = [f"{metadata.estimator}, error bars {kind}"]
     if n_left_out:
         title.append(f"{n_left_out} {'point' if n_left_out == 1 else 'points'} without a fit")
-    if metadata.physics_inputs and not mixed:  # a wider figure has it at its foot
+    if metadata.physics_inputs and not mixed:  # otherwise in the note at the foot
         title.insert(0, metadata.physics_inputs)
     figure.legend(
         list(handles.values()),
@@ -147,3 +150,40 @@ def draw(summary: Summary, scaled: bool, ensembles: Ensembles = "mean") -> Figur
     )
     figure.align_ylabels(panels[:, 0])
     return figure
+
+
+@click.command("linearity")
+@click.option("--summary", required=True, type=FILE, help="Summary of an estimator (.parquet).")
+@click.option(
+    "--scaled/--unscaled",
+    default=True,
+    show_default=True,
+    help="Error bars σ/√N, N the images of a point, or σ of one image.",
+)
+@click.option(
+    "--ensembles",
+    type=click.Choice(["mean", "gaussian"]),
+    default="mean",
+    show_default=True,
+    help="What is drawn of a point's images: mean with σ_L and σ_R, or mean and σ of a Gaussian "
+    "fitted to them.",
+)
+@coefficient_option
+@outputs
+def command(
+    summary: Path,
+    scaled: bool,
+    ensembles: Literal["mean", "gaussian"],
+    coefficient: str,
+    pdf: Path,
+    png: Path,
+) -> None:
+    """Mean prediction against the true value, and the bias below."""
+    write(
+        "linearity" if scaled else "linearity_unscaled",
+        pdf,
+        png,
+        lambda: draw(read(summary, coefficient), scaled, ensembles),
+        [summary],
+        {"scaled": scaled, "ensembles": ensembles, "coefficient": coefficient},
+    )

@@ -1,64 +1,70 @@
-"""Luminosity scan: σ·√N of images of few and of many events, beside the Cramér–Rao bound."""
+"""Luminosity scan: σ·√N against the number of events per image, with the Cramér–Rao bound."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import click
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.figures.command import coefficient_option, outputs, summaries_option, write
 from wilsonvox.figures.labels import image_text, shift_symbol, shifts_text
 from wilsonvox.figures.sensitivity import corrected_sigma
 from wilsonvox.figures.style import BLACK, CURVES, DOUBLE_COLUMN, GREY, new_figure, styled
-from wilsonvox.figures.summaries import Summary
+from wilsonvox.figures.summaries import Summary, read
 from wilsonvox.theory.points import parse_point
 
 EVENTS_PER_INVERSE_ATTOBARN = 24_000 / 250
-"""Events of Belle II in 1 ab⁻¹: its last sample is 250 ab⁻¹ and about 24,000 decays."""
+"""Events per 1 ab⁻¹ at Belle II: about 24,000 decays in 250 ab⁻¹."""
 
 FLAT = 0.1
-"""Half width of the band about the bound, as a fraction of it."""
+"""Half-width of the band around the bound, relative to the bound."""
 
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def check_specifications(summaries: Sequence[Summary]) -> None:
-    """Refuse summaries of images that differ in more than their number of events.
+    """Check that the images differ in their number of events only.
 
     Raises:
-        UserError: they do, or all images have the same number of events.
+        UserError: they differ in other settings, or all have the same number of events.
     """
-    events = {each.metadata.image.events_per_image for each in summaries}
+    events = {summary.metadata.image.events_per_image for summary in summaries}
     if len(events) < 2:
         raise UserError("--summary: all images have the same number of events; give several")
     others = {
         (
-            each.metadata.image.model_copy(update={"events_per_image": 1}),
-            each.metadata.physics_inputs,
+            summary.metadata.image.model_copy(update={"events_per_image": 1}),
+            summary.metadata.physics_inputs,
         )
-        for each in summaries
+        for summary in summaries
     }
     if len(others) > 1:
         raise UserError(
-            "--summary: a luminosity scan compares images that differ in events_per_image alone; "
-            "these differ in more: " + ", ".join(sorted({image_text(i) for i, _ in others}))
+            "--summary: images of a luminosity scan must differ in events_per_image only; these "
+            "differ in more: "
+            + "; ".join(sorted({image_text(image, mathtext=False) for image, _ in others}))
         )
 
 
 def _draw_panel(panel: Axes, summaries: Sequence[Summary], point: str) -> None:
-    names = list(dict.fromkeys(each.metadata.estimator for each in summaries))
+    names = list(dict.fromkeys(summary.metadata.estimator for summary in summaries))
     bounds: list[float] = []
     for summary in summaries:
         rows = (summary.frame["point"] == point).to_numpy()
         if not rows.any():
-            raise UserError(f"--point {point}: is in no row of the summary of a scanned image")
+            raise UserError(
+                f"--point {point}: not in the summary of every image; choose another point"
+            )
         number = names.index(summary.metadata.estimator)
         events = summary.metadata.image.events_per_image
         sigma, error = (values[rows][0] * np.sqrt(events) for values in corrected_sigma(summary))
         bounds.append(float(summary.column("bound")[rows][0]) * np.sqrt(events))
         first = summary is next(s for s in summaries if s.metadata.estimator == names[number])
-        # a little to the side, so that error bars do not hide each other
+        # horizontal offset, so that error bars do not overlap
         panel.errorbar(
             events * 1.06 ** (number - (len(names) - 1) / 2),
             sigma,
@@ -80,41 +86,41 @@ def _draw_panel(panel: Axes, summaries: Sequence[Summary], point: str) -> None:
 
 
 def _label_events(panel: Axes, events: Sequence[int]) -> None:
-    """Both axes: events of an image, and the luminosity that gives as many."""
+    """Set up both horizontal axes: events per image and the corresponding luminosity."""
     panel.set_xscale("log")
     panel.set_xlim(events[0] / 1.5, events[-1] * 1.5)
     panel.xaxis.set_minor_locator(NullLocator())
-    panel.xaxis.set_major_locator(FixedLocator([float(each) for each in events]))
+    panel.xaxis.set_major_locator(FixedLocator([float(n) for n in events]))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     panel.tick_params(axis="x", which="both", top=False)
-    panel.set_xlabel("Events of an image, $N$")
+    panel.set_xlabel("Events per image, $N$")
     above = panel.secondary_xaxis("top")
     above.set_xticks(
-        [float(each) for each in events],
-        [f"{each / EVENTS_PER_INVERSE_ATTOBARN:.3g}" for each in events],
+        [float(n) for n in events],
+        [f"{n / EVENTS_PER_INVERSE_ATTOBARN:.3g}" for n in events],
     )
     above.xaxis.set_minor_locator(NullLocator())
-    above.set_xlabel("Belle II [ab$^{-1}$]", fontsize=7.5, color=GREY, labelpad=2)
+    above.set_xlabel("Belle II luminosity [ab$^{-1}$]", fontsize=7.5, color=GREY, labelpad=2)
     above.tick_params(colors=GREY)
 
 
 @styled
 def draw(summaries: Sequence[Summary], points: Sequence[str]) -> Figure:
-    """Draw σ/slope·√N against the number of events N of an image, one panel a point.
+    """Draw σ/slope·√N against the number of events N per image, one panel per point.
 
-    An estimator that uses the events equally well whatever their number is flat; the best possible
-    lies on the bound.
+    The points of an estimator are constant if its efficiency does not depend on N; an optimal
+    estimator is on the bound.
 
     Args:
-        summaries: of one or several estimators, each with images of several numbers of events.
-        points: labels of the points to show.
+        summaries: summaries of one or more estimators for images with different numbers of events.
+        points: labels of the points to draw.
 
     Raises:
-        UserError: see `check_specifications`; or a point that a summary does not have.
+        UserError: see `check_specifications`; or a point is missing in a summary.
     """
     check_specifications(summaries)
-    ordered = sorted(summaries, key=lambda each: each.metadata.image.events_per_image)
-    events = sorted({each.metadata.image.events_per_image for each in ordered})
+    ordered = sorted(summaries, key=lambda summary: summary.metadata.image.events_per_image)
+    events = sorted({summary.metadata.image.events_per_image for summary in ordered})
     image = ordered[0].metadata.image
     note = f"{image.bins}³ voxels; {ordered[0].metadata.physics_inputs}"
     figure = new_figure(DOUBLE_COLUMN, 3.0, note)
@@ -126,3 +132,29 @@ def draw(summaries: Sequence[Summary], points: Sequence[str]) -> Figure:
     panels[0].set_ylabel(rf"$\sigma({symbol})$ / slope $\times\,\sqrt{{N}}$")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
+
+
+@click.command("luminosity")
+@summaries_option
+@click.option(
+    "--point",
+    "points",
+    required=True,
+    multiple=True,
+    metavar="LABEL",
+    help="Point to show, such as c9_-0.90; give it several times, one panel a point.",
+)
+@coefficient_option
+@outputs
+def command(
+    summaries: tuple[Path, ...], points: tuple[str, ...], coefficient: str, pdf: Path, png: Path
+) -> None:
+    """σ·√N of images of several numbers of events N, beside the Cramér-Rao bound."""
+    write(
+        "luminosity",
+        pdf,
+        png,
+        lambda: draw([read(path, coefficient) for path in summaries], points),
+        summaries,
+        {"coefficient": coefficient, "points": list(points)},
+    )

@@ -1,7 +1,6 @@
-"""Topology of a network, cell by cell as Keras draws it: names, types, shapes, skip connections.
+"""Diagram of a network in the style of Keras: layer names, types, shapes and skip connections.
 
-The model's own description inside the `.keras` file is read, so neither TensorFlow nor graphviz is
-needed.
+The model configuration is read from the `.keras` file, so TensorFlow and graphviz are not needed.
 """
 
 import json
@@ -10,14 +9,17 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import click
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import require_file
+from wilsonvox.figures.command import FILE, outputs, write
 from wilsonvox.figures.style import BLACK, DOUBLE_COLUMN, GREY, RED, new_figure, styled
 
 Shape = tuple[int | None, ...]
@@ -34,17 +36,19 @@ _COLOURS = {
     "Add": "#F8DCCB",
     "Dense": "#F1DDE8",
 }
-"""Fill of a cell by the beginning of its layer type; white otherwise."""
+"""Fill colour of a cell by the prefix of its layer type; white for other types."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a network.
+    """Layer of a network.
 
-    name, kind: its name and class.
-    sources: names of the layers whose outputs it takes.
-    input_shape, output_shape: None for the batch size and for what is not fixed; an empty
-        output shape where the file does not tell it.
+    Attributes:
+        name: name of the layer.
+        kind: class of the layer.
+        sources: names of the layers whose outputs are its inputs.
+        input_shape: shape of the input, with None for the batch size and other free dimensions.
+        output_shape: shape of the output; empty if the file does not contain it.
     """
 
     name: str
@@ -55,23 +59,24 @@ class Layer:
 
 
 def _tensors(value: Any) -> Iterator[dict[str, Any]]:
-    """Serialized Keras tensors anywhere inside the arguments of a layer."""
+    """Iterate over the serialised Keras tensors in the arguments of a layer."""
     if isinstance(value, dict):
         if value.get("class_name") == "__keras_tensor__":
             yield value["config"]
         else:
-            for each in value.values():
-                yield from _tensors(each)
+            for item in value.values():
+                yield from _tensors(item)
     elif isinstance(value, list):
-        for each in value:
-            yield from _tensors(each)
+        for item in value:
+            yield from _tensors(item)
 
 
 def parse_config(config: dict[str, Any]) -> list[Layer]:
-    """Layers of a functional or sequential model in the order of its `config.json`.
+    """Extract the layers of a functional or sequential model in the order of its `config.json`.
 
-    Every tensor names the layer that made it and its shape, so that a layer's output shape is
-    found where it is used. The last layer is used by none: there it follows from the layer.
+    Each serialised tensor contains the layer that made it and its shape, so the output shape of a
+    layer is taken from the layers that use it. The output shape of the last layer is derived from
+    its own settings.
     """
     entries = config["config"]["layers"]
     sequential = config["class_name"] == "Sequential"
@@ -105,30 +110,30 @@ def parse_config(config: dict[str, Any]) -> list[Layer]:
 
 
 def read(path: str | os.PathLike[str]) -> list[Layer]:
-    """Layers of a `.keras` file, sources before their users.
+    """Read the layers of a `.keras` file, sorted so that inputs precede the layers that use them.
 
     Raises:
-        UserError: not a Keras model, or one that is not made of layers.
+        UserError: the file is not a Keras model, or the model has no layers.
     """
-    found = require_file(path, "a trained network (.keras)")
+    file = require_file(path, "a trained network (.keras)")
     try:
-        with zipfile.ZipFile(found) as archive:
+        with zipfile.ZipFile(file) as archive:
             layers = parse_config(json.loads(archive.read("config.json")))
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, IndexError) as error:
-        raise UserError(f"{found}: not a Keras model made of layers ({error!r})") from error
+        raise UserError(f"{file}: not a Keras model made of layers ({error!r})") from error
     if not layers:
-        raise UserError(f"{found}: a Keras model without layers")
+        raise UserError(f"{file}: a Keras model without layers")
     return _ordered(layers)
 
 
 def _ordered(layers: Sequence[Layer]) -> list[Layer]:
-    """Topological order in which a chain stays together: depth first, from the output back."""
+    """Sort layers topologically, depth first from the output, so that chains stay together."""
     by_name = {layer.name: layer for layer in layers}
     used = {source for layer in layers for source in layer.sources}
     ordered: dict[str, Layer] = {}
 
     def visit(name: str) -> None:
-        # an explicit stack: deep networks exceed Python's recursion limit
+        # an explicit stack, because deep networks exceed Python's recursion limit
         stack = [name]
         while stack:
             layer = by_name[stack[-1]]
@@ -145,9 +150,9 @@ def _ordered(layers: Sequence[Layer]) -> list[Layer]:
 
 
 def single_wires(layers: Sequence[Layer]) -> list[int]:
-    """Positions i at which only one connection leads from ``layers[:i]`` to ``layers[i:]``.
+    """Find the positions i with a single connection from ``layers[:i]`` to ``layers[i:]``.
 
-    There, and only there, a drawing can be cut without cutting a block.
+    Only at these positions can a drawing be split without cutting through a block.
     """
     position = {layer.name: i for i, layer in enumerate(layers)}
     crossing = [0] * (len(layers) + 1)
@@ -159,10 +164,13 @@ def single_wires(layers: Sequence[Layer]) -> list[int]:
 
 
 def portion(layers: Sequence[Layer], max_layers: int) -> tuple[list[Layer], int, list[Layer]]:
-    """What is drawn of a network: its first layers, the number left out, its last layers.
+    """Select the layers to draw.
 
-    All of it if it has at most `max_layers`; else the head after the last block, and from the
-    beginning as many whole blocks as there is room for.
+    Networks of at most `max_layers` layers are drawn completely. Otherwise the head after the last
+    block is kept, and as many whole blocks from the beginning as fit.
+
+    Returns:
+        The first layers, the number of omitted layers, and the last layers.
     """
     if len(layers) <= max_layers:
         return list(layers), 0, []
@@ -178,12 +186,12 @@ def portion(layers: Sequence[Layer], max_layers: int) -> tuple[list[Layer], int,
 
 _ROW, _CELL_HEIGHT, _CELL_WIDTH = 0.47, 0.33, 2.95
 _STRIP, _LEFT, _LANE = DOUBLE_COLUMN / 2, 0.1, 0.11
-"""Sizes of the drawing [inch]: pitch and size of cells, of the two strips, and of the lanes."""
+"""Sizes of the drawing [inch]: row pitch, cell height and width; strips, margin and lanes."""
 
 
 @dataclass(frozen=True)
 class _Gap:
-    """Stands in the place of `n` layers that are not drawn."""
+    """Placeholder for `n` omitted layers."""
 
     n: int
 
@@ -227,7 +235,7 @@ def _draw_arrow(axes: Axes, path: Sequence[tuple[float, float]], colour: str) ->
 
 
 def skip_lanes(layers: Sequence[Layer]) -> list[tuple[int, int, int]]:
-    """Connections that pass over other layers: (from, to, lane), lanes so that none overlap."""
+    """Find connections that skip layers, as (from, to, lane), with non-overlapping lanes."""
     position = {layer.name: i for i, layer in enumerate(layers)}
     edges = sorted(
         (position[source], i)
@@ -235,7 +243,7 @@ def skip_lanes(layers: Sequence[Layer]) -> list[tuple[int, int, int]]:
         for source in layer.sources
         if source in position and position[source] < i - 1
     )
-    busy: list[int] = []  # of each lane, the row at which it becomes free
+    busy: list[int] = []  # row at which each lane becomes free
     lanes = []
     for start, end in edges:
         lane = next((n for n, free in enumerate(busy) if free <= start), len(busy))
@@ -245,7 +253,7 @@ def skip_lanes(layers: Sequence[Layer]) -> list[tuple[int, int, int]]:
 
 
 def _draw_strip(axes: Axes, cells: Sequence[Layer | _Gap], left: float, top: float) -> None:
-    """Cells below each other, an arrow wherever one takes the output of the one above."""
+    """Draw a column of cells, with an arrow where a cell takes the output of the cell above."""
     centre, right = left + 0.5 * _CELL_WIDTH, left + _CELL_WIDTH
     for row, cell in enumerate(cells):
         y = top - row * _ROW
@@ -258,7 +266,7 @@ def _draw_strip(axes: Axes, cells: Sequence[Layer | _Gap], left: float, top: flo
         if isinstance(above, _Gap) or isinstance(below, _Gap) or above.name in below.sources:
             y = top - row * _ROW
             _draw_arrow(axes, [(centre, y + _ROW - _CELL_HEIGHT), (centre, y)], BLACK)
-    # a gap has no connections: it stands for what is left out
+    # placeholders have no connections
     layers = [
         Layer(f"gap {row}", "", (), (), ()) if isinstance(cell, _Gap) else cell
         for row, cell in enumerate(cells)
@@ -273,18 +281,18 @@ def _draw_strip(axes: Axes, cells: Sequence[Layer | _Gap], left: float, top: flo
 
 @styled
 def draw(layers: Sequence[Layer], max_layers: int = 36, title: str = "") -> Figure:
-    """Draw a network as two strips of cells, its middle left out if it is deep.
+    """Draw a network as one or two columns of cells; middle layers of deep networks are omitted.
 
-    A cell has the layer's name and input shape above, its type and output shape below.
+    A cell contains the name and input shape of a layer above its type and output shape.
 
     Args:
-        layers: the layers, sources before their users.
-        max_layers: most layers that are drawn.
+        layers: topologically sorted layers.
+        max_layers: maximum number of layers to draw.
         title: name of the network.
     """
     first, n_hidden, last = portion(layers, max_layers)
     cells: list[Layer | _Gap] = [*first, *([_Gap(n_hidden)] if n_hidden else []), *last]
-    # the strips part where one wire leads on, as near to the middle as there is such a place
+    # split the columns at a single connection as close to the middle as possible
     cuts = single_wires(first) + ([len(first)] if n_hidden else [])
     split = len(cells)
     if len(cells) > 8 and cuts:
@@ -313,3 +321,26 @@ def draw(layers: Sequence[Layer], max_layers: int = 36, title: str = "") -> Figu
         note += "; orange: skip connection"
     axes.text(width - 0.05, 0.03, note, ha="right", va="bottom", fontsize=7, color=GREY)
     return figure
+
+
+@click.command("network")
+@click.option("--model", required=True, type=FILE, help="Trained network (.keras).")
+@click.option(
+    "--max-layers",
+    type=click.IntRange(min=8),
+    default=36,
+    show_default=True,
+    help="Draw at most so many layers: the first blocks and the head.",
+)
+@click.option("--title", default="", help="Name of the network, written above it.")
+@outputs
+def command(model: Path, max_layers: int, title: str, pdf: Path, png: Path) -> None:
+    """Layers of a network, their shapes and skip connections."""
+    write(
+        "network",
+        pdf,
+        png,
+        lambda: draw(read(model), max_layers, title),
+        [model],
+        {"max_layers": max_layers, "title": title},
+    )

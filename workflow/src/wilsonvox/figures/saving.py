@@ -1,5 +1,6 @@
-"""Writing one figure as PDF and PNG, with its provenance record inside both."""
+"""Write a figure as PNG, with its provenance record inside, and a PDF copy of it."""
 
+import hashlib
 import logging
 import os
 from io import BytesIO
@@ -15,17 +16,17 @@ from PIL.PngImagePlugin import PngInfo
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import atomic_path, naming
 from wilsonvox.figures.style import PNG_DPI, figure_style
-from wilsonvox.records.digests import KEY, content_digest, digest_arrays
-from wilsonvox.records.record import Record
+from wilsonvox.records.digests import KEY, digest_arrays
+from wilsonvox.records.record import Record, path_in_run
 
 logger = logging.getLogger(__name__)
 
 
 def check_names(pdf: str | os.PathLike[str], png: str | os.PathLike[str]) -> None:
-    """Check the names of the two files before anything is read or drawn.
+    """Check the suffixes of the two files, by which their records are read back.
 
     Raises:
-        UserError: a wrong suffix; the record is read back by suffix.
+        UserError: a suffix is wrong.
     """
     for option, path in (("--pdf", pdf), ("--png", png)):
         suffix = option.replace("--", ".")
@@ -36,40 +37,31 @@ def check_names(pdf: str | os.PathLike[str], png: str | os.PathLike[str]) -> Non
 def save_figure(
     figure: Figure, pdf: str | os.PathLike[str], png: str | os.PathLike[str], record: Record
 ) -> None:
-    """Write `figure` to `pdf` and `png`, atomically; equal figures and records, equal bytes.
+    """Write `figure` to `pdf` and `png` atomically and reproducibly.
 
-    The records hold the digest of the PNG's pixels and of the PDF's objects. Neither file appears
-    unless both were written.
+    The PNG carries the record, with the digest of its pixels and, among the record's `copies`, the
+    SHA-256 of the PDF's bytes. Neither file appears unless both were written.
 
     Raises:
-        UserError: a wrong suffix, or a folder that cannot be written.
+        UserError: a suffix is wrong, or a folder cannot be written.
     """
     check_names(pdf, png)
     with figure_style(), atomic_path(pdf) as pdf_part, atomic_path(png) as png_part:
-        canvas: Any = FigureCanvasAgg(figure)  # Matplotlib types no canvas
+        canvas: Any = FigureCanvasAgg(figure)  # Matplotlib has no types for canvases
         figure.set_dpi(PNG_DPI)
         canvas.draw()
-        # the background is opaque, so that alpha would only make the file larger
+        # the background is opaque: drop alpha to reduce the file size
         pixels = np.array(canvas.buffer_rgba())[..., :3]
-        full = record.written_to(png, digest_arrays([("pixels", pixels)]))
+        # in memory: Matplotlib leaves a file open when the disk is full
+        drawing = BytesIO()
+        figure.savefig(drawing, format="pdf", metadata={"CreationDate": None})
+        copy = {path_in_run(pdf, Path(record.run)): hashlib.sha256(drawing.getvalue()).hexdigest()}
+        full = record.model_copy(update={"copies": copy}).written_to(
+            png, digest_arrays([("pixels", pixels)])
+        )
         text = PngInfo()
         text.add_text(KEY, full.to_json())
         Image.fromarray(pixels).save(png_part, pnginfo=text, dpi=(PNG_DPI, PNG_DPI))
-        # the digest is known only once the file is written; a placeholder of its length is
-        # replaced then, and the seal with it, which leaves every position in the file as it is
-        draft = record.written_to(pdf, "0" * 64).sealed()
-        metadata = {"Keywords": draft.to_json(), "CreationDate": None}
         with naming(pdf):
-            # not to the file: Matplotlib leaves it open when the disk is full
-            drawn = BytesIO()
-            figure.savefig(drawn, format="pdf", metadata=metadata)
-            written = drawn.getvalue()
-            pdf_part.write_bytes(written)
-            final = record.written_to(pdf, content_digest(pdf_part)).sealed()
-            for field in ("content_digest", "seal"):
-                old, new = (f'"{field}": "{getattr(each, field)}"' for each in (draft, final))
-                if written.count(old.encode()) != 1:
-                    raise RuntimeError("the PDF does not hold its record as it was given")
-                written = written.replace(old.encode(), new.encode())
-            pdf_part.write_bytes(written)
+            pdf_part.write_bytes(drawing.getvalue())
     logger.info("wrote %s and %s", pdf, png)

@@ -1,9 +1,11 @@
-"""A hyperparameter scan: the trials' errors one after the other, and against each setting."""
+"""Hyperparameter scan: validation error against trial number and against each setting."""
 
 import math
 import os
+from pathlib import Path
 from typing import Any
 
+import click
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,32 +15,33 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.figures.command import FILE, outputs, write
 from wilsonvox.figures.labels import note_text
 from wilsonvox.figures.style import BLACK, DOUBLE_COLUMN, GREY, RED, new_figure, styled
 from wilsonvox.records.json_files import load_recorded
 from wilsonvox.training.scan.trials import Scan
 
 COLUMNS = 3
-"""Panels of settings beside each other."""
+"""Panels per row."""
 
-MOST_NAMED = 8
-"""Rounds that the legend names one by one."""
+MAX_NAMED_ROUNDS = 8
+"""Maximum number of rounds with an entry each in the legend."""
 
 
 def read(path: str | os.PathLike[str]) -> Scan:
     """Read the `scan.json` of `wilsonvox scan collect`.
 
     Raises:
-        UserError: no such file, another one, or no trial in it has an objective.
+        UserError: the file does not exist, is not a scan, or no trial has an objective.
     """
     scan = load_recorded(Scan, path, "all trials of a scan (.json)")
     if scan.best is None:
-        raise UserError(f"{path}: no trial ended with a finite loss: nothing to draw")
+        raise UserError(f"{path}: no trial has a finite loss, nothing to draw")
     return scan
 
 
 def _colours(n_rounds: int) -> list[Any]:
-    """Colours of rounds, from dark to light, that colour-blind readers can put in order."""
+    """Choose colours of the rounds, ordered from dark to light."""
     return [mpl.colormaps["viridis"](x) for x in np.linspace(0.0, 0.8, n_rounds)]
 
 
@@ -47,21 +50,21 @@ def _is_wide(values: NDArray[np.float64]) -> bool:
 
 
 def _points(axes: Axes, x: NDArray[np.float64], scan: Scan) -> None:
-    """Trials with an objective in the colour of their round, the best one in a ring."""
+    """Draw trials with an objective in the colour of their round, with a ring around the best."""
     colours = _colours(scan.trials[-1].round + 1)
-    for position, each in zip(x, scan.trials, strict=True):
-        if each.objective is not None:
-            axes.plot(position, each.objective, "o", color=colours[each.round], zorder=3)
-            if each.trial == scan.best:
+    for position, trial in zip(x, scan.trials, strict=True):
+        if trial.objective is not None:
+            axes.plot(position, trial.objective, "o", color=colours[trial.round], zorder=3)
+            if trial.trial == scan.best:
                 axes.plot(
-                    position, each.objective, "o", color=BLACK, markersize=8,
+                    position, trial.objective, "o", color=BLACK, markersize=8,
                     markerfacecolor="none", zorder=4,
                 )  # fmt: skip
 
 
 def _failed(axes: Axes, x: NDArray[np.float64], scan: Scan) -> None:
-    """Trials without an objective, as crosses at the upper edge."""
-    failed = [p for p, each in zip(x, scan.trials, strict=True) if each.objective is None]
+    """Draw trials without an objective as crosses at the upper edge."""
+    failed = [p for p, trial in zip(x, scan.trials, strict=True) if trial.objective is None]
     axes.plot(
         failed, [0.95] * len(failed), "x", color=RED, transform=axes.get_xaxis_transform(), zorder=3
     )
@@ -73,16 +76,16 @@ def _name(value: Any) -> str:
 
 
 def _setting(axes: Axes, name: str, scan: Scan) -> None:
-    """Error against the values of one setting."""
+    """Draw the error against one setting."""
     attributes = scan.space[name]["attributes"]
-    values = [each.parameters[name] for each in scan.trials]
+    values = [trial.parameters[name] for trial in scan.trials]
     if "choices" in attributes:
         choices = attributes["choices"]
         positions = [choices.index(value) for value in values]
-        axes.set_xticks(range(len(choices)), [_name(each) for each in choices])
+        axes.set_xticks(range(len(choices)), [_name(choice) for choice in choices])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlim(-0.5, len(choices) - 0.5)
-        # trials of the same choice would hide each other
+        # horizontal offsets, so that trials with the same choice do not overlap
         shift = np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else np.zeros(1)
         x = np.array(positions, dtype=np.float64) + shift
     else:
@@ -112,14 +115,14 @@ def _setting(axes: Axes, name: str, scan: Scan) -> None:
 
 
 def _in_order(axes: Axes, scan: Scan) -> None:
-    """Error of each trial in the order of the trials, and the least one so far."""
-    number = np.array([each.trial for each in scan.trials], dtype=np.float64)
+    """Draw the error against the trial number, and the best error so far."""
+    number = np.array([trial.trial for trial in scan.trials], dtype=np.float64)
     _points(axes, number, scan)
     _failed(axes, number, scan)
-    errors = [math.inf if each.objective is None else each.objective for each in scan.trials]
-    least = np.minimum.accumulate(errors)
-    known = np.isfinite(least)
-    axes.step(number[known], least[known], where="post", color=GREY, zorder=1)
+    errors = [math.inf if trial.objective is None else trial.objective for trial in scan.trials]
+    best = np.minimum.accumulate(errors)
+    known = np.isfinite(best)
+    axes.step(number[known], best[known], where="post", color=GREY, zorder=1)
     for before, after in zip(scan.trials[:-1], scan.trials[1:], strict=True):
         if before.round != after.round:
             axes.axvline(after.trial - 0.5, color=GREY, linestyle=":", linewidth=0.8, zorder=0)
@@ -132,7 +135,7 @@ def _in_order(axes: Axes, scan: Scan) -> None:
 def _handles(scan: Scan) -> list[Line2D]:
     n_rounds = scan.trials[-1].round + 1
     colours = _colours(n_rounds)
-    named = range(n_rounds) if n_rounds <= MOST_NAMED else (0, n_rounds // 2, n_rounds - 1)
+    named = range(n_rounds) if n_rounds <= MAX_NAMED_ROUNDS else (0, n_rounds // 2, n_rounds - 1)
 
     def mark(style: str, colour: Any, label: str, **more: Any) -> Line2D:
         return Line2D([], [], linestyle="", marker=style, color=colour, label=label, **more)
@@ -142,21 +145,21 @@ def _handles(scan: Scan) -> list[Line2D]:
     best = scan.trials[scan.best].objective
     ring = {"markersize": 8, "markerfacecolor": "none"}
     handles.append(mark("o", BLACK, f"best: trial {scan.best}, {best:.4g}", **ring))
-    handles.append(Line2D([], [], color=GREY, label="least so far"))
-    if any(each.objective is None for each in scan.trials):
+    handles.append(Line2D([], [], color=GREY, label="best so far"))
+    if any(trial.objective is None for trial in scan.trials):
         handles.append(mark("x", RED, "loss not finite"))
     return handles
 
 
 @styled
 def draw(scan: Scan) -> Figure:
-    """Draw the trials in their order above, and below one panel for each scanned setting.
+    """Draw the error against the trial number, and below against each scanned setting.
 
-    The errors' axis is logarithmic when they span more than a factor of five. Values of a choice
-    are drawn apart, so that trials do not hide each other.
+    The axis of the error is logarithmic if the errors span more than a factor of five. Trials with
+    the same categorical value are offset horizontally.
 
     Args:
-        scan: of which at least one trial has an objective.
+        scan: hyperparameter scan with at least one trial that has an objective.
     """
     names = sorted(scan.space, key=lambda name: -(scan.importance or {}).get(name, 0.0))
     rows = -(-len(names) // COLUMNS)
@@ -169,17 +172,17 @@ def draw(scan: Scan) -> Figure:
     _in_order(above, scan)
     panels = [above]
     for index, name in enumerate(names):
-        place = grid[1 + index // COLUMNS, index % COLUMNS]
-        axes = figure.add_subplot(place, sharey=above)
+        cell = grid[1 + index // COLUMNS, index % COLUMNS]
+        axes = figure.add_subplot(cell, sharey=above)
         _setting(axes, name, scan)
         if index % COLUMNS:
             axes.tick_params(labelleft=False)
         else:
             panels.append(axes)
-    errors = [each.objective for each in scan.trials if each.objective is not None]
+    errors = [trial.objective for trial in scan.trials if trial.objective is not None]
     if _is_wide(np.array(errors)):
         above.set_yscale("log")
-    # room for the crosses, which stand at the upper edge
+    # room for the crosses at the upper edge
     failed = len(errors) < len(scan.trials)
     above.margins(y=0.25 if failed else 0.1)
     for axes in panels:
@@ -191,3 +194,17 @@ def draw(scan: Scan) -> Figure:
         title_fontsize=7.5,
     )  # fmt: skip
     return figure
+
+
+@click.command("scan")
+@click.option(
+    "--scan",
+    "scan_path",
+    required=True,
+    type=FILE,
+    help="What 'wilsonvox scan collect' wrote (.json).",
+)
+@outputs
+def command(scan_path: Path, pdf: Path, png: Path) -> None:
+    """Errors of a scan's trials, one after the other and against each scanned setting."""
+    write("scan", pdf, png, lambda: draw(read(scan_path)), [scan_path])

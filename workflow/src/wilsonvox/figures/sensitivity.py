@@ -1,8 +1,10 @@
-"""Statistical sensitivity: σ of one image against the shift, beside the Cramér–Rao bound."""
+"""Statistical sensitivity: σ of a single image against the shift, with the Cramér–Rao bound."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from wilsonvox.figures.command import coefficient_option, outputs, summaries_option, write
 from wilsonvox.figures.labels import image_text, note_text, shift_symbol
 from wilsonvox.figures.style import (
     BLACK,
@@ -20,22 +23,23 @@ from wilsonvox.figures.style import (
     new_figure,
     styled,
 )
-from wilsonvox.figures.summaries import INTERPOLATED, TRAINED, Summary, finite, padded
+from wilsonvox.figures.summaries import INTERPOLATED, TRAINED, Summary, finite, padded, read
 
 _LOGARITHMIC = 6.0
-"""Ratio of the largest to the smallest value beyond which an axis becomes logarithmic."""
+"""Ratio of the largest to the smallest value above which an axis is logarithmic."""
 
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-"""Markers of several estimators, which so differ without their colours too."""
+"""Markers of the estimators, which are distinguishable without colour."""
 
 _BOUND = "Cramér–Rao bound"
 
 
 def corrected_sigma(summary: Summary) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """σ / response slope, and its statistical error σ/√(2(N − 1)) / slope, shape (n_points,).
+    """Compute σ / response slope and its statistical error, both of shape (n_points,).
 
-    Dividing by the slope undoes the advantage of an estimator that shrinks towards the middle.
-    NaN where the response does not rise: there the estimator measures nothing.
+    Division by the slope corrects for estimators that shrink towards the centre of the training
+    range. The statistical error is σ/√(2(N − 1)) / slope. Points where the response does not
+    increase are NaN, because the estimator is not sensitive there.
     """
     slope = summary.column("response_slope")
     rising = np.where(slope > 0, slope, np.nan)
@@ -47,13 +51,14 @@ def corrected_sigma(summary: Summary) -> tuple[NDArray[np.float64], NDArray[np.f
 def _same_bound(summaries: Sequence[Summary]) -> bool:
     first = summaries[0].metadata
     return all(
-        (each.metadata.image, each.metadata.physics_inputs) == (first.image, first.physics_inputs)
-        for each in summaries
+        (summary.metadata.image, summary.metadata.physics_inputs)
+        == (first.image, first.physics_inputs)
+        for summary in summaries
     )
 
 
 def _label_logarithmic(panel: Axes) -> None:
-    """Numbers at 1, 2 and 5 of each decade, written out."""
+    """Label the values 1, 2 and 5 of each decade as decimal numbers."""
     panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.yaxis.set_minor_locator(LogLocator(subs=(3.0, 4.0, 6.0, 7.0, 8.0, 9.0)))
@@ -61,19 +66,21 @@ def _label_logarithmic(panel: Axes) -> None:
 
 
 def _set_limits(above: Axes, below: Axes, summaries: Sequence[Summary], room: bool) -> None:
-    """Limits of all axes; with `room` the upper part of `above` is kept free for a legend."""
-    sigmas = finite([each.column("bound") for each in summaries])
-    sigmas = np.concatenate([sigmas, finite([corrected_sigma(each)[0] for each in summaries])])
+    """Set the limits of all axes; `room` keeps the upper part of `above` free for a legend."""
+    sigmas = finite(
+        [summary.column("bound") for summary in summaries]
+        + [corrected_sigma(summary)[0] for summary in summaries]
+    )
     if len(sigmas):
         low, high = float(sigmas.min()), float(sigmas.max())
-        # an untrained network has slopes near zero, and sigmas of any size
+        # untrained networks have slopes near zero, hence arbitrarily large values
         if 0 < low < high / _LOGARITHMIC:
             above.set_yscale("log")
             _label_logarithmic(above)
             above.set_ylim(0.7 * low, high * (high / low) ** (0.45 if room else 0.15))
         else:
             above.set_ylim(0, (1.45 if room else 1.2) * high)
-    ratios = finite([each.column("sigma_over_bound") for each in summaries])
+    ratios = finite([summary.column("sigma_over_bound") for summary in summaries])
     if len(ratios):
         low, high = min(0.8, 0.85 * float(ratios.min())), max(1.2, 1.15 * float(ratios.max()))
         logarithmic = 0 < low < high / _LOGARITHMIC
@@ -82,14 +89,14 @@ def _set_limits(above: Axes, below: Axes, summaries: Sequence[Summary], room: bo
             _label_logarithmic(below)
         below.set_ylim(low, 1.6 * high if logarithmic else high)
     else:
-        below.text(0.5, 0.6, "no ratio known", transform=below.transAxes, ha="center")
-    true = finite([each.column("true") for each in summaries])
+        below.text(0.5, 0.6, "no ratio available", transform=below.transAxes, ha="center")
+    true = finite([summary.column("true") for summary in summaries])
     below.set_xlim(*padded(float(true.min()), float(true.max())))
     below.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
 
 
-def _look(number: int, filled: bool) -> dict[str, Any]:
-    """Marker of the `number`-th of several estimators; open for values between those trained."""
+def _marker_style(number: int, filled: bool) -> dict[str, Any]:
+    """Style of the `number`-th of several estimators, with open markers for interpolation."""
     colour = CURVES[number % len(CURVES)]
     return {
         "color": colour,
@@ -102,15 +109,15 @@ def _look(number: int, filled: bool) -> dict[str, Any]:
 
 
 def _offsets(summaries: Sequence[Summary]) -> NDArray[np.float64]:
-    """Small steps to the side for several estimators, so that their error bars stand apart."""
-    steps = np.diff(np.unique(finite([each.column("true") for each in summaries])))
+    """Compute horizontal offsets of the estimators, so that error bars do not overlap."""
+    steps = np.diff(np.unique(finite([summary.column("true") for summary in summaries])))
     spacing = float(steps.min()) if len(steps) else 0.0
     n = len(summaries)
     return np.asarray((np.arange(n) - (n - 1) / 2) * (spacing * min(0.25, 0.6 / n)), np.float64)
 
 
 def _kinds(summary: Summary) -> list[tuple[bool, NDArray[np.bool_]]]:
-    """Rows with filled and with open markers; an estimator that is not trained has no open ones."""
+    """Select rows with filled and with open markers (all filled without training)."""
     seen = summary.seen if summary.metadata.trained else np.ones(len(summary.frame), dtype=bool)
     return [(True, seen), (False, ~seen)]
 
@@ -120,25 +127,25 @@ def _draw_points(above: Axes, below: Axes, summary: Summary, number: int, offset
     sigma, error = corrected_sigma(summary)
     ratio = summary.column("sigma_over_bound")
     for filled, rows in _kinds(summary):
-        look = _look(number, filled) | {"elinewidth": 0.9}
+        style = _marker_style(number, filled) | {"elinewidth": 0.9}
         for panel, y, bars in ((above, sigma, error), (below, ratio, ratio * error / sigma)):
             drawn = rows & np.isfinite(y)
             if drawn.any():
-                panel.errorbar(true[drawn], y[drawn], bars[drawn], **look)
+                panel.errorbar(true[drawn], y[drawn], bars[drawn], **style)
 
 
 def _draw_single(above: Axes, below: Axes, summary: Summary) -> None:
-    """One estimator, in the papers' black and red."""
+    """Draw one estimator, in black and red as in the papers."""
     true = summary.column("true")
     sigma, error = corrected_sigma(summary)
     ratio = summary.column("sigma_over_bound")
     names = ("trained", "interpolation") if summary.metadata.trained else ("estimate", "")
     for (filled, rows), name in zip(_kinds(summary), names, strict=True):
-        look = TRAINED if filled else INTERPOLATED
+        style = TRAINED if filled else INTERPOLATED
         for panel, y, bars in ((above, sigma, error), (below, ratio, ratio * error / sigma)):
             drawn = rows & np.isfinite(y)
             if drawn.any():
-                panel.errorbar(true[drawn], y[drawn], bars[drawn], label=name, **look)
+                panel.errorbar(true[drawn], y[drawn], bars[drawn], label=name, **style)
     handles = dict(zip(*reversed(above.get_legend_handles_labels()), strict=True))
     inputs = summary.metadata.physics_inputs
     above.legend(
@@ -154,18 +161,18 @@ def _draw_single(above: Axes, below: Axes, summary: Summary) -> None:
 
 
 def _add_legend(figure: Figure, above: Axes, summaries: Sequence[Summary]) -> None:
-    """Above the panels: bound, estimators by colour and marker, and what open markers are."""
+    """Add a legend above the panels: bound, estimators, and filled and open markers."""
     drawn, names = above.get_legend_handles_labels()
     entries: list[tuple[Any, str]] = list(zip(drawn, names, strict=True))[:1]
     for number, summary in enumerate(summaries):
-        entries.append((Line2D([], [], **_look(number, True)), summary.metadata.estimator))
-    trained = [each for each in summaries if each.metadata.trained]
+        entries.append((Line2D([], [], **_marker_style(number, True)), summary.metadata.estimator))
+    trained = [summary for summary in summaries if summary.metadata.trained]
     grey: dict[str, Any] = {"color": GREY, "linestyle": "none", "marker": "o", "markersize": 4.0}
-    for shown, label, fill in (
-        (any(each.seen.any() for each in trained), "trained", GREY),
-        (any((~each.seen).any() for each in trained), "interpolation", "white"),
+    for present, label, fill in (
+        (any(summary.seen.any() for summary in trained), "trained", GREY),
+        (any((~summary.seen).any() for summary in trained), "interpolation", "white"),
     ):
-        if shown:
+        if present:
             entries.append((Line2D([], [], markerfacecolor=fill, **grey), label))
     figure.legend(
         [handle for handle, _ in entries],
@@ -188,19 +195,20 @@ def _draw_bounds(above: Axes, summaries: Sequence[Summary], shared: bool) -> Non
 
 @styled
 def draw(summaries: Sequence[Summary]) -> Figure:
-    """Draw σ/slope of every estimator, the bound as a line, and their ratio below.
+    """Draw σ/slope of the estimators with the bound as a line, and the ratio to the bound below.
 
-    One estimator is drawn in the papers' black circles (values seen in training) and red crosses
-    (values between). Several have a colour and a marker each, filled for values seen in training
-    and open for those between; all are filled of an estimator that is not trained. They stand a
-    little beside the true value, so that error bars do not hide each other.
+    A single estimator is drawn as in the papers, with black circles for values used in training and
+    red crosses for interpolated values. Several estimators have different colours and markers,
+    filled for values used in training and open for interpolated ones; estimators without training
+    have filled markers only. Their points are offset horizontally, so that error bars do not
+    overlap.
     """
     single, shared = len(summaries) == 1, _same_bound(summaries)
     symbol = shift_symbol(summaries[0].coefficient)
     about = summaries[0].metadata
     if not shared:
-        note = "several image specifications or sets of physics inputs"
-    elif single:  # in one column there is no room for more
+        note = "different image specifications or physics inputs"
+    elif single:  # a single column is too narrow for the physics inputs
         note = image_text(about.image)
     else:
         note = note_text(about.image, about.physics_inputs)
@@ -222,3 +230,19 @@ def draw(summaries: Sequence[Summary]) -> Figure:
     below.set_xlabel(f"True ${symbol}$")
     figure.align_ylabels()
     return figure
+
+
+@click.command("sensitivity")
+@summaries_option
+@coefficient_option
+@outputs
+def command(summaries: tuple[Path, ...], coefficient: str, pdf: Path, png: Path) -> None:
+    """σ of one image beside the Cramér-Rao bound."""
+    write(
+        "sensitivity",
+        pdf,
+        png,
+        lambda: draw([read(path, coefficient) for path in summaries]),
+        summaries,
+        {"coefficient": coefficient},
+    )

@@ -1,4 +1,4 @@
-"""One look for all figures: sizes, fonts and colours. No other module sets rcParams."""
+"""Common style of all figures: sizes, fonts and colours. No other module sets rcParams."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 Parameters = ParamSpec("Parameters")
 
 SINGLE_COLUMN = 3.4
-"""Width of a figure in one column of a journal page [inch]."""
+"""Width of a single-column figure [inch]."""
 DOUBLE_COLUMN = 7.0
-"""Width of a figure across both columns [inch]."""
+"""Width of a two-column figure [inch]."""
 NOTE_SIZE = 7
-"""Size of the note at the foot of a figure [pt]."""
+"""Font size of the note at the foot of a figure [pt]."""
 PNG_DPI = 200
-"""Resolution of PNG files, and of what is rasterised inside PDF files [dots per inch]."""
+"""Resolution of PNG files and of rasterised parts of PDF files [dots per inch]."""
 
 BLACK = "#000000"
 ORANGE = "#E69F00"
@@ -29,9 +29,9 @@ RED = "#D55E00"
 PURPLE = "#CC79A7"
 GREY = "#6E6E6E"
 CURVES = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY_BLUE)
-"""Colours of curves in their order: the Okabe-Ito palette, told apart by colour-blind readers."""
+"""Colour cycle of curves: the Okabe–Ito palette, which is safe for colour-blind readers."""
 CROSS = "#D50000"
-"""The papers' red of the interpolation points; they differ from black circles by shape as well."""
+"""Red of the interpolated points, as in the papers; their marker differs as well."""
 
 _SETTINGS: Any = {
     "font.family": "sans-serif",
@@ -63,7 +63,7 @@ _SETTINGS: Any = {
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Matplotlib's own defaults and our settings, whatever the user's matplotlibrc says."""
+    """Context with Matplotlib's defaults and these settings, independent of the matplotlibrc."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_SETTINGS)
@@ -71,7 +71,7 @@ def figure_style() -> Iterator[None]:
 
 
 def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
-    """Decorator of `draw` functions: run them in `figure_style`."""
+    """Decorate a `draw` function to run inside `figure_style`."""
 
     @wraps(draw)
     def inner(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
@@ -82,7 +82,7 @@ def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
 
 
 def _lines(figure: Figure, note: str) -> list[str]:
-    """A note in as few lines as fit between the edges of a figure, divided after commas."""
+    """Break a note after commas into as few lines as fit the width of the figure."""
 
     def fits(line: str) -> bool:
         text = figure.text(0, 0, line, fontsize=NOTE_SIZE)
@@ -99,13 +99,13 @@ def _lines(figure: Figure, note: str) -> list[str]:
 
 
 def new_figure(width: float, height: float, note: str = "") -> Figure:
-    """An empty figure of `width` × `height` inches with room for a small note at its foot.
+    """Make an empty figure with room for a note at its foot.
 
     Args:
         width: width [inch].
-        height: height [inch], the note included.
-        note: what was drawn (image specification, physics inputs); none if empty. One line, or
-            several where it is longer than the figure is wide.
+        height: height [inch], including the note.
+        note: description of the data (image specification, physics inputs), broken into several
+            lines if it is wider than the figure; none if empty.
     """
     figure = Figure(figsize=(width, height), dpi=PNG_DPI, layout="constrained")
     FigureCanvasAgg(figure)

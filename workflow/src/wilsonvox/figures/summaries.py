@@ -1,4 +1,4 @@
-"""What the figures of summaries share: reading, choosing rows, and the papers' markers."""
+"""Common parts of figures of summaries: reading, selection of rows, marker styles."""
 
 import os
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ TRAINED: dict[str, Any] = {
     "markersize": 3.6,
     "elinewidth": 0.9,
 }
-"""Black circles: true values that the estimator was trained with."""
+"""Style of true values used in training: black circles, as in the papers."""
 INTERPOLATED: dict[str, Any] = {
     "marker": "x",
     "color": CROSS,
@@ -29,16 +29,17 @@ INTERPOLATED: dict[str, Any] = {
     "markeredgewidth": 1.2,
     "elinewidth": 0.9,
 }
-"""Red crosses: true values of which no image was in training."""
+"""Style of true values not used in training: red crosses, as in the papers."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One estimator's summary of one coefficient, rows in the order of the true values.
+    """Summary of one estimator for one coefficient, sorted by the true values.
 
-    coefficient: which shift
-    frame: columns of `SUMMARY_COLUMNS` (all dimensionless)
-    metadata: the estimator's name, image specification and physics inputs
+    Attributes:
+        coefficient: the coefficient whose shift is estimated.
+        frame: columns of `SUMMARY_COLUMNS` (all dimensionless).
+        metadata: name of the estimator, image specification and physics inputs.
     """
 
     coefficient: str
@@ -46,12 +47,12 @@ class Summary:
     metadata: TableMetadata
 
     def column(self, name: str) -> NDArray[np.float64]:
-        """A column as float64, shape (n_points,)."""
+        """Return a column as float64, shape (n_points,)."""
         return self.frame[name].to_numpy(dtype=np.float64)
 
     @property
     def seen(self) -> NDArray[np.bool_]:
-        """Whether each point was seen in training, shape (n_points,)."""
+        """Mask of the points used in training, bool, shape (n_points,)."""
         return self.frame["seen_in_training"].to_numpy(dtype=np.bool_)
 
 
@@ -59,7 +60,7 @@ def read(path: str | os.PathLike[str], coefficient: str) -> Summary:
     """Read the rows of `coefficient` from a summary.
 
     Raises:
-        UserError: not a summary, or without that coefficient.
+        UserError: the file is not a summary, or the coefficient is missing.
     """
     frame, metadata = read_table(path, SUMMARY_COLUMNS)
     wanted = frame[frame["coefficient"] == coefficient].sort_values("true", kind="stable")
@@ -69,13 +70,13 @@ def read(path: str | os.PathLike[str], coefficient: str) -> Summary:
 
 
 def padded(low: float, high: float, fraction: float = 0.06) -> tuple[float, float]:
-    """Axis limits around [low, high] with a margin of `fraction` of their distance."""
+    """Compute axis limits around [low, high] with a margin of `fraction` of the range."""
     margin = fraction * (high - low) or 0.1
     return low - margin, high + margin
 
 
 def finite(values: Sequence[Any]) -> NDArray[np.float64]:
-    """All finite numbers of several arrays, as one float64 array of shape (n,)."""
-    joined = np.concatenate([np.ravel(np.asarray(each, dtype=np.float64)) for each in values])
+    """Concatenate the finite values of several arrays, float64, shape (n,)."""
+    joined = np.concatenate([np.ravel(np.asarray(array, dtype=np.float64)) for array in values])
     kept: NDArray[np.float64] = joined[np.isfinite(joined)]
     return kept

@@ -1,39 +1,42 @@
 """Topology of B0 → K*0 (→ K+ π−) μ+ μ−: the two decay planes and the angles θ_μ, θ_K and χ.
 
-The conventions are those of the events: θ_μ between the μ+ and the direction opposite to the B in
-the μμ rest frame, θ_K between the K+ and the direction opposite to the B in the Kπ rest frame, and
-χ the azimuth of the μ+ about the direction of flight of the K*0, counted from the K+.
+The angles are defined as for the events: θ_μ is the angle between the μ+ and the direction opposite
+to the B in the μμ rest frame, θ_K the angle between the K+ and the direction opposite to the B in
+the Kπ rest frame, and χ the azimuth of the μ+ about the K*0 direction, measured from the K+.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import click
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon
 from numpy.typing import NDArray
 
+from wilsonvox.figures.command import outputs, write
 from wilsonvox.figures.style import BLACK, BLUE, DOUBLE_COLUMN, GREEN, GREY, RED, new_figure, styled
 
 Vector = NDArray[np.float64]
 
 THETA_MU, THETA_K, CHI = np.radians([50.0, 48.0, 74.0])
-"""The angles of the drawn decay [rad]."""
+"""Angles of the decay that is drawn [rad]."""
 
 _AXIS = np.array([1.0, 0.0, 0.0])  # direction of flight of the K*0 in the B rest frame
 _LENGTH, _HALF = 4.6, 1.75
-_KPI_TILT = np.radians(8.0)  # of the Kπ plane, about the axis, from the horizontal
+_KPI_TILT = np.radians(8.0)  # inclination of the Kπ plane to the horizontal
 _ELEVATION, _TURN = np.radians([24.0, -34.0])
 
 
 def transverse(azimuth: float) -> Vector:
-    """Unit vector perpendicular to the K*0's flight at `azimuth` [rad] counted from the K+."""
+    """Unit vector perpendicular to the K*0 direction at `azimuth` [rad], measured from the K+."""
     angle = _KPI_TILT + azimuth
     return np.array([0.0, np.cos(angle), np.sin(angle)])
 
 
 def decay_directions() -> dict[str, Vector]:
-    """Unit vectors of the four final particles in the rest frames of their pairs, shape (3,).
+    """Unit vectors of the four final-state particles in the rest frames of their pairs, shape (3,).
 
     The K*0 flies along +x and the muon pair along −x in the B rest frame.
     """
@@ -43,7 +46,7 @@ def decay_directions() -> dict[str, Vector]:
 
 
 def project(points: Vector) -> Vector:
-    """Orthographic projection of points (…, 3) onto the page, (…, 2), seen from above in front."""
+    """Project points (…, 3) orthographically onto the page, (…, 2), seen obliquely from above."""
     x, y, z = np.moveaxis(np.asarray(points, dtype=np.float64), -1, 0)
     across = np.cos(_TURN) * x - np.sin(_TURN) * y
     depth = np.sin(_TURN) * x + np.cos(_TURN) * y
@@ -74,7 +77,7 @@ def _line(axes: Axes, points: Sequence[Vector], colour: str, width: float, dashe
 def _arc(
     axes: Axes, centre: Vector, first: Vector, second: Vector, radius: float, colour: str
 ) -> Vector:
-    """Draw the arc from unit vector `first` to `second`; return the point at its middle."""
+    """Draw the arc from unit vector `first` to `second`; return the unit vector at its middle."""
     total = np.arccos(np.clip(first @ second, -1, 1))
     steps = np.linspace(0, total, 60)[:, None]
     around = (np.sin(total - steps) * first + np.sin(steps) * second) / np.sin(total)
@@ -91,7 +94,7 @@ def _label(axes: Axes, point: Vector, text: str, colour: str = BLACK, size: floa
 
 @styled
 def draw() -> Figure:
-    """Draw the decay in the B rest frame, each pair's particles as in the pair's rest frame."""
+    """Draw the decay in the B rest frame, with each pair's particles as in its own rest frame."""
     figure = new_figure(DOUBLE_COLUMN, 3.1)
     axes = figure.subplots()
     axes.set_aspect("equal")
@@ -128,7 +131,7 @@ def draw() -> Figure:
         middle = _arc(axes, vertex, outward, directions[name], 0.75, BLACK)
         _label(axes, vertex + 1.08 * middle, text)
 
-    # χ opens at the B between the half-planes that hold the K+ and the μ+
+    # χ is the angle at the B between the half-planes of the K+ and the μ+
     middle = _arc(axes, origin, along_k, along_mu, 1.2, BLACK)
     _line(axes, [origin, _HALF * along_k], BLUE, 1.0, dashed=True)
     _line(axes, [origin, _HALF * along_mu], RED, 1.0, dashed=True)
@@ -145,3 +148,10 @@ def draw() -> Figure:
     _label(axes, 0.78 * far_k - 0.74 * _HALF * along_k, r"$K\pi$ rest frame", BLUE, 8)
     axes.margins(0.01)
     return figure
+
+
+@click.command("topology")
+@outputs
+def command(pdf: Path, png: Path) -> None:
+    """Decay planes and the angles θ_μ, θ_K and χ."""
+    write("topology", pdf, png, draw)

@@ -1,7 +1,9 @@
-"""Training curves: loss of each epoch, and the learning rate below."""
+"""Training curves: training and validation loss and learning rate against the epoch."""
 
 import os
+from pathlib import Path
 
+import click
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -10,32 +12,34 @@ from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import require_file
+from wilsonvox.figures.command import FILE, outputs, write
 from wilsonvox.figures.style import BLACK, BLUE, GREY, RED, SINGLE_COLUMN, new_figure, styled
 
 COLUMNS = ("epoch", "loss", "val_loss", "learning_rate")
-"""Columns that a history needs."""
+"""Required columns of a training history."""
 
 
 def read_history(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read a `history.csv` of `wilsonvox train`: one row an epoch, columns `COLUMNS`, float64.
+    """Read a `history.csv` of `wilsonvox train`: one row per epoch, columns `COLUMNS`, float64.
 
     Raises:
-        UserError: not a file, not CSV, a column missing, no epoch, or text among the numbers.
+        UserError: the file does not exist, is not CSV, lacks a column, has no rows or contains
+            values that are not numbers.
     """
-    found = require_file(path, "a training history (.csv)")
+    file = require_file(path, "a training history (.csv)")
     try:
-        frame = pd.read_csv(found)
+        frame = pd.read_csv(file)
     except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise UserError(f"{found}: not a training history ({error})") from error
+        raise UserError(f"{file}: not a training history ({error})") from error
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
-        raise UserError(f"{found}: not a training history: lacks {', '.join(missing)}")
+        raise UserError(f"{file}: not a training history: lacks {', '.join(missing)}")
     if frame.empty:
-        raise UserError(f"{found}: no epoch in this training history")
+        raise UserError(f"{file}: no epoch in this training history")
     try:
         return frame[list(COLUMNS)].astype("float64")
     except ValueError as error:
-        raise UserError(f"{found}: not a training history ({error})") from error
+        raise UserError(f"{file}: not a training history ({error})") from error
 
 
 def _is_wide(values: NDArray[np.float64], ratio: float) -> bool:
@@ -49,17 +53,17 @@ def _is_wide(values: NDArray[np.float64], ratio: float) -> bool:
 def draw(history: pd.DataFrame, model: str = "", loss: str = "") -> Figure:
     """Draw training and validation loss against the epoch, and the learning rate below.
 
-    The losses' axis is logarithmic when they span more than a factor of five.
+    The axis of the loss is logarithmic if the losses span more than a factor of five.
 
     Args:
-        history: columns `COLUMNS`, one row an epoch; losses in units of the predicted shifts.
+        history: columns `COLUMNS`, one row per epoch; losses in units of the predicted shifts.
         model: name of the network, for the title.
-        loss: name of the loss function (mae or mse), for the axis.
+        loss: name of the loss function (mae or mse), for the axis label.
     """
     figure = new_figure(SINGLE_COLUMN, 3.4)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     epoch = history["epoch"].to_numpy(dtype=np.float64)
-    # single epochs, as in a smoke test, are seen only as points
+    # markers make histories of a few epochs visible
     marker = {"marker": "o", "markersize": 2.0} if len(epoch) < 40 else {}
     for column, label, colour in (("loss", "training", BLUE), ("val_loss", "validation", RED)):
         above.plot(epoch, history[column].to_numpy(), color=colour, label=label, **marker)
@@ -98,3 +102,22 @@ def draw(history: pd.DataFrame, model: str = "", loss: str = "") -> Figure:
         below.xaxis.set_minor_locator(MaxNLocator(1))
     figure.align_ylabels()
     return figure
+
+
+@click.command("training")
+@click.option("--history", required=True, type=FILE, help="Training history (.csv).")
+@click.option("--model", default="", metavar="LABEL", help="Name of the network, for the legend.")
+@click.option(
+    "--loss", type=click.Choice(["mae", "mse"]), help="Name of the loss function, for the axis."
+)
+@outputs
+def command(history: Path, model: str, loss: str | None, pdf: Path, png: Path) -> None:
+    """Loss, validation loss and learning rate of each epoch."""
+    write(
+        "training",
+        pdf,
+        png,
+        lambda: draw(read_history(history), model, loss or ""),
+        [history],
+        {"model": model, "loss": loss},
+    )

@@ -1,8 +1,10 @@
-"""Voxel images in 3D: every occupied voxel a small cube, coloured by its normalised mean q²."""
+"""Voxel images in 3D: occupied voxels as cubes, coloured by normalised mean q²."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import click
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
@@ -12,14 +14,15 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
-from wilsonvox.figures.labels import VARIABLES, shifts_text
+from wilsonvox.figures.command import FILE, outputs, write
+from wilsonvox.figures.labels import VARIABLES, note_text, shifts_text
 from wilsonvox.figures.style import DOUBLE_COLUMN, new_figure, styled
 from wilsonvox.theory.points import COEFFICIENTS
 from wilsonvox.voxels.shards import Shard
 from wilsonvox.voxels.specification import VoxelScaling
 
 _VIEW = {"elev": 22.0, "azim": -58.0}
-# corners of the three faces of a unit cube that a viewer at _VIEW can see: x = 1, y = 0, z = 1
+# corners of the three faces of a unit cube that are visible from _VIEW: x = 1, y = 0, z = 1
 _FACES = np.array(
     [
         [[1, 0, 0], [1, 1, 0], [1, 1, 1], [1, 0, 1]],
@@ -29,17 +32,18 @@ _FACES = np.array(
     dtype=np.float64,
 )
 _BRIGHTNESS = np.array([0.86, 0.72, 1.0])
-"""Of the three faces, as if lit from above."""
+"""Brightness of the three faces, as if lit from above."""
 
 
 @dataclass(frozen=True)
 class VoxelImage:
     """Occupied voxels of one image.
 
-    label: title of the panel
-    bins: voxels along each axis
-    position: int64 of shape (n, 3): indices in cos θ_μ, cos θ_K, χ
-    value: float32 of shape (n,): normalised mean q² (dimensionless)
+    Attributes:
+        label: title of the panel.
+        bins: voxels along each axis.
+        position: voxel indices in cos θ_μ, cos θ_K and χ, int64 of shape (n, 3).
+        value: normalised mean q² (dimensionless), float32 of shape (n,).
     """
 
     label: str
@@ -49,10 +53,12 @@ class VoxelImage:
 
 
 def take_image(shard: Shard, index: int, name: str) -> VoxelImage:
-    """Image `index` of a shard, with mean q² in units of 20 GeV²; `name` where truth is unknown.
+    """Extract image `index` of a shard, with mean q² in units of 20 GeV².
+
+    The label is the true point, or else the name of the sample, or else `name`.
 
     Raises:
-        UserError: the shard has no image of that index.
+        UserError: the shard has no image with this index.
     """
     if not 0 <= index < len(shard):
         raise UserError(f"{name}: image {index} does not exist; the shard has {len(shard)}")
@@ -69,11 +75,11 @@ def take_image(shard: Shard, index: int, name: str) -> VoxelImage:
 
 
 def cube_faces(image: VoxelImage, size: float) -> NDArray[np.float64]:
-    """The three visible faces of every voxel's cube, in data coordinates.
+    """Compute the three visible faces of the cube of each voxel, in data coordinates.
 
     Args:
         image: the voxels.
-        size: edge of a cube relative to the voxel's.
+        size: edge length of a cube relative to its voxel.
 
     Returns:
         float64 of shape (n, 3, 4, 3): voxel, face, corner, (cos θ_μ, cos θ_K, χ).
@@ -90,9 +96,9 @@ def draw(images: Sequence[VoxelImage], note: str = "", cube: float = 0.8) -> Fig
     """Draw the images side by side with one colour bar.
 
     Args:
-        images: the images.
-        note: the small line at the foot.
-        cube: edge of a drawn cube relative to its voxel; below 1 the inside shows through.
+        images: images to draw.
+        note: note at the foot of the figure.
+        cube: edge length of a cube relative to its voxel; below 1 the inside is visible.
     """
     figure = new_figure(DOUBLE_COLUMN, 3.3, note)
     norm, colours = Normalize(0.0, 1.0), colormaps["viridis"]
@@ -101,7 +107,7 @@ def draw(images: Sequence[VoxelImage], note: str = "", cube: float = 0.8) -> Fig
         faces = cube_faces(image, cube)
         colour = np.repeat(colours(norm(image.value))[:, None, :], 3, axis=1)
         colour[..., :3] *= _BRIGHTNESS[:, None]
-        # vector output of 60,000 polygons would make a PDF that no viewer scrolls smoothly
+        # rasterised, because PDF viewers are slow with 60,000 vector polygons
         panel.add_collection3d(
             Poly3DCollection(
                 faces.reshape(-1, 4, 3),
@@ -118,13 +124,13 @@ def draw(images: Sequence[VoxelImage], note: str = "", cube: float = 0.8) -> Fig
         panel.set_ylabel(VARIABLES["cos_theta_k"], labelpad=-4)
         panel.set_zlabel(f"{VARIABLES['chi']} [rad]", labelpad=1)
         ticks = [-1, -0.5, 0, 0.5, 1]
-        # labels at the corners of the cube would run into those of the next axis
+        # no labels at the corners of the cube, where those of two axes would overlap
         panel.set_xticks(ticks, ["", "−0.5", "0", "0.5", ""])
         panel.set_yticks(ticks, ["", "−0.5", "0", "0.5", ""])
         panel.set_zticks(np.arange(5) * np.pi / 2, ["", "π/2", "π", "3π/2", ""])
         panel.tick_params(pad=-2)
         panel.tick_params(axis="z", pad=1)
-        # the background of one panel would cover the labels of its neighbour
+        # the background of a panel would cover the labels of its neighbour
         panel.patch.set_visible(False)
         panel.view_init(**_VIEW)
         panel.set_box_aspect((1, 1, 1), zoom=1.0)
@@ -136,3 +142,35 @@ def draw(images: Sequence[VoxelImage], note: str = "", cube: float = 0.8) -> Fig
         label="mean $q^2$ / 20 GeV²",
     )
     return figure
+
+
+@click.command("voxels")
+@click.option(
+    "--shard",
+    "shards",
+    required=True,
+    multiple=True,
+    type=FILE,
+    help="Shard of voxel images (.npz) of one point; give it several times to compare.",
+)
+@click.option(
+    "--image-index",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Which image of each shard, counted from 0.",
+)
+@outputs
+def command(shards: tuple[Path, ...], image_index: int, pdf: Path, png: Path) -> None:
+    """Voxel images in 3D, coloured by mean q²."""
+
+    def make() -> Figure:
+        loaded = [Shard.load(path) for path in shards]
+        images = [
+            take_image(shard, image_index, path.stem)
+            for shard, path in zip(loaded, shards, strict=True)
+        ]
+        notes = {note_text(shard.metadata.image, shard.metadata.physics_inputs) for shard in loaded}
+        return draw(images, notes.pop() if len(notes) == 1 else "")
+
+    write("voxels", pdf, png, make, shards, {"image_index": image_index})

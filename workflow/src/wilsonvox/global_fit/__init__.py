@@ -1,5 +1,5 @@
-"""The fit of (C9, C10) to binned observables of B → K(*)ℓℓ, apart from the images.
+"""Fit of (C9, C10) to binned observables of B → K(*)ℓℓ, independent of the voxel images.
 
-`PredictionTable`, `ChiSquared` and the hadronic polynomials are what the fit and the learning
-machines share.
+The χ² fit and the ML models in `learning` use the same `PredictionTable`, `ChiSquared` and hadronic
+polynomials.
 """

@@ -1,4 +1,4 @@
-"""χ² of the measured observables at shifts δC9 and δC10, in three versions."""
+"""χ² of the measured observables as a function of δC9 and δC10, in three versions."""
 
 from typing import Literal, get_args
 
@@ -12,26 +12,29 @@ Array = NDArray[np.float64]
 
 Version = Literal["experimental", "uncorrelated", "correlated"]
 VERSIONS: tuple[Version, ...] = get_args(Version)
-"""What a χ² knows of errors.
+"""Treatment of the uncertainties in a χ².
 
-experimental: experimental errors alone, uncorrelated; a prediction above the value is compared with
-the error upwards, one below with that downwards. The χ² of Partida and Masjuan.
-uncorrelated: the mean of the errors up and down, and the theory's error in quadrature.
-correlated: the mean of the errors up and down with their published correlations, and the theory's
-covariance at (0, 0).
+experimental: experimental uncertainties only, without correlations. The upper uncertainty is used
+for predictions above the measured value, the lower one for predictions below it. This is the χ² of
+Partida and Masjuan.
+uncorrelated: mean of the upper and lower experimental uncertainties, added in quadrature to the
+theory uncertainty.
+correlated: mean of the upper and lower experimental uncertainties with their published
+correlations, plus the theory covariance at (0, 0).
 """
 
 
 class ChiSquared:
-    """χ² as a function of δC9, δC10 and coefficients of hadronic polynomials.
+    """χ² as a function of δC9, δC10 and the coefficients of the hadronic polynomials.
 
     Args:
-        table: predictions of a set of observables.
-        version: of `VERSIONS`.
-        polynomials: of the hadronic corrections; none if not given.
+        table: predictions for a set of observables.
+        version: one of `VERSIONS`.
+        polynomials: hadronic corrections; none if not given.
 
     Attributes:
-        covariance: float64, (n_observables, n_observables); None in the version `experimental`.
+        covariance: float64, shape (n_observables, n_observables); None for the version
+            `experimental`.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class ChiSquared:
             if version == "uncorrelated":
                 covariance = np.diag(np.diag(covariance))
             self.covariance = covariance
-            # L⁻¹ of the covariance L Lᵀ: whitened residuals add in quadrature
+            # L⁻¹ of the covariance L Lᵀ: χ² is the sum of the squared whitened residuals
             self._whitening: Array = np.linalg.inv(np.linalg.cholesky(covariance))
 
     @property
@@ -64,31 +67,40 @@ class ChiSquared:
     def predictions(
         self, c9: ArrayLike, c10: ArrayLike, hadronic: ArrayLike | None = None
     ) -> Array:
-        """Predictions with the hadronic polynomials, float64, shape (n, n_observables).
+        """Predict the observables, hadronic polynomials included.
 
         Args:
             c9: δC9, shape (n,) or a number.
-            c10: δC10, likewise.
+            c10: δC10, shape (n,) or a number.
             hadronic: coefficients of the polynomials, shape (n, n_coefficients) or
                 (n_coefficients,); zeros if not given.
+
+        Returns:
+            float64, shape (n, n_observables), in the units of the observables.
         """
-        found = self.table(c9, c10)
+        predicted = self.table(c9, c10)
         if hadronic is None:
-            return found
-        return found + np.atleast_2d(np.asarray(hadronic, float)) @ self.polynomials.design_matrix.T
+            return predicted
+        return (
+            predicted
+            + np.atleast_2d(np.asarray(hadronic, float)) @ self.polynomials.design_matrix.T
+        )
 
     def whitened(self, residuals: Array) -> Array:
-        """Residuals (prediction − value) as numbers whose squares add up to χ², same shape.
+        """Whiten residuals (prediction − measured value): their squares then sum to χ².
 
         Args:
             residuals: float64, shape (…, n_observables).
+
+        Returns:
+            float64 of the same shape, dimensionless.
         """
         if self.covariance is not None:
             return np.asarray(residuals @ self._whitening.T)
         return np.asarray(residuals / np.where(residuals > 0, self.errors_up, self.errors_down))
 
     def of_predictions(self, predictions: Array) -> Array:
-        """χ² of given predictions, float64, shape (n,).
+        """Compute χ² of given predictions, float64, shape (n,).
 
         Args:
             predictions: float64, shape (n, n_observables).
@@ -96,13 +108,13 @@ class ChiSquared:
         return np.asarray((self.whitened(predictions - self.values) ** 2).sum(axis=-1))
 
     def __call__(self, c9: ArrayLike, c10: ArrayLike, hadronic: ArrayLike | None = None) -> Array:
-        """χ² at shifts and coefficients as in `predictions`, float64, shape (n,)."""
+        """Compute χ², float64, shape (n,); the arguments are those of `predictions`."""
         return self.of_predictions(self.predictions(c9, c10, hadronic))
 
     def pulls(self, c9: ArrayLike, c10: ArrayLike, hadronic: ArrayLike | None = None) -> Array:
-        """(prediction − value)/error of each observable, float64, shape (n, n_observables).
+        """Compute the pulls (prediction − measured value)/σ, float64, shape (n, n_observables).
 
-        The error is the total one of the version, without correlations.
+        σ is the total uncertainty of this version of the χ², without correlations.
         """
         residuals = self.predictions(c9, c10, hadronic) - self.values
         if self.covariance is None:

@@ -1,8 +1,7 @@
-"""Fits of (δC9, δC10): minimum, Minos errors and contours, pulls, p-value."""
+"""Fits of (δC9, δC10) with Minuit: minimum, Minos errors and contours, pulls, p-value."""
 
-import os
 from collections.abc import Sequence
-from typing import Self
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -14,21 +13,21 @@ from wilsonvox.global_fit.chi_squared import ChiSquared, Version
 from wilsonvox.global_fit.hadronic import Hadronic, HadronicPolynomials
 from wilsonvox.global_fit.predictions import PredictionTable
 from wilsonvox.global_fit.profiling import profiled, profiled_coefficients
-from wilsonvox.records.json_files import load_recorded, save_recorded
+from wilsonvox.records.json_files import RecordedResult
 from wilsonvox.records.record import Record
 
 LEVELS = (0.68, 0.95)
-"""Confidence levels of the contours, of both shifts together."""
+"""Confidence levels of the contours, for both shifts jointly."""
 
 START = (-1.0, 0.0)
 CONTOUR_POINTS = 48
 
 PAPER_MINIMUM = (-0.92, 0.10)
-"""(δC9, δC10) of the least χ², 30.67, in the training set of Partida and Masjuan."""
+"""(δC9, δC10) of the smallest χ², 30.67, in the training set of Partida and Masjuan."""
 
 
 class ChiSquaredAt(StrictModel):
-    """χ² at one point of the (δC9, δC10) plane, hadronic coefficients profiled."""
+    """χ² at one point of the (δC9, δC10) plane, with the hadronic coefficients profiled."""
 
     c9: float
     c10: float
@@ -36,68 +35,59 @@ class ChiSquaredAt(StrictModel):
 
 
 class MinosError(StrictModel):
-    """Interval of one shift at Δχ² = 1, the other shift free (68 %)."""
+    """Errors of one shift at Δχ² = 1 (68 %), with the other shift profiled."""
 
     down: float = Field(description="negative")
     up: float
 
 
 class Contour(StrictModel):
-    """Points (δC9, δC10) of a closed contour."""
+    """Points (δC9, δC10) on a closed contour."""
 
-    level: float = Field(description="confidence level of both shifts together")
+    level: float = Field(description="joint confidence level of the two shifts")
     delta_chi_squared: float
     c9: list[float]
     c10: list[float]
 
 
 class FittedObservable(StrictModel):
-    """One observable at the minimum."""
+    """Measured and fitted value of one observable."""
 
     label: str = Field(description="kind and bin [GeV²]")
-    value: float = Field(description="as measured; branching ratios in 1e-8 per GeV²")
+    value: float = Field(description="measured value; branching ratios in 1e-8 per GeV²")
     prediction: float = Field(description="at the minimum, hadronic polynomials included")
-    pull: float = Field(description="(prediction − value)/error, without correlations")
-    pull_without_shifts: float = Field(description="the same at (0, 0)")
+    pull: float = Field(description="(prediction − value)/σ, without correlations")
+    pull_without_shifts: float = Field(description="pull at (0, 0)")
 
 
-class CoefficientFit(StrictModel):
-    """What `wilsonvox global-fit fit` writes."""
+class CoefficientFit(RecordedResult):
+    """Result of `wilsonvox global-fit fit`."""
 
-    observables: str = Field(description="name of the set")
-    version: Version = Field(description="of the χ²")
+    file_description: ClassVar[str] = "a fit of (C9, C10) (.json)"
+
+    observables: str = Field(description="name of the set of observables")
+    version: Version = Field(description="version of the χ²")
     hadronic: Hadronic
     c9: float
     c10: float
-    chi_squared: float = Field(description="at the minimum")
+    chi_squared: float = Field(description="χ² at the minimum")
     n_observables: int
     n_parameters: int = Field(
-        description="the two shifts and the hadronic coefficients that are not at an end of their "
-        "range"
+        description="the two shifts and the hadronic coefficients that are not at the limit of "
+        "their range"
     )
-    p_value: float = Field(description="of χ² with n_observables − n_parameters")
-    p_value_without_shifts: float = Field(description="of χ² at (0, 0) with n_observables")
+    p_value: float = Field(description="for n_observables − n_parameters degrees of freedom")
+    p_value_without_shifts: float = Field(
+        description="of χ² at (0, 0), for n_observables degrees of freedom"
+    )
     minos: dict[str, MinosError]
-    correlation: float = Field(description="of both shifts, from the second derivatives")
+    correlation: float = Field(description="of the two shifts, from the Hessian matrix")
     contours: list[Contour]
-    points: list[ChiSquaredAt] = Field(description="χ² at (0, 0) and at the points asked for")
-    hadronic_coefficients: dict[str, float] = Field(description="at the minimum")
-    hadronic_at_limit: list[str] = Field(description="of these, those at an end of their range")
+    points: list[ChiSquaredAt] = Field(description="χ² at (0, 0) and at the requested points")
+    hadronic_coefficients: dict[str, float] = Field(description="values at the minimum")
+    hadronic_at_limit: list[str] = Field(description="coefficients at the limit of their range")
     fitted: list[FittedObservable]
     provenance: Record | None = None
-
-    def save(self, path: str | os.PathLike[str], record: Record) -> None:
-        """Write as JSON with `record` under the key `provenance`, atomically."""
-        save_recorded(self, path, record)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            UserError: no such file, or another kind of file.
-        """
-        return load_recorded(cls, path, "a fit of (C9, C10) (.json)")
 
 
 def fit_coefficients(
@@ -111,12 +101,12 @@ def fit_coefficients(
     """Fit δC9 and δC10 with Minuit; the hadronic coefficients are profiled at each point.
 
     Args:
-        table: predictions of a set of observables.
-        version: of the χ².
-        hadronic: the polynomials added to the predictions.
-        half_widths: of the coefficients' ranges; the paper's if not given.
-        points: (δC9, δC10) at which χ² is told beside (0, 0).
-        levels: of the contours.
+        table: predictions for a set of observables.
+        version: version of the χ².
+        hadronic: hadronic polynomials that are added to the predictions.
+        half_widths: half-widths of the ranges of the coefficients; by default those of the paper.
+        points: (δC9, δC10) at which χ² is reported, in addition to (0, 0).
+        levels: confidence levels of the contours.
 
     Raises:
         UserError: Minuit finds no valid minimum.
@@ -152,7 +142,7 @@ def fit_coefficients(
     least = profiled(chi_squared, c9, c10)
     at_zero = profiled(chi_squared, 0.0, 0.0)
     at_limit = np.abs(coefficients) > polynomials.half_widths * (1 - 1e-9)
-    # what a limit holds is not free: so counts a least-squares fit with bounds its parameters
+    # coefficients at a limit are not free parameters
     n, n_parameters = chi_squared.n_observables, 2 + int((~at_limit).sum())
     predictions = chi_squared.predictions(c9, c10, coefficients)[0]
     pulls = chi_squared.pulls(c9, c10, coefficients)[0]
@@ -188,12 +178,16 @@ def fit_coefficients(
         ],
         hadronic_coefficients=dict(zip(polynomials.names, coefficients.tolist(), strict=True)),
         hadronic_at_limit=[
-            name for name, there in zip(polynomials.names, at_limit, strict=True) if there
+            name for name, limited in zip(polynomials.names, at_limit, strict=True) if limited
         ],
         fitted=[
             FittedObservable(
-                label=label, value=value, prediction=found, pull=pull, pull_without_shifts=before
+                label=label,
+                value=value,
+                prediction=prediction,
+                pull=pull,
+                pull_without_shifts=pull_at_zero,
             )
-            for label, value, found, pull, before in rows
+            for label, value, prediction, pull, pull_at_zero in rows
         ],
     )

@@ -1,8 +1,8 @@
-"""Hadronic corrections as polynomials in q², added to the prediction of each bin.
+"""Hadronic corrections: polynomials in q² that are added to the predictions.
 
-A bin gets a0 + a1 q² + a2 q⁴ at its centre, in the unit of its observable, with |a0| ≤ 0.01,
-|a1| ≤ 0.01/100 GeV⁻² and |a2| ≤ 0.01/1000 GeV⁻⁴: one triple for each kind of observable, or one for
-all (Partida and Masjuan).
+The correction to a bin is a0 + a1 q² + a2 q⁴ at the bin centre, in the unit of the observable, with
+|a0| ≤ 0.01, |a1| ≤ 0.01/100 GeV⁻² and |a2| ≤ 0.01/1000 GeV⁻⁴. The coefficients are independent for
+each kind of observable or shared by all of them (Partida and Masjuan).
 """
 
 from collections.abc import Sequence
@@ -18,20 +18,22 @@ Array = NDArray[np.float64]
 
 Hadronic = Literal["none", "independent", "shared"]
 HADRONIC: tuple[Hadronic, ...] = get_args(Hadronic)
-"""No polynomial, one for each kind of observable, one for all observables."""
+"""No polynomials, one polynomial per kind of observable, one polynomial for all observables."""
 
 HALF_WIDTHS = (1e-2, 1e-4, 1e-5)
-"""Largest |a0|, |a1| [GeV⁻²] and |a2| [GeV⁻⁴]."""
+"""Upper limits of |a0|, |a1| [GeV⁻²] and |a2| [GeV⁻⁴]."""
 
 
 @dataclass(frozen=True)
 class HadronicPolynomials:
-    """The polynomials of a set of observables.
+    """Hadronic polynomials of a set of observables.
 
-    names: of the coefficients, such as ``a0_P5p``, or ``a0`` where they are shared.
-    half_widths: float64, shape (n_coefficients,): the largest modulus of each.
-    design_matrix: float64, (n_observables, n_coefficients): what each adds to each prediction, for
-        a coefficient of 1.
+    Attributes:
+        names: names of the coefficients, such as ``a0_P5p``, or ``a0`` if they are shared.
+        half_widths: upper limit of the modulus of each coefficient, float64, shape
+            (n_coefficients,).
+        design_matrix: derivative of each prediction with respect to each coefficient, float64,
+            shape (n_observables, n_coefficients).
     """
 
     names: tuple[str, ...]
@@ -45,10 +47,10 @@ class HadronicPolynomials:
         observables: ObservableSet,
         half_widths: Sequence[float] = HALF_WIDTHS,
     ) -> Self:
-        """The polynomials of `choice` for a set.
+        """Make the polynomials of `choice` for a set of observables.
 
-        Where they are independent, the coefficients stand kind by kind in the order of `KINDS`,
-        those of kinds that the set lacks included.
+        Independent coefficients are ordered by kind as in `KINDS`, including kinds that the set
+        does not contain.
         """
         q2 = observables.q2_centres_gev2
         powers = np.stack([np.ones_like(q2), q2, q2**2], axis=1)

@@ -1,9 +1,9 @@
-"""Predictions of a set of observables at any shifts of C9 and C10, from a table.
+"""Table of predictions for a set of observables as functions of the shifts of C9 and C10.
 
-Every rate and every angular coefficient is quadratic in the Wilson coefficients, and the shifts
-are real, so that what is integrated over a bin is exactly c · φ(C9, C10) with the six functions φ
-of `shift_functions`. An observable is N/√(D₁ D₂): D₁ = D₂ is the denominator of a ratio, both
-differ for the P′ (arXiv:1303.5794), and both are 1 for a branching ratio.
+Rates and angular coefficients are quadratic in the Wilson coefficients and the shifts are real, so
+every integral over a q² bin is exactly c · φ(C9, C10) with the six functions φ of
+`shift_functions`. An observable is N/√(D₁ D₂): D₁ = D₂ is the denominator of a ratio, D₁ ≠ D₂ for
+P4′ and P5′ (arXiv:1303.5794), and D₁ = D₂ = 1 for a branching ratio.
 """
 
 import os
@@ -26,11 +26,11 @@ _CHUNK = 16384
 
 
 def shift_functions(c9: ArrayLike, c10: ArrayLike) -> Array:
-    """1, C9, C10, C9², C9 C10 and C10², float64, shape (n, 6).
+    """Evaluate the monomials 1, C9, C10, C9², C9 C10 and C10², float64, shape (n, 6).
 
     Args:
-        c9: shifts δC9 of the muon's coefficient, shape (n,) or a number.
-        c10: shifts δC10, likewise.
+        c9: shifts δC9 for muons, shape (n,) or a number.
+        c10: shifts δC10 for muons, shape (n,) or a number.
     """
     x, y = np.broadcast_arrays(
         np.atleast_1d(np.asarray(c9, np.float64)), np.atleast_1d(np.asarray(c10, np.float64))
@@ -40,12 +40,14 @@ def shift_functions(c9: ArrayLike, c10: ArrayLike) -> Array:
 
 @dataclass(frozen=True)
 class PredictionTable:
-    """Predictions of the observables of a set, as functions of δC9 and δC10 of muons.
+    """Predictions for a set of observables as functions of δC9 and δC10 for muons.
 
-    observables: what was measured.
-    coefficients: float64, shape (n_observables, 3, 6): of N, D₁ and D₂.
-    theory_covariance: float64, (n_observables, n_observables), at (0, 0), in the units of the
-        observables; from `n_draws` draws of the theory's parameters.
+    Attributes:
+        observables: the measured observables.
+        coefficients: coefficients of N, D₁ and D₂, float64, shape (n_observables, 3, 6).
+        theory_covariance: covariance of the predictions at (0, 0) in the units of the observables,
+            float64, shape (n_observables, n_observables).
+        n_draws: draws of the theory parameters from which the covariance was computed.
     """
 
     observables: ObservableSet
@@ -54,22 +56,22 @@ class PredictionTable:
     n_draws: int
 
     def __call__(self, c9: ArrayLike, c10: ArrayLike) -> Array:
-        """Predictions, float64, shape (n, n_observables).
+        """Predict the observables, float64, shape (n, n_observables).
 
-        Dimensionless; of branching ratios in 1e-8 per GeV².
+        Predictions are dimensionless, except branching ratios, which are in 1e-8 per GeV².
 
         Args:
             c9: δC9, shape (n,) or a number.
-            c10: δC10, likewise.
+            c10: δC10, shape (n,) or a number.
         """
         functions = shift_functions(c9, c10)
         flat = self.coefficients.reshape(-1, N_FUNCTIONS).T
-        found = np.empty((len(functions), len(self.coefficients)))
+        predicted = np.empty((len(functions), len(self.coefficients)))
         for start in range(0, len(functions), _CHUNK):
             part = functions[start : start + _CHUNK] @ flat
             numerator, first, second = np.moveaxis(part.reshape(len(part), -1, 3), -1, 0)
-            found[start : start + _CHUNK] = numerator / np.sqrt(first * second)
-        return found
+            predicted[start : start + _CHUNK] = numerator / np.sqrt(first * second)
+        return predicted
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -78,7 +80,7 @@ class PredictionTable:
 
     @property
     def q2_centres_gev2(self) -> Array:
-        """Middle of each bin [GeV²], float64, shape (n_observables,)."""
+        """Centre of each q² bin [GeV²], float64, shape (n_observables,)."""
         return self.observables.q2_centres_gev2
 
     @property
@@ -87,7 +89,7 @@ class PredictionTable:
         return len(self.coefficients)
 
     def save(self, path: str | os.PathLike[str], record: Record) -> None:
-        """Write as ``.npz`` with the record inside, atomically."""
+        """Write as ``.npz``, record included, atomically."""
         arrays = {
             "observables": np.array(self.observables.model_dump_json()),
             "coefficients": self.coefficients,
@@ -100,15 +102,15 @@ class PredictionTable:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote.
+        """Read a table that `save` wrote.
 
         Raises:
-            UserError: no such file, or another kind of file.
+            UserError: the file does not exist or is not a table of predictions.
         """
-        found = require_file(path, "a table of predictions (.npz)")
+        file = require_file(path, "a table of predictions (.npz)")
         try:
-            # np.load leaves a file open when it raises on a damaged one
-            with found.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
+            # np.load does not close a damaged file when it raises
+            with file.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
                 return cls(
                     ObservableSet.model_validate_json(str(content["observables"])),
                     content["coefficients"],
@@ -117,5 +119,5 @@ class PredictionTable:
                 )
         except (OSError, ValueError, KeyError) as error:
             raise UserError(
-                f"{found}: not what `wilsonvox global-fit tabulate` writes; make it again"
+                f"{file}: not a table of `wilsonvox global-fit tabulate`; delete it and run again"
             ) from error

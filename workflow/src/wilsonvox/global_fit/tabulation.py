@@ -1,7 +1,8 @@
-"""Tables of predictions from flavio: exact quadratics in the shifts, and the theory's errors.
+"""Tabulate flavio's predictions: exact quadratics in the shifts, and the theory covariance.
 
-flavio integrates each bin anew at each point. Here what it integrates is evaluated once, on
-Gauss–Legendre nodes in q² and at six points, which determine the six coefficients of a quadratic.
+flavio repeats the integration over each bin at every point. Here the integrands are evaluated once,
+on Gauss–Legendre nodes in q² and at six points, which determine the six coefficients of a quadratic
+in two variables.
 """
 
 import math
@@ -20,20 +21,20 @@ from wilsonvox.global_fit.predictions import N_FUNCTIONS, PredictionTable, shift
 Array = NDArray[np.float64]
 
 POINTS = ((0.0, 0.0), (-1.0, 0.0), (-2.0, 0.0), (0.0, 1.0), (0.0, -1.0), (-1.0, 1.0))
-"""Shifts (δC9, δC10) at which everything is evaluated: as many as a quadratic has coefficients."""
+"""Shifts (δC9, δC10) of the evaluations: one for each coefficient of the quadratic."""
 
 SCALE_GEV = 4.8
-"""Scale at which the shifts are defined, that of flavio's predictions of these decays."""
+"""Renormalisation scale of the shifts, as in flavio's predictions for these decays."""
 
 N_NODES = 16
-"""Nodes in a bin, for the predictions."""
-N_NODES_OF_DRAWS = 3
-"""Nodes in a bin, for the theory's errors."""
+"""Integration nodes per bin for the predictions."""
+N_NODES_COVARIANCE = 3
+"""Integration nodes per bin for the theory covariance."""
 
 
 @dataclass(frozen=True)
 class _Channel:
-    """A decay: mesons and lepton in flavio's words."""
+    """Decay channel: flavio's names of the mesons and the lepton."""
 
     b: str
     meson: str
@@ -55,9 +56,9 @@ _VECTOR = ("rate", "P1", "P2", "P4p", "P5p", "2s", "2c")
 
 
 def _vector_rates(observable: Any, q2: float) -> Array:
-    """What observables of B → K*ℓℓ are made of at one q² [GeV²], in the order of `_VECTOR`.
+    """Evaluate the integrands of B → K*ℓℓ observables at one q² [GeV²], in the order of `_VECTOR`.
 
-    The numerators of P1, P2, P4′ and P5′ are those of flavio, in LHCb's convention.
+    The numerators of P1, P2, P4′ and P5′ are flavio's, in the LHCb convention.
     """
     from flavio.physics.bdecays.bvll import observables as bvll
 
@@ -76,10 +77,10 @@ def _vector_rates(observable: Any, q2: float) -> Array:
 def _rates(
     channel: _Channel, shifts: Any, parameters: Mapping[str, float]
 ) -> Callable[[float], Array]:
-    """Function of q² [GeV²] that gives what the observables of a decay are made of.
+    """Make the function of q² [GeV²] that evaluates the integrands of a channel.
 
     Args:
-        channel: the decay.
+        channel: decay channel.
         shifts: flavio's `WilsonCoefficients`.
         parameters: flavio's parameters.
     """
@@ -95,9 +96,9 @@ def _rates(
 
 
 def _nodes(low: float, high: float, n: int) -> tuple[Array, Array]:
-    """Gauss–Legendre nodes and weights in q² [GeV²], in its logarithm where the bin begins low.
+    """Compute Gauss–Legendre nodes and weights in q² [GeV²], or in ln q² for bins at low q².
 
-    There the photon's pole, 1/q², makes the rates steep.
+    At low q² the photon pole, 1/q², makes the rates steep.
     """
     x, weights = np.polynomial.legendre.leggauss(n)
     if low > 0.5:
@@ -109,7 +110,7 @@ def _nodes(low: float, high: float, n: int) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class _Bin:
-    """A decay in a bin of q² [GeV²]."""
+    """Decay channel in a q² bin [GeV²]."""
 
     channel: _Channel
     low: float
@@ -117,29 +118,30 @@ class _Bin:
 
 
 def _bins(observables: ObservableSet) -> list[_Bin]:
-    """All decays in bins that the observables are made of, each once."""
-    found: dict[_Bin, None] = {}
-    for each in observables.measurements:
-        for lepton in ("mu", "e") if each.kind in ("R_K", "R_Kstar") else ("mu",):
-            found[_Bin(_channel(each, lepton), *each.q2_gev2)] = None
-    return list(found)
+    """List the distinct channels and bins that enter the observables."""
+    bins: dict[_Bin, None] = {}
+    for measurement in observables.measurements:
+        for lepton in ("mu", "e") if measurement.kind in ("R_K", "R_Kstar") else ("mu",):
+            bins[_Bin(_channel(measurement, lepton), *measurement.q2_gev2)] = None
+    return list(bins)
 
 
 def _integrals(
     bins: list[_Bin], shifts: Any, parameters: Mapping[str, float], n_nodes: int
 ) -> dict[_Bin, Array]:
-    """Integrals over each bin of what its observables are made of."""
+    """Integrate the integrands over each bin."""
     rates: dict[_Channel, Callable[[float], Array]] = {}
-    found = {}
-    for each in bins:
-        channel = each.channel
+    integrals = {}
+    for one_bin in bins:
+        channel = one_bin.channel
         if channel not in rates:
             rates[channel] = _rates(channel, shifts, parameters)
-        lightest = 4 * parameters[f"m_{channel.lepton}"] ** 2
-        end = (parameters[f"m_{channel.b}"] - parameters[f"m_{channel.meson}"]) ** 2
-        nodes, weights = _nodes(max(each.low, lightest), min(each.high, end), n_nodes)
-        found[each] = weights @ np.array([rates[channel](float(q2)) for q2 in nodes])
-    return found
+        threshold = 4 * parameters[f"m_{channel.lepton}"] ** 2
+        endpoint = (parameters[f"m_{channel.b}"] - parameters[f"m_{channel.meson}"]) ** 2
+        low, high = max(one_bin.low, threshold), min(one_bin.high, endpoint)
+        nodes, weights = _nodes(low, high, n_nodes)
+        integrals[one_bin] = weights @ np.array([rates[channel](float(q2)) for q2 in nodes])
+    return integrals
 
 
 def _parts(
@@ -148,46 +150,46 @@ def _parts(
     without: Mapping[_Bin, Array],
     parameters: Mapping[str, float],
 ) -> Array:
-    """Numerator and two denominators of each observable, float64, shape (n_observables, 3).
+    """Combine integrals into N, D₁ and D₂ of each observable, float64, (n_observables, 3).
 
     Args:
-        observables: which.
-        at_shifts: integrals at the shifts.
-        without: those at no shift, of which electrons' are taken.
+        observables: the observables.
+        at_shifts: integrals at the shifts, for muons.
+        without: integrals without shifts, for electrons.
         parameters: flavio's parameters.
     """
     rows = []
-    for each in observables.measurements:
-        low, high = each.q2_gev2
-        muons = at_shifts[_Bin(_channel(each, "mu"), low, high)]
+    for measurement in observables.measurements:
+        low, high = measurement.q2_gev2
+        muons = at_shifts[_Bin(_channel(measurement, "mu"), low, high)]
         values = dict(zip(_VECTOR, muons, strict=False))
-        if each.kind in ("R_K", "R_Kstar"):
-            electrons = without[_Bin(_channel(each, "e"), low, high)][0]
+        if measurement.kind in ("R_K", "R_Kstar"):
+            electrons = without[_Bin(_channel(measurement, "e"), low, high)][0]
             rows.append([values["rate"], electrons, electrons])
-        elif each.kind in ("BR_K0", "BR_Kstar0"):
-            lifetime = parameters[f"tau_{_channel(each, 'mu').b}"]
+        elif measurement.kind in ("BR_K0", "BR_Kstar0"):
+            lifetime = parameters[f"tau_{_channel(measurement, 'mu').b}"]
             ratio = lifetime * values["rate"] / (high - low) / BRANCHING_RATIO_UNIT
             rows.append([ratio, 1.0, 1.0])
-        elif each.kind in ("P1", "P2"):
-            rows.append([values[each.kind], values["2s"], values["2s"]])
+        elif measurement.kind in ("P1", "P2"):
+            rows.append([values[measurement.kind], values["2s"], values["2s"]])
         else:
-            rows.append([values[each.kind], 2 * values["2s"], -2 * values["2c"]])
+            rows.append([values[measurement.kind], 2 * values["2s"], -2 * values["2c"]])
     return np.array(rows)
 
 
-def _quiet() -> None:
-    """Silence what flavio says of charm above 6 GeV² and of old names, once a bin is chosen."""
+def _ignore_warnings() -> None:
+    """Ignore flavio's warning about QCD factorisation above 6 GeV²: the bins are fixed."""
     warnings.filterwarnings("ignore", message="The QCDF corrections should not be trusted .*")
 
 
 def _coefficients(observables: ObservableSet) -> Array:
-    """Coefficients of the quadratics, float64, shape (n_observables, 3, 6)."""
+    """Solve for the coefficients of the quadratics, float64, shape (n_observables, 3, 6)."""
     import flavio
 
     parameters = flavio.default_parameters.get_central_all()
     bins = _bins(observables)
-    electrons = [each for each in bins if each.channel.lepton == "e"]
-    muons = [each for each in bins if each.channel.lepton == "mu"]
+    electrons = [one_bin for one_bin in bins if one_bin.channel.lepton == "e"]
+    muons = [one_bin for one_bin in bins if one_bin.channel.lepton == "mu"]
     none = flavio.WilsonCoefficients()
     without = _integrals(electrons, none, parameters, N_NODES)
     values = []
@@ -203,10 +205,10 @@ def _coefficients(observables: ObservableSet) -> Array:
 
 
 def _draw_parameters(n_draws: int, seed: int) -> list[dict[str, float]]:
-    """Values of all of flavio's parameters, drawn from their distributions."""
+    """Draw values of all flavio parameters from their distributions."""
     import flavio
 
-    # flavio draws from numpy's global generator
+    # flavio uses NumPy's global random generator
     state = np.random.get_state()  # noqa: NPY002
     entropy = np.random.SeedSequence([seed, *b"theory"]).generate_state(8)
     try:
@@ -218,10 +220,10 @@ def _draw_parameters(n_draws: int, seed: int) -> list[dict[str, float]]:
 
 
 def draw_predictions(observables: ObservableSet, n_draws: int, seed: int) -> Array:
-    """Predictions without shifts for draws of the theory's parameters.
+    """Compute Standard Model predictions for random draws of the theory parameters.
 
-    Form factors, hadronic corrections and all else that flavio varies, as its `sm_covariance`
-    does.
+    All parameters that flavio varies, such as form factors and hadronic corrections, are drawn as
+    in `flavio.sm_covariance`.
 
     Returns:
         float64, shape (n_draws, n_observables), in the units of the observables.
@@ -231,24 +233,24 @@ def draw_predictions(observables: ObservableSet, n_draws: int, seed: int) -> Arr
     bins, none = _bins(observables), flavio.WilsonCoefficients()
     rows = []
     with warnings.catch_warnings():
-        _quiet()
+        _ignore_warnings()
         for parameters in _draw_parameters(n_draws, seed):
-            integrals = _integrals(bins, none, parameters, N_NODES_OF_DRAWS)
+            integrals = _integrals(bins, none, parameters, N_NODES_COVARIANCE)
             parts = _parts(observables, integrals, integrals, parameters)
             rows.append(parts[:, 0] / np.sqrt(parts[:, 1] * parts[:, 2]))
     return np.array(rows)
 
 
 def tabulate(observables: ObservableSet, n_draws: int, seed: int) -> PredictionTable:
-    """The table of a set's predictions.
+    """Tabulate the predictions for a set of observables.
 
     Args:
-        observables: the set.
-        n_draws: draws of the theory's parameters, from which its covariance is computed.
-        seed: of these draws.
+        observables: set of observables.
+        n_draws: number of draws of the theory parameters for the theory covariance.
+        seed: seed of the draws.
     """
     with warnings.catch_warnings():
-        _quiet()
+        _ignore_warnings()
         coefficients = _coefficients(observables)
     covariance = np.cov(draw_predictions(observables, n_draws, seed), rowvar=False)
     return PredictionTable(observables, coefficients, covariance, n_draws)

@@ -1,12 +1,12 @@
 """Search for an estimator and the predictions of its ensembles in a run folder."""
 
-import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.core.suggestions import did_you_mean
 from wilsonvox.ensembles.calibration import Calibration
 from wilsonvox.ensembles.joint_calibration import JointCalibration
 from wilsonvox.ensembles.summary import (
@@ -39,11 +39,6 @@ class EstimatorFiles:
         return self.model.name == PREPARED_FILE
 
 
-def _did_you_mean(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
-
-
 def find_estimator(
     run: str | os.PathLike[str], estimator: str | None = None, image: str | None = None
 ) -> EstimatorFiles:
@@ -73,9 +68,7 @@ def find_estimator(
         raise UserError(f"--run {folder}: add --estimator, one of {', '.join(names)}")
     estimator = names[0] if estimator is None else estimator
     if estimator not in names:
-        raise UserError(
-            f"--estimator {estimator}: not in {folder}; {_did_you_mean(estimator, names)}"
-        )
+        raise UserError(f"--estimator {estimator}: not in {folder}{did_you_mean(estimator, names)}")
     images: dict[str, list[Path]] = {}
     for path in models:
         if path.parent.name == estimator:
@@ -88,8 +81,7 @@ def find_estimator(
     chosen = next(iter(images)) if image is None else image
     if chosen not in images:
         raise UserError(
-            f"--image {chosen}: there is no {estimator} for it; "
-            f"{_did_you_mean(chosen, list(images))}"
+            f"--image {chosen}: there is no {estimator} for it{did_you_mean(chosen, images)}"
         )
     evaluation = folder / "evaluation" / chosen / estimator
     predictions = _summarized_predictions(evaluation)

@@ -23,7 +23,7 @@ from wilsonvox.core.files import require_file
 from wilsonvox.core.models import StrictModel
 from wilsonvox.ensembles.calibration import Calibration
 from wilsonvox.ensembles.joint_calibration import JointCalibration
-from wilsonvox.events.event_file import FLAVOURS, TREE, iterate_events, read_metadata
+from wilsonvox.events.event_file import TREE, iterate_events, read_metadata
 from wilsonvox.measurement.intervals import (
     CoefficientMeasurement,
     JointMeasurement,
@@ -35,6 +35,7 @@ from wilsonvox.measurement.intervals import (
 from wilsonvox.measurement.run_folder import EstimatorFiles, calibrate, current_predictions
 from wilsonvox.records.json_files import save_recorded
 from wilsonvox.records.record import Record, RecordFactory
+from wilsonvox.theory.particles import FLAVOURS
 from wilsonvox.theory.points import PARAMETERS, parameter_values
 from wilsonvox.voxels.compatibility import antiparticle_warning, check_lepton
 from wilsonvox.voxels.shards import Shard

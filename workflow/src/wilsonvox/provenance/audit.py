@@ -1,4 +1,4 @@
-"""Whether files are what their records say, and whether anything behind them has changed since."""
+"""Verdicts on files: compare their content, code and packages with their provenance records."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -11,12 +11,12 @@ from wilsonvox.provenance.digest_cache import DigestCache
 from wilsonvox.provenance.environment import DISTRIBUTIONS
 from wilsonvox.provenance.lineage_graph import Node
 from wilsonvox.provenance.recording import architectures_of
-from wilsonvox.provenance.stages import STAGES
 from wilsonvox.records.record import Record
+from wilsonvox.stages.table import STAGES
 
 
 class Verdict(StrEnum):
-    """What an audit says of one file, the gravest first."""
+    """Result of the audit of one file, the most serious first."""
 
     MISSING = "missing"
     CHANGED = "changed"
@@ -27,7 +27,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """The verdict on one file, what led to it, one sentence each, and its content digest now."""
+    """Verdict on one file, with its reasons (one sentence each) and the current content digest."""
 
     verdict: Verdict
     reasons: tuple[str, ...] = ()
@@ -35,10 +35,11 @@ class Finding:
 
 
 def other_code(record: Record) -> list[str]:
-    """How the installed code of a record's stage differs from the code that made the file.
+    """List the differences between the code that made a file and the installed code.
 
-    Counts are the stage's own modules, comments and docstrings left out, and the packages that
-    they import; not the commit, which changes with every page of the documentation.
+    Compared are the modules of the stage, without comments and docstrings, and the versions of the
+    packages that they import. The commit is not compared, because it also changes with edits of
+    the documentation.
     """
     if record.rule not in STAGES:
         return [f"there is no stage {record.rule} in this version"]
@@ -47,9 +48,7 @@ def other_code(record: Record) -> list[str]:
         packages = stage_packages(record.rule, architectures_of(record))
     except LookupError as error:
         return [str(error)]
-    if not record.version:
-        return ["its record is of an earlier version"]
-    reasons = [] if code == record.code_digest else [f"the code of {record.rule} is another now"]
+    reasons = [] if code == record.code_digest else [f"the code of {record.rule} has changed"]
     before, now = _by_module(record.packages), _by_module(packages)
     for name in sorted({*before, *now} - {"python", "wilsonvox"}):
         old, new = before.get(name), now.get(name)
@@ -59,29 +58,27 @@ def other_code(record: Record) -> list[str]:
 
 
 def _by_module(packages: Mapping[str, str]) -> dict[str, str]:
-    """Versions by package; TensorFlow for CPUs and for GPUs are one."""
+    """Return versions by package, with one name for TensorFlow on CPUs and on GPUs."""
     names = {name: group[0] for group in DISTRIBUTIONS.values() for name in group}
     return {names.get(name, name): version for name, version in packages.items()}
 
 
 def _changed(node: Node, digest: str) -> list[str]:
     reasons = []
-    # digests were others in records of before there was a version
-    known = node.record if node.record is not None and node.record.version else None
-    if known is not None and known.content_digest != digest:
-        reasons.append("its content is not that of its own record")
+    if node.record is not None and node.record.content_digest != digest:
+        reasons.append("its content differs from its own record")
     if node.copy_digest is not None and node.copy_digest != digest:
-        reasons.append("it is not the copy that was written")
+        reasons.append("its bytes differ from the copy that was written")
     others = [each.reader for each in node.readings if each.content_digest != digest]
     if others:
-        reasons.append(f"{_some(others)} read other content")
+        reasons.append(f"{_some(others)} read different content")
     others = [
         each.reader
         for each in node.readings
         if each.content_digest == digest and each.record_digest != node.record_digest
     ]
     if others:
-        reasons.append(f"{_some(others)} read it with another record, but the same content")
+        reasons.append(f"{_some(others)} read the same content with a different record")
     return reasons
 
 
@@ -90,24 +87,24 @@ def _some(names: list[str]) -> str:
 
 
 def _expected(node: Node) -> str | None:
-    """What its own record or those of its readers say of the content of a file."""
+    """Return the content digest of a file in its own record or in those of its readers."""
     if node.record is not None:
         return node.record.content_digest
     return node.copy_digest or next((each.content_digest for each in node.readings), None)
 
 
 def judge(node: Node, cache: DigestCache) -> Finding:
-    """The verdict on one file of a lineage.
+    """Audit one file of a lineage.
 
     Args:
-        node: the file, with what its readers say of it.
-        cache: gives its content digest.
+        node: the file, with the references to it in the records of its readers.
+        cache: source of content digests.
     """
     if not node.exists:
         known = node.record is not None or node.copy_digest is not None
         if known:
-            return Finding(Verdict.MISSING, ("how it was made is known",))
-        return Finding(Verdict.MISSING, ("how it was made is lost",) if node.lost else ())
+            return Finding(Verdict.MISSING, ("its record is known",))
+        return Finding(Verdict.MISSING, ("its record is lost",) if node.lost else ())
     problem, digest = node.problem, ""
     if problem is None:
         try:
@@ -129,14 +126,14 @@ def judge(node: Node, cache: DigestCache) -> Finding:
 
 
 def judge_all(nodes: Iterable[Node], cache: DigestCache) -> dict[Path, Finding]:
-    """Verdicts by path; files are digested several at a time."""
+    """Audit several files, digesting them in parallel, and return the findings by path."""
     chosen = list(nodes)
     cache.fill(node.path for node in chosen if node.exists and node.problem is None)
     return {node.path: judge(node, cache) for node in chosen}
 
 
 def count(findings: Iterable[Finding]) -> str:
-    """How many files have which verdict: ``3 files: 2 verified, 1 missing``."""
+    """Return the number of files per verdict: ``3 files: 2 verified, 1 missing``."""
     numbers = Counter(each.verdict for each in findings)
     total = sum(numbers.values())
     parts = ", ".join(f"{numbers[v]} {v}" for v in reversed(Verdict) if numbers[v])

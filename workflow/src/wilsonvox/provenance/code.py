@@ -2,23 +2,24 @@
 
 Snakemake does not see edits in imported modules. Each rule therefore carries, as a parameter, a
 digest of its stage's import closure inside the package, read from the source: comments, docstrings
-and formatting do not count, and neither do `cli`, `config`, `provenance` and `records`, which carry
-values from the configuration to the stage but do not make its numbers. With the code count the
-locked versions of the packages that it imports. Digests are chained with those of the stages
-before, so that a stage runs again whenever the code behind its inputs changed.
+and formatting do not count, and neither do `cli`, `config`, `provenance`, `records` and `stages`,
+which carry values from the configuration to the stage but do not make its numbers. With the code
+count the locked versions of the packages that it imports. Digests are chained with those of the
+stages before, so that a stage runs again whenever the code behind its inputs changed.
 """
 
 import ast
 import hashlib
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.estimators import ARCHITECTURES, EVENT_ARCHITECTURES, SUM_ARCHITECTURES
 from wilsonvox.provenance.environment import (
     VALUE_CARRIERS,
     installed_versions,
@@ -26,11 +27,12 @@ from wilsonvox.provenance.environment import (
     locked_versions,
     versions_of,
 )
-from wilsonvox.provenance.stages import _KINDS, STAGES
+from wilsonvox.stages.run import EstimatorKind
+from wilsonvox.stages.table import STAGES
 
 PACKAGE = "wilsonvox"
 
-NEVER_FOLLOWED = re.compile(r"wilsonvox\.(config|provenance|records)(\..*)?")
+NEVER_FOLLOWED = re.compile(r"wilsonvox\.(config|provenance|records|stages)(\..*)?")
 """Modules that neither count nor lead to others."""
 
 NEVER_COUNTED = re.compile(
@@ -41,6 +43,21 @@ NEVER_COUNTED = re.compile(
 What they bring to a stage are its options, which are parameters of the rule in their own right.
 So one more architecture, or a new setting of it, is no other code for those there already.
 """
+
+
+_MODULES: Mapping[EstimatorKind, Mapping[str, str]] = {
+    "images": ARCHITECTURES | SUM_ARCHITECTURES,
+    "networks": ARCHITECTURES,
+    "sums": SUM_ARCHITECTURES,
+    "events": EVENT_ARCHITECTURES,
+}
+"""Modules of the architectures by the kind of their estimators."""
+
+
+def chosen(stage: str, architectures: Iterable[str]) -> list[str]:
+    """Return those of some architectures that a stage is for."""
+    kind = STAGES[stage].estimators
+    return [name for name in architectures if kind is None or name in _MODULES[kind]]
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
@@ -204,8 +221,8 @@ class SourceTree:
         names = set(architectures)
         roots = list(STAGES[stage].modules)
         if STAGES[stage].builds:
-            modules = {**_KINDS["images"], **_KINDS["events"]}
-            roots += [modules[name] for name in STAGES[stage].chosen(names)]
+            known = {**_MODULES["images"], **_MODULES["events"]}
+            roots += [known[name] for name in chosen(stage, names)]
         parts = STAGES[stage].parts
         roots += [module for name, module in parts.items() if name in names]
         for module in roots:
@@ -231,6 +248,18 @@ class SourceTree:
                 total.update(f"{package}/{path.name} {digest}\n".encode())
         return total.hexdigest()
 
+    def code_digest(self, stage: str, architectures: Iterable[str] = ()) -> str:
+        """SHA-256 of the code of a stage alone and of the packages that it imports."""
+        names = tuple(sorted(set(architectures)))
+        key = ("alone", stage, *names)
+        if key not in self._stages:
+            total = hashlib.sha256(f"{stage} {self.own_digest(stage, names)}\n".encode())
+            packages = versions_of(self.stage_imports(stage, names), self._locked)
+            for package, version in packages.items():
+                total.update(f"{package}=={version}\n".encode())
+            self._stages[key] = total.hexdigest()
+        return self._stages[key]
+
     def stage_digest(self, stage: str, architectures: Iterable[str] = ()) -> str:
         """SHA-256 of the code and packages behind `stage` and behind the stages before it.
 
@@ -240,12 +269,9 @@ class SourceTree:
         names = tuple(sorted(set(architectures)))
         key = (stage, *names)
         if key not in self._stages:
-            total = hashlib.sha256(f"{stage} {self.own_digest(stage, names)}\n".encode())
-            packages = versions_of(self.stage_imports(stage, names), self._locked)
-            for package, version in packages.items():
-                total.update(f"{package}=={version}\n".encode())
+            total = hashlib.sha256(f"{self.code_digest(stage, names)}\n".encode())
             for earlier in STAGES[stage].after:
-                if names and not STAGES[earlier].chosen(names):
+                if names and not chosen(earlier, names):
                     continue  # of another kind of estimators
                 total.update(f"after {earlier} {self.stage_digest(earlier, names)}\n".encode())
             self._stages[key] = total.hexdigest()
@@ -264,6 +290,11 @@ def stage_digest(stage: str, architectures: Iterable[str] = ()) -> str:
     Read once a process: a workflow is not to see code that changes while it runs.
     """
     return installed_tree().stage_digest(stage, architectures)
+
+
+def code_digest(stage: str, architectures: Iterable[str] = ()) -> str:
+    """The digest of a stage's own code and of the packages that it imports."""
+    return installed_tree().code_digest(stage, architectures)
 
 
 def own_digest(stage: str, architectures: Iterable[str] = ()) -> str:

@@ -1,4 +1,4 @@
-"""Why two files differ: which setting, input, code or version stands behind the difference."""
+"""Explain why two files differ: by settings, inputs, code or package versions."""
 
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,11 +15,13 @@ from wilsonvox.records.record import Record
 
 @dataclass(frozen=True)
 class Cause:
-    """One difference in how two files were made.
+    """One difference between the records of two files.
 
-    kind: stage, setting, seed, code, package, input, command, changed, lost or unknown
-    text: the difference itself
-    rule, name: stage and file where it is
+    Attributes:
+        kind: stage, setting, seed, code, package, input, command, changed, lost or unknown.
+        text: description of the difference.
+        rule: stage with the difference.
+        name: file with the difference.
     """
 
     kind: str
@@ -29,7 +31,7 @@ class Cause:
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted names.
+    """Flatten nested settings to dotted names.
 
     >>> flat({"training": {"learning_rate": 0.1}})
     {'training.learning_rate': 0.1}
@@ -43,30 +45,42 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def options(command: Sequence[str]) -> dict[str, str]:
-    """Options of a command line with their values, but for paths, which are compared as inputs.
+def command_options(words: Sequence[str]) -> dict[str, list[str]]:
+    """Return the values of a command line by option.
 
-    >>> options(["wilsonvox", "train", "--threads", "2", "--mixed", "--out", "results/a.keras"])
-    {'--threads': '2', '--mixed': ''}
+    The words before the first option are under the empty name.
+
+    >>> command_options(["wilsonvox", "train", "--seed=7", "--bins", "8", "9", "--scaled"])
+    {'': ['wilsonvox', 'train'], '--seed': ['7'], '--bins': ['8', '9'], '--scaled': ['']}
     """
-    found: dict[str, list[str]] = {}
-    paths: set[str] = set()
+    values: dict[str, list[str]] = {"": []}
     name = ""
-    for word in command:
-        if word.startswith("--"):
-            name, _, value = word.partition("=")
-            found.setdefault(name, [])
-        else:
-            value = word
-        if "/" in value or Path(value).suffix[1:].isalpha():
-            paths.add(name)
-        elif value and name and value != name:
-            found[name].append(value)
-    return {name: " ".join(values) for name, values in found.items() if name not in paths}
+    for word, following in zip(words, [*words[1:], "--"], strict=True):
+        if not word.startswith("--"):
+            values[name].append(word)
+            continue
+        name, separator, value = word.partition("=")
+        values.setdefault(name, [])
+        if separator or following.startswith("--"):
+            values[name].append(value)
+    return values
+
+
+def _is_path(word: str) -> bool:
+    return "/" in word or Path(word).suffix[1:].isalpha()
+
+
+def _value_options(words: Sequence[str]) -> dict[str, str]:
+    """Return the options of a command line except paths, which are compared as inputs."""
+    return {
+        name: " ".join(values)
+        for name, values in command_options(words).items()
+        if name and not any(map(_is_path, values))
+    }
 
 
 def _git(*arguments: str) -> list[str] | None:
-    """Words that git prints in the checkout; None where it fails."""
+    """Run git in the checkout and return the words it prints; None if it fails."""
     command = ["git", "-C", str(checkout()), *arguments]
     try:
         run = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -76,7 +90,7 @@ def _git(*arguments: str) -> list[str] | None:
 
 
 def changed_files(first: str | None, second: str | None, paths: Iterable[str]) -> list[str] | None:
-    """Files below `paths` that differ between two commits; None where one of these is unknown."""
+    """Return the files below `paths` that differ between two commits; None if one is unknown."""
     if not first or not second:
         return None
     return _git("diff", "--name-only", first, second, "--", *paths)
@@ -93,14 +107,14 @@ def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[
 
 
 def _code(first: Record, second: Record) -> str:
-    """Commits between which a stage's code differs, and its files that do."""
+    """Describe a difference of code by two commits and the stage's files that differ."""
     from wilsonvox.provenance.code import PACKAGE, stage_modules
-    from wilsonvox.provenance.stages import STAGES
+    from wilsonvox.stages.table import STAGES
 
     commits = first.git_commit, second.git_commit
     names = [(commit or "no commit")[:7] for commit in commits]
     trees = [
-        f"{name} with changes that were not committed" if record.git_dirty else name
+        f"{name} with uncommitted changes" if record.git_dirty else name
         for name, record in zip(names, (first, second), strict=True)
     ]
     short = " → ".join(trees)
@@ -123,7 +137,7 @@ _MODULE_ENDS = (".py", "/__init__.py")
 
 
 def _command(first: Record, second: Record) -> Iterator[str]:
-    """Options that differ and are not settings: threads, for one."""
+    """Yield options that differ and are not settings, such as the number of threads."""
     settings = flat(first.settings), flat(second.settings)
     known = {"seed", *(name.rpartition(".")[2] for name in {**settings[0], **settings[1]})}
     values = {
@@ -131,7 +145,7 @@ def _command(first: Record, second: Record) -> Iterator[str]:
         for name in {**settings[0], **settings[1]}
         if settings[0].get(name) != settings[1].get(name)
     }
-    ours, theirs = options(first.command), options(second.command)
+    ours, theirs = _value_options(first.command), _value_options(second.command)
     for name in sorted({*ours, *theirs}):
         pair = ours.get(name), theirs.get(name)
         mirrored = name.removeprefix("--").replace("-", "_") in known or pair in values
@@ -141,7 +155,7 @@ def _command(first: Record, second: Record) -> Iterator[str]:
 
 
 def own_causes(first: Node, second: Node) -> Iterator[Cause]:
-    """How the two records of a pair of files differ, their inputs left out."""
+    """Yield the differences between the records of two files, without those of their inputs."""
     a, b = first.record, second.record
     if a is None or b is None:
         return
@@ -155,7 +169,7 @@ def own_causes(first: Node, second: Node) -> Iterator[Cause]:
         yield Cause("seed", f"{a.seed} → {b.seed}", *where)
     if a.code_digest != b.code_digest:
         yield Cause("code", _code(a, b), *where)
-    own = "wilsonvox"  # its code is compared itself
+    own = "wilsonvox"  # compared by its code instead of its version
     packages = ({name: v for name, v in each.packages.items() if name != own} for each in (a, b))
     for text in _differing(*packages):
         yield Cause("package", text, *where)
@@ -164,7 +178,7 @@ def own_causes(first: Node, second: Node) -> Iterator[Cause]:
 
 
 def made_content(node: Node) -> str | None:
-    """Content digest of a file when it was made, by the records; None if none tells."""
+    """Return the content digest of a file when it was made; None if no record contains it."""
     if node.record is not None:
         return node.record.content_digest
     return node.copy_digest or next((each.content_digest for each in node.readings), None)
@@ -172,14 +186,14 @@ def made_content(node: Node) -> str | None:
 
 @dataclass(frozen=True)
 class Read:
-    """An input of a file, and its content when it was read."""
+    """An input of a file, and the digest of its content when it was read."""
 
     node: Node
     content_digest: str | None
 
 
 def reads(node: Node) -> list[Read]:
-    """Inputs of a file as it read them."""
+    """Return the inputs of a file with their content when they were read."""
     if node.record is None:
         return [Read(child, made_content(child)) for child in node.inputs]
     pairs = zip(node.inputs, node.record.inputs, strict=True)
@@ -189,9 +203,10 @@ def reads(node: Node) -> list[Read]:
 def partners(
     first: Sequence[Read], second: Sequence[Read]
 ) -> tuple[list[tuple[Read, Read]], list[Read], list[Read]]:
-    """Inputs of two files that stand for each other, and those of either that have no partner.
+    """Match the inputs of two files, and return the pairs and the inputs without a partner.
 
-    By their names; equally many others are taken to have been renamed, in their order.
+    Inputs are matched by name. If the numbers of the remaining ones are equal, they are taken to
+    be renamed and are matched in order.
     """
     theirs = {each.node.name: each for each in second}
     ours = {each.node.name for each in first}
@@ -204,16 +219,16 @@ def partners(
 
 
 UNKNOWN = (
-    "made of the same inputs by the same code with the same settings: another machine or number "
-    "of threads rounds otherwise"
+    "made from the same inputs by the same code with the same settings: rounding may differ "
+    "between machines or numbers of threads"
 )
 
 
 class Comparison:
-    """What is behind the difference of two files, each pair of inputs looked at once.
+    """Search for the causes of a difference, visiting each pair of inputs once.
 
     Args:
-        cache: gives content digests.
+        cache: source of content digests.
     """
 
     def __init__(self, cache: DigestCache) -> None:
@@ -221,17 +236,17 @@ class Comparison:
         self._seen: set[tuple[Path, Path]] = set()
 
     def content(self, node: Node) -> str | None:
-        """Content digest of a file; of a missing or damaged one, None."""
+        """Return the content digest of a file; None if it is missing or damaged."""
         try:
             return self.cache.digest(node.path, made_content(node))
         except Exception:
             return None
 
     def causes(self, first: Node, second: Node) -> list[Cause]:
-        """Differences behind two files, nearest first.
+        """Return the causes of the difference between two files, nearest first.
 
-        Where their contents differed when they were made, only those that can be the reason: what
-        was read with the same content is not looked into.
+        If the contents differed when the files were made, inputs that were read with the same
+        content are not followed, because they cannot be the cause.
         """
         changed = [
             Cause("changed", f"{node.path.name} since it was made", _rule(node), str(node.path))
@@ -269,7 +284,7 @@ class Comparison:
         for each in (first, second):
             node = each.node
             if node.lost:
-                text = f"{node.name}, and how it was made with it"
+                text = f"{node.name} and its record"
                 return [Cause("lost", text, "unknown stage", str(node.path))]
             if made_content(node) != each.content_digest:
                 text = f"{node.name} since it was read"
@@ -282,7 +297,7 @@ def _differ(first: Read, second: Read) -> bool:
 
 
 def _rule(node: Node) -> str:
-    return node.record.rule if node.record else "copy for people"
+    return node.record.rule if node.record else "copy"
 
 
 def _some(found: Sequence[Read]) -> str:
@@ -291,7 +306,7 @@ def _some(found: Sequence[Read]) -> str:
 
 
 def grouped(causes: Iterable[Cause]) -> list[str]:
-    """One line a cause: what differs, in which stages, and in how many files."""
+    """Return one line per cause: the difference, its stages, and the number of files."""
     places: dict[tuple[str, str], list[Cause]] = {}
     for cause in causes:
         places.setdefault((cause.kind, cause.text), []).append(cause)

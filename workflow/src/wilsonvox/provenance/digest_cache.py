@@ -1,9 +1,9 @@
-"""Content digests of files that have not changed since they were last read.
+"""Cache of content digests for files that have not changed since they were last read.
 
-A file counts as unchanged while its size, inode and both times (of its content and of its inode)
-are. The second time cannot be set back, so that only bit rot and whoever can write the cache get
-past it. The cache belongs to the user, not to the run, so that a run on a read-only disk can be
-audited; losing it costs time.
+A file counts as unchanged while its size, its inode and both of its times (of content and inode)
+are the same. The inode time cannot be set back, so that only bit rot or an edited cache escapes
+notice. The cache is in the user's cache folder, not in the run, so that runs on read-only disks can
+be audited. Deleting it only costs time.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ from wilsonvox.core.files import atomic_path
 from wilsonvox.records import digests
 
 FORMAT = hashlib.sha256(Path(digests.__file__).read_bytes()).hexdigest()
-"""Digests that other code computed are not taken up."""
+"""Digest of the code that computes digests; a cache with another value is ignored."""
 
 
 def default_cache_file() -> Path:
-    """Where the cache is, `digests.json` in the user's cache folder for this package."""
+    """Return the path of `digests.json` in the user's cache folder for this package."""
     from platformdirs import user_cache_path
 
     return user_cache_path("wilsonvox") / "digests.json"
@@ -37,7 +37,7 @@ def _stamp(path: Path) -> Stamp:
 
 
 def _loaded(file: Path | None) -> dict[str, tuple[Stamp, str]]:
-    """Digests of a cache file; nothing where there is none, or a damaged one."""
+    """Read the digests of a cache file; an empty mapping if it is missing or damaged."""
     try:
         content: Any = json.loads(file.read_text()) if file else {}
         if content.get("format") != FORMAT:
@@ -50,11 +50,11 @@ def _loaded(file: Path | None) -> dict[str, tuple[Stamp, str]]:
 
 
 class DigestCache:
-    """Digests by path, read from and saved to `file`.
+    """Content digests by path, read from and saved to `file`.
 
     Args:
-        file: of the cache; None keeps nothing.
-        full: read every file again, whatever the cache says.
+        file: path of the cache; None for a cache in memory.
+        full: read every file again, ignoring the cache.
     """
 
     def __init__(self, file: Path | None, full: bool = False) -> None:
@@ -65,19 +65,19 @@ class DigestCache:
 
     @property
     def n_read(self) -> int:
-        """Number of files that were read, not taken from the cache."""
+        """Number of files that were read because the cache did not contain them."""
         return len(self._fresh)
 
     def digest(self, path: str | os.PathLike[str], expected: str | None = None) -> str:
-        """Content digest of a file.
+        """Return the content digest of a file.
 
         Args:
-            path: of the file.
-            expected: what the digest should be; a known one that differs is computed anew, so that
-                no damage of the cache speaks against a file.
+            path: path of the file.
+            expected: expected digest; a cached one that differs is recomputed, so that a damaged
+                cache cannot discredit a file.
 
         Raises:
-            Exception: whatever reading a damaged file raises.
+            Exception: any error from reading a damaged file.
         """
         found = Path(path).absolute()
         name, stamp = str(found), _stamp(found)
@@ -92,7 +92,7 @@ class DigestCache:
         return digest
 
     def fill(self, paths: Iterable[Path]) -> None:
-        """Digest many files, several at a time; damaged ones are left for `digest` to tell of."""
+        """Digest many files in parallel, skipping damaged ones, for which `digest` raises later."""
 
         def one(path: Path) -> None:
             try:
@@ -104,7 +104,7 @@ class DigestCache:
             list(pool.map(one, paths))
 
     def save(self) -> None:
-        """Keep what is known of files that still exist; a folder that cannot be written is fine."""
+        """Save the digests of files that still exist; errors of writing are ignored."""
         if self.file is None or not self._fresh:
             return
         try:

@@ -1,7 +1,7 @@
-"""Packages behind a stage: what the lock file says of them, and what is installed.
+"""Locked and installed versions of the packages that a stage imports.
 
-A rule's parameters hold the *locked* versions of the packages that its stage imports, so that a
-changed lock file reruns the stages that use what changed, and no others. Before any job runs, the
+The parameters of a rule contain the *locked* versions of the packages that its stage imports, so
+that a changed lock file reruns only the stages that use a changed package. Before any job runs, the
 installed versions are compared with them (`environment_problem`).
 """
 
@@ -18,21 +18,21 @@ DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
     "tensorflow": ("tensorflow-cpu", "tensorflow"),
     "yaml": ("pyyaml",),
 }
-"""Names of the packages that hold a module of another name, the first that is there counts."""
+"""Distributions of modules with another name; the first one that is installed counts."""
 
 VALUE_CARRIERS = frozenset({"click", "pydantic", "yaml"})
-"""Modules that bring values to a stage, which are recorded themselves, and do not make numbers."""
+"""Modules that only pass values to a stage; records contain these values themselves."""
 
 
 def checkout() -> Path:
-    """The folder that holds `workflow/`, `envs/` and the rest."""
+    """Return the root folder of the checkout, which contains `workflow/` and `envs/`."""
     return Path(__file__).resolve().parents[4]
 
 
 def lock_file() -> Path | None:
-    """The lock file that this environment was made from; None without a checkout.
+    """Return the lock file from which this environment was made; None without a checkout.
 
-    `make setup` notes it in the environment; where another tool made that, it is
+    `make setup` writes its name into the environment; for other environments it is
     `envs/requirements.lock`.
     """
     name = "envs/requirements.lock"
@@ -44,13 +44,13 @@ def lock_file() -> Path | None:
 
 
 def lock_digest() -> str | None:
-    """SHA-256 (hexadecimal) of the lock file's bytes; None where there is none."""
+    """Return the SHA-256 (hexadecimal) of the lock file's bytes; None if there is none."""
     lock = lock_file()
     return hashlib.sha256(lock.read_bytes()).hexdigest() if lock else None
 
 
 def locked_versions(lock: Path) -> dict[str, str]:
-    """Versions by name of package that a hashed lock file gives for this Python and platform."""
+    """Return the versions in a hashed lock file by package, for this Python and platform."""
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
@@ -70,7 +70,7 @@ def locked_versions(lock: Path) -> dict[str, str]:
 
 @cache
 def installed_version(package: str) -> str | None:
-    """Version of an installed package; None where it is not installed."""
+    """Return the version of an installed package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -78,7 +78,7 @@ def installed_version(package: str) -> str | None:
 
 
 def candidates(module: str) -> tuple[str, ...]:
-    """Names of the packages that may hold the top-level module `module`.
+    """Return the names of the packages that may provide the top-level module `module`.
 
     >>> candidates("boost_histogram")
     ('boost-histogram',)
@@ -87,7 +87,7 @@ def candidates(module: str) -> tuple[str, ...]:
 
 
 def versions_of(modules: Iterable[str], locked: Mapping[str, str]) -> dict[str, str]:
-    """Version by package for top-level modules: the locked one, else the installed one."""
+    """Return versions by package for top-level modules: locked, or else installed ones."""
     found: dict[str, str] = {}
     for module in modules:
         for package in candidates(module):
@@ -99,7 +99,7 @@ def versions_of(modules: Iterable[str], locked: Mapping[str, str]) -> dict[str, 
 
 
 def installed_versions(modules: Iterable[str]) -> dict[str, str]:
-    """Installed version by package for top-level modules, without those not installed."""
+    """Return installed versions by package for top-level modules, omitting missing packages."""
     found = {
         package: version
         for module in modules
@@ -110,11 +110,11 @@ def installed_versions(modules: Iterable[str]) -> dict[str, str]:
 
 
 def environment_problem(modules: Iterable[str], lock: Path | None = None) -> str | None:
-    """In one line, how the environment differs from the lock file; None where it does not.
+    """Describe in one line how the environment differs from the lock file; None if it does not.
 
     Args:
-        modules: top-level modules that matter.
-        lock: the lock file; that of `lock_file` if not given.
+        modules: top-level modules to check.
+        lock: the lock file; by default that of `lock_file`.
     """
     chosen = lock or lock_file()
     if chosen is None:
@@ -130,4 +130,4 @@ def environment_problem(modules: Iterable[str], lock: Path | None = None) -> str
     if not wrong:
         return None
     texts = ", ".join(dict.fromkeys(wrong))
-    return f"the environment is not that of {chosen.name}: {texts}; run 'make setup'"
+    return f"the environment differs from {chosen.name}: {texts}; run 'make setup'"

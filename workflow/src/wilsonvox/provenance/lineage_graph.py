@@ -1,4 +1,4 @@
-"""Walking back from a file to the events that it was made of, by the records inside the files."""
+"""Follow the records inside files from a result back to the events."""
 
 import os
 from collections import deque
@@ -11,10 +11,13 @@ from wilsonvox.records.digests import content_digest
 from wilsonvox.records.embedded import has_record_format, parse_record, record_text, text_digest
 from wilsonvox.records.record import InputRecord, Record
 
+COPY_SUFFIXES = (".csv", ".pdf")
+"""Formats without a record, whose files may be copies named in the record of another file."""
+
 
 @dataclass(frozen=True)
 class Reading:
-    """What one file's record says of another that it was made of."""
+    """Reference to an input in the record of the file made from it."""
 
     reader: str
     content_digest: str
@@ -25,14 +28,16 @@ class Reading:
 class Node:
     """One file of a lineage.
 
-    path: where it is, or would be
-    name: its path in the run, or its name
-    record: inside it; of a missing or damaged file, the one that its reader kept
-    record_digest: SHA-256 of the record that it holds itself
-    problem: why it cannot be read, if so
-    readings: what those say that read it
-    inputs: files that it was made of, in the order of its record
-    copy_digest: SHA-256 of its bytes by the record of the file that it is a copy of
+    Attributes:
+        path: path of the file, which may not exist.
+        name: path in the run, or name.
+        exists: True if the file exists.
+        record: record inside the file; for a missing or damaged file, the one kept by its reader.
+        record_digest: SHA-256 of the record inside the file.
+        problem: reason why the file cannot be read, or None.
+        readings: references to the file in the records of its readers.
+        inputs: nodes of the files it was made from, in the order of its record.
+        copy_digest: for a copy, SHA-256 of its bytes in the record of the original.
     """
 
     path: Path
@@ -47,21 +52,22 @@ class Node:
 
     @property
     def external(self) -> bool:
-        """Whether the file was made by another program."""
+        """True if the file was made by another program."""
         return not self.lost and self.record is None and self.copy_digest is None
 
     @property
     def lost(self) -> bool:
-        """Whether the file had a record, which nothing tells any more."""
+        """True if the file had a record that is no longer available."""
         return self.record is None and any(each.record_digest for each in self.readings)
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where files are looked for that are not where their readers' records say.
+    """Folders to search for files that are not at the path in the records of their readers.
 
-    run: folder of the run, of files that were copied out of it; None: found by itself
-    search: folders that may hold external files
+    Attributes:
+        run: run folder of files that were copied out of it; None to determine it from the record.
+        search: folders that may contain external files.
     """
 
     run: Path | None = None
@@ -69,20 +75,20 @@ class Places:
 
 
 def run_root(path: Path, record: Record, run: Path | None = None) -> Path:
-    """Folder of the run that a file lies in, also after the run was moved or renamed.
+    """Return the run folder of a file, also if the run was moved or renamed.
 
-    A file that does not lie at its place in a run, neither itself nor what it links to, belongs to
-    `run`, else to the first folder above it that holds an input of it, else to the folder of its
-    record, seen from the working folder.
+    If neither the file nor the target of its link is at its recorded path in a run, the folder is
+    `run`, or else the first parent folder that contains an input of the file, or else the folder in
+    the record, relative to the working folder.
 
     Args:
-        path: of the file.
-        record: inside it.
-        run: to be taken where the file does not lie at its place in a run.
+        path: path of the file.
+        record: record inside the file.
+        run: run folder of a file that is not at its recorded path.
     """
     output = Path(record.output).parts
     names = [each.path for each in record.inputs if ".." not in Path(each.path).parts]
-    # a bare name fits every folder: it counts where there is no other
+    # a bare name fits every folder: use these only if there are no other names
     names = [name for name in names if "/" in name] or names
     for place in (path.absolute(), path.resolve()):
         if output and place.parts[-len(output) :] == output:
@@ -98,10 +104,10 @@ def run_root(path: Path, record: Record, run: Path | None = None) -> Path:
 
 
 def possible_paths(root: Path, name: str, search: Iterable[Path] = ()) -> list[Path]:
-    """Where an input named `name` in a record of a run may be, the run's folder being `root`.
+    """Return the possible paths of an input with path `name` in a record of the run in `root`.
 
-    A run that was moved alone leaves the external files behind: these are also looked for below
-    the working folder, and by their bare names in `search`.
+    External files stay behind if only the run is moved. They are also searched below the working
+    folder, and by name in the folders `search`.
     """
     found = [Path(os.path.normpath(folder / name)) for folder in (root, root.resolve())]
     parts = [part for part in Path(name).parts if part != ".."]
@@ -111,7 +117,7 @@ def possible_paths(root: Path, name: str, search: Iterable[Path] = ()) -> list[P
 
 
 def _read(path: Path) -> tuple[Record | None, str | None, str | None]:
-    """The record in a file, its digest, and why the file cannot be read."""
+    """Return the record in a file, its digest, and the reason if the file cannot be read."""
     try:
         text = record_text(path)
         if text is None:
@@ -122,7 +128,7 @@ def _read(path: Path) -> tuple[Record | None, str | None, str | None]:
 
 
 def _original_of_copy(path: Path, root: Path) -> tuple[Path, str] | None:
-    """The file beside `path` whose record names it as its copy, and the copy's digest."""
+    """Return the file next to `path` whose record names it as a copy, and the copy's digest."""
     name = Path(os.path.relpath(path, root)).as_posix()
     for beside, record in _with_copies(path):
         if name in record.copies:
@@ -130,23 +136,43 @@ def _original_of_copy(path: Path, root: Path) -> tuple[Path, str] | None:
     return None
 
 
+def _without_original(copy: Path) -> str:
+    """Return the error message for a copy whose original is missing or damaged."""
+    kind, original = copy.suffix[1:].upper(), "the file it is a copy of"
+    if kind == "PDF":
+        png, original = copy.with_suffix(".png"), "the PNG of the same name"
+        problem = _read(png)[2] if png.is_file() else None
+        if problem is not None:
+            return f"{png}: damaged: {problem}; it holds the record of {copy.name}"
+    return (
+        f"{copy}: {kind} files have no provenance record; audit it in its run's folder, or audit "
+        f"{original}"
+    )
+
+
 def _with_copies(path: Path) -> Iterator[tuple[Path, Record]]:
-    """Files beside `path` that had copies for people written with them."""
-    if path.suffix != ".csv" or not path.parent.is_dir():
+    """Yield the files next to `path` whose records name copies, and these records.
+
+    The original of a PDF is the PNG of the same name; that of a CSV may have any name.
+    """
+    if path.suffix not in COPY_SUFFIXES or not path.parent.is_dir():
         return
-    for beside in sorted(path.parent.iterdir()):
-        if has_record_format(beside) and beside.is_file():
-            record = _read(beside)[0]
+    figure = path.suffix == ".pdf"
+    candidates = [path.with_suffix(".png")] if figure else sorted(path.parent.iterdir())
+    for candidate in candidates:
+        if has_record_format(candidate) and candidate.is_file():
+            record = _read(candidate)[0]
             if record is not None and record.copies:
-                yield beside, record
+                yield candidate, record
 
 
 class LineageGraph:
-    """Files behind some files, each once, read breadth first.
+    """Graph of all files from which some files were made, read breadth first.
 
     Args:
-        places: where else to look for files.
-        digest: content digest of a file; tells several external files of one name apart.
+        places: additional folders to search for files.
+        digest: function for the content digest of a file, to distinguish external files with equal
+            names.
     """
 
     def __init__(
@@ -158,29 +184,27 @@ class LineageGraph:
         self.missing_runs: set[Path] = set()
 
     def add(self, path: str | os.PathLike[str]) -> Node:
-        """Walk back from a file and return its node.
+        """Follow the lineage of a file and return its node.
 
         Raises:
-            UserError: there is no such file, or none that carries a record.
+            UserError: the file does not exist or has no record.
         """
         start = Path(path)
         if not start.is_file():
             reason = "is a folder" if start.is_dir() else "does not exist"
-            raise UserError(f"{start}: {reason}; expected a file that wilsonvox made")
+            raise UserError(f"{start}: {reason}; expected a file made by wilsonvox")
         node = self.find(start)
-        if node is None and start.suffix == ".csv":
-            raise UserError(
-                f"{start}: carries no provenance record, as CSV files cannot; audit it in its "
-                "run's folder, or the file that it is a copy of"
-            )
+        if node is None and start.suffix in COPY_SUFFIXES:
+            raise UserError(_without_original(start))
         if node is None:
-            raise UserError(f"{start}: carries no provenance record; wilsonvox did not make it")
+            raise UserError(f"{start}: has no provenance record; it was not made by wilsonvox")
         return node
 
     def find(self, path: Path) -> Node | None:
-        """Walk back from a file; None where it carries no record and is no copy of one that does.
+        """Follow the lineage of a file and return its node.
 
-        A file that cannot be read has a node.
+        It is None if the file has no record and is not a copy of a file with one. Files that cannot
+        be read have a node.
         """
         place = path.absolute()
         root = self.places.run or place.parent
@@ -210,7 +234,7 @@ class LineageGraph:
         kept: Record | None = None,
         name: str | None = None,
     ) -> Node:
-        """The node of a file that one of the run in `root` leads to; a new one waits for inputs."""
+        """Return the node of a file referenced from the run in `root`, and queue a new one."""
         if path in self.nodes:
             known = self.nodes[path]
             unknown = known.record is None and not (known.exists and known.problem is None)
@@ -247,7 +271,7 @@ class LineageGraph:
             yield child
 
     def _find(self, root: Path, each: InputRecord, record: Record) -> Path:
-        """Path of an input; of several external files of its name the one that was read."""
+        """Return the path of an input; of several external files, the one that was read."""
         direct, *others = possible_paths(root, each.path, self._folders(record))
         there = [place for place in others if place.is_file()]
         if direct.is_file() or not there:
@@ -261,13 +285,13 @@ class LineageGraph:
         return there[0]
 
     def _folders(self, record: Record) -> list[Path]:
-        """Folders that may hold external files which the stage of `record` read."""
+        """Return the folders that may contain external files read by the stage of `record`."""
         of_sample = _sample_folders(record) if record.rule == "ingest_events" else []
         return [*self.places.search, *of_sample]
 
 
 def _sample_folders(record: Record) -> list[Path]:
-    """Folders of a sample's files by the table of samples, which knows absolute paths."""
+    """Return the folders of a sample's files from the table of samples, with absolute paths."""
     from wilsonvox.config.samples import load_samples
 
     table = Path("config/samples.tsv")

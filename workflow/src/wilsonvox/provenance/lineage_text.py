@@ -1,4 +1,4 @@
-"""A lineage for people, as a tree; for machines, as JSON; and as the commands that replay it."""
+"""Print a lineage as a tree, as JSON, or as the commands that replay it."""
 
 import os
 import shlex
@@ -13,13 +13,13 @@ from wilsonvox.records.record import Record
 
 
 def _made(node: Node) -> str:
-    """How a file came to be, in a few words."""
+    """Describe the origin of a file in a few words."""
     if node.record is not None:
         commit = (node.record.git_commit or "no commit")[:7]
         seed = "" if node.record.seed is None else f", seed {node.record.seed}"
         return f"{node.record.rule}, {commit}{seed}"
     if node.copy_digest is not None:
-        return "copy for people"
+        return "copy"
     if node.problem is not None:
         return "unreadable"
     return "external file" if node.external else "record lost"
@@ -31,7 +31,7 @@ def _line(node: Node, finding: Finding, name: str) -> str:
 
 
 def tree_lines(roots: Sequence[Node], findings: Mapping[Path, Finding]) -> Iterator[str]:
-    """The lineage of each root as a tree, one line a file; what was shown is not shown again."""
+    """Yield the lineage of each root as a tree, one line per file, without repeated subtrees."""
     shown: set[Path] = set()
 
     def walk(node: Node, name: str, before: str, branch: str) -> Iterator[str]:
@@ -59,7 +59,7 @@ def _shown_path(path: Path) -> str:
 def as_json(
     roots: Sequence[Node], nodes: Sequence[Node], findings: Mapping[Path, Finding]
 ) -> dict[str, Any]:
-    """The audit as values for `json.dumps`: every file once, inputs by their path."""
+    """Return the audit as a JSON-compatible mapping: every file once, inputs by path."""
     numbers = Counter(each.verdict for each in findings.values())
     return {
         "verified": all(each.verdict is Verdict.VERIFIED for each in findings.values()),
@@ -82,7 +82,7 @@ def as_json(
 
 
 def in_order(roots: Sequence[Node]) -> list[Node]:
-    """All files of some lineages, each after those that it was made of."""
+    """Return all files of some lineages in topological order, inputs first."""
     found: list[Node] = []
     seen: set[Path] = set()
 
@@ -99,12 +99,12 @@ def in_order(roots: Sequence[Node]) -> list[Node]:
 
 
 def replay_lines(roots: Sequence[Node]) -> Iterator[str]:
-    """A shell script that makes the roots again from nothing but external files.
+    """Yield the lines of a shell script that makes the roots again from external files.
 
-    Its paths are those of the records, relative to the folder in which it runs.
+    Paths are those of the records, relative to the folder in which the script runs.
     """
     nodes = in_order(roots)
-    # seen from the folder in which the commands run
+    # relative to the folder in which the commands run
     paths = {
         child.path: os.path.normpath(Path(node.record.run) / each.path)
         if len(Path(each.path).parts) > 1
@@ -120,7 +120,7 @@ def replay_lines(roots: Sequence[Node]) -> Iterator[str]:
             yield f"# needs the external file {paths.get(node.path, node.name)}, SHA-256 {digest}"
     for node in nodes:
         if node.lost:
-            yield f"# needs {node.name}: it is gone or damaged, and how it was made with it"
+            yield f"# needs {node.name}, which is missing or damaged, and so is its record"
     at: tuple[str | None, bool | None] | None = None
     done: set[tuple[str, ...]] = set()
     for record in (node.record for node in nodes if node.record is not None):
@@ -136,8 +136,8 @@ def replay_lines(roots: Sequence[Node]) -> Iterator[str]:
 def _checkout_line(record: Record) -> str:
     if record.git_commit is None:
         version = record.packages.get("wilsonvox", "of unknown version")
-        return f"# code: no commit is known, wilsonvox {version}"
-    dirty = "; the code differed from that commit, which alone does not tell it"
+        return f"# code: unknown commit, wilsonvox {version}"
+    dirty = "; the code had uncommitted changes"
     return (
         f"# code: git checkout {record.git_commit} && make setup{dirty if record.git_dirty else ''}"
     )

@@ -1,4 +1,4 @@
-"""Making the provenance record of a file that a stage is about to write."""
+"""Make the provenance record of a file that a stage is about to write."""
 
 import os
 import platform
@@ -11,7 +11,6 @@ from typing import Any
 
 from wilsonvox.provenance.code import own_digest, stage_packages
 from wilsonvox.provenance.environment import checkout, installed_version, lock_digest
-from wilsonvox.provenance.stages import FOUR_MOMENTA, STAGES
 from wilsonvox.records.record import (
     VERSION,
     InputRecord,
@@ -21,20 +20,25 @@ from wilsonvox.records.record import (
     portable_word,
     run_folder,
 )
+from wilsonvox.stages.events import FOUR_MOMENTA
+from wilsonvox.stages.table import STAGES
 
 current_command: ContextVar[tuple[str, ...]] = ContextVar("current_command", default=())
-"""The words of the running command line, set by `wilsonvox.cli`."""
+"""Arguments of the running command, set by `wilsonvox.cli`."""
 
 
 CODE_PATHS = ("Snakefile", "workflow", "envs", "pyproject.toml")
-"""What a dirty tree is about: a changed configuration is recorded itself, docs make no numbers."""
+"""Paths whose uncommitted changes make the working tree dirty.
+
+Configurations are not among them, because records contain their values.
+"""
 
 
 @cache
 def git_state() -> tuple[str | None, bool | None]:
-    """Commit of the checkout and whether its code differs from it; None outside a checkout.
+    """Return the commit of the checkout and whether its code is dirty; (None, None) outside one.
 
-    New files that git does not know yet count, because code can import them.
+    Untracked files count as changes, because code can import them.
     """
     root = checkout()
 
@@ -61,7 +65,7 @@ def _packages(rule: str, architectures: Sequence[str]) -> dict[str, str]:
 def architectures_of(record: Record) -> tuple[str, ...]:
     """Return the architecture or optional part on which the code behind a record depends.
 
-    The architecture of a training or a fit, `FOUR_MOMENTA` where these are written, or nothing.
+    It is the architecture of a training or a fit, `FOUR_MOMENTA` if these are written, or nothing.
     """
     if record.rule == "generate_events" and record.settings.get("four_momenta"):
         return (FOUR_MOMENTA,)
@@ -82,20 +86,20 @@ def make_record(
     embed_inputs: bool = False,
     run: str | os.PathLike[str] | None = None,
 ) -> Record:
-    """The record of the file `output` that stage `rule` is about to write.
+    """Make the record of the file `output` that stage `rule` is about to write.
 
-    Digests of all `inputs` are computed from their content.
+    The content digests of all `inputs` are computed.
 
     Args:
-        rule: name of the stage, one of `wilsonvox.provenance.stages.STAGES`.
+        rule: name of the stage, one of `wilsonvox.stages.table.STAGES`.
         output: path of the file.
-        settings: configuration values that the stage used.
-        inputs: paths of the files that it read.
-        seed: the run's seed, where the stage draws.
-        command: the command line; the running one if not given.
-        copies: SHA-256 of the bytes of copies for people by path, such as history.csv.
-        embed_inputs: keep the inputs' own records too, because they may be deleted.
-        run: folder of the run that the inputs belong to; that of `output` if not given.
+        settings: configuration values used by the stage.
+        inputs: paths of the files read by the stage.
+        seed: seed of the run, if the stage draws random numbers.
+        command: the command line; by default the running one.
+        copies: SHA-256 of the bytes of copies by path, such as history.csv.
+        embed_inputs: include the records of the inputs, which may be deleted later.
+        run: folder of the run to which the inputs belong; by default that of `output`.
     """
     from wilsonvox.records.digests import content_digest
     from wilsonvox.records.embedded import parse_record, record_text, text_digest

@@ -1,1 +1,1 @@
-"""Provenance records, and the formats of files that carry them."""
+"""Provenance records and the file formats that contain them."""

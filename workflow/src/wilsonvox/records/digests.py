@@ -1,36 +1,28 @@
-"""Digests of the content of files, format by format.
+"""Digests of the content of files, with one function per file format.
 
-A digest is over content (arrays, tables, pixels, weights), not bytes, because ROOT, PDF and Keras
-files carry dates and identifiers.
+A digest is over content (arrays, tables, pixels, weights), not bytes, because ROOT and Keras files
+carry dates and identifiers.
 """
 
 import hashlib
-import itertools
 import json
-import logging
 import os
-import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wilsonvox.core.files import require_whole_root
 
-if TYPE_CHECKING:
-    from pypdf import PdfReader
-
-
 KEY = "provenance"
-"""Name of the record in every format (`Keywords` in PDF)."""
+"""Name of the record in every format."""
 
 
 def digest_arrays(arrays: Iterable[tuple[str, NDArray[np.generic]]]) -> str:
-    """SHA-256 over names, dtypes, shapes and values of arrays, in the order of their names."""
+    """Return the SHA-256 of names, dtypes, shapes and values of arrays, sorted by name."""
     total = hashlib.sha256()
     for name, array in sorted(arrays, key=lambda item: item[0]):
         part = hashlib.sha256(np.ascontiguousarray(array).tobytes())
@@ -39,23 +31,23 @@ def digest_arrays(arrays: Iterable[tuple[str, NDArray[np.generic]]]) -> str:
 
 
 class ColumnDigest:
-    """Digest of a table's columns, chunk by chunk, and of texts that belong to it.
+    """Incremental digest of a table's columns and of accompanying texts.
 
-    The same for every division into chunks.
+    The result does not depend on the division into chunks.
 
     Args:
-        kinds: dtype of each column by name.
+        kinds: dtype of each column, by name.
     """
 
     def __init__(self, kinds: Mapping[str, np.dtype[Any]]) -> None:
-        # digests say nothing of byte order: ROOT stores big-endian, arrays in memory are not
+        # independent of byte order: ROOT stores big-endian, memory is little-endian
         self._hashers = {
             name: (kind.newbyteorder("<").str, hashlib.sha256()) for name, kind in kinds.items()
         }
         self._length = 0
 
     def update(self, columns: Mapping[str, NDArray[np.generic]]) -> None:
-        """Take in one chunk: equally long arrays of one dimension by name."""
+        """Add one chunk: one-dimensional arrays of equal length, by name."""
         length = 0
         for name, (kind, hasher) in self._hashers.items():
             array = np.ascontiguousarray(columns[name], dtype=kind)
@@ -64,7 +56,7 @@ class ColumnDigest:
         self._length += length
 
     def hexdigest(self, texts: Mapping[str, str]) -> str:
-        """SHA-256 over all columns and over `texts`."""
+        """Return the SHA-256 of all columns and of `texts`."""
         total = hashlib.sha256()
         for name, (kind, hasher) in sorted(self._hashers.items()):
             total.update(f"{name}|{kind}|{self._length}|{hasher.hexdigest()}\n".encode())
@@ -74,7 +66,7 @@ class ColumnDigest:
 
 
 def digest_entries(entries: Mapping[str, bytes]) -> str:
-    """SHA-256 over named pieces of bytes, in the order of their names."""
+    """Return the SHA-256 of named byte strings, sorted by name."""
     total = hashlib.sha256()
     for name, content in sorted(entries.items()):
         total.update(f"{name}|{hashlib.sha256(content).hexdigest()}\n".encode())
@@ -98,7 +90,7 @@ def _digest_root(path: Path) -> str:
 
 
 def _digest_npz(path: Path) -> str:
-    # np.load leaves a file open when it raises on a damaged one
+    # np.load does not close the file if it raises on a damaged one
     with path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
         return digest_arrays((name, content[name]) for name in content.files if name != KEY)
 
@@ -113,7 +105,7 @@ def _digest_parquet(path: Path) -> str:
 
 
 def digest_table(columns: Mapping[str, NDArray[Any]], metadata: str) -> str:
-    """Digest of a table's columns, object columns as text, and of the text beside them."""
+    """Return the digest of a table's columns (object columns as text) and of its metadata."""
     arrays = [
         (name, column.astype(str) if column.dtype == object else column)
         for name, column in columns.items()
@@ -122,7 +114,7 @@ def digest_table(columns: Mapping[str, NDArray[Any]], metadata: str) -> str:
 
 
 KERAS_ENTRIES = ("config.json", "estimator.json", "model.weights.h5")
-"""Parts of a Keras archive that make its content; the others hold versions and the record."""
+"""Entries of a Keras archive that the digest covers; the others contain versions and the record."""
 
 
 def _digest_keras(path: Path) -> str:
@@ -132,7 +124,7 @@ def _digest_keras(path: Path) -> str:
 
 
 def digest_json(content: Any) -> str:
-    """Digest of the values in a JSON document, its record left out."""
+    """Return the digest of the values in a JSON document, excluding its record."""
     if isinstance(content, dict):
         content = {name: value for name, value in content.items() if name != KEY}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -146,59 +138,9 @@ def _digest_png(path: Path) -> str:
     from PIL import Image
 
     with Image.open(path) as image:
-        image.verify()  # every chunk's checksum, which reading the pixels passes over
+        image.verify()  # checksums of all chunks; reading the pixels does not check them
     with Image.open(path) as image:
         return digest_arrays([("pixels", np.asarray(image))])
-
-
-def _open_pdf(path: Path) -> "PdfReader":
-    from pypdf import PdfReader
-
-    # what is wrong with a file it also raises, if it matters
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
-    return PdfReader(path, strict=True)
-
-
-def _digest_pdf(path: Path) -> str:
-    """Over every object as it is written, but for the information, which holds record and dates.
-
-    Streams are unpacked and their packed lengths left out: compressors differ in these. Nothing is
-    interpreted, so that no reader's way of writing numbers comes in.
-    """
-    from pypdf.generic import IndirectObject, StreamObject
-
-    with _open_pdf(path) as reader:
-        information = reader.trailer.raw_get("/Info") if "/Info" in reader.trailer else None
-        skipped = {getattr(information, "idnum", None)}
-        starts = {number: start for part in reader.xref.values() for number, start in part.items()}
-        for number in starts:
-            content = reader.get_object(number)
-            if isinstance(content, StreamObject) and "/Length" in content:
-                length = content.raw_get("/Length")
-                if isinstance(length, IndirectObject):
-                    skipped.add(length.idnum)
-    written = path.read_bytes()
-    ends = dict(itertools.pairwise([*sorted(starts.values()), len(written)]))
-    return digest_entries(
-        {
-            f"{number:08d}": _pdf_object(written[start : ends[start]])
-            for number, start in starts.items()
-            if number not in skipped
-        }
-    )
-
-
-def _pdf_object(written: bytes) -> bytes:
-    """One object of a PDF file up to `endobj`, its stream unpacked."""
-    content, found, _ = written.rpartition(b"endobj")
-    if not found:
-        raise ValueError("an object of the PDF has no end")
-    head, found, tail = content.partition(b"stream\n")
-    if not found:
-        return content
-    packed = tail.rpartition(b"endstream")[0].removesuffix(b"\n")
-    head = re.sub(rb"/Length \d+(?! \d+ R)", b"/Length", head)
-    return head + (zlib.decompress(packed) if b"/FlateDecode" in head else packed)
 
 
 def _digest_bytes(path: Path) -> str:
@@ -213,14 +155,13 @@ _DIGESTS: dict[str, Callable[[Path], str]] = {
     ".keras": _digest_keras,
     ".json": _digest_json,
     ".png": _digest_png,
-    ".pdf": _digest_pdf,
 }
 
 
 def content_digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 (hexadecimal) over the content of a file, by its suffix.
+    """Return the SHA-256 (hexadecimal) of a file's content; the suffix determines the format.
 
-    Over the bytes where the format is not one of ours, and for ROOT files made by others.
+    For unknown formats and for ROOT files of other programs it is the digest of the bytes.
     """
-    found = Path(path)
-    return _DIGESTS.get(found.suffix, _digest_bytes)(found)
+    file = Path(path)
+    return _DIGESTS.get(file.suffix, _digest_bytes)(file)

@@ -1,8 +1,4 @@
-"""Reading records out of files, and digesting files by content, format by format.
-
-Digests are over content (arrays, tables, pixels, weights), not bytes, because ROOT, PDF and Keras
-files carry dates and identifiers.
-"""
+"""Read the provenance record inside a file, format by format."""
 
 import hashlib
 import json
@@ -10,17 +6,13 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import ValidationError
 
 from wilsonvox.core.errors import UserError
-from wilsonvox.records.digests import KEY, _open_pdf
+from wilsonvox.records.digests import KEY
 from wilsonvox.records.record import Record, canonical_json, seal_of
-
-if TYPE_CHECKING:
-    pass
 
 
 def _text_root(path: Path) -> str | None:
@@ -42,11 +34,11 @@ def _parquet_metadata(path: Path) -> list[dict[bytes, bytes] | None]:
 
 
 def _text_parquet(path: Path) -> str | None:
-    # Parquet holds it twice: plainly, and in the packed Arrow schema, which pyarrow prefers
-    found = [(each or {}).get(KEY.encode()) for each in _parquet_metadata(path)]
-    if found[0] != found[1]:
+    # Parquet contains it twice: as plain metadata and in the Arrow schema, which pyarrow prefers
+    copies = [(metadata or {}).get(KEY.encode()) for metadata in _parquet_metadata(path)]
+    if copies[0] != copies[1]:
         raise ValueError("its two copies of the record differ")
-    return None if found[0] is None else found[0].decode()
+    return None if copies[0] is None else copies[0].decode()
 
 
 def _text_keras(path: Path) -> str | None:
@@ -69,13 +61,6 @@ def _text_png(path: Path) -> str | None:
     return None if text is None else str(text)
 
 
-def _text_pdf(path: Path) -> str | None:
-    with _open_pdf(path) as reader:
-        text = None if reader.metadata is None else reader.metadata.get("/Keywords")
-    # others write words there
-    return str(text) if text is not None and str(text).startswith("{") else None
-
-
 _TEXTS: dict[str, Callable[[Path], str | None]] = {
     ".root": _text_root,
     ".npz": _text_npz,
@@ -83,31 +68,31 @@ _TEXTS: dict[str, Callable[[Path], str | None]] = {
     ".keras": _text_keras,
     ".json": _text_json,
     ".png": _text_png,
-    ".pdf": _text_pdf,
 }
 
 
 def has_record_format(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is of a format that can carry a record, by its suffix."""
+    """Return whether the format of a file, by its suffix, can contain a record."""
     return Path(path).suffix in _TEXTS
 
 
 def record_text(path: str | os.PathLike[str]) -> str | None:
-    """The record inside a file as it is written there; None where the file has none."""
-    found = Path(path)
-    reader = _TEXTS.get(found.suffix)
-    return None if reader is None else reader(found)
+    """Return the record of a file as the text stored there; None if it has none."""
+    file = Path(path)
+    reader = _TEXTS.get(file.suffix)
+    return None if reader is None else reader(file)
 
 
 def parse_record(text: str) -> Record:
-    """The record that a file holds as text.
+    """Parse and check the text of a record.
 
     Raises:
-        ValueError: it is damaged, was edited, or is of another version of this package.
+        ValueError: the record is damaged, was edited, or comes from another version of this
+            package.
     """
     try:
         record = Record.model_validate_json(text)
-        if record.version and record.seal != seal_of(json.loads(text)):
+        if record.seal != seal_of(json.loads(text)):
             raise ValueError("its record was edited or is damaged")
         return record
     except ValidationError as error:
@@ -118,11 +103,12 @@ def parse_record(text: str) -> Record:
 
 
 def read_record(path: str | os.PathLike[str]) -> Record | None:
-    """The record inside a file; None where the file has none (external files, CSV copies).
+    """The record inside a file; None where the file has none (external files, copies).
 
     Raises:
-        UserError: it is damaged, was edited, or is of another version of this package.
-        Exception: whatever reading a damaged file raises.
+        UserError: the record is damaged, was edited, or comes from another version of this
+            package.
+        Exception: any exception of the format's library for a damaged file.
     """
     text = record_text(path)
     try:
@@ -132,14 +118,11 @@ def read_record(path: str | os.PathLike[str]) -> Record | None:
 
 
 def text_digest(text: str) -> str:
-    """SHA-256 of a record as it is written in a file, its layout left out.
-
-    The same as `Record.digest`, but for records of versions that had other fields.
-    """
+    """SHA-256 of a record as it is written in a file, whatever the layout of its JSON."""
     return hashlib.sha256(canonical_json(json.loads(text)).encode()).hexdigest()
 
 
 def record_digest(path: str | os.PathLike[str]) -> str | None:
-    """SHA-256 of the record inside a file; None where it has none."""
+    """Return the SHA-256 of a file's record; None if it has none."""
     text = record_text(path)
     return None if text is None else text_digest(text)

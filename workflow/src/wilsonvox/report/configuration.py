@@ -10,6 +10,8 @@ from wilsonvox.config.samples import measured_samples
 from wilsonvox.core.errors import UserError
 from wilsonvox.global_fit.fits import CoefficientFit
 from wilsonvox.report.page import Column, Row, Section, page
+from wilsonvox.stages import targets
+from wilsonvox.stages.run import Run
 
 _TREE: dict[bool | None, str] = {True: "changed since that commit", False: "as committed"}
 
@@ -62,11 +64,11 @@ def _code_rows(run: Path) -> list[Row]:
 
 def _fit_code_rows(run: Path, configuration: RunConfiguration) -> list[Row]:
     """Version and commit of the code behind the fits of each set, each once."""
-    settings = configuration.global_fit
-    if settings is None or not configuration.includes_global_fit(run):
+    made = Run(configuration, {})
+    if not targets.includes_global_fit(made, run):
         return []
     rows: dict[Row, None] = {}
-    for path in settings.fit_files():
+    for path in targets.fit_files(made):
         record = CoefficientFit.load(run / path).provenance
         if record is None:
             raise UserError(f"{run / path}: has no record; delete it and run again")

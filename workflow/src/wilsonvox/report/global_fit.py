@@ -6,6 +6,8 @@ from wilsonvox.config.run import RunConfiguration
 from wilsonvox.global_fit.fits import CoefficientFit, MinosError
 from wilsonvox.global_fit.learning.results import GanResult, NetworkResult
 from wilsonvox.report.page import Column, Row, Section, number, page
+from wilsonvox.stages import targets
+from wilsonvox.stages.run import Run
 
 _FIT_COLUMNS = (
     Column("set", "set of observables", left=True),
@@ -86,17 +88,17 @@ def global_fit_page(run: Path, configuration: RunConfiguration) -> str:
     Raises:
         UserError: a fit or an answer is missing or cannot be read.
     """
-    settings = configuration.global_fit
-    if settings is None or not configuration.includes_global_fit(run):
+    made = Run(configuration, {})
+    if not targets.includes_global_fit(made, run):
         missing = Section(
             paragraph="The global fit of this configuration has not run to its end yet; "
             "`snakemake global_fit` runs it, and the next report has it."
         )
         return page("Global fit", [missing])
-    fits = [CoefficientFit.load(run / path) for path in settings.fit_files()]
+    fits = [CoefficientFit.load(run / path) for path in targets.fit_files(made)]
     machines: list[NetworkResult | GanResult] = [
-        *(NetworkResult.load(run / path) for path in settings.network_files()),
-        *(GanResult.load(run / path) for path in settings.gan_files()),
+        *(NetworkResult.load(run / path) for path in targets.network_files(made)),
+        *(GanResult.load(run / path) for path in targets.gan_files(made)),
     ]
     sections = [
         Section(

@@ -17,10 +17,10 @@ ComplexArray = NDArray[np.complex128]
 
 @dataclass(frozen=True)
 class Amplitudes:
-    """The seven amplitudes without their kinematic factors; complex128 arrays of one shape.
+    """Transversity amplitudes without kinematic factors, seven complex128 arrays of one shape.
 
     The full amplitudes are N √λ times `perp_*` and `time`, and N times the others, with
-    N² ∝ q² β √λ; taking √λ out leaves functions that are smooth at the end of phase space.
+    N² ∝ q² β √λ. Without √λ they are smooth at the end of phase space.
     """
 
     perp_left: ComplexArray
@@ -46,7 +46,7 @@ def amplitudes(
     inputs: PhysicsInputs,
     factors: dict[str, Array] | None = None,
 ) -> Amplitudes:
-    """Amplitudes for given Wilson coefficients, linear in them.
+    """Compute the amplitudes for given Wilson coefficients, in which they are linear.
 
     A_⊥, A_∥, A_0 (left and right) and A_t in the form of arXiv:0811.1214, section 3, with the
     form factors A12 and T23 of arXiv:1503.05534 in place of A2 and T3. Primed coefficients enter
@@ -55,10 +55,10 @@ def amplitudes(
     Args:
         q2: GeV².
         m_kpi: invariant mass of the Kπ pair [GeV], taken as the K*'s; broadcastable with `q2`.
-        coefficients: ``c7``, ``c9``, ``c10``, ``c7p``, ``c9p``, ``c10p``: total effective
-            coefficients, broadcastable; missing ones are zero.
+        coefficients: total effective coefficients ``c7``, ``c9``, ``c10``, ``c7p``, ``c9p``,
+            ``c10p``, dimensionless and broadcastable; missing ones are zero.
         inputs: masses and form factors.
-        factors: `form_factors` at `q2` and `m_kpi`, where they are known already.
+        factors: precomputed `form_factors` at `q2` and `m_kpi`; computed if None.
     """
     m_b_meson, m_b = inputs.m_b_meson_gev, inputs.m_b_gev
     factors = form_factors(q2, m_kpi, inputs) if factors is None else factors
@@ -91,7 +91,7 @@ def amplitudes(
 
 
 def standard_model_coefficients(q2: Array, inputs: PhysicsInputs) -> dict[str, ComplexArray]:
-    """C7eff, C7′eff, C9eff(q²) and C10 of the Standard Model at `q2` [GeV²], by name."""
+    """Return C7eff, C7′eff, C9eff(q²) and C10 of the Standard Model at `q2` [GeV²], by name."""
     return {
         "c7": np.asarray(inputs.c7eff, np.complex128),
         "c7p": np.asarray(inputs.c7peff, np.complex128),
@@ -103,7 +103,10 @@ def standard_model_coefficients(q2: Array, inputs: PhysicsInputs) -> dict[str, C
 def phase_space(
     q2: Array, m_kpi: Array, m_b_meson_gev: float, m_lepton_gev: float
 ) -> tuple[Array, Array]:
-    """λ(m_B², m_Kπ², q²) [GeV⁴] and β² = 1 − 4m_ℓ²/q²; λ is negative beyond the end."""
+    """Return λ(m_B², m_Kπ², q²) [GeV⁴] and β² = 1 − 4m_ℓ²/q² (dimensionless).
+
+    λ is negative beyond the upper end of phase space, β² below the lower end.
+    """
     return (
         kallen(np.asarray(m_b_meson_gev**2), m_kpi**2, q2),
         1 - 4 * m_lepton_gev**2 / q2,

@@ -1,8 +1,8 @@
-"""Angular coefficients J_i and the angular distribution.
+"""Angular coefficients J_i and angular functions f_i of the decay distribution.
 
-All J_i here are in the LHCb convention for B0 (angles cos_theta_mu, cos_theta_k, φ); relative to
-the theory convention of arXiv:0811.1214 those of i = 4, 6s, 7 and 9 change sign. The papers' angle
-is chi = π − φ.
+The J_i are in the LHCb convention for B0 (angles cos_theta_mu, cos_theta_k, φ). Relative to the
+theory convention of arXiv:0811.1214, those of i = 4, 6s, 7 and 9 have the opposite sign. Events and
+images use the angle chi = π − φ.
 """
 
 import numpy as np
@@ -13,28 +13,29 @@ from wilsonvox.theory.amplitudes import Amplitudes
 Array = NDArray[np.float64]
 
 NAMES = ("1s", "1c", "2s", "2c", "3", "4", "5", "6s", "7", "8", "9")
-"""The eleven J_i, in the order of the last axis of every array; J_6c is zero without scalars."""
+"""Names of the J_i, in the order of the last axis of every array. J_6c, which is zero without
+scalar operators, is not included."""
 
 ROOT_LAMBDA_BETA = np.array([0, 0, 0, 0, 0, 0, 1, 1, 0, 1, 1])
-"""J_i that hold one factor √λ (one A_⊥)."""
+"""Power of √λ in each J_i: 1 for J_i with one A_⊥, else 0."""
 
 BETA = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 0])
-"""J_i that hold one factor β."""
+"""Power of β in each J_i."""
 
 
 def polar_form(
     a: Amplitudes, b: Amplitudes, q2: Array, lam: Array, beta2: Array, m_lepton: float
 ) -> Array:
-    """The symmetric bilinear form behind the reduced J_i, shape (…, 11).
+    """Compute the symmetric bilinear forms B_i(a, b) of the reduced J_i, shape (…, 11).
 
     Each reduced J_i is a real quadratic form of the amplitudes, J_i(a) = B_i(a, a), so that
     J_i(a + b) = J_i(a) + 2 B_i(a, b) + J_i(b). The J_i are those of arXiv:0811.1214, section 3,
     with the lepton mass, in the LHCb convention and without the factors N², √λ (i = 5, 6s, 8, 9)
-    and β (i = 5, 6s, 7): smooth at both ends of phase space.
+    and β (i = 5, 6s, 7), so that they are smooth at both ends of phase space.
 
     Args:
-        a: amplitudes as given by `amplitudes`.
-        b: as `a`.
+        a: amplitudes, see `wilsonvox.theory.amplitudes.amplitudes`.
+        b: amplitudes of the same shape.
         q2: GeV².
         lam: λ of `phase_space` [GeV⁴].
         beta2: β² of `phase_space`.
@@ -79,14 +80,19 @@ def polar_form(
 def reduced_coefficients(
     a: Amplitudes, q2: Array, lam: Array, beta2: Array, m_lepton: float
 ) -> Array:
-    """Reduced J_i of given amplitudes, shape (…, 11); see `polar_form`."""
+    """Compute the reduced J_i of given amplitudes, shape (…, 11); see `polar_form`."""
     return polar_form(a, a, q2, lam, beta2, m_lepton)
 
 
 def kinematic_factors(q2: Array, lam: Array, beta2: Array) -> Array:
-    """What `reduced_coefficients` leaves out: N² √λ^a β^b, shape (…, 11), N² = q² β √λ.
+    """Compute the factors N² √λ^a β^b between reduced and full J_i, shape (…, 11), N² = q² β √λ.
 
-    The constant of N² is dropped; rates are relative.
+    The constant of N² is dropped, so that rates are relative.
+
+    Args:
+        q2: GeV².
+        lam: λ of `phase_space` [GeV⁴]; negative values count as 0.
+        beta2: β² of `phase_space`; negative values count as 0.
     """
     root_lambda = np.sqrt(np.maximum(lam, 0.0))[..., None]
     beta = np.sqrt(np.maximum(beta2, 0.0))[..., None]
@@ -95,43 +101,76 @@ def kinematic_factors(q2: Array, lam: Array, beta2: Array) -> Array:
     )
 
 
+def _one_angle_factors(
+    cos_theta_mu: Array, cos_theta_k: Array, chi: Array
+) -> tuple[tuple[Array, ...], ...]:
+    """Compute the factors of the f_i in cos_theta_mu, cos_theta_k and chi, as three tuples of 11.
+
+    Each array has the shape of its angle. This is the only definition of the f_i, except for the
+    single-precision copy in `wilsonvox.events.generation.kernel`.
+    """
+    one = np.ones_like(cos_theta_mu)
+    sine2 = np.maximum(1 - cos_theta_mu**2, 0.0)
+    sine, cosine_2 = np.sqrt(sine2), 2 * cos_theta_mu**2 - 1
+    sine_2 = 2 * sine * cos_theta_mu
+    leptons = (one, one, cosine_2, cosine_2, sine2, sine_2, sine, cos_theta_mu, sine, sine_2, sine2)
+    sine2, cosine2 = np.maximum(1 - cos_theta_k**2, 0.0), cos_theta_k**2
+    sine_2 = 2 * np.sqrt(sine2) * cos_theta_k
+    hadrons = (sine2, cosine2) * 2 + (sine2, sine_2, sine_2, sine2, sine_2, sine_2, sine2)
+    # φ = π − chi
+    one, cosine, sine = np.ones_like(chi), -np.cos(chi), np.sin(chi)
+    cosine_2, sine_2 = 2 * cosine**2 - 1, 2 * sine * cosine
+    planes = (one,) * 4 + (cosine_2, cosine, cosine, one, sine, sine, sine_2)
+    return leptons, hadrons, planes
+
+
+def angular_factors(cos_theta_mu: Array, cos_theta_k: Array, chi: Array) -> tuple[Array, ...]:
+    """Compute the factors of the f_i that depend on one angle each.
+
+    The product of the three results is `angular_functions`.
+
+    Args:
+        cos_theta_mu: shape (n_mu,).
+        cos_theta_k: shape (n_k,).
+        chi: shape (n_chi,) [rad].
+
+    Returns:
+        Three float64 arrays, of shape (n_mu, 11), (n_k, 11) and (n_chi, 11).
+    """
+    factors = _one_angle_factors(cos_theta_mu, cos_theta_k, chi)
+    return tuple(np.stack(columns, axis=-1) for columns in factors)
+
+
 def angular_functions(cos_theta_mu: Array, cos_theta_k: Array, chi: Array) -> Array:
-    """The functions f_i that multiply the J_i, shape (…, 11).
+    """Compute the functions f_i that multiply the J_i, shape (…, 11).
 
     d⁴Γ/(dq² dcosθ_μ dcosθ_K dχ) = 9/(32π) Σ_i J_i f_i (arXiv:0811.1214, eqs. 3.9 to 3.11, with
-    φ = π − chi). Angles dimensionless and in rad.
+    φ = π − chi). The sine of a cosine outside −1 … 1 (by rounding) is taken as 0.
+
+    Args:
+        cos_theta_mu: dimensionless, any shape that broadcasts with the others.
+        cos_theta_k: dimensionless.
+        chi: rad.
     """
-    sin2_k, cos2_k = 1 - cos_theta_k**2, cos_theta_k**2
-    sin2_mu = 1 - cos_theta_mu**2
-    sin_mu, sin_k = np.sqrt(sin2_mu), np.sqrt(sin2_k)
-    cos_2mu, sin_2mu = 2 * cos_theta_mu**2 - 1, 2 * sin_mu * cos_theta_mu
-    sin_2k = 2 * sin_k * cos_theta_k
-    cos_phi, sin_phi = -np.cos(chi), np.sin(chi)
-    parts = (
-        sin2_k,
-        cos2_k,
-        sin2_k * cos_2mu,
-        cos2_k * cos_2mu,
-        sin2_k * sin2_mu * (2 * cos_phi**2 - 1),
-        sin_2k * sin_2mu * cos_phi,
-        sin_2k * sin_mu * cos_phi,
-        sin2_k * cos_theta_mu,
-        sin_2k * sin_mu * sin_phi,
-        sin_2k * sin_2mu * sin_phi,
-        sin2_k * sin2_mu * 2 * sin_phi * cos_phi,
-    )
-    return np.stack(np.broadcast_arrays(*parts), axis=-1)
+    factors = _one_angle_factors(cos_theta_mu, cos_theta_k, chi)
+    products = [lepton * hadron * plane for lepton, hadron, plane in zip(*factors, strict=True)]
+    return np.stack(np.broadcast_arrays(*products), axis=-1)
 
 
 RATE_WEIGHTS = np.array([1.5, 0.75, -0.5, -0.25, 0, 0, 0, 0, 0, 0, 0])
-"""dΓ/dq² = 3/4 (2 J1s + J1c) − 1/4 (2 J2s + J2c), as weights of the J_i."""
+"""Weights of the J_i in dΓ/dq² = 3/4 (2 J1s + J1c) − 1/4 (2 J2s + J2c)."""
 
 
 def observables(j: Array) -> dict[str, Array]:
-    """LHCb-convention observables of (integrated) J_i of shape (…, 11).
+    """Compute the observables S_i, F_L and A_FB in the LHCb convention, dimensionless.
 
-    F_L = (3 J1c − J2c)/(4 Γ), A_FB = 3/4 · J6s/Γ, S_i = J_i/Γ (arXiv:0811.1214, section 3; signs
-    as LHCb). Dimensionless.
+    F_L = (3 J1c − J2c)/(4 Γ), A_FB = 3/4 · J6s/Γ, S_i = J_i/Γ (arXiv:0811.1214, section 3).
+
+    Args:
+        j: J_i, integrated over q² or not, shape (…, 11).
+
+    Returns:
+        float64 arrays of shape (…), by name.
     """
     rate = j @ RATE_WEIGHTS
     index = {name: position for position, name in enumerate(NAMES)}

@@ -1,4 +1,4 @@
-"""The effective coefficient C9eff(q²) with its one-loop quark contributions."""
+"""The effective coefficient C9eff(q²) with one-loop quark contributions."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ ComplexArray = NDArray[np.complex128]
 
 
 def quark_loop(q2: NDArray[np.float64], mass: float, scale: float) -> ComplexArray:
-    """One-loop function h(q², m_q), dimensionless (hep-ph/0106067, eq. 11).
+    """Compute the one-loop function h(q², m_q), dimensionless (hep-ph/0106067, eq. 11).
 
     h = −4/9 (ln(m²/μ²) − 2/3 − z) − 4/9 (2 + z) √|z − 1| g(z) with z = 4m²/q², where g is
     arctan(1/√(z − 1)) for z > 1 and ln((1 + √(1 − z))/√z) − iπ/2 for z ≤ 1. For a massless quark
@@ -17,7 +17,7 @@ def quark_loop(q2: NDArray[np.float64], mass: float, scale: float) -> ComplexArr
 
     Args:
         q2: GeV², positive.
-        mass: mass of the quark [GeV], 0 for massless.
+        mass: mass of the quark [GeV]; 0 for a massless quark.
         scale: renormalisation scale μ [GeV].
     """
     if mass == 0:
@@ -33,10 +33,10 @@ def quark_loop(q2: NDArray[np.float64], mass: float, scale: float) -> ComplexArr
 
 
 def c9_effective(q2: NDArray[np.float64], inputs: PhysicsInputs) -> ComplexArray:
-    """C9eff(q²) = C9 + Y(q²) of the Standard Model, complex128 of `q2`'s shape.
+    """Compute C9eff(q²) = C9 + Y(q²) of the Standard Model, complex128 of the shape of `q2`.
 
-    Y as in arXiv:0811.1214, eq. 10, with the inputs' C1 … C6, m_c, m_b (loop) and scale. There is a
-    cusp at q² = 4 m_c².
+    Y(q²) is that of arXiv:0811.1214, eq. 10, with C1 … C6, m_c, m_b (loop) and the scale of the
+    inputs. It has a cusp at q² = 4 m_c².
     """
     c1, c2, c3, c4, c5, c6 = inputs.c1_to_c6
     scale, m_b = inputs.scale_gev, inputs.m_b_loop_gev

@@ -1,11 +1,11 @@
-"""The table of angular coefficients on a (q², m_Kπ) grid, as polynomials in all twelve shifts.
+"""Table of angular coefficients on a (q², m_Kπ) grid, as polynomials in all twelve parameters.
 
-It holds the *reduced* J_i (`angular.polar_form`, times q⁴ against the photon pole), which are
-smooth up to both ends of phase space. In m_Kπ, a polynomial through nine Chebyshev nodes is good to
-1e-7 of the rate; in q², linear interpolation on the 901 nodes to 2e-4: they are uniform in a
-variable t in which they crowd at the photon pole and on both sides of the charm cusp at 4m_c²,
-where J_i goes as √|q² − 4m_c²|, which is linear in t. Only the pairs of monomial and J_i that are
-not zero are stored.
+The table contains the *reduced* J_i (`angular.polar_form`), which are smooth up to both ends of
+phase space, times q⁴ to remove the photon pole. In m_Kπ, the polynomial through nine Chebyshev
+nodes is accurate to 1e-7 of the rate. In q², linear interpolation between 901 nodes is accurate to
+2e-4. These nodes are uniform in a variable t. They are dense at the photon pole and on both sides
+of the charm cusp at 4m_c², where J_i varies as √|q² − 4m_c²|, which is linear in t. Only non-zero
+pairs of a monomial and a J_i are stored.
 """
 
 import json
@@ -30,18 +30,18 @@ from wilsonvox.theory.points import PARAMETERS, parameter_values
 Array = NDArray[np.float64]
 
 POLE_POWER = 2
-"""Power of q² that takes the photon pole out of the reduced J_i."""
+"""Power of q² that removes the photon pole from the reduced J_i."""
 
 N_BELOW, N_ABOVE, N_MASS = 600, 300, 9
-"""Intervals in t below and above the cusp, and nodes in m_Kπ."""
+"""Numbers of intervals in t below and above the cusp, and of nodes in m_Kπ."""
 
 _NEGLIGIBLE = 1e-12
 
 
 def grid_variable(q2: Array, model: DecayModel) -> Array:
-    """The variable t(q²) of the table's axis, dimensionless, increasing from −1; q2 in GeV².
+    """Compute the grid variable t(q²) from `q2` [GeV²]; dimensionless, increasing from −1.
 
-    With q0 = 4m_ℓ² and c = 4m_c²: −√(ln(c/q²)/ln(c/q0)) below c, and √(q²/c − 1) above.
+    With q0 = 4m_ℓ² and c = 4m_c²: t = −√(ln(c/q²)/ln(c/q0)) below c, and √(q²/c − 1) above.
     """
     low, cusp = model.q2_min_gev2, model.charm_threshold_gev2
     below = -np.sqrt(np.log(cusp / np.clip(q2, low, cusp)) / np.log(cusp / low))
@@ -49,33 +49,35 @@ def grid_variable(q2: Array, model: DecayModel) -> Array:
 
 
 def grid_q2(t: Array, model: DecayModel) -> Array:
-    """q² [GeV²] at grid variable `t`, the inverse of `grid_variable`."""
+    """Compute q² [GeV²] from the grid variable `t`; the inverse of `grid_variable`."""
     low, cusp = model.q2_min_gev2, model.charm_threshold_gev2
     below = cusp * np.exp(-np.log(cusp / low) * np.minimum(t, 0) ** 2)
     return np.asarray(np.where(t < 0, below, cusp * (1 + np.maximum(t, 0) ** 2)))
 
 
 def model_json(model: DecayModel) -> str:
-    """A decay model with all its inputs as JSON."""
+    """Serialise a decay model with all its inputs as JSON."""
     return json.dumps(asdict(model) | {"inputs": model.inputs.model_dump()}, sort_keys=True)
 
 
 def model_from_json(text: str) -> DecayModel:
-    """The decay model of `model_json`."""
+    """Construct the decay model that `model_json` serialised."""
     values: dict[str, Any] = json.loads(text)
     return DecayModel(**values | {"inputs": PhysicsInputs.model_validate(values["inputs"])})
 
 
 @dataclass(frozen=True)
 class AngularCoefficients:
-    """The table.
+    """Table of angular coefficients of a decay model.
 
-    t: float64, shape (n_t,), uniform on either side of 0
-    m_kpi: float64, shape (n_m,), Chebyshev nodes [GeV], ascending
-    terms: int64, shape (n_terms, 2): monomial (of `polynomial_terms` of `PARAMETERS`, degree 2) and
-        J_i
-    values: float64, shape (n_m, n_t, n_terms): coefficient of that monomial in the reduced J_i,
-        times q⁴
+    Attributes:
+        model: the decay model.
+        t: nodes of the grid variable, float64 of shape (n_t,), uniform on either side of 0.
+        m_kpi: Chebyshev nodes [GeV], float64 of shape (n_m,), ascending.
+        terms: indices of the monomial (of `polynomial_terms` of `PARAMETERS`, degree 2) and of the
+            J_i of each term, int64 of shape (n_terms, 2).
+        values: coefficient of that monomial in the reduced J_i, times q⁴, float64 of shape
+            (n_m, n_t, n_terms).
     """
 
     model: DecayModel
@@ -86,12 +88,12 @@ class AngularCoefficients:
 
     @property
     def inputs(self) -> PhysicsInputs:
-        """The Standard-Model inputs."""
+        """Standard-Model inputs of the model."""
         return self.model.inputs
 
     @classmethod
     def tabulate(cls, model: DecayModel) -> Self:
-        """Fill the table for a decay model."""
+        """Compute the table of a decay model."""
         inputs = model.inputs
         largest = np.asarray((inputs.m_b_meson_gev - inputs.m_kpi_min_gev) ** 2)
         high = float(grid_variable(largest, model))
@@ -101,7 +103,7 @@ class AngularCoefficients:
         middle = (inputs.m_kpi_max_gev + inputs.m_kpi_min_gev) / 2
         half = (inputs.m_kpi_max_gev - inputs.m_kpi_min_gev) / 2
         m_kpi = middle - half * np.cos(np.pi * np.arange(N_MASS) / (N_MASS - 1))
-        # in the shifts as they enter the amplitudes: an anti-B0's are never conjugated
+        # in the shifts as they enter the amplitudes: those of an anti-B0 are never conjugated
         reduced = model.reduced_polynomials(q2[None, :], m_kpi[:, None], PARAMETERS, flavour=-1)
         reduced *= q2[None, :, None, None] ** POLE_POWER
         size = np.abs(reduced).max(axis=(0, 1))
@@ -114,12 +116,12 @@ class AngularCoefficients:
         flavour: int = 1,
         m_kpi: Array | None = None,
     ) -> Array:
-        """Reduced J_i times q⁴ at given shifts, float64 of shape (n_masses, n_t, 11).
+        """Evaluate the reduced J_i times q⁴ at given shifts, float64 of shape (n_masses, n_t, 11).
 
         Args:
-            shifts: complex128, shape (6,).
+            shifts: complex128 of shape (6,), dimensionless.
             flavour: +1 for B0, −1 for anti-B0.
-            m_kpi: masses to interpolate to [GeV]; none: the table's own.
+            m_kpi: masses to interpolate to [GeV]; the nodes of the table if None.
         """
         decaying = self.model.decay_shifts(shifts, flavour)
         weights = polynomial_terms(parameter_values(decaying), 2)[self.terms[:, 0]]
@@ -132,7 +134,7 @@ class AngularCoefficients:
         return np.asarray(BarycentricInterpolator(self.m_kpi, result)(np.asarray(m_kpi)))
 
     def save(self, path: str | os.PathLike[str], record: Record) -> None:
-        """Write the table as `.npz`, atomically."""
+        """Write the table and `record` to an `.npz` file, atomically."""
         arrays = {
             "t": self.t,
             "q2": grid_q2(self.t, self.model),
@@ -152,12 +154,12 @@ class AngularCoefficients:
         """Read a table.
 
         Raises:
-            UserError: no such file, or not such a table.
+            UserError: the file does not exist or is not such a table.
         """
-        found = require_file(path, "a table of angular coefficients (.npz)")
+        file = require_file(path, "a table of angular coefficients (.npz)")
         try:
-            # np.load leaves a file open when it raises on a damaged one
-            with found.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
+            # np.load does not close the file if it raises on a damaged one
+            with file.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
                 if tuple(content["names"]) != NAMES:
                     raise ValueError("other angular coefficients than this version's")
                 return cls(
@@ -169,7 +171,7 @@ class AngularCoefficients:
                 )
         except Exception as error:
             raise UserError(
-                f"{found}: not a table of angular coefficients ({error}); "
+                f"{file}: not a table of angular coefficients ({error}); "
                 "make one with 'wilsonvox coefficients'"
             ) from error
 
@@ -177,6 +179,6 @@ class AngularCoefficients:
 def tabulate_by_name(
     physics_inputs: str, lepton: Lepton = "muon", antiparticle_shifts: AntiparticleShifts = "equal"
 ) -> AngularCoefficients:
-    """The table of a named set of inputs."""
+    """Compute the table for a named set of physics inputs."""
     model = DecayModel(load_inputs(physics_inputs), lepton, antiparticle_shifts)
     return AngularCoefficients.tabulate(model)

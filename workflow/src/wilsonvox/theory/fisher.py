@@ -1,4 +1,4 @@
-"""Fisher information of the decay's density and the Cramér–Rao bound, for any parameters."""
+"""Fisher information of the decay distribution and the Cramér–Rao bound, for any parameters."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -9,29 +9,28 @@ from numpy.typing import NDArray
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.polynomials import polynomial_gradient, polynomial_terms
 from wilsonvox.theory.angular import RATE_WEIGHTS, angular_functions
-from wilsonvox.theory.integrals import (
-    ALL_Q2,
-    mass_quadrature,
-    q2_quadrature,
-    ranges_between,
-    require_phase_space,
-)
+from wilsonvox.theory.integrals import ALL_Q2, mass_quadrature, q2_quadrature, require_phase_space
 from wilsonvox.theory.model import DecayModel
 from wilsonvox.theory.points import parameter_values, shift_vector
+from wilsonvox.theory.q2_ranges import ranges_between
 
 Array = NDArray[np.float64]
 
 N_MASS, N_Q2 = 6, 8
-"""Nodes in each piece of m_Kπ and of q²."""
+"""Quadrature nodes in each piece of m_Kπ and of q²."""
 N_ANGLE = 16
-"""Nodes in each angle."""
+"""Quadrature nodes in each angle."""
 
 
 @cache
 def angular_grid() -> tuple[Array, Array]:
-    """Angular functions at the nodes, shape (n, 11), and the nodes' weights including 9/(32π).
+    """Return the angular functions at quadrature nodes and the weights of these nodes.
 
-    Gauss–Legendre in the angles θ, in which the functions are analytic, equidistant in chi.
+    The nodes are Gauss–Legendre nodes in the angles θ, in which the functions are analytic, and
+    equidistant in chi.
+
+    Returns:
+        float64 of shape (n, 11) and (n,); the weights include the factor 9/(32π).
     """
     nodes, weights = np.polynomial.legendre.leggauss(N_ANGLE)
     theta = np.pi * (nodes + 1) / 2
@@ -44,18 +43,18 @@ def angular_grid() -> tuple[Array, Array]:
 
 
 def score_moments(polynomials: Array, weights: Array, values: Array) -> tuple[float, Array, Array]:
-    """∫ I dx, ∫ ∂_a I dx and ∫ ∂_a I ∂_b I / I dx over q² and the angles.
+    """Integrate I, ∂_a I and ∂_a I ∂_b I / I over q² and the angles, where I = Σ J_i f_i.
 
-    I is the rate Σ J_i f_i. Without a cut they give the information of one event,
+    Without a cut, these moments give the information of one event,
     E[(∂_a I/I)(∂_b I/I)] − E[∂_a I/I] E[∂_b I/I].
 
     Args:
-        polynomials: J_i as polynomials in k parameters at nodes in q², (n, n_monomials, 11).
+        polynomials: J_i as polynomials in k parameters at nodes in q², shape (n, n_monomials, 11).
         weights: weights of the nodes, shape (n,).
-        values: the parameters, shape (k,).
+        values: values of the parameters, shape (k,).
 
     Returns:
-        A number, shape (k,) and shape (k, k).
+        The three integrals: a float, and float64 of shape (k,) and (k, k).
     """
     functions, angular_weights = angular_grid()
     density = np.maximum(polynomial_terms(values, 2) @ polynomials @ functions.T, 0.0)
@@ -80,30 +79,30 @@ def fisher_information(
     flavour: int = 1,
     factors: Array | None = None,
 ) -> Array:
-    """Fisher information of one selected event, I_ab = E[∂_a ln p ∂_b ln p], dimensionless.
+    """Compute the Fisher information of one selected event, I_ab = E[∂_a ln p ∂_b ln p].
 
-    p is the density of (m_Kπ, q², angles): the line shape times the rate normalised at each m_Kπ,
-    as events are drawn, normalised again within the selected q² range. The integral is over
-    Gauss–Legendre nodes in pieces of m_Kπ and q² (`theory.integrals`) and in the cosines, and
-    equidistant ones in chi; it is good to 1e-3.
+    p is the density of (m_Kπ, q², angles) of generated events: the line shape times the rate
+    normalised at each m_Kπ, normalised again within the selected q² range. The integral uses the
+    quadrature of `wilsonvox.theory.integrals` in m_Kπ and q² and that of `angular_grid` in the
+    angles; it is accurate to 1e-3.
 
     Args:
-        model: the decay.
-        shifts: complex128, shape (6,): where the information is taken.
-        names: the k parameters, of `PARAMETERS`; all others are known.
+        model: the decay model.
+        shifts: complex128 of shape (6,) at which the information is evaluated.
+        names: the k parameters, from `PARAMETERS`; all others are taken as known.
         q2_min_gev2: lower cut on q² [GeV²].
         q2_max_gev2: upper cut on q² [GeV²].
-        vetoes_gev2: q² windows left out [GeV²].
+        vetoes_gev2: excluded q² windows [GeV²].
         flavour: +1 for B0, −1 for anti-B0.
-        factors: on the J_i, shape (11,), where events are not told as those of one flavour with
-            its own angles (`wilsonvox.voxels.image_distribution`); None: 1. Those of the rate, in
-            `RATE_WEIGHTS`, have to be 1.
+        factors: factors on the J_i, shape (11,), for samples of mixed flavour or with the angles of
+            the positive lepton (`wilsonvox.voxels.image_distribution`); 1 if None. Factors on the
+            J_i of the rate (non-zero `RATE_WEIGHTS`) must be 1.
 
     Returns:
-        float64, shape (k, k).
+        float64 of shape (k, k), dimensionless.
 
     Raises:
-        UserError: nothing is left of the q² range.
+        UserError: the q² range contains no phase space.
     """
     values = parameter_values(np.asarray(shifts, complex), names)
     powers, gradient = polynomial_terms(values, 2), polynomial_gradient(values, 2)
@@ -145,19 +144,20 @@ def covariance_bound(
     flavour: int = 1,
     factors: Array | None = None,
 ) -> Array:
-    """Smallest covariance of unbiased estimates of `names` from `n_events` events, shape (k, k).
+    """Compute the Cramér–Rao bound on the covariance of `names`, (n I)⁻¹, shape (k, k).
 
-    (n I)⁻¹, dimensionless; arguments as of `fisher_information`, the shifts by coefficient.
+    The arguments are those of `fisher_information`, with `n_events` events and the shifts by
+    coefficient.
 
     Raises:
-        UserError: nothing is left of the q² range, or the parameters cannot be told apart.
+        UserError: the q² range contains no phase space, or the information is singular.
     """
     information = fisher_information(
         model, shift_vector(shifts), names, q2_min_gev2, q2_max_gev2, vetoes_gev2, flavour, factors
     )
     scale = np.sqrt(np.diag(information))
     if np.any(scale == 0) or np.linalg.cond(information / np.outer(scale, scale)) > 1e12:
-        raise UserError(f"bound: the events cannot tell {', '.join(names)} apart")
+        raise UserError(f"bound: {', '.join(names)} cannot be determined together from the events")
     return np.asarray(np.linalg.inv(information) / n_events)
 
 
@@ -172,10 +172,13 @@ def cramer_rao_bound(
     flavour: int = 1,
     factors: Array | None = None,
 ) -> dict[str, float]:
-    """Smallest standard deviation of an unbiased estimate from `n_events` events, by parameter.
+    """Compute the smallest standard deviation of unbiased estimates, by parameter.
 
-    With several parameters that of each while all others of `names` are estimated, too: roots of
-    the diagonal of `covariance_bound`.
+    Square roots of the diagonal of `covariance_bound`: all parameters in `names` are estimated
+    together.
+
+    Raises:
+        UserError: the q² range contains no phase space, or the information is singular.
     """
     covariance = covariance_bound(
         model, shifts, names, n_events, q2_min_gev2, q2_max_gev2, vetoes_gev2, flavour, factors

@@ -1,8 +1,9 @@
 """Integrals of the rate over q² and over the K* line shape, as polynomials in the shifts.
 
-Gauss–Legendre in pieces, each in a variable in which the integrand is analytic: β goes as
-√(q² − 4m_ℓ²), the charm loop as √|q² − 4m_c²| and √λ as √((m_B − m_Kπ)² − q²), so those roots (the
-first of the logarithm of q², because of the photon pole) are the variables near these points.
+The integrals use Gauss–Legendre quadrature in pieces, each in a variable in which the integrand is
+analytic. β varies as √(q² − 4m_ℓ²), the charm loop as √|q² − 4m_c²| and √λ as
+√((m_B − m_Kπ)² − q²), so these roots are the integration variables near these points (near the
+first, the root of ln q², because of the photon pole).
 """
 
 import itertools
@@ -14,41 +15,20 @@ from numpy.typing import NDArray
 from wilsonvox.core.errors import UserError
 from wilsonvox.theory.line_shape import line_shape
 from wilsonvox.theory.model import DecayModel
+from wilsonvox.theory.q2_ranges import Range, intersection
 
 Array = NDArray[np.float64]
-Range = tuple[float, float]
 
 ALL_Q2: list[Range] = [(0.0, np.inf)]
-"""All of phase space."""
+"""The q² range that includes all of phase space."""
 
 N_Q2 = 16
-"""Nodes in each piece of q²; rates are good to 1e-12."""
+"""Nodes in each piece of q²; rates are accurate to 1e-12."""
 N_MASS = 12
-"""Nodes in each piece of m_Kπ; fractions are good to 1e-12."""
+"""Nodes in each piece of m_Kπ; fractions are accurate to 1e-12."""
 
 _CHUNK = 400_000
-"""Coefficients (nodes times monomials) computed at once."""
-
-
-def ranges_between(low: float, high: float, vetoes: Sequence[Range] = ()) -> list[Range]:
-    """A q² range without veto windows [GeV²], rising.
-
-    >>> ranges_between(0, 20, [(8, 11), (12.7, 14)])
-    [(0, 8), (11, 12.7), (14, 20)]
-    """
-    ranges = [(low, high)]
-    for veto_low, veto_high in vetoes:
-        parts = [
-            ((first, min(last, veto_low)), (max(first, veto_high), last)) for first, last in ranges
-        ]
-        ranges = [part for pair in parts for part in pair if part[0] < part[1]]
-    return ranges
-
-
-def intersection(ranges: Sequence[Range], low: float, high: float) -> list[Range]:
-    """What of rising `ranges` lies between `low` and `high`."""
-    cut = [(max(low, first), min(high, last)) for first, last in ranges]
-    return [(first, last) for first, last in cut if first < last]
+"""Number of coefficients (nodes times monomials) computed at once."""
 
 
 def _legendre(nodes: int, low: float, high: float) -> tuple[Array, Array]:
@@ -60,14 +40,14 @@ def _legendre(nodes: int, low: float, high: float) -> tuple[Array, Array]:
 def _piece(
     region: int, low: float, high: float, ends: Sequence[float], nodes: int
 ) -> tuple[Array, Array]:
-    """Nodes and weights in one region of q²; `ends` are the five ends of the four regions."""
+    """Return nodes and weights in one of four regions of q², which `ends` (five values) delimit."""
     start, _, cusp, _, end = ends
     if region == 0:
         r, weights = _legendre(nodes, *np.sqrt(np.log(np.maximum([low / start, high / start], 1))))
         q2 = start * np.exp(r**2)
         return q2, weights * 2 * r * q2
     if region == 1:
-        # not √(cusp − q²): for electrons q² covers many orders of magnitude
+        # not √(cusp − q²): for electrons q² spans many orders of magnitude
         r, weights = _legendre(nodes, *np.sqrt(np.log([cusp / high, cusp / low])))
         q2 = cusp * np.exp(-(r**2))
         return q2, weights * 2 * r * q2
@@ -81,43 +61,46 @@ def _piece(
 def q2_quadrature(
     model: DecayModel, m_kpi: float, ranges: Sequence[Range], nodes: int = N_Q2
 ) -> tuple[Array, Array]:
-    """Nodes in q² [GeV²] and weights for ∫ dq² over `ranges`, at one m_Kπ [GeV].
+    """Return nodes in q² [GeV²] and weights for ∫ dq² over `ranges`, at one m_Kπ [GeV].
 
     Args:
-        model: gives the ends of phase space and the cusp.
+        model: decay model, which defines the ends of phase space and the cusp.
         m_kpi: GeV.
-        ranges: rising, not overlapping [GeV²]; cut to phase space.
-        nodes: in each piece.
+        ranges: ascending and disjoint [GeV²]; cut to phase space.
+        nodes: number of nodes in each piece.
 
     Returns:
-        Two float64 arrays of one shape (n,); n is 0 where nothing of phase space is in the ranges.
+        Two float64 arrays of shape (n,); n is 0 if the ranges contain no phase space.
     """
     start, cusp = model.q2_min_gev2, model.charm_threshold_gev2
     end = float(model.q2_end(np.asarray(m_kpi)))
     ends = (start, float(np.sqrt(start * cusp)), cusp, (cusp + end) / 2, end)
-    found = [
+    pieces = [
         _piece(region, low, high, ends, nodes)
         for region, edges in enumerate(itertools.pairwise(ends))
         for low, high in intersection(ranges, *edges)
     ]
-    if not found:
+    if not pieces:
         return np.empty(0), np.empty(0)
-    return np.concatenate([q2 for q2, _ in found]), np.concatenate([w for _, w in found])
+    return np.concatenate([q2 for q2, _ in pieces]), np.concatenate([w for _, w in pieces])
 
 
 def mass_quadrature(
     model: DecayModel, ranges: Sequence[Range] = (), nodes: int = N_MASS
 ) -> tuple[Array, Array]:
-    """Nodes in m_Kπ [GeV] and weights for the mean over the line shape, ∫ L(m) … dm / ∫ L(m) dm.
+    """Return nodes in m_Kπ [GeV] and weights for the mean over the line shape L.
+
+    The mean is ∫ L(m) … dm / ∫ L(m) dm.
 
     Args:
-        model: gives the line shape.
-        ranges: of q² [GeV²]. Where phase space ends at an edge of them, integrals over q² go as
-            (m₁ − m)^{3/2} below that m₁ = m_B − √edge, so a piece ends there, in √(m₁ − m).
-        nodes: in each piece.
+        model: decay model, which defines the line shape.
+        ranges: ranges of q² [GeV²]. Integrals over a range whose edge is the end of phase space at
+            m₁ = m_B − √edge vary as (m₁ − m)^{3/2} below m₁. A piece therefore ends at each m₁,
+            with √(m₁ − m) as the variable.
+        nodes: number of nodes in each piece.
 
     Returns:
-        Two float64 arrays of one shape (n,); the weights' sum is 1.
+        Two float64 arrays of shape (n,); the sum of the weights is 1.
     """
     inputs = model.inputs
     low, high = inputs.m_kpi_min_gev, inputs.m_kpi_max_gev
@@ -141,7 +124,7 @@ def mass_quadrature(
 
 
 def _groups(sizes: Sequence[int], most: int) -> Iterator[slice]:
-    """Consecutive slices of `sizes`, each of a sum of about `most`."""
+    """Yield consecutive slices of `sizes` with sums of about `most`."""
     start = 0
     while start < len(sizes):
         stop, total = start + 1, sizes[start]
@@ -161,31 +144,31 @@ def rate_integrals(
     weights: Array,
     nodes: int = N_Q2,
 ) -> Array:
-    """∫ dq² Σ_i J_i weights_i over `ranges` at each m_Kπ, as polynomials in the parameters `names`.
+    """Integrate Σ_i J_i weights_i over q² at each m_Kπ, as polynomials in the parameters `names`.
 
     Args:
-        model: the decay.
+        model: the decay model.
         m_kpi: GeV, shape (n,).
-        ranges: of q² [GeV²], cut to phase space.
-        names: parameters, of `points.PARAMETERS`; all others are 0.
+        ranges: ranges of q² [GeV²], cut to phase space.
+        names: parameters, from `points.PARAMETERS`; all others are 0.
         flavour: +1 for B0, −1 for anti-B0.
-        weights: of the J_i, shape (11, n_outputs), such as ``RATE_WEIGHTS[:, None]``.
-        nodes: in each piece of q².
+        weights: weights of the J_i, shape (11, n_outputs), such as ``RATE_WEIGHTS[:, None]``.
+        nodes: number of nodes in each piece of q².
 
     Returns:
-        float64 of shape (n, n_monomials, n_outputs), with the constant of `DecayModel`.
+        float64 of shape (n, n_monomials, n_outputs), in the relative units of `DecayModel`.
     """
     n_monomials = (len(names) + 1) * (len(names) + 2) // 2
-    found = [q2_quadrature(model, float(mass), ranges, nodes) for mass in m_kpi]
+    rules = [q2_quadrature(model, float(mass), ranges, nodes) for mass in m_kpi]
     result = np.zeros((len(m_kpi), n_monomials, weights.shape[1]))
-    sizes = [len(q2) for q2, _ in found]
+    sizes = [len(q2) for q2, _ in rules]
     for group in _groups(sizes, _CHUNK // n_monomials):
-        q2 = np.concatenate([nodes_ for nodes_, _ in found[group]])
+        q2 = np.concatenate([nodes_ for nodes_, _ in rules[group]])
         if not len(q2):
             continue
         mass = np.repeat(m_kpi[group], sizes[group])
         values = model.polynomials(q2, mass, names, flavour=flavour) @ weights
-        values *= np.concatenate([weight for _, weight in found[group]])[:, None, None]
+        values *= np.concatenate([weight for _, weight in rules[group]])[:, None, None]
         for index, part in zip(
             range(group.start, group.stop),
             np.split(values, np.cumsum(sizes[group])[:-1]),
@@ -196,10 +179,11 @@ def rate_integrals(
 
 
 def require_phase_space(model: DecayModel, ranges: Sequence[Range]) -> None:
-    """Refuse q² ranges in which there is no phase space.
+    """Raise an error if q² ranges [GeV²] contain no phase space.
 
     Raises:
-        UserError: nothing of the ranges is between the threshold and the end at the smallest m_Kπ.
+        UserError: no part of the ranges lies between the threshold and the end of phase space at
+            the smallest m_Kπ.
     """
     end = float(model.q2_end(np.asarray(model.inputs.m_kpi_min_gev)))
     if not intersection(ranges, model.q2_min_gev2, end):

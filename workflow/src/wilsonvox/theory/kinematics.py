@@ -1,4 +1,4 @@
-"""The four decay variables and m_Kπ of B0 → K*0(→ K π) μ+ μ− from four-momenta.
+"""Computation of the four decay variables and m_Kπ of B0 → K*0(→ K π) μ+ μ− from four-momenta.
 
 Conventions (one definition for both flavours, CP-conjugate for the anti-B0):
 
@@ -9,8 +9,8 @@ Conventions (one definition for both flavours, CP-conjugate for the anti-B0):
   either flavour (appendix A of arXiv:1304.6325), and for B0 equal to EvtGen's
   ``EvtDecayAngleChi(B; K, π, μ+, μ−)``, which the papers use.
 
-Without CP violation B0 and anti-B0 have one and the same distribution in them. The momenta may be
-given in any frame that all five share (B at rest, centre of mass, laboratory).
+Without CP violation, B0 and anti-B0 have the same distribution in these variables. The momenta may
+be given in any common frame (rest frame of the B, centre of mass, laboratory).
 """
 
 from dataclasses import dataclass
@@ -19,29 +19,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-PARTICLES = ("B0", "K", "pi", "mup", "mum")
-"""The five particles, in the order of every array of momenta."""
-
-COMPONENTS = ("E", "px", "py", "pz")
-"""Components of a four-momentum, in the order of every array of momenta."""
-
-MOMENTUM_BRANCHES = tuple(f"{particle}_{part}" for particle in PARTICLES for part in COMPONENTS)
-"""Branches of the four-momenta, float64 [GeV], in an event file that has them."""
-
-
-B_MASS = 5.27964
-"""Mass of the B0 [GeV]."""
-MUON_MASS = 0.10565837
-"""Mass of the muon [GeV]."""
+from wilsonvox.theory.particles import COMPONENTS
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class DecayMomenta:
-    """Four-momenta of n decays, each a `vector.MomentumNumpy4D` (float64) of shape (n,).
+    """Four-momenta [GeV] of n decays in one frame, `vector.MomentumNumpy4D` of shape (n,).
 
-    All in one frame and one unit [GeV]. `mup` is the positive muon whatever the flavour.
+    `mup` is the positive muon for both flavours.
     """
 
     b: Any
@@ -52,16 +39,16 @@ class DecayMomenta:
 
     @classmethod
     def from_array(cls, momenta: NDArray[np.floating]) -> Self:
-        """Momenta of one array of shape (5, 4, n), ordered as `PARTICLES` and `COMPONENTS`."""
+        """Convert an array of shape (5, 4, n), ordered as `PARTICLES` and `COMPONENTS`."""
         import vector
 
         values = np.asarray(momenta, dtype=np.float64)
-        return cls(*(vector.array(dict(zip(COMPONENTS, each, strict=True))) for each in values))
+        return cls(*(vector.array(dict(zip(COMPONENTS, rows, strict=True))) for rows in values))
 
 
 @dataclass(frozen=True)
 class DecayVariables:
-    """The variables of n decays, float64 of shape (n,): q2 [GeV²], chi [rad], m_kpi [GeV]."""
+    """Variables of n decays, float64 of shape (n,): q2 [GeV²], chi [rad], m_kpi [GeV]."""
 
     q2: Array
     cos_theta_mu: Array
@@ -71,9 +58,10 @@ class DecayVariables:
 
 
 def helicity_cosine(particle: Any, pair: Any, parent: Any) -> Array:
-    """Cosine between `particle` and minus the direction of `parent`, in the rest frame of `pair`.
+    """Compute the cosine between `particle` and the direction opposite to `parent`.
 
-    As θ_ℓ (leptons) and θ_K (hadrons) are defined in appendix A of arXiv:1304.6325.
+    Both directions are in the rest frame of `pair`, as in the definitions of θ_ℓ (leptons) and θ_K
+    (hadrons) in appendix A of arXiv:1304.6325.
 
     Args:
         particle: four-momenta of one daughter of the pair, vector array of shape (n,).
@@ -81,8 +69,8 @@ def helicity_cosine(particle: Any, pair: Any, parent: Any) -> Array:
         parent: four-momenta of the B, same frame and shape.
 
     Returns:
-        float64, shape (n,), within −1 … 1; NaN where the pair has no rest frame or a momentum
-        vanishes there.
+        float64 of shape (n,), in −1 … 1; NaN if the pair has no rest frame or a momentum vanishes
+        there.
     """
     daughter = particle.boostCM_of_p4(pair).to_3D()
     backwards = -parent.boostCM_of_p4(pair).to_3D()
@@ -92,7 +80,7 @@ def helicity_cosine(particle: Any, pair: Any, parent: Any) -> Array:
 
 
 def plane_angle(momenta: DecayMomenta, flavour: NDArray[np.integer]) -> Array:
-    """LHCb's φ of either flavour: angle between the decay planes, in the B rest frame.
+    """Compute the LHCb angle φ of either flavour, between the decay planes in the B rest frame.
 
     With the normals n_ℓ = p(ℓ1) × p(ℓ2) and n_K = p(K) × p(π), where ℓ1 is the μ+ of a B0 and the
     μ− of an anti-B0: cos φ = n̂_ℓ·n̂_K and sin φ = ± (n̂_ℓ × n̂_K)·p̂(K*), minus for the anti-B0
@@ -103,14 +91,14 @@ def plane_angle(momenta: DecayMomenta, flavour: NDArray[np.integer]) -> Array:
         flavour: +1 for B0, −1 for anti-B0, shape (n,).
 
     Returns:
-        float64 [rad], shape (n,), in −π … π.
+        float64 of shape (n,), in −π … π [rad].
     """
     k, pi, mup, mum = (
-        each.boostCM_of_p4(momenta.b).to_3D()
-        for each in (momenta.k, momenta.pi, momenta.mup, momenta.mum)
+        particle.boostCM_of_p4(momenta.b).to_3D()
+        for particle in (momenta.k, momenta.pi, momenta.mup, momenta.mum)
     )
     sign = np.asarray(flavour, dtype=np.float64)
-    # μ− × μ+ is minus μ+ × μ−, so the flavour's sign exchanges the muons
+    # μ− × μ+ = −(μ+ × μ−), so the sign of the flavour exchanges the muons
     normal_leptons = mup.cross(mum).scale(sign)
     normal_hadrons = k.cross(pi)
     kstar = (k + pi).unit()
@@ -119,7 +107,7 @@ def plane_angle(momenta: DecayMomenta, flavour: NDArray[np.integer]) -> Array:
 
 
 def decay_variables(momenta: DecayMomenta, flavour: NDArray[np.integer]) -> DecayVariables:
-    """q2, the three angles in the papers' convention and m_Kπ of n decays.
+    """Compute q2, the three angles and m_Kπ of n decays in the conventions of this module.
 
     Args:
         momenta: n decays [GeV], any frame.
@@ -128,13 +116,13 @@ def decay_variables(momenta: DecayMomenta, flavour: NDArray[np.integer]) -> Deca
     Returns:
         float64 columns of shape (n,): q2 = (p(μ+) + p(μ−))² [GeV²], cos_theta_mu, cos_theta_k,
         chi = π − φ in 0 … 2π [rad], m_kpi [GeV]. Unphysical momenta give NaN or values out of
-        range and no warning; the caller drops them.
+        range, without a warning; the caller has to drop them.
     """
     flavours = np.asarray(flavour)
     dimuon = momenta.mup + momenta.mum
     kstar = momenta.k + momenta.pi
     with np.errstate(all="ignore"):
-        # both muons have opposite momenta in their rest frame: the μ− has minus the μ+'s cosine
+        # the muons are back to back in their rest frame: the cosine of the μ− is minus the μ+'s
         cos_theta_mu = flavours * helicity_cosine(momenta.mup, dimuon, momenta.b)
         return DecayVariables(
             q2=np.asarray(dimuon.mass2),
@@ -148,10 +136,10 @@ def decay_variables(momenta: DecayMomenta, flavour: NDArray[np.integer]) -> Deca
 def lhcb_angles(
     cos_theta_mu: NDArray[np.floating], cos_theta_k: NDArray[np.floating], chi: NDArray[np.floating]
 ) -> tuple[Array, Array, Array]:
-    """The LHCb angles (cos θ_ℓ, cos θ_K, φ) of this package's, for either flavour.
+    """Convert to the LHCb angles (cos θ_ℓ, cos θ_K, φ), for either flavour.
 
     The cosines are the same and φ = π − chi (arXiv:1304.6325, appendix A), so that the
-    coefficients S4, S5 and S9 change sign between the two.
+    coefficients S4, S5 and S9 have opposite signs in the two conventions.
 
     Args:
         cos_theta_mu: shape (n,).
@@ -159,7 +147,7 @@ def lhcb_angles(
         chi: [rad], 0 … 2π, shape (n,).
 
     Returns:
-        float64 of shape (n,) each; φ [rad] in −π … π.
+        Three float64 arrays of shape (n,); φ in −π … π [rad].
 
     >>> import numpy as np
     >>> lhcb_angles(np.array([0.5]), np.array([-0.5]), np.array([np.pi / 2]))[2] * 2 / np.pi

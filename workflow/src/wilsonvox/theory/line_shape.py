@@ -10,17 +10,17 @@ Array = NDArray[np.float64]
 
 
 def breakup_momentum(m_kpi: Array, inputs: PhysicsInputs) -> Array:
-    """Momentum of the kaon in the Kπ rest frame [GeV] at mass `m_kpi` [GeV]; 0 below threshold."""
+    """Compute the kaon momentum in the Kπ rest frame [GeV] at `m_kpi` [GeV]; 0 below threshold."""
     lam = kallen(m_kpi**2, inputs.m_kaon_gev**2, inputs.m_pion_gev**2)
     return np.asarray(np.sqrt(np.maximum(lam, 0.0)) / (2 * m_kpi))
 
 
 def line_shape(m_kpi: Array, inputs: PhysicsInputs) -> Array:
-    """Unnormalised density of `m_kpi` [GeV], any shape.
+    """Compute the unnormalised density of `m_kpi` [GeV], of any shape.
 
     p³F² / ((m0² − m²)² + m0²Γ(m)²) with Γ(m) = Γ0 (p/p0)³ (m0/m) F² and the barrier factor
-    F² = (1 + R²p0²)/(1 + R²p²), as EvtGen draws the K* mass (arXiv:2203.06827); zero outside
-    [m_kpi_min, m_kpi_max].
+    F² = (1 + R²p0²)/(1 + R²p²), the distribution of the K* mass in EvtGen (arXiv:2203.06827); zero
+    outside [m_kpi_min, m_kpi_max].
     """
     m0, radius2 = inputs.m_k_star_gev, inputs.barrier_radius_per_gev**2
     p, p0 = breakup_momentum(m_kpi, inputs), breakup_momentum(np.asarray(m0), inputs)
@@ -32,10 +32,13 @@ def line_shape(m_kpi: Array, inputs: PhysicsInputs) -> Array:
 
 
 def line_shape_quantiles(inputs: PhysicsInputs, nodes: int = 16_385) -> tuple[Array, Array]:
-    """Masses [GeV] and the cumulative distribution at them, for inverse-transform sampling.
+    """Tabulate the cumulative distribution of m_Kπ for inverse-transform sampling.
 
-    Nodes stand closer where the density is larger, so that the density in between is constant to
-    about 1e-6.
+    The nodes are denser where the density is larger, so that the density between two nodes is
+    constant to about 1e-6.
+
+    Returns:
+        Masses [GeV] and cumulative probabilities, float64 of shape (nodes,).
     """
     fine = np.linspace(inputs.m_kpi_min_gev, inputs.m_kpi_max_gev, 400_001)
     density = line_shape(fine, inputs)

@@ -31,16 +31,18 @@ AntiparticleShifts = Literal["equal", "conjugate"]
 
 @dataclass(frozen=True)
 class DecayModel:
-    """B0 → K*0 ℓ+ ℓ− and its conjugate, with given Standard-Model inputs.
+    """Model of B0 → K*0 ℓ+ ℓ− and its conjugate, with given Standard-Model inputs.
 
-    Each flavour has the angles of its own decay (LHCb's definition, chi = π − φ), so that one
-    formula holds for both.
+    The angles of each flavour are those of its own decay (LHCb's definition, chi = π − φ), so that
+    the same formulas hold for both.
 
-    inputs: masses, Standard-Model coefficients, form factors.
-    lepton: muon or electron.
-    antiparticle_shifts: ``equal``, both flavours decay with the same complex shifts, as in EvtGen;
-        or ``conjugate``, the shifts are weak phases: those given are the anti-B0's, whose b quark
-        decays by the Hamiltonian as it is written, and the B0 has their complex conjugates.
+    Attributes:
+        inputs: masses, Standard-Model coefficients, form factors.
+        lepton: ``muon`` or ``electron``.
+        antiparticle_shifts: ``equal`` if both flavours decay with the same complex shifts, as in
+            EvtGen; ``conjugate`` if the shifts are weak phases. In the latter case the given shifts
+            are those of the anti-B0, which contains the b quark of the Hamiltonian, and the B0
+            decays with their complex conjugates.
     """
 
     inputs: PhysicsInputs
@@ -60,17 +62,22 @@ class DecayModel:
 
     @property
     def charm_threshold_gev2(self) -> float:
-        """4 m_c² [GeV²], where Y(q²) has a cusp."""
+        """Position of the cusp of Y(q²), 4 m_c² [GeV²]."""
         return 4 * self.inputs.m_c_gev**2
 
     def q2_end(self, m_kpi: Array) -> Array:
-        """Upper end of q² [GeV²] at m_Kπ [GeV], (m_B − m_Kπ)²."""
+        """Return the upper end of q², (m_B − m_Kπ)² [GeV²], at m_Kπ [GeV]."""
         return np.asarray((self.inputs.m_b_meson_gev - np.asarray(m_kpi)) ** 2)
 
     def decay_shifts(
         self, shifts: NDArray[np.complex128] | None, flavour: int
     ) -> NDArray[np.complex128]:
-        """The shifts, complex128 of shape (6,), with which a flavour (+1 B0, −1 anti-B0) decays."""
+        """Return the shifts with which a flavour decays, complex128 of shape (6,).
+
+        Args:
+            shifts: complex128 of shape (6,), dimensionless; zero if None.
+            flavour: +1 for B0, −1 for anti-B0.
+        """
         vector = np.zeros(6, np.complex128) if shifts is None else np.asarray(shifts, complex)
         conjugated = self.antiparticle_shifts == "conjugate" and flavour > 0
         return np.conj(vector) if conjugated else vector
@@ -82,7 +89,7 @@ class DecayModel:
         shifts: NDArray[np.complex128],
         factors: dict[str, Array] | None = None,
     ) -> Amplitudes:
-        """Amplitudes of the Standard Model plus `shifts`."""
+        """Compute the amplitudes of the Standard Model plus `shifts`."""
         coefficients = standard_model_coefficients(q2, self.inputs)
         for name, shift in zip(COEFFICIENTS, shifts, strict=True):
             coefficients[name] = np.asarray(coefficients.get(name, 0.0) + shift)
@@ -93,7 +100,7 @@ class DecayModel:
         return polar_form(a, b, q2, lam, beta2, self.m_lepton_gev)
 
     def factors(self, q2: Array, m_kpi: Array) -> Array:
-        """What the full J_i have and the reduced ones lack, shape (…, 11); 0 beyond the ends."""
+        """Compute the kinematic factors of the full J_i, shape (…, 11); 0 outside phase space."""
         lam, beta2 = phase_space(q2, m_kpi, self.inputs.m_b_meson_gev, self.m_lepton_gev)
         return kinematic_factors(q2, lam, beta2)
 
@@ -104,7 +111,17 @@ class DecayModel:
         shifts: NDArray[np.complex128] | None = None,
         flavour: int = 1,
     ) -> Array:
-        """J_i without the factors that vanish at the ends of phase space, shape (…, 11)."""
+        """Compute the J_i without the factors that vanish at the ends of phase space.
+
+        Args:
+            q2: GeV².
+            m_kpi: GeV, broadcastable with `q2`.
+            shifts: complex128 of shape (6,), dimensionless; the Standard Model if None.
+            flavour: +1 for B0, −1 for anti-B0.
+
+        Returns:
+            float64 of shape (…, 11).
+        """
         a = self._amplitudes(q2, m_kpi, self.decay_shifts(shifts, flavour))
         return self._form(q2, m_kpi, a, a)
 
@@ -115,13 +132,16 @@ class DecayModel:
         shifts: NDArray[np.complex128] | None = None,
         flavour: int = 1,
     ) -> Array:
-        """J_i, all with one common constant, float64 of shape (…, 11) in the order of `NAMES`.
+        """Compute the J_i up to a common constant, in the order of `NAMES`.
 
         Args:
             q2: GeV².
             m_kpi: GeV, broadcastable with `q2`.
-            shifts: complex128 of shape (6,), dimensionless; none: the Standard Model.
+            shifts: complex128 of shape (6,), dimensionless; the Standard Model if None.
             flavour: +1 for B0, −1 for anti-B0.
+
+        Returns:
+            float64 of shape (…, 11).
         """
         q2, m_kpi = np.broadcast_arrays(q2, m_kpi)
         reduced = self.reduced_coefficients(q2, m_kpi, shifts, flavour)
@@ -135,7 +155,7 @@ class DecayModel:
         shifts: NDArray[np.complex128] | None = None,
         flavour: int = 1,
     ) -> Array:
-        """`polynomials` of the reduced J_i, shape (…, n_monomials, 11)."""
+        """Compute the reduced J_i as polynomials, shape (…, n_monomials, 11); see `polynomials`."""
         unknown = [name for name in names if name not in PARAMETERS]
         if unknown or len(set(names)) != len(names):
             raise UserError(
@@ -157,7 +177,7 @@ class DecayModel:
             unit = np.zeros(6, np.complex128)
             unit[index % 6] = 1 if index < 6 else 1j
             change = self.decay_shifts(unit, flavour)
-            # real where it can be: half the work
+            # real amplitudes if possible: half the work
             value = change[index % 6]
             step = {COEFFICIENTS[index % 6]: np.asarray(value if value.imag else value.real)}
             steps.append(amplitudes(q2, m_kpi, step, self.inputs, factors))
@@ -176,22 +196,22 @@ class DecayModel:
         shifts: NDArray[np.complex128] | None = None,
         flavour: int = 1,
     ) -> Array:
-        """Return the J_i as exact polynomials in real parameters.
+        """Compute the J_i as exact polynomials in real parameters.
 
-        J_i(x) = `polynomial_terms` (x, 2) @ polynomials.
+        J_i(x) = ``polynomial_terms(x, 2) @ polynomials``.
 
         Args:
             q2: GeV².
             m_kpi: GeV, broadcastable with `q2`.
-            names: the parameters, of `PARAMETERS`.
-            shifts: complex128 of shape (6,), values of all other parameters; none: 0.
+            names: the parameters, from `PARAMETERS`.
+            shifts: complex128 of shape (6,), values of all other parameters; 0 if None.
             flavour: +1 for B0, −1 for anti-B0.
 
         Returns:
             float64 of shape (…, n_monomials, 11), up to the constant of `angular_coefficients`.
 
         Raises:
-            UserError: an unknown parameter, or one that stands there twice.
+            UserError: a parameter is unknown or duplicated.
         """
         q2, m_kpi = np.broadcast_arrays(q2, m_kpi)
         reduced = self.reduced_polynomials(q2, m_kpi, names, shifts, flavour)

@@ -1,9 +1,9 @@
 """Points in the space of Wilson-coefficient shifts, and their labels.
 
-A point is a set of shifts δC_i = C_i(BSM) − C_i(SM), each a complex number. Its label is what
-stands in paths and on command lines: ``c9_-0.90``, or ``c7_+0.05__c9_-0.90`` for several,
-``c9p_+0.50`` for primes, ``c9_-0.90+0.30i`` with an imaginary part. The label of a sampled point,
-``sobol_0017``, does not tell its shifts (`wilsonvox.theory.sobol`).
+A point is a set of complex shifts δC_i = C_i(BSM) − C_i(SM). Its label is used in paths and on
+command lines: ``c9_-0.90``, or ``c7_+0.05__c9_-0.90`` for several shifts, ``c9p_+0.50`` for primed
+coefficients, ``c9_-0.90+0.30i`` with an imaginary part. The label of a sampled point,
+``sobol_0017``, does not contain its shifts (`wilsonvox.theory.sobol`).
 """
 
 import re
@@ -22,7 +22,7 @@ PARAMETERS = (*COEFFICIENTS, *(f"{name}_imaginary" for name in COEFFICIENTS))
 """Names of the twelve real parameters: real parts under the bare name, then imaginary parts."""
 
 SPLITS = ("train", "validation", "test", "interpolation")
-"""Uses of a campaign; no point of `interpolation` has training images."""
+"""Uses of a campaign. Points of the split `interpolation` have no training images."""
 
 _NUMBER = r"[+-]\d+\.\d{2,}"
 _TERM = re.compile(
@@ -45,19 +45,19 @@ def _format_shift(value: complex) -> str:
 
 
 def _simplest(value: complex) -> float | complex:
-    """The number as a float where it is real."""
+    """Convert to float if the imaginary part is zero."""
     number = complex(value)
     return number if number.imag else number.real
 
 
 def parse_shift(text: str) -> float | complex:
-    """One shift as people write it, the imaginary unit as i; a float where it is real.
+    """Parse one shift, with the imaginary unit i; the result is a float if it is real.
 
     >>> parse_shift("-0.9+0.3i")
     (-0.9+0.3j)
 
     Raises:
-        UserError: not a finite number.
+        UserError: `text` is not a finite number.
     """
     try:
         number = complex(text.strip().replace(" ", "").replace("i", "j"))
@@ -69,9 +69,9 @@ def parse_shift(text: str) -> float | complex:
 
 
 def point_label(shifts: Mapping[str, complex]) -> str:
-    """Label of a point, such as ``c9_-0.90``: sign always, two decimals or more.
+    """Return the label of a point, such as ``c9_-0.90``, with signs and at least two decimals.
 
-    An imaginary part stands behind the real one, with an i, where it is not zero.
+    A non-zero imaginary part follows the real part and ends with an i.
 
     >>> point_label({"c9": -0.9})
     'c9_-0.90'
@@ -97,23 +97,23 @@ def point_label(shifts: Mapping[str, complex]) -> str:
 
 
 def is_sampled(label: str) -> bool:
-    """Whether a label is that of a sampled point, such as ``sobol_0017``."""
+    """Return whether a label is that of a sampled point, such as ``sobol_0017``."""
     return _SAMPLED.fullmatch(label) is not None
 
 
 def parse_point(label: str) -> dict[str, float | complex]:
-    """Shifts of a grid label, the inverse of `point_label`; floats where they are real.
+    """Parse the label of a grid point, the inverse of `point_label`; real shifts are floats.
 
     >>> parse_point("c9_-0.90")
     {'c9': -0.9}
 
     Raises:
-        UserError: the label is malformed, or that of a sampled point.
+        UserError: the label is malformed or that of a sampled point.
     """
     if is_sampled(label):
         raise UserError(
-            f"point {label!r}: the label of a sampled point does not tell its shifts; write these "
-            "out, such as c9_-0.90"
+            f"point {label!r}: the label of a sampled point does not contain its shifts; write "
+            "them out, such as c9_-0.90"
         )
     matches = [_TERM.fullmatch(term) for term in label.split("__")]
     shifts = {
@@ -130,18 +130,18 @@ def parse_point(label: str) -> dict[str, float | complex]:
 
 
 def shift_vector(shifts: Mapping[str, complex]) -> NDArray[np.complex128]:
-    """The six shifts, complex128 of shape (6,), in the order of `COEFFICIENTS`."""
+    """Return the six shifts as complex128 of shape (6,), in the order of `COEFFICIENTS`."""
     return np.array([shifts.get(name, 0.0) for name in COEFFICIENTS], dtype=np.complex128)
 
 
 def parameter_values(
     shifts: NDArray[np.complex128], names: Sequence[str] = PARAMETERS
 ) -> NDArray[np.float64]:
-    """The real parameters `names` of shifts, float64 of shape (…, len(names)).
+    """Return the values of real parameters, float64 of shape (…, len(names)).
 
     Args:
-        shifts: complex128, shape (…, 6), in the order of `COEFFICIENTS`.
-        names: of `PARAMETERS`.
+        shifts: complex128 of shape (…, 6), in the order of `COEFFICIENTS`.
+        names: parameters, from `PARAMETERS`.
 
     >>> parameter_values(shift_vector({"c9": -0.9 + 0.3j}), ["c9", "c9_imaginary"])
     array([-0.9,  0.3])
@@ -152,7 +152,7 @@ def parameter_values(
 
 
 def set_parameter(shifts: MutableMapping[str, complex], name: str, value: float) -> None:
-    """Set one real parameter, of `PARAMETERS`, in shifts by coefficient.
+    """Set one real parameter from `PARAMETERS` in a mapping of shifts by coefficient.
 
     >>> shifts = {"c9": -0.9}
     >>> set_parameter(shifts, "c9_imaginary", 0.3)

@@ -1,7 +1,7 @@
-"""Points that a Sobol sequence samples in a box of shifts, and their labels.
+"""Points of a Sobol sequence in a box of shifts, and their labels.
 
-The label of such a point, ``sobol_0017``, is its number in the sequence; it does not tell the
-shifts, which the configuration's box decides.
+The label of such a point, ``sobol_0017``, contains its number in the sequence. Its shifts follow
+from the box in the configuration.
 """
 
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from wilsonvox.theory.points import COEFFICIENTS
 
 MOST_POINTS = 2**20
-"""Points of the sequence that can be named."""
+"""Largest number of points of the sequence."""
 
 
 def sampled_label(number: int) -> str:
-    """Label of a point of the sequence, of four digits or more.
+    """Return the label of a point of the sequence, with four digits or more.
 
     >>> sampled_label(17)
     'sobol_0017'
@@ -25,12 +25,12 @@ def sampled_label(number: int) -> str:
 
 
 def sobol_sequence(dimensions: int, number: int, first: int = 0) -> NDArray[np.float64]:
-    """Points of the Sobol sequence in the unit cube, shape (number, dimensions).
+    """Return points of the Sobol sequence in the unit cube, float64 of shape (number, dimensions).
 
     Args:
-        dimensions: of the cube.
-        number: of points.
-        first: the first point's number in the sequence.
+        dimensions: dimension of the cube.
+        number: number of points.
+        first: index of the first point in the sequence.
     """
     from scipy.stats import qmc
 
@@ -42,17 +42,17 @@ def sobol_sequence(dimensions: int, number: int, first: int = 0) -> NDArray[np.f
 def sobol_points(
     box: Mapping[str, tuple[float, float]], number: int, first: int = 0
 ) -> list[dict[str, float]]:
-    """Points of the Sobol sequence in a box, in the order of the sequence.
+    """Return points of the Sobol sequence in a box, in the order of the sequence.
 
-    The sequence is the one of S. Joe and F. Y. Kuo, SIAM J. Sci. Comput. 30 (2008) 2635, without
-    scrambling: point n of a box is the same for every seed, whatever the number of points and the
-    version of the library, so that more points change none of those before. Point 0 is the lower
-    corner of the box, point 1 its centre; 2^m points from a multiple of 2^m on fill it evenly.
+    The sequence is that of S. Joe and F. Y. Kuo, SIAM J. Sci. Comput. 30 (2008) 2635, without
+    scrambling. Point n of a box does not depend on a seed, on the number of points or on the
+    version of the library, so that adding points does not change earlier ones. Point 0 is the lower
+    corner of the box, point 1 its centre; 2^m points starting at a multiple of 2^m fill it evenly.
 
     Args:
         box: lower and upper end of each shift (dimensionless), by coefficient.
-        number: of points.
-        first: the first point's number in the sequence.
+        number: number of points.
+        first: index of the first point in the sequence.
 
     Returns:
         Shifts by coefficient, in the order of `wilsonvox.theory.points.COEFFICIENTS`.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import boost_histogram as bh
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,16 +23,9 @@ from wilsonvox.records.digests import ColumnDigest
 from wilsonvox.records.embedded import read_record
 from wilsonvox.theory.points import COEFFICIENTS, shift_vector
 from wilsonvox.voxels.flavours import is_of, with_image_angles
+from wilsonvox.voxels.histograms import ANGLES, SparseImage, image_axes, stored_counts
 from wilsonvox.voxels.shards import Shard, ShardMetadata
 from wilsonvox.voxels.specification import ImageSpecification
-
-ANGLES = {"cos_theta_mu": (-1.0, 1.0), "cos_theta_k": (-1.0, 1.0), "chi": (0.0, 2 * np.pi)}
-"""The axes of an image and their ranges, in the order of its axes; chi in rad."""
-
-
-def bin_edges(bins: int) -> dict[str, NDArray[np.float64]]:
-    """Edges of the equal-width bins of each axis, float64 of shape (bins + 1,), by axis name."""
-    return {name: np.linspace(low, high, bins + 1) for name, (low, high) in ANGLES.items()}
 
 
 def selection(events: Events, image: ImageSpecification) -> dict[str, NDArray[np.bool_]]:
@@ -62,59 +56,59 @@ def selection(events: Events, image: ImageSpecification) -> dict[str, NDArray[np
 def voxel_indices(events: Events, bins: int) -> NDArray[np.int32]:
     """Flat voxel index of each event, as in `Shard`; int32 of shape (n,).
 
-    As boost-histogram's `Regular` axes, in double precision. Values on the upper edge of an axis
-    (cos θ = 1, and chi = 2π, which float32 rounds up) go into the last bin.
+    Values beyond an axis, such as chi = 2π, which float32 rounds up, go into its outermost bin.
     """
-    voxel = np.zeros(len(events), np.int32)
-    for name, (low, high) in ANGLES.items():
-        position = np.subtract(getattr(events, name), low, dtype=np.float64)
-        position /= high - low
-        position *= bins
-        index = position.astype(np.int32)
-        voxel *= bins
-        voxel += np.clip(index, 0, bins - 1, out=index)
-    return voxel
+    cos_theta_mu, cos_theta_k, chi = (
+        axis.index(np.clip(getattr(events, name), low, high, dtype=np.float64))
+        for axis, (name, (low, high)) in zip(image_axes(bins), ANGLES.items(), strict=True)
+    )
+    return np.asarray((cos_theta_mu * bins + cos_theta_k) * bins + chi, np.int32)
 
 
-def fill_image(
-    events: Events, bins: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.uint16]]:
+def fill_histogram(
+    events: Events, bins: int, weights: NDArray[np.floating[Any]] | None = None
+) -> tuple[NDArray[np.int32], bh.Histogram[Any]]:
+    """Fill the q2 [GeV²] of `events` into a histogram over the occupied voxels.
+
+    Neither time nor memory depends on the number of voxels.
+
+    Args:
+        events: those of one image, with finite q2 and angles.
+        bins: equal-width bins of each angle, at most 1290 (`voxel` is int32).
+        weights: of each event, shape (n,); 1 if not given.
+
+    Returns:
+        The occupied voxels, ascending, int32 of shape (n_occupied,), and a histogram with one bin
+        per occupied voxel: `Mean` storage, or `WeightedMean` where there are weights.
+    """
+    occupied, row = np.unique(voxel_indices(events, bins), return_inverse=True)
+    histogram = bh.Histogram(
+        bh.axis.Integer(0, occupied.size, underflow=False, overflow=False),
+        storage=bh.storage.Mean() if weights is None else bh.storage.WeightedMean(),
+    )
+    histogram.fill(row, sample=events.q2, weight=weights)
+    return occupied, histogram
+
+
+def fill_image(events: Events, bins: int) -> SparseImage:
     """One sparse image of all `events`: voxel, mean_q2 [GeV²] and count, as in `Shard`.
-
-    The events are sorted by voxel and q2: neither time nor memory depends on the number of voxels,
-    nor the result on the order of the events. Sums of q2 are in double precision.
 
     Args:
         events: those of the image, with finite q2 and angles.
-        bins: equal-width bins of each axis, at most 1290 (the flat index has 31 bits).
+        bins: equal-width bins of each angle, at most 1290 (`voxel` is int32).
 
     Raises:
         UserError: a voxel holds more events than its 16-bit count can.
     """
-    # one integer an event, voxel above q2's own bits, because NumPy sorts plain integers fastest
-    keys = voxel_indices(events, bins).astype(np.int64)
-    keys <<= 32
-    keys |= events.q2.view(np.uint32)
-    keys.sort()
-    voxel = (keys >> 32).astype(np.int32)
-    q2 = keys.astype(np.uint32).view(np.float32)
-    row = np.zeros(len(events), np.int64)
-    np.cumsum(voxel[1:] != voxel[:-1], out=row[1:])
-    count = np.bincount(row)
-    if count.size and count.max() > np.iinfo(np.uint16).max:
-        raise UserError(
-            f"--bins {bins}: a voxel holds {int(count.max())} events, at most 65535 can be "
-            "stored; use more bins or fewer events an image"
-        )
-    occupied = np.empty(count.size, np.int32)
-    occupied[row] = voxel
-    mean_q2 = np.bincount(row, weights=q2) / count
-    return occupied, mean_q2.astype(np.float32), count.astype(np.uint16)
+    occupied, histogram = fill_histogram(events, bins)
+    return (
+        occupied,
+        histogram.values().astype(np.float32),
+        stored_counts(histogram.counts()),
+    )
 
 
-def make_image(
-    events: Events, image: ImageSpecification
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.uint16]]:
+def make_image(events: Events, image: ImageSpecification) -> SparseImage:
     """One sparse image of all `events`, as `fill_image`, with the angles that `image` has.
 
     Voxels with several events are left out where `image.multiple_entries` is ``removed``.
@@ -188,7 +182,7 @@ def voxelize_file(
     size = image.events_per_image
     numbers: Counter[str] = Counter()
     digest = ColumnDigest(BRANCHES)
-    images: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
+    images: list[SparseImage] = []
     ranges: list[tuple[int, int]] = []
     n_b0 = 0
     for events, entries in _windows(path, image, n_images, numbers, digest):
@@ -202,18 +196,14 @@ def voxelize_file(
     identity = {"seed": seed, "events_digest": digest.hexdigest({})}
     _require_images(path, image, len(images), n_images, n_selected, numbers)
     _require_mixture(path, image, n_b0, len(images) * size)
-    lengths = [len(voxel) for voxel, _, _ in images]
     shifts = (
         np.full(len(COEFFICIENTS), np.nan, np.complex128)
         if source.shifts is None
         else shift_vector(source.shifts)
     )
-    return Shard(
+    return Shard.from_images(
+        images,
         metadata=_metadata(source, image, n_selected, numbers, len(images), identity),
-        voxel=np.concatenate([voxel for voxel, _, _ in images]),
-        mean_q2=np.concatenate([mean for _, mean, _ in images]),
-        count=np.concatenate([count for _, _, count in images]),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         shifts=np.tile(shifts, (len(images), 1)),
         n_events=np.full(len(images), size, np.int64),
         source_range=np.array(ranges, np.int64).reshape(len(images), 2),

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
-from wilsonvox.events.event_file import FLAVOURS, Events
+from wilsonvox.events.event_file import Events
+from wilsonvox.theory.particles import FLAVOURS
 from wilsonvox.voxels.specification import ImageSpecification
 
 

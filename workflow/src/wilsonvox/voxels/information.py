@@ -10,10 +10,9 @@ good to 1/N.
 """
 
 import itertools
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +20,14 @@ from pydantic import Field
 from scipy.stats import poisson, qmc
 
 from wilsonvox.core.models import StrictModel
-from wilsonvox.records.json_files import load_recorded, save_recorded
+from wilsonvox.records.json_files import RecordedResult
 from wilsonvox.records.record import Record
 from wilsonvox.theory.angular import RATE_WEIGHTS, angular_functions
 from wilsonvox.theory.fisher import angular_grid, fisher_information
 from wilsonvox.theory.integrals import ALL_Q2, mass_quadrature, q2_quadrature, require_phase_space
 from wilsonvox.theory.model import DecayModel
 from wilsonvox.theory.points import PARAMETERS, shift_vector
-from wilsonvox.voxels.binning import ANGLES
+from wilsonvox.voxels.histograms import ANGLES
 from wilsonvox.voxels.image_distribution import image_distribution
 from wilsonvox.voxels.specification import ImageSpecification, selected_ranges
 
@@ -277,27 +276,16 @@ class InformationRow(StrictModel):
     )
 
 
-class ImageInformation(StrictModel):
-    """What `wilsonvox information` writes: what images keep of the information on one shift."""
+class ImageInformation(RecordedResult):
+    """Result of `wilsonvox information`: information on one shift that images retain."""
+
+    file_description: ClassVar[str] = "the information of images (.json)"
 
     coefficient: str
     image_specification: ImageSpecification = Field(description="its bins are those of each row")
     physics_inputs: str
     rows: list[InformationRow]
     provenance: Record | None = None
-
-    def save(self, path: str | os.PathLike[str], record: Record) -> None:
-        """Write as JSON with `record` under the key `provenance`, atomically."""
-        save_recorded(self, path, record)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            UserError: no such file, or another kind of file.
-        """
-        return load_recorded(cls, path, "the information of images (.json)")
 
 
 def compare_images(

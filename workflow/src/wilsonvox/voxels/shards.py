@@ -6,10 +6,12 @@ shard is loaded into dense images, so that one shard serves every normalisation.
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
 
+import boost_histogram as bh
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -19,6 +21,7 @@ from wilsonvox.core.files import atomic_path, require_file
 from wilsonvox.core.models import StrictModel
 from wilsonvox.records.digests import digest_arrays
 from wilsonvox.records.record import Record
+from wilsonvox.voxels.histograms import SparseImage, histogram_from_image
 from wilsonvox.voxels.specification import ImageSpecification, VoxelScaling
 
 
@@ -78,6 +81,37 @@ class Shard:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    @classmethod
+    def from_images(
+        cls,
+        images: Sequence[SparseImage],
+        metadata: ShardMetadata,
+        shifts: NDArray[np.complex128],
+        n_events: NDArray[np.int64],
+        source_range: NDArray[np.int64],
+    ) -> Self:
+        """Join sparse images, such as those of `wilsonvox.voxels.histograms.image_from_histogram`.
+
+        Args:
+            images: at least one.
+            metadata: of the shard.
+            shifts: complex128 of shape (n_images, 6), NaN where the truth is not known.
+            n_events: events in each image, int64 of shape (n_images,).
+            source_range: first and past-the-last entry of each image in the event file, int64 of
+                shape (n_images, 2).
+        """
+        voxels, means, counts = zip(*images, strict=True)
+        return cls(
+            metadata=metadata,
+            voxel=np.concatenate(voxels),
+            mean_q2=np.concatenate(means),
+            count=np.concatenate(counts),
+            offsets=np.cumsum([0, *map(len, voxels)], dtype=np.int64),
+            shifts=shifts,
+            n_events=n_events,
+            source_range=source_range,
+        )
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays by their name in the file."""
         names = ("voxel", "mean_q2", "count", "offsets", "shifts", "n_events", "source_range")
@@ -130,6 +164,17 @@ class Shard:
         for image, index in zip(images, indices, strict=True):
             self.fill(image, int(index), normalisation)
         return images.reshape(len(indices), bins, bins, bins, 1)
+
+    def histogram(self, index: int) -> bh.Histogram[bh.storage.Mean]:
+        """Image `index` as a histogram: counts and mean q2 [GeV²] in `Mean` storage.
+
+        The axes are cos_theta_mu, cos_theta_k and chi [rad], with `bins` bins each. `hist.Hist` and
+        mplhep plot it, or a projection of it. The spread of q2 in a voxel is not stored: variances
+        of voxels with several events, and of projections that include one, are NaN.
+        """
+        entries = slice(self.offsets[index], self.offsets[index + 1])
+        image = self.voxel[entries], self.mean_q2[entries], self.count[entries]
+        return histogram_from_image(image, self.metadata.image.bins)
 
     def save(self, path: str | os.PathLike[str], record: Record) -> None:
         """Write the shard, atomically and without compression."""

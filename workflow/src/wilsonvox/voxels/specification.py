@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.models import OptionalFields, StrictModel
-from wilsonvox.theory.integrals import Range, ranges_between
+from wilsonvox.theory.q2_ranges import Range, ranges_between
 
 
 class ImageSpecification(StrictModel, OptionalFields):

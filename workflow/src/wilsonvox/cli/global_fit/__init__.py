@@ -1,4 +1,4 @@
-"""`wilsonvox global-fit`: δC9 and δC10 from binned observables, one subcommand a stage."""
+"""`wilsonvox global-fit`: fit δC9 and δC10 to binned observables, one subcommand per stage."""
 
 import logging
 from pathlib import Path
@@ -16,7 +16,7 @@ FILE = click.Path(path_type=Path)
 
 @click.group(no_args_is_help=False)
 def command() -> None:
-    """Fit δC9 and δC10 of muons to binned observables of B → K(*)ℓℓ."""
+    """Fit the muonic δC9 and δC10 to binned observables of B → K(*)ℓℓ."""
 
 
 @command.command("tabulate")
@@ -25,26 +25,26 @@ def command() -> None:
     "name",
     required=True,
     metavar="NAME",
-    help="Set of measurements: one of the package by name (lhcb-2015, lhcb-2022), or a file.",
+    help="Set of measurements: a name (lhcb-2015, lhcb-2022) or a file (.yaml).",
 )
 @click.option(
     "--theory-draws",
     type=click.IntRange(min=100),
     default=1000,
     show_default=True,
-    help="Draws of the theory's parameters, for the covariance of the predictions.",
+    help="Draws of the theory parameters, for the covariance of the predictions.",
 )
-@click.option("--seed", type=click.IntRange(min=0), required=True, help="Seed of these draws.")
+@click.option("--seed", type=click.IntRange(min=0), required=True, help="Seed of the draws.")
 @click.option("--out", required=True, type=FILE, help="Table of predictions to write (.npz).")
 def tabulate_observables(name: str, theory_draws: int, seed: int, out: Path) -> None:
-    """Tabulate predictions of a set of observables with flavio, and the theory's covariance."""
+    """Tabulate predictions of a set of observables, and their theory covariance, with flavio."""
     from wilsonvox.global_fit.observables import load_observables
     from wilsonvox.global_fit.tabulation import tabulate
     from wilsonvox.provenance.recording import make_record
 
     observables = load_observables(name)
     table = tabulate(observables, theory_draws, seed)
-    # the table holds the set, so that it needs no file beside it
+    # the table contains the set of observables, so that no other file is needed later
     settings = {"observables": observables.name, "theory_draws": theory_draws}
     given = [name] if Path(name).is_file() else []
     table.save(out, make_record("tabulate_observables", out, settings, given, seed))
@@ -57,7 +57,7 @@ def tabulate_observables(name: str, theory_draws: int, seed: int, out: Path) -> 
     "--version",
     type=click.Choice(VERSIONS),
     required=True,
-    help="χ²: experimental errors alone; with theory errors; with all correlations, too.",
+    help="Version of the χ²: with experimental errors, with theory errors, with correlations.",
 )
 @click.option(
     "--hadronic",
@@ -72,7 +72,7 @@ def tabulate_observables(name: str, theory_draws: int, seed: int, out: Path) -> 
     type=click.FloatRange(min=0, min_open=True),
     default=HALF_WIDTHS,
     show_default=True,
-    help="Largest modulus of their coefficients a0, a1 [1/GeV²] and a2 [1/GeV⁴].",
+    help="Largest modulus of the coefficients a0, a1 [1/GeV²] and a2 [1/GeV⁴].",
 )
 @click.option(
     "--level",
@@ -81,7 +81,7 @@ def tabulate_observables(name: str, theory_draws: int, seed: int, out: Path) -> 
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=(0.68, 0.95),
     show_default=True,
-    help="Confidence level of a contour; give it several times.",
+    help="Confidence level of a contour; repeatable.",
 )
 @click.option(
     "--point",
@@ -89,7 +89,7 @@ def tabulate_observables(name: str, theory_draws: int, seed: int, out: Path) -> 
     nargs=2,
     multiple=True,
     type=float,
-    help="(δC9, δC10) at which the χ² is told beside (0, 0); again for each.",
+    help="(δC9, δC10) at which to evaluate the χ², in addition to (0, 0); repeatable.",
 )
 @click.option("--out", required=True, type=FILE, help="Fit to write (.json).")
 def fit(
@@ -101,7 +101,7 @@ def fit(
     points: tuple[tuple[float, float], ...],
     out: Path,
 ) -> None:
-    """Find the minimum of a χ², its errors and contours (Minos), and the pulls."""
+    """Minimise a χ², and compute errors and contours (Minos) and the pulls."""
     from wilsonvox.global_fit.fits import fit_coefficients
     from wilsonvox.global_fit.predictions import PredictionTable
     from wilsonvox.provenance.recording import make_record

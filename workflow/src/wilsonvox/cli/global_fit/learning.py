@@ -1,4 +1,4 @@
-"""`wilsonvox global-fit train-network` and `train-gan`: machines that learn a global fit."""
+"""`wilsonvox global-fit train-network` and `train-gan`: networks that learn a global fit."""
 
 import logging
 from collections.abc import Callable
@@ -24,7 +24,7 @@ FILE = click.Path(path_type=Path)
 
 
 def _machine_options(function: Function) -> Function:
-    """Options that both kinds of machines have."""
+    """Decorate a command with the options shared by networks and GANs."""
     for option in reversed(
         (
             click.option("--table", required=True, type=FILE, help="Table of predictions (.npz)."),
@@ -35,18 +35,20 @@ def _machine_options(function: Function) -> Function:
                 show_default=True,
                 help="Version of the χ².",
             ),
-            click.option("--name", required=True, metavar="NAME", help="Name of the machine."),
             click.option(
-                "--seed", type=click.IntRange(min=0), required=True, help="The run's seed."
+                "--name", required=True, metavar="NAME", help="Name of the network or GAN."
+            ),
+            click.option(
+                "--seed", type=click.IntRange(min=0), required=True, help="Seed of the run."
             ),
             click.option(
                 "--threads",
                 type=click.IntRange(min=1),
                 default=1,
                 show_default=True,
-                help="Threads on the CPU; another number changes weights in their sixth digit.",
+                help="CPU threads; their number changes the weights in the sixth digit.",
             ),
-            click.option("--out", required=True, type=FILE, help="Answers to write (.json)."),
+            click.option("--out", required=True, type=FILE, help="Results to write (.json)."),
             options_from(TrainingSetSettings),
         )
     ):
@@ -102,13 +104,13 @@ def _train(
 @_machine_options
 @options_from(InverseNetworkSettings)
 def train_network(**options: Any) -> None:
-    """Train a network from observables to C9 and C10, from several random weights."""
+    """Train networks that predict C9 and C10 from observables, with several random weights."""
 
     def answers(*arguments: Any) -> "NetworkResult":
         # Keras is prepared before it is imported
-        from wilsonvox.global_fit.learning.network_runs import answers_of_network
+        from wilsonvox.global_fit.learning.network_runs import train_network_ensemble
 
-        return answers_of_network(*arguments)
+        return train_network_ensemble(*arguments)
 
     _train("train_inverse_network", InverseNetworkSettings, answers, **options)
 
@@ -117,11 +119,11 @@ def train_network(**options: Any) -> None:
 @_machine_options
 @options_from(GanSettings)
 def train_gan(**options: Any) -> None:
-    """Train a GAN of observables, C9 and C10, from several random weights, and sample from it."""
+    """Train GANs of observables, C9 and C10, with several random weights, and sample from them."""
 
     def answers(*arguments: Any) -> "GanResult":
-        from wilsonvox.global_fit.learning.gan_runs import answers_of_gan
+        from wilsonvox.global_fit.learning.gan_runs import train_gan_ensemble
 
-        return answers_of_gan(*arguments)
+        return train_gan_ensemble(*arguments)
 
     _train("train_gan", GanSettings, answers, **options)

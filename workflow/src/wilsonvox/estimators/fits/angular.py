@@ -27,14 +27,9 @@ from wilsonvox.estimators.fits.prepared import Estimate, PreparedMetadata
 from wilsonvox.estimators.settings import AngularLikelihoodSettings
 from wilsonvox.events.event_file import Events
 from wilsonvox.theory.angular import NAMES, RATE_WEIGHTS, angular_functions
-from wilsonvox.theory.integrals import (
-    Range,
-    intersection,
-    mass_quadrature,
-    rate_integrals,
-    require_phase_space,
-)
+from wilsonvox.theory.integrals import mass_quadrature, rate_integrals, require_phase_space
 from wilsonvox.theory.model import DecayModel
+from wilsonvox.theory.q2_ranges import Range, intersection
 from wilsonvox.voxels.flavours import fitted_flavour
 from wilsonvox.voxels.specification import ImageSpecification, selected_ranges
 

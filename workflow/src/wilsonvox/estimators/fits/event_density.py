@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
-from wilsonvox.events.event_file import FLAVOURS, Events
+from wilsonvox.events.event_file import Events
 from wilsonvox.theory.amplitudes import amplitudes, phase_space, standard_model_coefficients
+from wilsonvox.theory.angular import angular_functions
 from wilsonvox.theory.form_factors import form_factors
 from wilsonvox.theory.model import DecayModel
+from wilsonvox.theory.particles import FLAVOURS
 from wilsonvox.theory.points import COEFFICIENTS, PARAMETERS
 
 Array = NDArray[np.float64]
@@ -45,36 +47,34 @@ _HALF_ROOT = float(np.sqrt(0.5))
 
 
 @numba.njit(cache=True, nogil=True)
-def _matrix(cos_theta_mu: float, cos_theta_k: float, chi: float, beta2: float) -> Any:
+def _matrix(f: Array, beta2: float) -> Any:
     """Elements of the Hermitian matrix of the quadratic form Σ_i J_i f_i of the amplitudes.
 
-    The f_i are those of `theory.angular.angular_functions`; the J_i are those of
-    `theory.angular.polar_form`, with all factors √λ and β.
+    The J_i are those of `theory.angular.polar_form`, with all factors √λ and β.
+
+    Args:
+        f: the functions of `theory.angular.angular_functions` at one event, shape (11,).
+        beta2: β².
 
     Returns:
         Six real elements, then (0, ∥), (0, ⊥) and (∥, ⊥) for left- and for right-handed leptons.
     """
-    cl, ck = cos_theta_mu, cos_theta_k
-    sl2, sk2, ck2 = max(1.0 - cl * cl, 0.0), max(1.0 - ck * ck, 0.0), ck * ck
-    sl = np.sqrt(sl2)
-    cos_2l, sin_2l, sin_2k = 2.0 * cl * cl - 1.0, 2.0 * sl * cl, 2.0 * np.sqrt(sk2) * ck
-    cos_phi, sin_phi = -np.cos(chi), np.sin(chi)
     b2, b, mass = beta2, np.sqrt(beta2), 1.0 - beta2
-    transverse = sk2 * ((2.0 + b2) / 4.0 + b2 / 4.0 * cos_2l)
-    f_3 = b2 / 2.0 * sk2 * sl2 * (2.0 * cos_phi * cos_phi - 1.0)
-    f_4 = -_HALF_ROOT * b2 / 2.0 * sin_2k * sin_2l * cos_phi
-    f_5 = _HALF_ROOT * b * sin_2k * sl * cos_phi
-    f_6 = -b * sk2 * cl
-    f_7 = _HALF_ROOT * b * sin_2k * sl * sin_phi
-    f_8 = -_HALF_ROOT * b2 / 2.0 * sin_2k * sin_2l * sin_phi
-    f_9 = -b2 * sk2 * sl2 * sin_phi * cos_phi
+    transverse = (2.0 + b2) / 4.0 * f[0] + b2 / 4.0 * f[2]
+    f_3 = b2 / 2.0 * f[4]
+    f_4 = -_HALF_ROOT * b2 / 2.0 * f[5]
+    f_5 = _HALF_ROOT * b * f[6]
+    f_6 = -b * f[7]
+    f_7 = _HALF_ROOT * b * f[8]
+    f_8 = -_HALF_ROOT * b2 / 2.0 * f[9]
+    f_9 = -b2 / 2.0 * f[10]
     return (
         transverse + f_3,
         transverse - f_3,
-        ck2 * (1.0 - b2 * cos_2l),
-        mass * ck2,
-        mass * sk2 / 2.0,
-        mass * ck2,
+        f[1] - b2 * f[3],
+        mass * f[1],
+        mass * f[0] / 2.0,
+        mass * f[1],
         complex(f_4, f_7),
         complex(f_4, -f_7),
         complex(f_5, f_8),
@@ -110,7 +110,7 @@ def _quadratic_forms(
     phase: NDArray[np.complex128],
     root_lambda: Array,
     beta2: Array,
-    angles: Array,
+    functions: Array,
     out: Array,
 ) -> None:
     """Fill `out` (n, n_monomials) with Σ_i J_i f_i, divided by a scale of each event.
@@ -122,14 +122,14 @@ def _quadratic_forms(
         phase: change of the coefficient per unit of each parameter, shape (k,).
         root_lambda: √λ [GeV²], shape (n,).
         beta2: β², shape (n,).
-        angles: cos_theta_mu, cos_theta_k and chi [rad], shape (3, n).
+        functions: the f_i of `theory.angular.angular_functions`, shape (n, 11).
         out: float64.
     """
     k = len(coefficient)
     vectors = np.empty((k + 1, 7), np.complex128)
     product = np.empty(7, np.complex128)
     for event in range(out.shape[0]):
-        matrix = _matrix(angles[0, event], angles[1, event], angles[2, event], beta2[event])
+        matrix = _matrix(functions[event], beta2[event])
         for a in range(7):
             factor = root_lambda[event] if a in (0, 3, 6) else 1.0
             total = 0j
@@ -218,8 +218,8 @@ def event_polynomials(model: DecayModel, events: Events, names: Sequence[str]) -
         names: parameters, from `points.PARAMETERS`; all others are 0.
 
     Returns:
-        float64 of shape (n, n_monomials), with the monomials in the order of
-        `wilsonvox.core.polynomials.polynomial_terms` (1, x_1 … x_k, x_1², x_1x_2, …).
+        float64 of shape (n, n_monomials), in the order of
+        `wilsonvox.core.polynomials.polynomial_terms` at degree 2 (1, x_1 … x_k, x_1², x_1x_2, …).
 
     Raises:
         UserError: an unknown parameter, two flavours, or events with a q² or m_Kπ that is not a
@@ -277,6 +277,7 @@ def _fill(
         for place, amplitude in enumerate(_AMPLITUDES):
             units[index, place] = amplitude_values[amplitude]
     lam, beta2 = phase_space(q2, m_kpi, model.inputs.m_b_meson_gev, model.m_lepton_gev)
+    angles = np.array([events.cos_theta_mu, events.cos_theta_k, events.chi], float)
     _quadratic_forms(
         base,
         units,
@@ -284,6 +285,6 @@ def _fill(
         phase,
         np.sqrt(np.maximum(lam, 0.0)),
         np.maximum(beta2, 0.0),
-        np.array([events.cos_theta_mu, events.cos_theta_k, events.chi], float),
+        angular_functions(*angles),
         out,
     )

@@ -1,1 +1,1 @@
-"""Unweighted events of the decay model, by accept–reject from a table of cells."""
+"""Generation of unweighted events of the decay model, by accept–reject from a table of cells."""

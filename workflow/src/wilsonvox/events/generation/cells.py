@@ -1,51 +1,31 @@
-"""Where the sampler cuts the density of events into cells."""
+"""Division of the decay variables into the cells of the sampler."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wilsonvox.events.generation.density_grid import Density
+from wilsonvox.theory.angular import angular_factors
 
 Array = NDArray[np.float64]
 
 _SMALLEST = (1, 4, 4, 4, 8)
-"""Cells that there are at least, in each variable; those of χ keep below 2 rad."""
-
-
-def angular_factors(cos_theta_mu: Array, cos_theta_k: Array, chi: Array) -> tuple[Array, ...]:
-    """The f_i of `theory.angular.angular_functions` as products of functions of one angle each.
-
-    Args:
-        cos_theta_mu: shape (n_mu,).
-        cos_theta_k: shape (n_k,).
-        chi: shape (n_chi,) [rad].
-
-    Returns:
-        Three arrays, of shape (n_mu, 11), (n_k, 11) and (n_chi, 11).
-    """
-    sine2, cosine2 = 1 - cos_theta_k**2, cos_theta_k**2
-    double = 2 * np.sqrt(sine2) * cos_theta_k
-    hadrons = (sine2, cosine2) * 2 + (sine2, double, double, sine2, double, double, sine2)
-    one, sine2 = np.ones_like(cos_theta_mu), 1 - cos_theta_mu**2
-    sine, twice = np.sqrt(sine2), 2 * cos_theta_mu**2 - 1
-    double = 2 * sine * cos_theta_mu
-    leptons = (one, one, twice, twice, sine2, double, sine, cos_theta_mu, sine, double, sine2)
-    one, cosine, sine = np.ones_like(chi), -np.cos(chi), np.sin(chi)
-    planes = (one,) * 4 + (np.cos(2 * chi), cosine, cosine, one, sine, sine, -np.sin(2 * chi))
-    return tuple(np.stack(each, axis=-1) for each in (leptons, hadrons, planes))
+"""Minimum numbers of cells in each variable; cells in χ have to be narrower than 2 rad."""
 
 
 def angle_grid(factors: tuple[Array, ...]) -> Array:
-    """Products of three arrays of shape (n, 11) on their grid, shape (n_mu · n_k · n_chi, 11)."""
+    """Multiply three arrays of shape (n, 11) on their grid, shape (n_mu · n_k · n_chi, 11)."""
     leptons, hadrons, planes = factors
     grid = leptons[:, None, None] * hadrons[:, None] * planes
     return np.asarray(grid.reshape(-1, grid.shape[-1]))
 
 
 def interval_coefficients(density: Density) -> tuple[Array, Array]:
-    """9/(32π) J_i at the start and the end of each interval of q².
+    """Return 9/(32π) J_i at the start and at the end of each interval of q².
 
-    In the units of a variable y from 0 to 1 in which all intervals are equally long; each of shape
-    (n_m, n_intervals, 11).
+    They are densities in a variable y from 0 to 1 in which all intervals have equal width.
+
+    Returns:
+        Two float64 arrays of shape (n_m, n_intervals, 11).
     """
     q2 = density.q2_at_nodes(density.m_kpi)
     width = (np.diff(q2) * (q2.shape[1] - 1))[..., None]
@@ -54,25 +34,25 @@ def interval_coefficients(density: Density) -> tuple[Array, Array]:
 
 
 _EDGE_UNITS = 2.0**20
-"""Edges of cells are multiples of its inverse."""
+"""Edges of cells are multiples of the inverse of this number."""
 
 
 def _divide(variation: Array, number: int) -> Array:
-    """Edges of `number` cells as fractions of the range, closer where there is more variation."""
+    """Return the edges of `number` cells as fractions of the range, denser at large variation."""
     density = np.sqrt(variation)
-    # no cell is much wider than the others, where the variation is zero by symmetry
+    # the constant limits the width of cells where the variation vanishes by symmetry
     cumulative = np.concatenate([[0.0], np.cumsum(density + 0.3 * density.mean() + 1e-30)])
     steps = np.linspace(0, 1, len(cumulative))
     edges = np.interp(np.linspace(0, cumulative[-1], number + 1), cumulative, steps)
-    # not the last bits, which linear algebra rounds differently from run to run
+    # the last bits of results of linear algebra can differ between runs
     return np.asarray(np.round(edges * _EDGE_UNITS) / _EDGE_UNITS)
 
 
 def _numbers(costs: Array, largest: int) -> list[int]:
-    """Numbers of cells in each variable, with a product of at most `largest`.
+    """Choose the numbers of cells in each variable, with a product of at most `largest`.
 
-    The rejections due to a variable go as its cost over its number; their sum is smallest where
-    all are equal.
+    The rejections due to a variable are proportional to its cost over its number of cells. Their
+    sum is minimal if all are equal.
     """
     costs = np.maximum(costs, 1e-3 * costs.max())
     scale = (largest / np.prod(costs)) ** (1 / len(costs))
@@ -84,15 +64,18 @@ def _numbers(costs: Array, largest: int) -> list[int]:
 
 
 def cell_edges(middle: Array, probability: Array, largest: int) -> list[Array]:
-    """Edges of the cells in m_Kπ, q², cos θ_μ, cos θ_K and χ, as fractions of the variable's range.
+    """Choose the edges of the cells in m_Kπ, q², cos θ_μ, cos θ_K and χ.
 
-    A cell costs rejections in proportion to the change of the density across it, so the edges are
-    set by the mean of |∂ density| along each variable.
+    The rejections in a cell are proportional to the change of the density across it, so the edges
+    follow from the mean of |∂ density| along each variable.
 
     Args:
         middle: mean coefficients of each interval, shape (n_m, n_intervals, 11).
-        probability: of the n_m − 1 steps of m_Kπ.
-        largest: number of cells that is not exceeded.
+        probability: probabilities of the n_m − 1 steps of m_Kπ.
+        largest: maximum number of cells.
+
+    Returns:
+        The edges in each variable, as fractions of its range.
     """
     n_angle = 16
     middles = (np.arange(n_angle) + 0.5) / n_angle
@@ -109,6 +92,6 @@ def cell_edges(middle: Array, probability: Array, largest: int) -> list[Array]:
     for axis in (1, 2, 3):
         others = tuple({0, 1, 2, 3} - {axis})
         variations.append(np.abs(np.diff(values, axis=axis)).mean(axis=others) * n_angle)
-    costs = np.array([np.sqrt(each).mean() ** 2 for each in variations])
+    costs = np.array([np.sqrt(variation).mean() ** 2 for variation in variations])
     numbers = _numbers(costs, largest)
     return [_divide(*pair) for pair in zip(variations, numbers, strict=True)]

@@ -1,15 +1,15 @@
-"""The density of events, on a grid of (m_Kπ, q²) that the events themselves set.
+"""Tabulated event density on a grid in (m_Kπ, q²) adapted to the distribution of the events.
 
-The range of q² at each m_Kπ is cut into intervals with about equally many events. Their edges, the
-nodes, stand at fixed values of a variable s: −1 at 4m_ℓ², 0 at the charm cusp c = 4m_c² and 1 at
-the end of phase space,
+The range of q² at each m_Kπ is divided into intervals with about equal numbers of events. Their
+edges, the nodes, are at fixed values of a variable s, which is −1 at 4m_ℓ², 0 at the charm cusp
+c = 4m_c² and 1 at the end of phase space:
 
-- below the cusp q² = c (4m_ℓ²/c)^((1 − u²)²) with u = 1 + s, logarithmic against the photon pole;
-- above it q² = c + w s²(3 − 2s) with w = (m_B − m_Kπ)² − c,
+- below the cusp, q² = c (4m_ℓ²/c)^((1 − u²)²) with u = 1 + s, logarithmic near the photon pole;
+- above the cusp, q² = c + w s²(3 − 2s) with w = (m_B − m_Kπ)² − c.
 
-so that q² = a + b w at every node. Where J_i has square roots of q² (at both ends and at the cusp),
-q² is quadratic in s. In an interval J_i is therefore linear in σ, with the fraction f of the
-interval's q² below the event f = α σ + (1 − α) σ², and in m_Kπ.
+At every node q² = a + b w. Where J_i contains square roots of q² (at both ends and at the cusp), q²
+is quadratic in s. Within an interval, J_i is therefore linear in m_Kπ and in a variable σ from 0 to
+1 with f = α σ + (1 − α) σ², where f is the fraction of the interval below q².
 """
 
 from typing import NamedTuple
@@ -27,22 +27,25 @@ Array = NDArray[np.float64]
 
 INTERVALS = 1024
 MASSES = 65
-"""Intervals of q² and masses (uniform in m_Kπ) of the grid."""
+"""Numbers of intervals of q² and of masses (uniform in m_Kπ) of the grid."""
 
 _UNIFORM = 0.2
-"""Part of the intervals that is spread evenly over s, for where there are few events."""
+"""Fraction of the intervals that is uniform in s, for regions with few events."""
 
 
 class Density(NamedTuple):
-    """Density of (m_Kπ, q², angles); its fields are what the compiled loop needs.
+    """Density of (m_Kπ, q², angles), in the form that the compiled loop reads.
 
-    cusp: 4m_c² [GeV²]
-    m_b_meson: [GeV]
-    m_start, m_step: first of the `MASSES` masses and their distance [GeV]
-    q2_nodes: float64, shape (`INTERVALS` + 1, 2): a and b of each node [GeV², 1]
-    curves: float64, shape (`INTERVALS`,): α of each interval
-    values: float32, shape (`MASSES`, `INTERVALS` + 1, 12): 9/(32π) J_i at the nodes, normalised to
-        ∫ dΓ = 1 at each mass [GeV⁻²], and a zero that rounds the row off
+    Attributes:
+        cusp: 4m_c² [GeV²].
+        m_b_meson: mass of the B [GeV].
+        m_start: first of the `MASSES` masses [GeV].
+        m_step: distance of the masses [GeV].
+        q2_nodes: a [GeV²] and b (dimensionless) of each node, float64 of shape
+            (`INTERVALS` + 1, 2).
+        curves: α of each interval, float64 of shape (`INTERVALS`,).
+        values: 9/(32π) J_i at the nodes, normalised to ∫ dΓ = 1 at each mass [GeV⁻²], float32 of
+            shape (`MASSES`, `INTERVALS` + 1, 12); the twelfth value is zero padding.
     """
 
     cusp: float
@@ -61,13 +64,13 @@ class Density(NamedTuple):
         )
 
     def q2_at_nodes(self, m_kpi: Array) -> Array:
-        """q² of the nodes at masses of shape (n,), shape (n, `INTERVALS` + 1) [GeV²]."""
+        """Return q² of the nodes [GeV²], shape (n, `INTERVALS` + 1), at masses of shape (n,)."""
         span = (self.m_b_meson - np.asarray(m_kpi)) ** 2 - self.cusp
         return np.asarray(self.q2_nodes[:, 0] + span[:, None] * self.q2_nodes[:, 1])
 
 
 def _q2_parts(s: Array, model: DecayModel) -> tuple[Array, Array]:
-    """Parts a and b of q² = a + b w at s, and their derivatives; shape (n, 2) each."""
+    """Return a and b of q² = a + b w at `s`, and their derivatives; both of shape (n, 2)."""
     low, cusp = model.q2_min_gev2, model.charm_threshold_gev2
     u, p = 1 + np.minimum(s, 0), np.maximum(s, 0)
     power = np.log(low / cusp)
@@ -78,12 +81,12 @@ def _q2_parts(s: Array, model: DecayModel) -> tuple[Array, Array]:
 
 
 def _coefficients(table: AngularCoefficients, reduced: Array, q2: Array, m_kpi: Array) -> Array:
-    """J_i of the table, in q² by cubic splines, shape (n_m, n, 11).
+    """Interpolate the J_i of the table in q² by cubic splines, shape (n_m, n, 11).
 
     Args:
-        table: where the reduced J_i are from.
-        reduced: those times q⁴ on the table's t grid at each mass, shape (n_m, n_t, 11).
-        q2: shape (n_m, n) [GeV²]; the columns below the cusp are equal at all masses.
+        table: table of angular coefficients.
+        reduced: its reduced J_i times q⁴ on the t grid at each mass, shape (n_m, n_t, 11).
+        q2: shape (n_m, n) [GeV²]; columns below the cusp are equal at all masses.
         m_kpi: shape (n_m,) [GeV].
     """
     t = grid_variable(q2, table.model)
@@ -99,15 +102,15 @@ def _coefficients(table: AngularCoefficients, reduced: Array, q2: Array, m_kpi: 
 
 
 _NODE_UNITS = 2.0**24
-"""Nodes of s are multiples of its inverse."""
+"""Nodes of s are multiples of the inverse of this number."""
 
 
 def _nodes(rate: Array, s: Array) -> Array:
-    """Nodes of s, `INTERVALS` + 1 of them with 0 among them.
+    """Choose `INTERVALS` + 1 nodes of s, one of which is 0.
 
     Args:
         rate: density of the events in `s`, shape (n,).
-        s: uniform, shape (n,).
+        s: uniform grid, shape (n,).
     """
     density = (1 - _UNIFORM) * rate / rate.mean() + _UNIFORM
     cumulative = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
@@ -119,7 +122,7 @@ def _nodes(rate: Array, s: Array) -> Array:
         np.linspace(middle, 1, INTERVALS - n_below + 1),
     )
     nodes = PchipInterpolator(cumulative, s)(np.concatenate(parts))
-    # linear algebra rounds differently from run to run; the nodes, and with them the events, do not
+    # rounded, because the last bits of results of linear algebra can differ between runs
     nodes = np.round(nodes * _NODE_UNITS) / _NODE_UNITS
     nodes[[0, n_below, -1]] = -1.0, 0.0, 1.0
     return np.asarray(nodes)
@@ -128,7 +131,13 @@ def _nodes(rate: Array, s: Array) -> Array:
 def tabulate_density(
     table: AngularCoefficients, shifts: NDArray[np.complex128], flavour: int
 ) -> Density:
-    """The density of events of one flavour at `shifts`, complex128 of shape (6,)."""
+    """Tabulate the density of events of one flavour.
+
+    Args:
+        table: table of angular coefficients.
+        shifts: complex128 of shape (6,), dimensionless.
+        flavour: +1 for B0, −1 for anti-B0.
+    """
     model, inputs = table.model, table.inputs
     cusp = model.charm_threshold_gev2
     m_kpi = np.linspace(inputs.m_kpi_min_gev, inputs.m_kpi_max_gev, MASSES)
@@ -137,12 +146,12 @@ def tabulate_density(
     span = model.q2_end(some)[:, None] - cusp
     coarse = np.linspace(-1, 1, 513)
     parts, slopes = _q2_parts(coarse, model)
-    q2, slope = (each[:, 0] + span * each[:, 1] for each in (parts, slopes))
+    q2, slope = (terms[:, 0] + span * terms[:, 1] for terms in (parts, slopes))
     rates = _coefficients(table, table.at(shifts, flavour, some), q2, some) @ RATE_WEIGHTS * slope
     s = _nodes((rates / rates.mean(axis=1, keepdims=True)).mean(axis=0), coarse)
 
     parts, slopes = _q2_parts(s, model)
-    # an interval is on one side of the cusp, where one of a and b is constant
+    # an interval lies on one side of the cusp, where either a or b is constant
     widths = np.diff(parts, axis=0).sum(axis=1)
     curves = slopes[:-1].sum(axis=1) * np.diff(s) / widths
     density = Density(

@@ -1,17 +1,18 @@
-"""Four-momenta of decays from their variables: the way back of `kinematics.decay_variables`.
+"""Four-momenta of decays from their variables, the inverse of `kinematics.decay_variables`.
 
-The variables leave open how the decay is oriented in space; the B has no spin, so every
-orientation is as likely as any other and is drawn.
+The variables do not determine the orientation of the decay in space. As the B has spin 0, the
+orientation is isotropic; it is drawn at random.
 
 Frames:
 
-- ``rest``: the B is at rest.
-- ``belle2``: the detector's frame at SuperKEKB, with the z axis in the middle of both beams. e⁻ of
-  7.004 GeV and e⁺ of 4.002 GeV, both at 41.5 mrad to that axis and with a momentum along +x
-  (crossing angle 83 mrad), make the Υ(4S): preset ``Y4S`` of basf2's `beamparameters.py`,
-  https://software.belle2.org/development/doxygen/beamparameters_8py_source.html (its spread of
-  the energies is left out). In the Υ(4S)'s frame the B has the energy m(Υ(4S))/2, and its
-  direction goes as sin²θ to the e⁻'s, as e⁺e⁻ → Υ(4S) → two spinless mesons must.
+- ``rest``: rest frame of the B.
+- ``belle2``: frame of the detector at SuperKEKB, with the z axis midway between the beams. The
+  Υ(4S) is produced by e⁻ of 7.004 GeV and e⁺ of 4.002 GeV, both at 41.5 mrad to that axis and with
+  a momentum along +x (crossing angle 83 mrad). This is the preset ``Y4S`` of basf2's
+  `beamparameters.py`,
+  https://software.belle2.org/development/doxygen/beamparameters_8py_source.html, without its energy
+  spread. In the Υ(4S) frame the B has the energy m(Υ(4S))/2, and its angle θ to the e⁻ is
+  distributed as sin²θ, as for any e⁺e⁻ → Υ(4S) → two spin-0 mesons.
 """
 
 import math
@@ -30,29 +31,29 @@ Array = NDArray[np.float64]
 Frame = Literal["rest", "belle2"]
 
 M_UPSILON_4S_GEV = 10.5794
-"""Mass of the Υ(4S) (Particle Data Group, https://pdg.lbl.gov)."""
+"""Mass of the Υ(4S) [GeV] (Particle Data Group, https://pdg.lbl.gov)."""
 
 BEAM_ENERGIES_GEV = (7.004, 4.002)
-"""Energies of the electrons and the positrons of SuperKEKB at the Υ(4S)."""
+"""Energies of electrons and positrons of SuperKEKB at the Υ(4S) [GeV]."""
 
 HALF_CROSSING_ANGLE = 0.0415
-"""Angle of both beams to the detector's z axis [rad]."""
+"""Angle of both beams to the z axis of the detector [rad]."""
 
 _ORIENTATION = 1
-"""Purpose of the random numbers, beside those of the decay variables."""
+"""Key of the random bits for orientations, see `Stream.bits`."""
 
 _ROUNDING = 2e-7
-"""Relative distance that q² keeps from its ends: single precision cannot tell more."""
+"""Minimum relative distance of q² from its ends, for the rounding of single precision."""
 
 
 def _directions(cos_theta: Array, azimuth: Array) -> Array:
-    """Unit vectors, shape (3, n)."""
+    """Return unit vectors, shape (3, n), from cosines and azimuths [rad]."""
     sine = np.sqrt(1 - cos_theta**2)
     return np.stack([sine * np.cos(azimuth), sine * np.sin(azimuth), cos_theta])
 
 
 def _rotated(vectors: Array, axis: Array, turn: Array) -> Array:
-    """Vectors of shape (3, n), turned about z by `turn` and then so that z becomes `axis`."""
+    """Rotate vectors of shape (3, n) about z by `turn` [rad] and then so that z becomes `axis`."""
     x, y, z = vectors
     x, y = x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)
     transverse = np.hypot(axis[0], axis[1])
@@ -64,7 +65,7 @@ def _rotated(vectors: Array, axis: Array, turn: Array) -> Array:
 
 
 def _boosted(vectors: Array, mass: Array | float, frame: Array, frame_mass: Array | float) -> Array:
-    """Momenta of shape (3, n) out of the rest frame of a particle of momentum `frame`, (3, n)."""
+    """Boost momenta of shape (3, n) from the rest frame of a particle of momentum `frame`."""
     energy = np.sqrt((vectors**2).sum(axis=0) + np.square(mass))
     frame_energy = np.sqrt((frame**2).sum(axis=0) + np.square(frame_mass))
     along = (vectors * frame).sum(axis=0) / (frame_mass * (frame_energy + frame_mass))
@@ -72,13 +73,13 @@ def _boosted(vectors: Array, mass: Array | float, frame: Array, frame_mass: Arra
 
 
 def _with_energy(vectors: Array, mass: float) -> Array:
-    """Four-momenta of shape (4, n), E from the mass."""
+    """Return four-momenta of shape (4, n), with E from the mass."""
     energy = np.sqrt((vectors**2).sum(axis=0) + mass**2)
     return np.concatenate([energy[None], vectors])
 
 
 def upsilon_momentum() -> Array:
-    """Momentum of the Υ(4S) in the detector's frame [GeV], with the velocity of the two beams."""
+    """Compute the momentum of the Υ(4S) in the detector frame [GeV] from the beam momenta."""
     electrons, positrons = BEAM_ENERGIES_GEV
     sine, cosine = math.sin(HALF_CROSSING_ANGLE), math.cos(HALF_CROSSING_ANGLE)
     total = np.array([(electrons + positrons) * sine, 0.0, (electrons - positrons) * cosine])
@@ -87,7 +88,7 @@ def upsilon_momentum() -> Array:
 
 
 def _electron_axis() -> Array:
-    """Direction of the electrons in the Υ(4S)'s frame, shape (3,)."""
+    """Compute the direction of the electron beam in the Υ(4S) frame, shape (3,)."""
     angle, energy = HALF_CROSSING_ANGLE, BEAM_ENERGIES_GEV[0]
     beam = energy * np.array([[math.sin(angle)], [0.0], [math.cos(angle)]])
     axis = _boosted(beam, 0.0, -upsilon_momentum()[:, None], M_UPSILON_4S_GEV)[:, 0]
@@ -95,7 +96,7 @@ def _electron_axis() -> Array:
 
 
 def _b_momenta(n: int, m_b: float, generator: np.random.Generator) -> Array:
-    """Momenta of B mesons in the Υ(4S)'s frame, shape (3, n) [GeV]."""
+    """Draw momenta of B mesons in the Υ(4S) frame, shape (3, n) [GeV]."""
     # cos θ ∝ 1 − cos²θ by inverse transform: 3x − x³ = 4u − 2
     cos_theta = 2 * np.sin(np.arcsin(2 * generator.random(n) - 1) / 3)
     direction = _directions(cos_theta, 2 * np.pi * generator.random(n))
@@ -107,18 +108,18 @@ def _b_momenta(n: int, m_b: float, generator: np.random.Generator) -> Array:
 def four_momenta(
     events: Events, model: DecayModel, frame: Frame, generator: np.random.Generator
 ) -> Array:
-    """Four-momenta of decays with given variables and random orientation.
+    """Compute four-momenta of decays with given variables and random orientation.
 
     Args:
         events: n decays.
-        model: masses of B, K, π and leptons.
+        model: decay model, for the masses of B, K, π and leptons.
         frame: ``rest`` or ``belle2``.
-        generator: draws the orientation.
+        generator: random generator of the orientation.
 
     Returns:
-        float64 of shape (5, 4, n) [GeV], in the order of `PARTICLES` (mup and mum are the positive
-        and the negative lepton, electrons too) and `COMPONENTS` of `wilsonvox.theory.kinematics`.
-        q² within single precision of an end of phase space is moved inside it.
+        float64 of shape (5, 4, n) [GeV], in the order of `PARTICLES` and `COMPONENTS` (mup and mum
+        are the positive and the negative lepton, muon or electron). A q² that is beyond an end of
+        phase space by rounding is moved inside.
     """
     inputs, n = model.inputs, len(events)
     m_b, m_k, m_pi = inputs.m_b_meson_gev, inputs.m_kaon_gev, inputs.m_pion_gev
@@ -129,7 +130,7 @@ def four_momenta(
     q2 = np.maximum(q2, 4 * m_lepton**2 * (1 + _ROUNDING))
     azimuth = columns["flavour"] * columns["chi"]
 
-    # the K* goes along +z and the lepton pair along −z, the kaon lies in the xz plane
+    # the K* moves along +z and the lepton pair along −z, the kaon lies in the xz plane
     p_kstar = np.sqrt(kallen(np.asarray(m_b**2), m_kpi**2, q2)) / (2 * m_b)
     kaon = _directions(cos_k, np.zeros(n))
     kaon *= np.sqrt(kallen(m_kpi**2, np.asarray(m_k**2), np.asarray(m_pi**2))) / (2 * m_kpi)
@@ -145,19 +146,19 @@ def four_momenta(
     ]
     axis = _directions(2 * generator.random(n) - 1, 2 * np.pi * generator.random(n))
     turn = 2 * np.pi * generator.random(n)
-    vectors = [np.zeros((3, n)), *(_rotated(each, axis, turn) for each in decay)]
+    vectors = [np.zeros((3, n)), *(_rotated(vector, axis, turn) for vector in decay)]
     masses = (m_b, m_k, m_pi, m_lepton, m_lepton)
     if frame == "belle2":
         b = _b_momenta(n, m_b, generator)
         upsilon = np.broadcast_to(upsilon_momentum()[:, None], b.shape)
         vectors = [
-            _boosted(_boosted(each, mass, b, m_b), mass, upsilon, M_UPSILON_4S_GEV)
-            for each, mass in zip(vectors, masses, strict=True)
+            _boosted(_boosted(vector, mass, b, m_b), mass, upsilon, M_UPSILON_4S_GEV)
+            for vector, mass in zip(vectors, masses, strict=True)
         ]
     momenta = np.stack(
-        [_with_energy(each, mass) for each, mass in zip(vectors, masses, strict=True)]
+        [_with_energy(vector, mass) for vector, mass in zip(vectors, masses, strict=True)]
     )
-    # the angles' lepton is the positive one of a B0, the negative one of an anti-B0
+    # the angles refer to the positive lepton of a B0 and to the negative one of an anti-B0
     anti = columns["flavour"] < 0
     momenta[3:, :, anti] = momenta[[4, 3]][:, :, anti]
     return momenta
@@ -166,7 +167,7 @@ def four_momenta(
 def momenta_of_chunks(
     model: DecayModel, frame: Frame, stream: Stream
 ) -> Callable[[int, Events], Array]:
-    """The function that makes the four-momenta of a campaign's chunks, by number and events."""
+    """Return a function of the index and the events of a chunk that computes their four-momenta."""
 
     def momenta(number: int, events: Events) -> Array:
         generator = np.random.Generator(stream.bits(number, _ORIENTATION))

@@ -1,9 +1,9 @@
-"""The compiled loops: proposals drawn from a table of cells, and kept or not.
+"""Compiled loops of the sampler: drawing proposals from a table of cells and accepting them.
 
-All that numba compiles stands in this one file: its compiled form is kept, and made again when the
-file changes, but would not be when another file did. The loops hold no branch that depends on the
-random numbers, and each asks the memory for one thing for a whole batch of proposals: that is
-twice as fast as one loop over proposals.
+All compiled code is in this file, because numba's cache notices changes of the file of a function
+but not of other files that the function calls. The loops contain no branches that depend on random
+numbers, and each loop does one kind of memory access for a batch of proposals. This is twice as
+fast as a single loop over proposals.
 """
 
 from typing import Any, NamedTuple
@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 WORDS = 4
-"""64-bit random words a proposal: cell; q² and m_Kπ; both cosines; χ and the comparison."""
+"""64-bit random words per proposal: cell; q² and m_Kπ; both cosines; χ and acceptance."""
 
 BATCH = 256
-"""Proposals that are worked on together; a batch's columns stay in the fastest memory."""
+"""Number of proposals processed together; the columns of a batch fit into the L1 cache."""
 
 _UNIT = 2.0**-32
 
 
 class Batch(NamedTuple):
-    """Columns of a batch of proposals, each of shape (`BATCH`,).
+    """Columns of a batch of proposals, of shape (`BATCH`,).
 
-    cell: uint32; interval, column, undecided, kept: int32; the others float64
+    `cell` is uint32; `interval`, `column`, `undecided` and `kept` are int32; the others float64.
     """
 
     cell: Any
@@ -45,10 +45,12 @@ class Batch(NamedTuple):
 
 @numba.njit(cache=True, nogil=True)
 def alias_table(weights: NDArray[np.float64], cells: NDArray[np.uint32]) -> float:
-    """Fill Walker's alias table (Vose's method) for `weights`, and return their sum.
+    """Fill Walker's alias table for `weights` by Vose's method, and return the sum of the weights.
 
-    cells[i] is the part of slot i that is its own, in units of 2⁻³², and the cell that the rest
-    of it stands for.
+    Args:
+        weights: weights of the cells, float64 of shape (n,).
+        cells: table to fill, uint32 of shape (n, 2): the fraction of slot i that belongs to cell i,
+            in units of 2⁻³², and the cell to which the rest of the slot belongs.
     """
     n = weights.size
     total = weights.sum()
@@ -78,7 +80,7 @@ def alias_table(weights: NDArray[np.float64], cells: NDArray[np.uint32]) -> floa
 
 @numba.njit(cache=True, nogil=True)
 def _choose_cells(words: Any, proposal: Any, batch: Any) -> int:
-    """Draw cells; return how many proposals are not kept without a look at the density."""
+    """Draw cells; return the number of proposals that cannot be accepted by the lower bound."""
     cells, bounds = proposal.cells, proposal.bounds
     slot_shift = np.uint64(64 - proposal.slot_bits)
     own_shift = np.uint64(32 - proposal.slot_bits)
@@ -98,7 +100,7 @@ def _choose_cells(words: Any, proposal: Any, batch: Any) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _place(words: Any, density: Any, proposal: Any, batch: Any) -> None:
-    """Draw a place in each cell."""
+    """Draw a point in each cell."""
     half, low_bits = np.uint64(32), np.uint64(0xFFFFFFFF)
     ranges, angles, quantiles = proposal.ranges, proposal.angles, proposal.mass_quantiles
     nodes = density.q2_nodes
@@ -106,7 +108,7 @@ def _place(words: Any, density: Any, proposal: Any, batch: Any) -> None:
     for b in range(words.shape[0]):
         row = batch.cell[b] // n_columns
         column = batch.cell[b] - row * n_columns
-        # q²: one of the row's intervals, and a place in it
+        # q²: an interval of the row, and a position in it
         y = ranges[row, 1] + ranges[row, 2] * ((words[b, 1] >> half) * _UNIT)
         interval = int(y)
         # m_Kπ: by inverse transform of the line shape within its bin
@@ -129,7 +131,12 @@ def _place(words: Any, density: Any, proposal: Any, batch: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _angular_functions(batch: Any, b: int, angles: Any, f: Any) -> None:
-    """Fill f with the f_i of `theory.angular.angular_functions` at one proposal."""
+    """Compute the eleven angular functions f_i of one proposal in float32.
+
+    This copy of `wilsonvox.theory.angular.angular_functions` uses single precision, one square root
+    for both sines and series instead of cos χ and sin χ. This makes the loop fast, and its rounding
+    affects which events are accepted. A test compares the two.
+    """
     one, two = np.float32(1), np.float32(2)
     column = batch.column[b]
     c_k, c_mu = np.float32(batch.cos_theta_k[b]), np.float32(batch.cos_theta_mu[b])
@@ -137,7 +144,7 @@ def _angular_functions(batch: Any, b: int, angles: Any, f: Any) -> None:
     cos_2mu = one - two * s2_mu
     sin_2k_sin_mu = two * c_k * np.sqrt(max(s2_k * s2_mu, np.float32(0)))
     sin_2k_sin_2mu = two * c_mu * sin_2k_sin_mu
-    # series to 1e-9, as cells are at most 2 rad wide; no branches, unlike np.cos
+    # series accurate to 1e-9 (cells are at most 2 rad wide), without branches, unlike np.cos
     d = batch.chi_offset[b]
     d2 = d * d
     sine = 1.0 - d2 / 42.0 * (1.0 - d2 / 72.0 * (1.0 - d2 / 110.0))
@@ -162,10 +169,11 @@ def _angular_functions(batch: Any, b: int, angles: Any, f: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _compare(n_undecided: int, density: Any, proposal: Any, batch: Any) -> tuple[float, float]:
-    """Compare the undecided proposals with the density at their place.
+    """Accept or reject the undecided proposals by the density at their position.
 
     Returns:
-        The largest density in units of its bound, and a number without meaning.
+        The largest density in units of its bound, and a meaningless number that depends on the
+        prefetched values.
     """
     values, angles = density.values, proposal.angles
     last = values.shape[0] - 2
@@ -173,7 +181,7 @@ def _compare(n_undecided: int, density: Any, proposal: Any, batch: Any) -> tuple
     f, terms = np.zeros(12, np.float32), np.empty(12, np.float32)
     worst = touched = 0.0
     for i in range(n_undecided):
-        # ask the memory for all of them at once; the sum keeps the compiler from dropping this
+        # prefetch all values; the sum keeps the compiler from removing this loop
         b = batch.undecided[i]
         n, j = batch.interval[b], min(int((batch.m_kpi[b] - density.m_start) * per_gev), last)
         touched += values[j, n, 0] + values[j, n + 1, 10]
@@ -183,7 +191,7 @@ def _compare(n_undecided: int, density: Any, proposal: Any, batch: Any) -> tuple
         n, place = batch.interval[b], batch.fraction[b]
         y = (batch.m_kpi[b] - density.m_start) * per_gev
         j = min(int(y), last)
-        # σ of place = α σ + (1 − α) σ²
+        # solve place = α σ + (1 − α) σ² for σ
         curve = density.curves[n]
         root = np.sqrt(max(curve * curve + 4.0 * (1.0 - curve) * place, 0.0))
         w_q2 = np.float32(2.0 * place / max(curve + root, 1e-300))
@@ -199,7 +207,7 @@ def _compare(n_undecided: int, density: Any, proposal: Any, batch: Any) -> tuple
                 + w10 * values[j + 1, n, t]
                 + w11 * values[j + 1, n + 1, t]
             )
-        # in a fixed order, so that every processor gets the same sum
+        # fixed order, so that the sum is the same on every processor
         total = (
             (terms[0] + terms[4] + terms[8])
             + (terms[1] + terms[5] + terms[9])
@@ -224,22 +232,22 @@ def draw(
     chi: NDArray[np.float32],
     m_kpi: NDArray[np.float32],
 ) -> tuple[int, float, float]:
-    """Turn proposals into events, until the columns are full or the words are used up.
+    """Generate events until the columns are full or the random words are used up.
 
     Args:
-        words: random, shape (n, `WORDS`).
+        words: random words, shape (n, `WORDS`).
         density: a `Density`.
         proposal: a `Proposal`.
-        filled: number of events that the columns hold already.
-        q2: column to fill, as are the others.
-        cos_theta_mu: as `q2`.
-        cos_theta_k: as `q2`.
-        chi: as `q2`.
-        m_kpi: as `q2`.
+        filled: number of events already in the columns.
+        q2: column to fill [GeV²], float32 of shape (n_events,).
+        cos_theta_mu: column to fill.
+        cos_theta_k: column to fill.
+        chi: column to fill [rad].
+        m_kpi: column to fill [GeV].
 
     Returns:
-        The number of events in the columns, the largest density in units of its bound, and a number
-        without meaning.
+        The number of events in the columns, the largest density in units of its bound (more than 1
+        means distorted events), and a meaningless number, see `_compare`.
     """
     batch = Batch(
         np.empty(BATCH, np.uint32),

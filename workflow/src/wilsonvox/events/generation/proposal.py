@@ -1,8 +1,8 @@
-"""The table of cells that events are proposed from.
+"""Table of cells from which events are proposed.
 
-Where the largest value M of the density in each cell is known, accept–reject draws a cell with
-probability ∝ volume · M, a place in it, and keeps the place with probability density/M. Where the
-smallest value is known too, most places are kept without computing the density there.
+Given an upper bound M of the density in each cell, accept–reject draws a cell with probability
+∝ volume · M and a point in it, and accepts the point with probability density/M. With a lower bound
+as well, most points are accepted without evaluating the density.
 """
 
 import itertools
@@ -21,24 +21,27 @@ from wilsonvox.theory.physics_inputs import PhysicsInputs
 Array = NDArray[np.float64]
 
 SLOT_BITS = 18
-"""There are at most 2^`SLOT_BITS` cells."""
+"""Binary logarithm of the maximum number of cells."""
 
 _QUANTILES = 4096
 
 
 class Proposal(NamedTuple):
-    """The table of cells; a cell is one row (of m and s) and one column (of the angles).
+    """Table of cells; a cell is a pair of a row (in m_Kπ and q²) and a column (in the angles).
 
-    slot_bits: there are 2^slot_bits slots
-    cells: uint32, shape (2^slot_bits, 2), of `alias_table`
-    bounds: float32, shape (2^slot_bits, 2): the largest density times the width of an interval of
-        q², and the smallest in units of the largest
-    ranges: float64, shape (n_rows, 3): mass bin, first interval of q², number of intervals
-    angles: float64, shape (n_columns, 8): start and width in cos θ_μ and cos θ_K; middle, width and
-        cosine and sine of the middle of χ [rad]
-    mass_quantiles: float64, shape (n_bins, n): masses at equal steps of probability in the bin
-    proposals: expected proposals an event
-    evaluations: expected evaluations of the density an event
+    Attributes:
+        slot_bits: binary logarithm of the number of slots of the alias table.
+        cells: alias table, uint32 of shape (2^slot_bits, 2), see `alias_table`.
+        bounds: upper bound of the density times the width of an interval of q², and lower bound in
+            units of the upper one; float32 of shape (2^slot_bits, 2).
+        ranges: mass bin, first interval of q² and number of intervals of each row, float64 of shape
+            (n_rows, 3).
+        angles: start and width in cos θ_μ and in cos θ_K, then middle and width in χ [rad] and
+            cosine and sine of this middle, of each column; float64 of shape (n_columns, 8).
+        mass_quantiles: masses [GeV] at equal steps of probability in each mass bin, float64 of
+            shape (n_bins, n).
+        proposals: expected number of proposals per event.
+        evaluations: expected number of evaluations of the density per event.
     """
 
     slot_bits: int
@@ -52,25 +55,25 @@ class Proposal(NamedTuple):
 
 
 def _columns(theta_mu: Array, theta_k: Array, chi: Array) -> Array:
-    """The columns of a `Proposal` between edges [rad]."""
+    """Construct the columns of a `Proposal` (its `angles`) from edges [rad]."""
     edges = (np.cos(theta_mu), np.cos(theta_k), chi)
-    starts = np.meshgrid(*(each[:-1] for each in edges), indexing="ij")
-    widths = np.meshgrid(*(np.diff(each) for each in edges), indexing="ij")
+    starts = np.meshgrid(*(axis[:-1] for axis in edges), indexing="ij")
+    widths = np.meshgrid(*(np.diff(axis) for axis in edges), indexing="ij")
     pairs = zip(starts, widths, strict=True)
-    columns = np.stack([each.ravel() for pair in pairs for each in pair], axis=1)
+    columns = np.stack([values.ravel() for pair in pairs for values in pair], axis=1)
     columns[:, 4] += columns[:, 5] / 2
     return np.column_stack([columns, np.cos(columns[:, 4]), np.sin(columns[:, 4])])
 
 
 def _rows(n_bins: int, interval_edges: NDArray[np.int64]) -> Array:
-    """The rows of a `Proposal`."""
+    """Construct the rows of a `Proposal` (its `ranges`)."""
     bins, firsts = np.meshgrid(np.arange(n_bins), interval_edges[:-1], indexing="ij")
     counts = np.broadcast_to(np.diff(interval_edges), bins.shape)
     return np.stack([bins.ravel(), firsts.ravel(), counts.ravel()], axis=1).astype(float)
 
 
 def make_proposal(density: Density, inputs: PhysicsInputs) -> Proposal:
-    """Cells for a density, with the line shape of `inputs`."""
+    """Construct the table of cells for a density and the line shape of `inputs`."""
     starts, ends = coefficients = interval_coefficients(density)
     n_masses, n_intervals = starts.shape[:2]
     mass, cumulative = line_shape_quantiles(inputs)
@@ -78,7 +81,7 @@ def make_proposal(density: Density, inputs: PhysicsInputs) -> Proposal:
     edges = cell_edges((starts + ends) / 2, np.diff(below), 2**SLOT_BITS)
     mass_edges = np.unique(np.rint(edges[0] * (n_masses - 1)).astype(int))
     interval_edges = np.unique(np.rint(edges[1] * n_intervals).astype(int))
-    angle_edges = [*(np.arccos(1 - 2 * each) for each in edges[2:4]), 2 * np.pi * edges[4]]
+    angle_edges = [*(np.arccos(1 - 2 * axis) for axis in edges[2:4]), 2 * np.pi * edges[4]]
     upper, lower = cell_bounds(coefficients, mass_edges, interval_edges, angle_edges)
 
     below_bins = below[mass_edges]
@@ -98,7 +101,7 @@ def make_proposal(density: Density, inputs: PhysicsInputs) -> Proposal:
         bounds=bounds,
         ranges=ranges,
         angles=angles,
-        mass_quantiles=np.stack([np.interp(each, cumulative, mass) for each in steps]),
+        mass_quantiles=np.stack([np.interp(step, cumulative, mass) for step in steps]),
         proposals=float(alias_table(weights, cells)),
         evaluations=float((volume * (upper - lower)).sum()),
     )

@@ -1,4 +1,4 @@
-"""Events in chunks, each from random numbers of its own."""
+"""Generation of events in chunks with independent random streams."""
 
 import zlib
 from collections import deque
@@ -19,21 +19,21 @@ from wilsonvox.theory.coefficient_table import AngularCoefficients
 from wilsonvox.theory.points import SPLITS
 
 CHUNK = 1 << 18
-"""Events a chunk. Each chunk has random numbers of its own, so that memory is constant."""
+"""Number of events per chunk. Chunks have independent random streams, so that memory is bounded."""
 
 _ANTIPARTICLE = 2
-"""Purpose of the random bits of an anti-B0's decay variables."""
+"""Key of the random bits for the decay variables of anti-B0."""
 
 _MIXTURE = 3
-"""Purpose of the random bits of events of both flavours."""
+"""Key of the random bits for events of both flavours."""
 
 _BLOCK = 1 << 13
-"""Proposals that random words are drawn for at a time."""
+"""Number of proposals for which random words are drawn at a time."""
 
 
 @dataclass(frozen=True)
 class Stream:
-    """What keys the random numbers of a campaign: equal streams give equal events."""
+    """Key of the random numbers of a campaign: equal streams give equal events."""
 
     seed: int
     point: str
@@ -41,11 +41,11 @@ class Stream:
     campaign: int
 
     def bits(self, chunk: int, *purpose: int) -> np.random.Philox:
-        """Counter-based random bits of one chunk, independent of those with any other key.
+        """Return the counter-based bit generator of one chunk, independent for different keys.
 
         Args:
-            chunk: number of the chunk.
-            purpose: none for the decay variables, another number for each other use.
+            chunk: index of the chunk.
+            purpose: empty for the decay variables, a distinct number for each other use.
         """
         campaign = (zlib.crc32(self.point.encode()), SPLITS.index(self.split), self.campaign)
         key = (*campaign, chunk, *purpose)
@@ -53,7 +53,7 @@ class Stream:
 
 
 class Prepared(NamedTuple):
-    """What is computed once before any event is drawn."""
+    """Tables that are computed once, before events are drawn."""
 
     density: Density
     proposal: Proposal
@@ -63,15 +63,15 @@ class Prepared(NamedTuple):
 def prepare(
     table: AngularCoefficients, shifts: NDArray[np.complex128], flavour: int = 1
 ) -> Prepared:
-    """Tabulate density and cells; arguments as those of `generate`."""
-    # with several threads BLAS sums in another order, and the events would be others
+    """Tabulate density and cells; for the arguments see `generate`."""
+    # with several threads BLAS sums in another order, which would change the events
     with threadpool_limits(limits=1, user_api="blas"):
         density = tabulate_density(table, shifts, flavour)
         return Prepared(density, make_proposal(density, table.inputs), flavour)
 
 
 def make_chunk(prepared: Prepared, size: int, bits: np.random.BitGenerator) -> Events:
-    """`size` events; the first of them are the same for every `size`.
+    """Generate `size` events; the first events do not depend on `size`.
 
     Raises:
         RuntimeError: the density exceeded its bound in a cell, so that events would be distorted.
@@ -89,23 +89,23 @@ def make_chunk(prepared: Prepared, size: int, bits: np.random.BitGenerator) -> E
 
 
 def mix_chunk(prepared: tuple[Prepared, Prepared], size: int, stream: Stream, chunk: int) -> Events:
-    """`size` events, each of either flavour with probability ½, in random order.
+    """Generate `size` events of either flavour with probability ½, in random order.
 
-    They are independent of those of one flavour alone; the first are the same for every `size`.
+    They are independent of events of a single flavour. The first events do not depend on `size`.
 
     Args:
-        prepared: for B0 and for anti-B0.
+        prepared: tables for B0 and for anti-B0.
         size: number of events.
-        stream: keys the random numbers.
-        chunk: number of the chunk.
+        stream: key of the random numbers.
+        chunk: index of the chunk.
 
     Raises:
         RuntimeError: see `make_chunk`.
     """
     b0 = np.random.Generator(stream.bits(chunk, _MIXTURE)).random(size) < 0.5
     columns = {name: np.empty(size, dtype) for name, dtype in BRANCHES.items()}
-    for number, (each, rows) in enumerate(zip(prepared, (b0, ~b0), strict=True), start=1):
-        part = make_chunk(each, int(rows.sum()), stream.bits(chunk, _MIXTURE, number))
+    for number, (tables, rows) in enumerate(zip(prepared, (b0, ~b0), strict=True), start=1):
+        part = make_chunk(tables, int(rows.sum()), stream.bits(chunk, _MIXTURE, number))
         for name, column in part.columns().items():
             columns[name][rows] = column
     return Events(**columns)
@@ -119,23 +119,23 @@ def generate(
     flavour: int = 1,
     threads: int = 1,
 ) -> Iterator[Events]:
-    """Events at `shifts`, in chunks of at most `CHUNK`; memory does not grow with their number.
+    """Yield events at `shifts` in chunks of at most `CHUNK`, with bounded memory.
 
-    The q² range is the full one; cuts belong to the voxels.
+    Events cover the full q² range; cuts are made when images are filled.
 
     Args:
-        table: the table of angular coefficients.
-        shifts: complex128, shape (6,), dimensionless.
+        table: table of angular coefficients.
+        shifts: complex128 of shape (6,), dimensionless.
         n_events: number of events.
-        stream: keys the random numbers.
-        flavour: +1 for B0, −1 for anti-B0, 0 for both, each event with probability ½.
-        threads: chunks that are made at the same time; the events are the same for any number.
+        stream: key of the random numbers.
+        flavour: +1 for B0, −1 for anti-B0, 0 for both (each event with probability ½).
+        threads: number of chunks generated concurrently; it does not change the events.
 
     Raises:
         RuntimeError: the density exceeded its bound, so that events would be distorted.
     """
-    prepared = tuple(prepare(table, shifts, each) for each in ((flavour,) if flavour else (1, -1)))
-    # the flavours of one campaign are independent, too
+    prepared = tuple(prepare(table, shifts, sign) for sign in ((flavour,) if flavour else (1, -1)))
+    # the flavours of one campaign are independent
     purpose = () if flavour > 0 else (_ANTIPARTICLE,)
     sizes = [min(CHUNK, n_events - start) for start in range(0, n_events, CHUNK)]
 

@@ -10,19 +10,12 @@ from numpy.typing import NDArray
 
 from wilsonvox.events.event_file import Events
 from wilsonvox.events.ingest.layouts import VARIABLES
-from wilsonvox.theory.kinematics import (
-    B_MASS,
-    MUON_MASS,
-    DecayMomenta,
-    DecayVariables,
-    decay_variables,
-)
+from wilsonvox.theory.kinematics import DecayMomenta, DecayVariables, decay_variables
+from wilsonvox.theory.particles import B_MASS, B_MASS_WINDOW, KPI_MASS_WINDOW, MUON_MASS
 
 Array = NDArray[np.float64]
 Checks = Mapping[str, NDArray[np.bool_]]
 
-B_MASS_WINDOW = (4.5, 6.0)
-"""Masses that pass as a B's [GeV]; wide, as reconstructed ones may come with sidebands."""
 SUM_TOLERANCE = 0.25
 """Energy and momentum that the daughters may lack, in the B's rest frame [GeV].
 
@@ -220,7 +213,7 @@ class VariableDecays:
 
     variables: DecayVariables
     flavour: NDArray[np.int8]
-    mass_window: ClassVar[tuple[float, float]] = (0.6, 2.0)
+    mass_window: ClassVar[tuple[float, float]] = KPI_MASS_WINDOW
     mass_name: ClassVar[str] = "m_kpi"
 
     def __len__(self) -> int:

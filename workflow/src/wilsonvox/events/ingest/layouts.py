@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.core.suggestions import did_you_mean
 from wilsonvox.events.event_file import BRANCHES
-from wilsonvox.events.ingest.sources import nearest
-from wilsonvox.theory.kinematics import COMPONENTS, PARTICLES
+from wilsonvox.theory.particles import COMPONENTS, PARTICLES
 
 LAYOUTS = ("auto", "variables", "four-momenta", "belle2", "particle-list")
 """Names of the layouts; `auto` finds out."""
@@ -178,7 +178,7 @@ def find_layout(path: Path, columns: Sequence[str], layout: str) -> Match:
             there), or no layout that fits.
     """
     if layout not in LAYOUTS:
-        raise UserError(f"layout {layout!r} is not known; {nearest(layout, LAYOUTS)}")
+        raise UserError(f"layout {layout!r} is unknown{did_you_mean(layout, LAYOUTS)}")
     wanted = [layout] if layout != "auto" else list(_MATCHERS)
     matches = []
     ambiguous: dict[str, UserError] = defaultdict()
@@ -201,6 +201,6 @@ def find_layout(path: Path, columns: Sequence[str], layout: str) -> Match:
     first, *others = best.missing
     more = f" (and {len(others)} more)" if others else ""
     raise UserError(
-        f"{path}: branch {first!r} of layout {best.layout} is missing{more}; "
-        f"{nearest(first, columns)}"
+        f"{path}: branch {first!r} of layout {best.layout} is missing{more}"
+        f"{did_you_mean(first, columns)}"
     )

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.events.ingest.layouts import LIST_COLUMNS
-from wilsonvox.theory.kinematics import PARTICLES
-
-B0, KSTAR, KAON, PION, MUON, PHOTON = 511, 313, 321, 211, 13, 22
-_DAUGHTERS = {"K": KAON, "pi": -PION, "mup": -MUON, "mum": MUON}
-"""PDG codes in a B0 decay; kaon and pion change sign in an anti-B0 decay."""
+from wilsonvox.theory.particles import (
+    K_STAR_PDG_CODE,
+    LEPTONS,
+    PARTICLES,
+    PDG_CODES,
+    PHOTON_PDG_CODE,
+)
 
 
 def find_decays(
@@ -47,7 +49,7 @@ def find_decays(
     parent = np.where(has_parent, starts[event] + mother, -1)
     # index −1 reads the last particle and is masked everywhere
     grandparent = np.where(has_parent, parent[parent], -1) if len(pdg) else parent
-    is_b, is_kstar = np.abs(pdg) == B0, np.abs(pdg) == KSTAR
+    is_b, is_kstar = np.abs(pdg) == PDG_CODES["B0"], np.abs(pdg) == K_STAR_PDG_CODE
     direct = has_parent & is_b[parent]
     through = has_parent & is_kstar[parent] & (grandparent >= 0) & is_b[grandparent]
     owner = np.where(direct, parent, np.where(through, grandparent, -1))
@@ -56,16 +58,16 @@ def find_decays(
     def count(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
         return np.bincount(owner[mask], minlength=len(pdg))
 
-    massive = pdg != PHOTON
-    kstars = direct & (pdg == sign * KSTAR)
+    massive = pdg != PHOTON_PDG_CODE
+    kstars = direct & (pdg == sign * K_STAR_PDG_CODE)
     signal = (
         is_b
         & (count(direct & massive & ~kstars) + count(through & massive) == 4)
         & (count(through & massive) == 2 * count(kstars))
     )
     places = {"B0": np.arange(len(pdg))}
-    for name, code in _DAUGHTERS.items():
-        is_muon = abs(code) == MUON
+    for name in PARTICLES[1:]:
+        code, is_muon = PDG_CODES[name], name in LEPTONS
         own = (direct if is_muon else direct | through) & (
             pdg == (code if is_muon else sign * code)
         )

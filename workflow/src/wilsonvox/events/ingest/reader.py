@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.core.suggestions import did_you_mean
 from wilsonvox.events.event_file import (
-    FLAVOURS,
     TREE,
     EventMetadata,
     Events,
@@ -25,9 +25,10 @@ from wilsonvox.events.ingest.candidates import RULE, first_candidates
 from wilsonvox.events.ingest.decays import REASONS, Decays, MomentumDecays, VariableDecays
 from wilsonvox.events.ingest.layouts import VARIABLES, Match, find_layout
 from wilsonvox.events.ingest.particle_list import find_decays
-from wilsonvox.events.ingest.sources import Source, damaged, expand_paths, nearest, open_source
+from wilsonvox.events.ingest.sources import Source, damaged, expand_paths, open_source
 from wilsonvox.records.record import RecordFactory, portable_path
-from wilsonvox.theory.kinematics import COMPONENTS, PARTICLES, DecayVariables
+from wilsonvox.theory.kinematics import DecayVariables
+from wilsonvox.theory.particles import COMPONENTS, FLAVOURS, JPSI_GEV2, PARTICLES, PDG_CODES
 from wilsonvox.theory.points import parse_point
 
 LOG = logging.getLogger(__name__)
@@ -45,11 +46,9 @@ HIGH_Q2_GEV2 = 14.0
 FLAVOUR_SIGNIFICANCE = 5.0
 """Standard deviations by which it must contradict an assumed flavour."""
 
-JPSI_GEV2, JPSI_HALF_WIDTH_GEV2, JPSI_FRACTION = 9.591, 0.1, 0.1
-"""A window around the J/ψ [GeV²] and the part of events in it that tells of resonances.
-
-Without them it holds 1.2 % of the events.
-"""
+JPSI_HALF_WIDTH_GEV2, JPSI_FRACTION = 0.1, 0.1
+"""Half width of a window around the J/ψ [GeV²], and the fraction of events in it above which the
+file is taken to contain charmonium resonances. Without them the fraction is 1.2 %."""
 
 OTHER_LEPTONS = 0.01
 """Part of the decays that may be to the other lepton by their masses."""
@@ -226,7 +225,7 @@ class IngestedEvents:
         ``mu_p`` columns may hold the charge conjugate.
         """
         if "mup_pdg" in roles:
-            exchanged = roles["mup_pdg"] == 13
+            exchanged = roles["mup_pdg"] == PDG_CODES["mum"]
         elif "mup_charge" in roles:
             exchanged = roles["mup_charge"] < 0
         else:
@@ -306,7 +305,8 @@ def _rounding(numbers: Sequence[NDArray[Any]]) -> float:
 
 def _told_flavour(roles: Mapping[str, NDArray[Any]]) -> NDArray[np.int8]:
     """+1 for B0, −1 for anti-B0, 0 where the file does not tell, shape (n,)."""
-    for role, code in (("flavour", 1), ("b_pdg", 511), ("k_pdg", 321), ("k_charge", 1)):
+    codes = {"flavour": 1, "b_pdg": PDG_CODES["B0"], "k_pdg": PDG_CODES["K"], "k_charge": 1}
+    for role, code in codes.items():
         if role in roles:
             values = roles[role]
             told = (values == code).astype(np.int8) - (values == -code).astype(np.int8)
@@ -333,9 +333,8 @@ def read_external(
             different layouts, or an unknown layout or flavour.
     """
     if flavour not in ("auto", *FLAVOURS):
-        raise UserError(
-            f"flavour {flavour!r} is not known; {nearest(flavour, ('auto', *FLAVOURS))}"
-        )
+        known = ("auto", *FLAVOURS)
+        raise UserError(f"flavour {flavour!r} is unknown{did_you_mean(flavour, known)}")
     files = expand_paths(paths)
     sources = []
     for path in files:

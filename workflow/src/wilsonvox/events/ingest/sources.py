@@ -1,6 +1,5 @@
 """Finding and reading the tree of an external ROOT file, with every failure said in one line."""
 
-import difflib
 import glob
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,22 +9,12 @@ from typing import Any
 
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.files import require_file, require_whole_root
+from wilsonvox.core.suggestions import did_you_mean
 
 CHUNK = 200_000
 """Entries read at a time: some 60 MB of four-momenta and their intermediate results."""
 
 _KINDS = ("TTree", "TNtuple", "ROOT::RNTuple")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """End of an error message: the nearest known word, or else the first few of them."""
-    names = list(known)
-    by_lower = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
-    if close:
-        return f"nearest present is {by_lower[close[0]]!r}"
-    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-    return f"present are {shown or 'none'}"
 
 
 def expand_paths(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
@@ -162,7 +151,7 @@ def _choose(path: Path, trees: Mapping[str, str], wanted: str | None) -> str:
     if wanted:
         name = wanted.partition(";")[0]
         if name not in trees:
-            raise UserError(f"{path}: has no tree {wanted!r}; {nearest(name, trees)} (--tree)")
+            raise UserError(f"{path}: --tree: no tree {wanted!r}{did_you_mean(name, trees)}")
         return name
     if len(trees) > 1:
         raise UserError(

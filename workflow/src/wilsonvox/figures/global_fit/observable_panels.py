@@ -1,4 +1,4 @@
-"""Observables by bin of q²: what all figures of them share."""
+"""Common panels of figures of observables in q² bins."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,13 +41,13 @@ COLUMNS = 4
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predictions that are drawn as a line in each bin.
+    """Predictions, drawn as a horizontal line in each bin.
 
     Attributes:
-        values: float64 of shape (n_observables,).
-        label: for the legend.
-        colour: of the lines.
-        style: of the lines.
+        values: predictions, float64 of shape (n_observables,).
+        label: label in the legend.
+        colour: colour of the lines.
+        style: style of the lines.
     """
 
     values: NDArray[np.float64]
@@ -62,7 +62,7 @@ def _panel(
     observables = table.observables
     standard = table(0.0, 0.0)[0]
     errors = np.sqrt(np.diag(table.theory_covariance))
-    rows = [i for i, each in enumerate(observables.kinds) if each == kind]
+    rows = [i for i, row_kind in enumerate(observables.kinds) if row_kind == kind]
     ends: list[float] = []
     for i in rows:
         low, high = observables.measurements[i].q2_gev2
@@ -79,17 +79,17 @@ def _panel(
             yerr=[[observables.errors_down[i]], [observables.errors_up[i]]],
             fmt="o", color=BLACK, markersize=2.5, linewidth=0.8,
         )  # fmt: skip
-        for each in predictions:
+        for prediction in predictions:
             axes.hlines(
-                each.values[i], low, high,
-                color=each.colour, linestyle=each.style, linewidth=1.6, zorder=3,
+                prediction.values[i], low, high,
+                color=prediction.colour, linestyle=prediction.style, linewidth=1.6, zorder=3,
             )  # fmt: skip
         ends += [
             observables.values[i] - observables.errors_down[i],
             observables.values[i] + observables.errors_up[i],
             standard[i] - errors[i],
             standard[i] + errors[i],
-            *(each.values[i] for each in predictions),
+            *(prediction.values[i] for prediction in predictions),
         ]
     axes.set_ylim(*_range(kind, ends))
     axes.set_ylabel(SYMBOLS[kind])
@@ -98,7 +98,7 @@ def _panel(
 
 
 def _range(kind: Kind, ends: list[float]) -> tuple[float, float]:
-    """Range of an axis: all that is drawn, but |P| ≤ 1.2, which a few errors exceed."""
+    """Range of an axis: all errors and predictions, but |P| ≤ 1.2, which a few errors exceed."""
     low, high = min(ends), max(ends)
     if kind in ("P1", "P2", "P4p", "P5p"):
         low, high = max(low, -1.2), min(high, 1.2)
@@ -109,10 +109,10 @@ def _range(kind: Kind, ends: list[float]) -> tuple[float, float]:
 
 
 def point_label(c9: float, c10: float) -> str:
-    """Shifts (δC9, δC10) for a legend."""
-    # + 0.0: no minus before 0.00
-    shown = f"({round(c9, 2) + 0.0:.2f}, {round(c10, 2) + 0.0:.2f})"
-    return r"$(\delta C_9, \delta C_{10})$ = " + shown.replace("-", "−")
+    """Format (δC9, δC10) for a legend."""
+    # + 0.0 avoids −0.00
+    values = f"({round(c9, 2) + 0.0:.2f}, {round(c10, 2) + 0.0:.2f})"
+    return r"$(\delta C_9, \delta C_{10})$ = " + values.replace("-", "−")
 
 
 def draw_panels(
@@ -122,17 +122,17 @@ def draw_panels(
     note: str,
     columns: int = 3,
 ) -> Figure:
-    """Draw one panel for each kind of observable: measured, without shifts, and predictions.
+    """Draw one panel per kind of observable: measurements, SM predictions and other predictions.
 
-    The boxes are the predictions without shifts with the theory's errors. Errors of a few angular
-    observables are longer than the axis, which ends at ±1.2.
+    Boxes are the Standard Model predictions with theory uncertainties. The errors of a few angular
+    observables exceed the range of the axis, ±1.2.
 
     Args:
-        table: predictions.
+        table: table of predictions.
         chi_squared_at_zero: χ² without shifts, for the legend.
-        predictions: what is drawn as lines.
-        note: at the figure's foot.
-        columns: of the legend.
+        predictions: predictions that are drawn as lines.
+        note: note at the foot of the figure.
+        columns: number of columns of the legend.
     """
     kinds = [kind for kind in KINDS if kind in table.kinds]
     n_rows = -(-len(kinds) // COLUMNS)
@@ -141,15 +141,17 @@ def draw_panels(
     for index, kind in enumerate(kinds):
         _panel(figure.add_subplot(n_rows, COLUMNS, index + 1), kind, table, predictions)
     handles = [
-        Line2D([], [], marker="o", color=BLACK, markersize=2.5, label="measured"),
+        Line2D([], [], marker="o", color=BLACK, markersize=2.5, label="data"),
         Patch(
             facecolor=ORANGE, alpha=0.55, edgecolor=ORANGE,
-            label=r"Standard Model with theory errors: $\chi^2$ = "
-            f"{chi_squared_at_zero:.1f}",
+            label=rf"SM prediction: $\chi^2$ = {chi_squared_at_zero:.1f}",
         ),
         *(
-            Line2D([], [], color=each.colour, linestyle=each.style, linewidth=1.6, label=each.label)
-            for each in predictions
+            Line2D(
+                [], [], color=prediction.colour, linestyle=prediction.style, linewidth=1.6,
+                label=prediction.label,
+            )
+            for prediction in predictions
         ),
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, columnspacing=1.4)

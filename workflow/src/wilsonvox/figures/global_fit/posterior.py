@@ -1,12 +1,15 @@
-"""The density of (C9, C10) that mixtures predict, beside the contours of the χ²."""
+"""Posterior density of (C9, C10) predicted by an ensemble, compared with χ² contours."""
 
 import os
+from pathlib import Path
 from typing import Any
 
+import click
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from wilsonvox.core.errors import UserError
+from wilsonvox.figures.command import FILE, outputs, results_option, write
 from wilsonvox.figures.style import BLACK, BLUE, RED, SINGLE_COLUMN, new_figure, styled
 from wilsonvox.global_fit.fits import CoefficientFit
 from wilsonvox.global_fit.learning.results import EnsemblePosterior, NetworkResult
@@ -15,34 +18,35 @@ STYLES: tuple[Any, ...] = ("-", "--", ":", "-.")
 
 
 def read(path: str | os.PathLike[str]) -> NetworkResult:
-    """Read the answers of a network that predicts densities.
+    """Read the result of a network that predicts densities.
 
     Raises:
-        UserError: no such file, another one, or a network that predicts points.
+        UserError: the file does not exist, is not the result of a network, or the network predicts
+            points.
     """
     result = NetworkResult.load(path)
     if result.posterior is None:
-        raise UserError(f"{path}: {result.name} predicts points, no density")
+        raise UserError(f"{path}: {result.name} predicts points, not densities")
     return result
 
 
 @styled
 def draw(result: NetworkResult, fit: CoefficientFit) -> Figure:
-    """Draw regions of the ensemble's density, its starts' modes, and the contours of the fit.
+    """Draw regions of the ensemble posterior, the modes of its members, and the fit contours.
 
     Raises:
-        UserError: a fit with another χ², to other observables, or with hadronic polynomials.
+        UserError: fit and network differ in observables, version of the χ² or hadronic polynomials.
     """
-    for what in ("observables", "version", "hadronic"):
-        if getattr(fit, what) != getattr(result, what):
+    for field in ("observables", "version", "hadronic"):
+        if getattr(fit, field) != getattr(result, field):
             raise UserError(
-                f"--fit: its {what} is {getattr(fit, what)}, that of the network "
-                f"{getattr(result, what)}"
+                f"--fit: {field} is {getattr(fit, field)}, but {getattr(result, field)} for the "
+                "network; give a fit with the same settings"
             )
     posterior = result.posterior
     assert isinstance(posterior, EnsemblePosterior)
     figure = new_figure(
-        SINGLE_COLUMN, 3.6, f"{result.observables}, predictions of flavio; {result.version} χ²"
+        SINGLE_COLUMN, 3.6, f"{result.observables}; flavio predictions; {result.version} χ²"
     )
     axes = figure.add_subplot()
     for contour, style in zip(fit.contours, STYLES, strict=False):
@@ -54,15 +58,21 @@ def draw(result: NetworkResult, fit: CoefficientFit) -> Figure:
     for region, style in zip(posterior.regions, STYLES, strict=False):
         for line in region.lines:
             axes.plot(*zip(*line, strict=True), color=RED, linestyle=style, linewidth=1.0)
-    for answer in result.answers:
-        axes.plot(answer.c9, answer.c10, "o", color=RED, markersize=2)
+    for restart in result.answers:
+        axes.plot(restart.c9, restart.c10, "o", color=RED, markersize=2)
     first, *_ = posterior.regions
     handles = [
-        Line2D([], [], color=BLUE, label=r"$\chi^2$, Minos"),
-        Line2D([], [], color=RED, label="ensemble's density"),
-        Line2D([], [], linestyle="", marker="+", color=BLUE, label=r"minimum of the $\chi^2$"),
+        Line2D([], [], color=BLUE, label=r"$\chi^2$ (Minos)"),
+        Line2D([], [], color=RED, label="ensemble posterior"),
+        Line2D([], [], linestyle="", marker="+", color=BLUE, label=r"$\chi^2$ minimum"),
         Line2D(
-            [], [], linestyle="", marker="o", markersize=2, color=RED, label="modes of the starts"
+            [],
+            [],
+            linestyle="",
+            marker="o",
+            markersize=2,
+            color=RED,
+            label="modes of single networks",
         ),
         *(
             Line2D([], [], color=BLACK, linestyle=style, label=f"{100 * region.level:g} %")
@@ -74,8 +84,23 @@ def draw(result: NetworkResult, fit: CoefficientFit) -> Figure:
     axes.margins(0.08)
     figure.legend(
         handles=handles, loc="outside upper center", ncols=2, columnspacing=1.2,
-        title=f"{result.name}: modes {posterior.distance_in_errors:.2f} errors apart, "
-        f"{100 * first.level:g} % area × {first.area_ratio:.2f}",
+        title=rf"{result.name}: modes {posterior.distance_in_errors:.2f}$\sigma$ apart, "
+        f"{100 * first.level:g} % area ratio {first.area_ratio:.2f}",
         title_fontsize=7.5,
     )  # fmt: skip
     return figure
+
+
+@click.command("global-fit-posterior")
+@results_option
+@click.option("--fit", required=True, type=FILE, help="Fit with the same χ² (.json).")
+@outputs
+def command(answers_path: Path, fit: Path, pdf: Path, png: Path) -> None:
+    """Density of δC9 and δC10 that a mixture network predicts, beside contours of the χ²."""
+    write(
+        "global_fit_posterior",
+        pdf,
+        png,
+        lambda: draw(read(answers_path), CoefficientFit.load(fit)),
+        [answers_path, fit],
+    )

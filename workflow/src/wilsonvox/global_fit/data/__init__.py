@@ -1,5 +1,5 @@
-"""Sets of measurements that come with the package, one file each.
+"""Sets of measurements shipped with the package, one file per set.
 
-A package of its own, so that the files are no part of any stage's code: what a job reads of them
-counts by its content.
+They are in a package of their own so that they do not enter the code digest of any stage: jobs
+depend on the content of the set that they read.
 """

@@ -1,1 +1,1 @@
-"""Networks and GANs that learn the fit of Wilson coefficients."""
+"""ML models of the global fit: networks and GANs that learn the Wilson coefficients."""

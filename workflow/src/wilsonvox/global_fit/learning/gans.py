@@ -1,6 +1,6 @@
-"""Generative adversarial networks of observables and their coefficients.
+"""Generative adversarial networks (GANs) for observables and Wilson coefficients.
 
-Imports Keras: import this module inside the functions that need it.
+This module imports Keras: import it only inside the functions that need it.
 """
 
 import math
@@ -19,22 +19,22 @@ from wilsonvox.global_fit.learning.training_sets import TrainingSet
 Array = NDArray[np.float64]
 
 IMAGE_SIZE = 8
-"""Pixels along an edge of the images of convolutional networks."""
+"""Pixels per side of the images of convolutional networks."""
 
-SAMPLES_AT_A_TIME = 500
-"""Samples that are generated in one step."""
+GENERATION_BATCH = 500
+"""Samples that are generated in one batch."""
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """What samples hold, and how it is scaled to [0, 1], below which a ReLU output cannot go.
+    """Layout of the samples and their min-max scaling to [0, 1], the range of a ReLU output.
 
     Attributes:
-        n_observables: they come first.
-        n_coefficients: C9, C10 and hadronic ones, after the observables.
-        has_chi_squared: whether χ² comes last.
-        low: least value of each number in the training set, float64 of shape (n_numbers,).
-        span: greatest minus least one, of shape (n_numbers,); 1 where they are equal.
+        n_observables: number of observables, the first entries of a sample.
+        n_coefficients: number of coefficients (C9, C10, hadronic), which follow the observables.
+        has_chi_squared: whether χ² is the last entry.
+        low: minimum of each entry in the training set, float64 of shape (n_numbers,).
+        span: maximum minus minimum, float64 of shape (n_numbers,); 1 for constant entries.
     """
 
     n_observables: int
@@ -45,7 +45,7 @@ class Numbers:
 
     @classmethod
     def of(cls, training_set: TrainingSet, chi_squared: bool) -> "Numbers":
-        """Of a training set."""
+        """Determine the scaling from a training set."""
         rows = _rows(training_set, chi_squared)
         low, span = rows.min(axis=0), np.ptp(rows, axis=0)
         return cls(
@@ -57,16 +57,16 @@ class Numbers:
         return len(self.low)
 
     def scaled(self, training_set: TrainingSet) -> NDArray[np.float32]:
-        """Rows of a training set in [0, 1], float32 of shape (n, n_numbers)."""
+        """Scale a training set to [0, 1], float32 of shape (n, n_numbers)."""
         rows = _rows(training_set, self.has_chi_squared)
         return np.asarray((rows - self.low) / self.span, dtype=np.float32)
 
     def values(self, scaled: Array) -> Array:
-        """The other way round."""
+        """Inverse of the scaling in `scaled`."""
         return self.low + self.span * scaled
 
     def coefficients(self, values: Array) -> Array:
-        """(C9, C10, hadronic …) of rows, float64 of shape (n, n_coefficients)."""
+        """Extract (C9, C10, hadronic …) from samples, float64 of shape (n, n_coefficients)."""
         return values[:, self.n_observables : self.n_observables + self.n_coefficients]
 
 
@@ -78,51 +78,52 @@ def _rows(training_set: TrainingSet, chi_squared: bool) -> Array:
 
 
 def images(rows: NDArray[Any]) -> NDArray[Any]:
-    """Rows as square images, zeros after the last number.
+    """Reshape samples to square images, padded with zeros.
 
     Args:
-        rows: of shape (n, n_numbers), at most 64 numbers.
+        rows: samples of shape (n, n_numbers), with at most 64 numbers.
 
     Returns:
-        Of shape (n, 8, 8).
+        Images of shape (n, 8, 8).
     """
     pixels = IMAGE_SIZE**2
     return np.pad(rows, ((0, 0), (0, pixels - rows.shape[1]))).reshape(-1, IMAGE_SIZE, IMAGE_SIZE)
 
 
 def check_images(n_numbers: int) -> None:
-    """Check that a sample fits into an image.
+    """Check that a sample of `n_numbers` entries fits into an image.
 
     Raises:
-        UserError: it does not.
+        UserError: the sample is too large.
     """
     if n_numbers > IMAGE_SIZE**2:
         raise UserError(
             f"--architecture convolutional: {n_numbers} numbers do not fit into an image of "
-            f"{IMAGE_SIZE} × {IMAGE_SIZE}; leave χ² or hadronic coefficients out"
+            f"{IMAGE_SIZE} × {IMAGE_SIZE}; drop χ² or hadronic coefficients"
         )
 
 
 class _Seeds:
-    """Seeds of layers, one after the other."""
+    """Sequence of seeds for the layers of a network."""
 
     def __init__(self, seed: int) -> None:
         self._generator = np.random.default_rng(seed)
 
     def weights(self) -> Any:
-        """Glorot's uniform distribution, Keras's default."""
+        """Make a Glorot uniform initializer, the default of Keras."""
         return keras.initializers.GlorotUniform(seed=self.number())
 
     def number(self) -> int:
-        """A seed."""
+        """Draw the next seed."""
         return int(self._generator.integers(2**31))
 
 
 def build_generator(n_numbers: int, n_conditions: int, settings: GanSettings, seed: int) -> Any:
-    """Network from latent numbers, and conditions if any, to samples in units of the scaling.
+    """Build the generator, from latent variables and any conditions to scaled samples.
 
-    Dense: 500, 500, 784 and the output, all ReLU. Convolutional: dense 64 as one image of 8 × 8,
-    then convolutions of 128, 64 and 1 filters of 3 × 3, ReLU after all but the last.
+    Dense: layers of 500, 500, 784 and n_numbers units, all with ReLU. Convolutional: a dense layer
+    of 64 units as an image of 8 × 8, then 3 × 3 convolutions with 128, 64 and 1 filters and ReLU
+    after all but the last.
 
     Returns:
         keras.Model: (n, latent_size), (n, n_conditions) → (n, n_numbers).
@@ -154,10 +155,11 @@ def build_generator(n_numbers: int, n_conditions: int, settings: GanSettings, se
 
 
 def build_discriminator(n_numbers: int, n_conditions: int, settings: GanSettings, seed: int) -> Any:
-    """Network from samples, and conditions if any, to the logit of their being real.
+    """Build the discriminator, from samples and any conditions to the logit for real samples.
 
-    Dense: 500, 500, dropout of a half. Convolutional: 8 and 64 filters of 3 × 3 with a stride
-    of 2, each with LeakyReLU and a dropout of a half. The paper's sigmoid is part of the loss.
+    Dense: two layers of 500 units and dropout of 0.5. Convolutional: 3 × 3 convolutions with 8 and
+    64 filters and stride 2, each with LeakyReLU and dropout of 0.5. The sigmoid of the paper is
+    part of the loss.
 
     Returns:
         keras.Model: (n, n_numbers), (n, n_conditions) → (n, 1).
@@ -190,14 +192,14 @@ def build_discriminator(n_numbers: int, n_conditions: int, settings: GanSettings
 
 @dataclass
 class TrainedGan:
-    """One start.
+    """Generator of one training, and the training history.
 
     Attributes:
         generator: keras.Model.
-        generator_loss: mean of each epoch.
-        discriminator_loss: mean of each epoch, over real and generated samples.
-        accuracy: share of real and generated samples that the discriminator told apart, of each
-            epoch.
+        generator_loss: mean loss of each epoch.
+        discriminator_loss: mean loss of each epoch over real and generated samples.
+        accuracy: fraction of real and generated samples that the discriminator classified
+            correctly in each epoch.
     """
 
     generator: Any
@@ -213,12 +215,12 @@ def _cross_entropy(label: float, logits: Any) -> Any:
 
 
 class GanTrainer:
-    """Trains one GAN after the other of the same sizes, compiled once.
+    """Train GANs of one architecture repeatedly with a single compilation.
 
     Args:
         rows: scaled training samples, float32 of shape (n, n_numbers).
-        conditions: scaled, float32 of shape (n, n_conditions); None: there are none.
-        settings: of networks and training.
+        conditions: scaled conditions, float32 of shape (n, n_conditions), or None.
+        settings: settings of the networks and the training.
     """
 
     def __init__(
@@ -246,11 +248,11 @@ class GanTrainer:
 
     @property
     def n_parameters(self) -> tuple[int, int]:
-        """Weights of generator and discriminator."""
+        """Number of weights of generator and discriminator."""
         return self._generator.count_params(), self._discriminator.count_params()
 
     def _one_epoch(self, order: Any, seed: Any) -> Any:
-        """Train on the samples in `order`; mean of both losses, and of the accuracy."""
+        """Train on the samples in `order`; return the mean losses and the mean accuracy."""
         batch = self._settings.batch_size
         n_batches = tf.shape(order)[0] // batch
         total = tf.zeros(3)
@@ -264,7 +266,7 @@ class GanTrainer:
         return total / tf.cast(n_batches, tf.float32)
 
     def _step(self, real: Any, conditions: Any, seed: Any) -> Any:
-        """One step of the discriminator, then one of the generator, of a batch each."""
+        """Train the discriminator, then the generator, on one batch."""
         generator, discriminator = self._generator, self._discriminator
         shape = (self._settings.batch_size, self._settings.latent_size)
         latent = tf.random.stateless_normal(shape, seed * 2)
@@ -275,28 +277,28 @@ class GanTrainer:
             loss = 0.5 * (_cross_entropy(1.0, on_real) + _cross_entropy(0.0, on_generated))
         variables = discriminator.trainable_variables
         self._optimizers[1].apply(tape.gradient(loss, variables), variables)
-        right = tf.concat([on_real > 0, on_generated < 0], axis=0)
+        correct = tf.concat([on_real > 0, on_generated < 0], axis=0)
         latent = tf.random.stateless_normal(shape, seed * 2 + 1)
         with tf.GradientTape() as tape:
             generated = generator(self._inputs(latent, conditions), training=True)
-            judged = discriminator(self._inputs(generated, conditions), training=True)
+            logits = discriminator(self._inputs(generated, conditions), training=True)
             # the non-saturating loss (arXiv:1406.2661, section 3)
-            generator_loss = _cross_entropy(1.0, judged)
+            generator_loss = _cross_entropy(1.0, logits)
         variables = generator.trainable_variables
         self._optimizers[0].apply(tape.gradient(generator_loss, variables), variables)
-        return tf.stack([generator_loss, loss, tf.reduce_mean(tf.cast(right, tf.float32))])
+        return tf.stack([generator_loss, loss, tf.reduce_mean(tf.cast(correct, tf.float32))])
 
     def _inputs(self, first: Any, conditions: Any) -> Any:
         return [first, conditions] if self._n_conditions else [first]
 
     def _restart(self, seed: np.random.SeedSequence) -> None:
         seeds = seed.generate_state(3)
-        for network, build, own in (
+        for network, build, network_seed in (
             (self._generator, build_generator, seeds[0]),
             (self._discriminator, build_discriminator, seeds[1]),
         ):
-            fresh = build(*self._sizes, int(own))
-            # weights, and the state of each dropout layer's random numbers
+            fresh = build(*self._sizes, int(network_seed))
+            # weights, and the states of the random generators of dropout layers
             for variable, value in zip(network.variables, fresh.variables, strict=True):
                 variable.assign(value)
         for optimizer in self._optimizers:
@@ -305,29 +307,29 @@ class GanTrainer:
                     variable.assign(tf.zeros_like(variable))
 
     def train(self, seed: np.random.SeedSequence) -> TrainedGan:
-        """Train from random weights.
+        """Train from random initial weights.
 
         Raises:
-            UserError: fewer samples than one batch.
+            UserError: there are fewer samples than one batch, or the loss is not finite.
         """
         settings, n = self._settings, int(self._rows.shape[0])
         if n < settings.batch_size:
             raise UserError(
                 f"--batch-size: {settings.batch_size}: the training set has {n} samples"
             )
-        start_seed, order_seed, latent_seed = seed.spawn(3)
-        self._restart(start_seed)
+        weights_seed, order_seed, latent_seed = seed.spawn(3)
+        self._restart(weights_seed)
         generator = np.random.default_rng(order_seed)
-        own = int(latent_seed.generate_state(1)[0] >> 2)
+        first_seed = int(latent_seed.generate_state(1)[0] >> 2)
         histories = []
         for epoch in range(settings.epochs):
             order = generator.permutation(n).astype(np.int32)
-            means = self._epoch(tf.constant(order), tf.constant(own // 2 + epoch, tf.int32))
+            means = self._epoch(tf.constant(order), tf.constant(first_seed // 2 + epoch, tf.int32))
             histories.append(means.numpy().tolist())
             if not all(map(math.isfinite, histories[-1])):
                 raise UserError(
                     f"--learning-rate: {settings.learning_rate:g}: the GAN's loss is not finite "
-                    f"in epoch {epoch + 1}; make it smaller"
+                    f"in epoch {epoch + 1}; reduce the learning rate"
                 )
         trained = TrainedGan(self._generator)
         for history in histories:
@@ -344,19 +346,19 @@ def generate(
     seed: np.random.SeedSequence,
     conditions: NDArray[np.float32] | None = None,
 ) -> Array:
-    """Samples of a generator, scaled, float64 of shape (n, n_numbers).
+    """Generate scaled samples, float64 of shape (n, n_numbers).
 
     Args:
-        generator: keras.Model of `build_generator`.
-        n: samples.
-        latent_size: of it.
-        seed: of the latent numbers.
-        conditions: float32 of shape (n, n_conditions), where it has conditions.
+        generator: keras.Model made by `build_generator`.
+        n: number of samples.
+        latent_size: number of latent variables.
+        seed: seed of the latent variables.
+        conditions: conditions of a conditional GAN, float32 of shape (n, n_conditions).
     """
     latent = np.random.default_rng(seed).standard_normal((n, latent_size), np.float32)
     parts = []
-    for begin in range(0, n, SAMPLES_AT_A_TIME):
-        part = slice(begin, begin + SAMPLES_AT_A_TIME)
+    for begin in range(0, n, GENERATION_BATCH):
+        part = slice(begin, begin + GENERATION_BATCH)
         inputs = [latent[part]] if conditions is None else [latent[part], conditions[part]]
         parts.append(np.asarray(generator(inputs), dtype=np.float64))
     return np.concatenate(parts)

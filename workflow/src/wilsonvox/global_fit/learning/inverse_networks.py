@@ -1,6 +1,6 @@
-"""Networks from observables to shifts: the paper's, and ones that learn from smeared predictions.
+"""Networks from observables to shifts, trained on exact or on smeared predictions.
 
-Imports Keras: import this module inside the functions that need it.
+This module imports Keras: import it only inside the functions that need it.
 """
 
 import math
@@ -27,20 +27,20 @@ from wilsonvox.global_fit.observables import BRANCHING_RATIO_UNIT, Kind
 Array = NDArray[np.float64]
 Batches = tuple[NDArray[np.float32], NDArray[np.float32]]
 
-LEAST_WIDTH = 1e-3
-"""Least width of a Gaussian of a mixture, in units of half the range of its shift."""
+MIN_WIDTH = 1e-3
+"""Minimum width of a Gaussian of a mixture, in units of half the training range."""
 
 
 def build_network(
     n_inputs: int, n_outputs: int, settings: InverseNetworkSettings, seed: int
 ) -> Any:
-    """A dense network with a linear output.
+    """Build a dense network with a linear output layer.
 
     Args:
-        n_inputs: observables.
-        n_outputs: of a point; those of a mixture follow from its components.
-        settings: sizes.
-        seed: of the weights (Glorot's uniform distribution, Keras's default).
+        n_inputs: number of observables.
+        n_outputs: number of outputs of a point estimate; ignored for a mixture.
+        settings: settings of the network.
+        seed: seed of the weights (Glorot uniform initializer, the default of Keras).
 
     Returns:
         keras.Model.
@@ -50,26 +50,27 @@ def build_network(
     seeds = np.random.SeedSequence(seed).generate_state(len(settings.hidden_units) + 1)
     widths = [*settings.hidden_units, n_outputs]
     inputs = outputs = keras.Input((n_inputs,), name="observables")
-    for number, (width, its_seed) in enumerate(zip(widths, seeds, strict=True)):
+    for number, (width, layer_seed) in enumerate(zip(widths, seeds, strict=True)):
         last = number == len(widths) - 1
         outputs = keras.layers.Dense(
             width,
             activation=None if last else settings.activation,
-            kernel_initializer=keras.initializers.GlorotUniform(seed=int(its_seed)),
+            kernel_initializer=keras.initializers.GlorotUniform(seed=int(layer_seed)),
             name="output" if last else f"hidden_{number}",
         )(outputs)
     return keras.Model(inputs, outputs)
 
 
 def mixture_loss(targets: Any, outputs: Any) -> Any:
-    """Mean of −log p(C9, C10) of a mixture of Gaussians, by `unpack`'s order of outputs.
+    """Compute the mean of −log p(C9, C10) for mixtures of Gaussians.
 
     Args:
         targets: shifts in units of the box, tensor of shape (n, 2).
-        outputs: tensor of shape (n, 6 · components).
+        outputs: parameters of the mixtures in the order of `unpack`, tensor of shape
+            (n, 6 · components).
     """
     logits, mean_9, mean_10, width_9, width_10, slope = tf.split(outputs, 6, axis=1)
-    s9, s10 = tf.nn.softplus(width_9) + LEAST_WIDTH, tf.nn.softplus(width_10) + LEAST_WIDTH
+    s9, s10 = tf.nn.softplus(width_9) + MIN_WIDTH, tf.nn.softplus(width_10) + MIN_WIDTH
     d9 = (targets[:, :1] - mean_9) / s9
     d10 = (targets[:, 1:] - mean_10) / s10 - slope * d9
     log_density = -0.5 * (d9**2 + d10**2) - tf.math.log(s9 * s10) - math.log(2 * math.pi)
@@ -78,18 +79,18 @@ def mixture_loss(targets: Any, outputs: Any) -> Any:
 
 
 def unpack(outputs: Array) -> GaussianMixture:
-    """The mixtures that a network's outputs describe, in units of the box.
+    """Convert the outputs of a network to mixtures of Gaussians in units of the box.
 
-    In the order of the outputs, `components` of each: logits of the weights, means of C9 and C10,
-    softplus⁻¹ of their conditional widths, slopes of C10 in C9.
+    The outputs are, for `components` Gaussians each: logits of the weights, means of C9, means of
+    C10, softplus⁻¹ of the width of C9 and of the conditional width of C10, and slopes of C10 in C9.
 
     Args:
         outputs: float64 of shape (n, 6 · components).
     """
     logits, mean_9, mean_10, width_9, width_10, slope = np.split(outputs, 6, axis=1)
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    s9 = np.logaddexp(0.0, width_9) + LEAST_WIDTH
-    s10 = np.logaddexp(0.0, width_10) + LEAST_WIDTH
+    s9 = np.logaddexp(0.0, width_9) + MIN_WIDTH
+    s10 = np.logaddexp(0.0, width_10) + MIN_WIDTH
     zero = np.zeros_like(s9)
     # rows of the triangular factor L of the covariance L Lᵀ
     factor = np.stack([np.stack([s9, zero], -1), np.stack([slope * s10, s10], -1)], -2)
@@ -99,36 +100,41 @@ def unpack(outputs: Array) -> GaussianMixture:
 
 
 def mean_squared_error(targets: Any, outputs: Any) -> Any:
-    """Mean over samples and outputs."""
+    """Compute the mean squared error over samples and outputs."""
     return tf.reduce_mean(tf.square(targets - outputs))
 
 
 @dataclass
 class Box:
-    """Shifts in units of the box of training, from −1 to 1."""
+    """Training range of the shifts, which is mapped to [−1, 1]².
+
+    Attributes:
+        centre: centre of the range of C9 and C10, float64 of shape (2,).
+        half: half-widths of the range, float64 of shape (2,).
+    """
 
     centre: Array
     half: Array
 
     @classmethod
     def of(cls, settings: TrainingSetSettings) -> "Box":
-        """The box of a training set."""
+        """Take the ranges of a training set."""
         ranges = np.array([settings.c9_range, settings.c10_range], dtype=np.float64)
         return cls(ranges.mean(axis=1), (ranges[:, 1] - ranges[:, 0]) / 2)
 
     def to_unit_box(self, shifts: Array) -> Array:
-        """Shifts of shape (n, 2) in units of the box."""
+        """Scale shifts of shape (n, 2) to units of the box."""
         return (shifts - self.centre) / self.half
 
     def from_unit_box(self, units: Array) -> Array:
-        """The other way round."""
+        """Inverse of `to_unit_box`."""
         return self.centre + self.half * units
 
 
 class ExactSamples:
-    """The paper's samples: exact predictions, with all coefficients as targets.
+    """Training samples of the paper: exact predictions, with all coefficients as targets.
 
-    Inputs are as they are, branching ratios in a unit of their own.
+    Inputs are not scaled, except branching ratios, which are in units of `branching_ratio_unit`.
     """
 
     def __init__(
@@ -149,7 +155,7 @@ class ExactSamples:
         self._training: Batches = x[n:], y[n:]
 
     def epochs(self) -> Iterator[Batches]:
-        """The training samples, in another order in each epoch."""
+        """Iterate over epochs of the training samples, shuffled in each epoch."""
         generator = np.random.default_rng(self._seed)
         x, y = self._training
         while True:
@@ -157,19 +163,19 @@ class ExactSamples:
             yield x[order], y[order]
 
     def inputs(self, measured: Array) -> NDArray[np.float32]:
-        """What the network is given of measurements of shape (n, n_observables)."""
+        """Scale measurements of shape (n, n_observables) to inputs of the network."""
         return np.asarray(measured * self._units, dtype=np.float32)
 
     def coefficients(self, outputs: Array) -> Array:
-        """Coefficients of outputs."""
+        """Convert outputs to coefficients (the identity)."""
         return outputs
 
 
 class SmearedSamples:
-    """Predictions at points all over the box, smeared anew in each epoch.
+    """Training samples smeared by the errors: predictions at points that fill the box.
 
-    Inputs are in units of the errors about the predictions in the middle of the box, targets in
-    units of the box.
+    Inputs are differences from the prediction at the centre of the box in units of the errors,
+    targets are in units of the box.
     """
 
     def __init__(
@@ -196,7 +202,7 @@ class SmearedSamples:
         )
 
     def epochs(self) -> Iterator[Batches]:
-        """All points in another order in each epoch, smeared anew."""
+        """Iterate over epochs of all points, shuffled and smeared anew in each epoch."""
         generator = np.random.default_rng(self._seed)
         while True:
             order = generator.permutation(len(self._exact))
@@ -204,11 +210,11 @@ class SmearedSamples:
             yield self.inputs(drawn), self._targets[order]
 
     def inputs(self, measured: Array) -> NDArray[np.float32]:
-        """What the network is given of measurements of shape (n, n_observables)."""
+        """Scale measurements of shape (n, n_observables) to inputs of the network."""
         return np.asarray((measured - self._centre) / self._scale, dtype=np.float32)
 
     def coefficients(self, outputs: Array) -> Array:
-        """Shifts of outputs, float64 of shape (n, 2)."""
+        """Convert outputs to shifts, float64 of shape (n, 2)."""
         return self.box.from_unit_box(outputs)
 
 
@@ -217,14 +223,14 @@ Samples = ExactSamples | SmearedSamples
 
 @dataclass
 class InverseNetwork:
-    """One start.
+    """Trained network from observables to shifts.
 
     Attributes:
-        model: keras.Model with the weights of its best epoch.
-        samples: what it learned from, which knows its inputs and outputs.
-        loss: of each epoch.
-        validation_loss: of each epoch.
-        best_epoch: from 1.
+        model: keras.Model with the weights of the best epoch.
+        samples: training samples, which define the scaling of inputs and outputs.
+        loss: training loss of each epoch.
+        validation_loss: validation loss of each epoch.
+        best_epoch: epoch with the lowest validation loss, from 1.
     """
 
     model: Any
@@ -234,22 +240,22 @@ class InverseNetwork:
     best_epoch: int = 0
 
     def outputs(self, measured: Array) -> Array:
-        """Outputs for measurements, float64 of shape (n, n_outputs)."""
+        """Evaluate the network on measurements, float64 of shape (n, n_outputs)."""
         return np.asarray(self.model(self.samples.inputs(measured)), dtype=np.float64)
 
     def point(self, measured: Array) -> Array:
-        """Coefficients that a network with the output `point` predicts of measurements."""
+        """Predict coefficients from measurements; for the output `point`."""
         return self.samples.coefficients(self.outputs(measured))
 
     def mixture(self, measured: Array) -> GaussianMixture:
-        """Densities of (C9, C10) that one with the output `mixture` predicts."""
+        """Predict densities of (C9, C10) from measurements; for the output `mixture`."""
         assert isinstance(self.samples, SmearedSamples)
         box = self.samples.box
-        return unpack(self.outputs(measured)).moved(box.centre, box.half)
+        return unpack(self.outputs(measured)).rescaled(box.centre, box.half)
 
 
 def _compiled(model: Any, optimizer: Any, loss: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
-    """Functions of an epoch and of a validation, compiled once for all starts."""
+    """Compile the functions for one training epoch and for the validation loss."""
 
     def epoch(x: Any, y: Any, batch_size: Any) -> Any:
         n = tf.shape(x)[0]
@@ -270,7 +276,7 @@ def _compiled(model: Any, optimizer: Any, loss: Callable[[Any, Any], Any]) -> tu
 
 
 class Trainer:
-    """Trains one network after the other of the same sizes, compiled once."""
+    """Train networks of one architecture repeatedly with a single compilation."""
 
     def __init__(
         self,
@@ -287,28 +293,28 @@ class Trainer:
         self._epoch, self._validate = _compiled(self._model, self._optimizer, loss)
 
     def train(self, samples: Samples, seed: int) -> InverseNetwork:
-        """Train from the weights of `seed`; stop early, with the weights of the best epoch."""
+        """Train from random initial weights with early stopping; keep the best epoch's weights."""
         settings = self._settings
         model = build_network(*self._sizes, settings, seed)
         self._model.set_weights(model.get_weights())
         for variable in self._optimizer.variables:
             if variable is not self._optimizer._learning_rate:
                 variable.assign(tf.zeros_like(variable))
-        found = InverseNetwork(model, samples)
+        network = InverseNetwork(model, samples)
         best = math.inf
-        validation = [tf.constant(each) for each in samples.validation]
+        validation = [tf.constant(array) for array in samples.validation]
         for number, (x, y) in enumerate(samples.epochs(), start=1):
             if settings.decay == "cosine":
-                done = (number - 1) / settings.max_epochs
-                rate = 0.5 * (1 + math.cos(math.pi * done)) * settings.learning_rate
+                progress = (number - 1) / settings.max_epochs
+                rate = 0.5 * (1 + math.cos(math.pi * progress)) * settings.learning_rate
                 self._optimizer.learning_rate = rate
             loss = self._epoch(tf.constant(x), tf.constant(y), tf.constant(settings.batch_size))
-            found.loss.append(float(loss))
-            found.validation_loss.append(float(self._validate(*validation)))
-            if found.validation_loss[-1] < best:
-                best, found.best_epoch = found.validation_loss[-1], number
+            network.loss.append(float(loss))
+            network.validation_loss.append(float(self._validate(*validation)))
+            if network.validation_loss[-1] < best:
+                best, network.best_epoch = network.validation_loss[-1], number
                 model.set_weights(self._model.get_weights())
-            waited = number - found.best_epoch
+            waited = number - network.best_epoch
             if number == settings.max_epochs or waited >= settings.early_stopping_patience:
-                return found
-        raise AssertionError("epochs have no end")
+                return network
+        raise AssertionError("unreachable: `samples.epochs` is infinite")

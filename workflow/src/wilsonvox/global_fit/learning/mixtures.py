@@ -1,4 +1,4 @@
-"""Mixtures of two-dimensional Gaussians: density, draws, credible levels."""
+"""Mixtures of two-dimensional Gaussians: density, random draws, credible levels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,13 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class GaussianMixture:
-    """Mixtures, one for each of n measurements.
+    """Mixtures of Gaussians in (C9, C10), one per measurement.
 
     Attributes:
-        weights: float64 of shape (n, components), summing to one.
-        means: float64 of shape (n, components, 2).
-        factors: lower triangular L of the covariances L Lᵀ, of shape (n, components, 2, 2).
+        weights: weights of the Gaussians, float64 of shape (n, components), summing to one.
+        means: means of the Gaussians, float64 of shape (n, components, 2).
+        factors: Cholesky factors L of the covariances L Lᵀ, float64 of shape
+            (n, components, 2, 2).
     """
 
     weights: Array
@@ -27,21 +28,21 @@ class GaussianMixture:
         return len(self.weights)
 
     def one(self, index: int) -> "GaussianMixture":
-        """The mixture of one measurement."""
+        """Select the mixture of one measurement."""
         part = slice(index, index + 1)
         return GaussianMixture(self.weights[part], self.means[part], self.factors[part])
 
     @classmethod
     def mean_of(cls, mixtures: Sequence["GaussianMixture"]) -> "GaussianMixture":
-        """The mean density of several mixtures of the same measurements, itself a mixture."""
+        """Average the densities of several mixtures for the same measurements."""
         return cls(
-            np.concatenate([each.weights for each in mixtures], axis=1) / len(mixtures),
-            np.concatenate([each.means for each in mixtures], axis=1),
-            np.concatenate([each.factors for each in mixtures], axis=1),
+            np.concatenate([mixture.weights for mixture in mixtures], axis=1) / len(mixtures),
+            np.concatenate([mixture.means for mixture in mixtures], axis=1),
+            np.concatenate([mixture.factors for mixture in mixtures], axis=1),
         )
 
-    def moved(self, centre: Array, half: Array) -> "GaussianMixture":
-        """The mixtures of centre + half · x, x being distributed as now.
+    def rescaled(self, centre: Array, half: Array) -> "GaussianMixture":
+        """Return the distributions of centre + half · x for x distributed as these mixtures.
 
         Args:
             centre: float64 of shape (2,).
@@ -52,7 +53,7 @@ class GaussianMixture:
         )
 
     def density(self, points: Array) -> Array:
-        """Density of each mixture at its own points.
+        """Evaluate the density of each mixture at its own points.
 
         Args:
             points: float64 of shape (n, n_points, 2).
@@ -71,34 +72,33 @@ class GaussianMixture:
         return total
 
     def mean(self) -> Array:
-        """Mean of each mixture, float64 of shape (n, 2)."""
+        """Compute the mean of each mixture, float64 of shape (n, 2)."""
         return np.asarray(np.einsum("nk,nki->ni", self.weights, self.means))
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> Array:
-        """Draws of each mixture, float64 of shape (n, n_draws, 2)."""
-        # each draw's component by its place in the cumulative weights
-        place = generator.random((len(self), n_draws, 1))
-        component = (place > np.cumsum(self.weights, axis=1)[:, np.newaxis, :-1]).sum(axis=-1)
+        """Draw random points from each mixture, float64 of shape (n, n_draws, 2)."""
+        # select the component of each draw from the cumulative weights
+        uniform = generator.random((len(self), n_draws, 1))
+        component = (uniform > np.cumsum(self.weights, axis=1)[:, np.newaxis, :-1]).sum(axis=-1)
         row = np.arange(len(self))[:, np.newaxis]
         normal = generator.standard_normal((len(self), n_draws, 2))
         factors = self.factors[row, component]
-        moved = np.einsum("ndij,ndj->ndi", factors, normal)
-        return np.asarray(self.means[row, component] + moved)
+        return np.asarray(self.means[row, component] + np.einsum("ndij,ndj->ndi", factors, normal))
 
     def credible_levels(
         self, truth: Array, generator: np.random.Generator, n_draws: int = 1000
     ) -> Array:
-        """Probability of the region of higher density than at the truth.
+        """Compute the credible level of the highest-density region that just includes the truth.
 
-        Evenly distributed between 0 and 1 if the mixtures are the posterior densities.
+        The levels are uniform in [0, 1] if the mixtures are the posterior densities.
 
         Args:
-            truth: float64 of shape (n, 2).
-            generator: of the draws by which it is computed.
-            n_draws: their number.
+            truth: true shifts, float64 of shape (n, 2).
+            generator: random generator for the Monte Carlo estimate.
+            n_draws: number of draws of the Monte Carlo estimate.
 
         Returns:
             float64 of shape (n,).
         """
-        there = self.density(truth[:, np.newaxis])
-        return np.asarray((self.density(self.draws(n_draws, generator)) > there).mean(axis=1))
+        at_truth = self.density(truth[:, np.newaxis])
+        return np.asarray((self.density(self.draws(n_draws, generator)) > at_truth).mean(axis=1))

@@ -1,4 +1,4 @@
-"""Whether samples of a GAN cover the box of (C9, C10) as the training set does."""
+"""Diagnose mode collapse: compare GAN samples with the training set in the (C9, C10) plane."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,22 +9,21 @@ from wilsonvox.global_fit.learning.settings import TrainingSetSettings
 Array = NDArray[np.float64]
 
 CELLS = 10
-"""Cells of the box along each shift."""
+"""Cells of the training range along each shift."""
 
-LEAST_SHARE = 0.1
-"""A cell counts as covered with this part of the samples that an even distribution puts there."""
+MIN_FRACTION = 0.1
+"""Fraction of the expected samples from which a cell counts as covered."""
 
 COVERING = 0.8
-"""Part of the cells' effective number from which samples cover the box."""
+"""Effective number of modes, relative to the training set, from which it counts as covered."""
 COLLAPSED = 0.2
-"""Part of the cells' effective number below which samples are collapsed."""
-LEAST_VARIANCE = 0.05
-"""Variance, relative to the training set's in the direction where it is least, with the same
-meaning."""
+"""Effective number of modes, relative to the training set, below which it is mode collapse."""
+MIN_VARIANCE = 0.05
+"""Smallest variance ratio to the training set below which it is mode collapse."""
 
 
 def _cells(shifts: Array, box: TrainingSetSettings) -> tuple[Array, float]:
-    """Share of the samples in each cell of the box, and of those outside."""
+    """Compute the fraction of samples in each cell and outside the training range."""
     counts, _, _ = np.histogram2d(
         shifts[:, 0], shifts[:, 1], bins=CELLS, range=[box.c9_range, box.c10_range]
     )
@@ -40,37 +39,37 @@ def _effective(shares: Array) -> float:
 
 
 def coverage(generated: Array, training: Array, box: TrainingSetSettings) -> Coverage:
-    """Compare generated shifts with those of the training set.
+    """Compare generated shifts with the shifts of the training set.
 
-    Collapsed: the samples' effective number of cells is below a fifth of the training set's, or
-    their variance in some direction is below a twentieth. Covering: the effective number is at
-    least four fifths, as is the share of covered cells.
+    Mode collapse: the effective number of occupied cells is below 20 % of that of the training set,
+    or the variance in some direction is below 5 %. Full coverage: both the effective number of
+    cells and the fraction of covered cells are at least 80 %.
 
     Args:
-        generated: (C9, C10), float64 of shape (n, 2).
-        training: the same of the training set.
-        box: its range.
+        generated: generated (C9, C10), float64 of shape (n, 2).
+        training: (C9, C10) of the training set, float64 of shape (m, 2).
+        box: settings of the training set, with its ranges.
     """
     shares, outside = _cells(generated, box)
     expected, _ = _cells(training, box)
     occupied = expected > 0
-    covered = float((shares[occupied] >= LEAST_SHARE * expected[occupied]).mean())
+    covered = float((shares[occupied] >= MIN_FRACTION * expected[occupied]).mean())
     modes = (1.0 - outside) * _effective(shares) / _effective(expected)
-    # eigenvalues of the covariance where the training set's is the unit matrix
+    # eigenvalues of the covariance in the basis in which that of the training set is the identity
     inverse = np.linalg.inv(np.linalg.cholesky(np.cov(training, rowvar=False)))
     ratio = np.linalg.eigvalsh(inverse @ np.cov(generated, rowvar=False) @ inverse.T)
     least = float(max(ratio.min(), 0.0))
     verdict: Verdict
-    if modes < COLLAPSED or least < LEAST_VARIANCE:
+    if modes < COLLAPSED or least < MIN_VARIANCE:
         verdict = "mode collapse"
     elif modes >= COVERING and covered >= COVERING:
         verdict = "covers the training set"
     else:
         verdict = "partial mode collapse"
     words = (
-        f"{verdict}: {covered:.0%} of the training set's cells are covered, the effective number "
-        f"of modes is {modes:.0%} and the least variance {least:.1%} of the training set's, and "
-        f"{outside:.0%} of the samples lie outside the box"
+        f"{verdict}: {covered:.0%} of the cells of the training set are covered, the effective "
+        f"number of modes is {modes:.0%} and the smallest variance {least:.1%} of the training "
+        f"set, {outside:.0%} of the samples are outside the training range"
     )
     return Coverage(
         outside=outside,

@@ -1,6 +1,6 @@
-"""Answers of networks to the measured observables, from all starts.
+"""Train ensembles of networks and evaluate them on the measured observables.
 
-Imports Keras: import this module inside the functions that need it.
+This module imports Keras: import it only inside the functions that need it.
 """
 
 import logging
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wilsonvox.core.errors import UserError
-from wilsonvox.global_fit.chi_squared import ChiSquared, Version
+from wilsonvox.global_fit.chi_squared import Version
 from wilsonvox.global_fit.learning.inverse_networks import (
     ExactSamples,
     InverseNetwork,
@@ -27,23 +27,15 @@ from wilsonvox.global_fit.learning.posteriors import (
     mean_density,
     overlap,
 )
+from wilsonvox.global_fit.learning.restarts import Restarts
 from wilsonvox.global_fit.learning.results import (
     EnsemblePosterior,
-    NetworkAnswer,
+    NetworkRestartResult,
     NetworkResult,
     Region,
-    Spread,
-    TrainingSetSummary,
 )
 from wilsonvox.global_fit.learning.settings import InverseNetworkSettings, TrainingSetSettings
-from wilsonvox.global_fit.learning.training_sets import (
-    TrainingSet,
-    make_chi_squared,
-    make_training_set,
-    recomputed,
-    seed_of,
-    smeared,
-)
+from wilsonvox.global_fit.learning.training_sets import recomputed, seed_of, smeared
 from wilsonvox.global_fit.predictions import PredictionTable
 
 Array = NDArray[np.float64]
@@ -51,25 +43,28 @@ Array = NDArray[np.float64]
 logger = logging.getLogger(__name__)
 
 N_SIMULATED = 2000
-"""Simulated measurements by which the coverage of regions is counted."""
+"""Simulated measurements from which the coverage of the regions is determined."""
 
 CONSTANT = 1e-3
-"""Greatest range of answers to the training samples of a network that has not learned."""
+"""Networks whose outputs vary less than this over the training samples are constant."""
 
 
-class NetworkStarts:
-    """Trainings of one network, one after the other.
+class NetworkRestarts(Restarts):
+    """Trainings of one network from several random initial weights.
 
     Args:
         table: predictions and measured observables.
-        version: of the χ².
-        training: the training set.
-        settings: of the network.
-        seed: the run's.
-        name: of the machine.
+        version: version of the χ².
+        training: settings of the training set.
+        settings: settings of the network.
+        seed: seed of the run.
+        name: name of the model.
+
+    Attributes:
+        exact: exact posterior density; None with hadronic polynomials.
 
     Raises:
-        UserError: smeared predictions with hadronic polynomials.
+        UserError: smeared predictions are combined with hadronic polynomials.
     """
 
     def __init__(
@@ -83,44 +78,45 @@ class NetworkStarts:
     ) -> None:
         if settings.smeared and training.hadronic != "none":
             raise UserError(
-                f"--hadronic: {training.hadronic}: a network of smeared predictions answers with "
-                "C9 and C10 alone; leave it at none"
+                f"--hadronic: {training.hadronic}: a network trained on smeared predictions "
+                "predicts C9 and C10 only; use none"
             )
-        self.table, self.training, self.settings = table, training, settings
-        self.seed, self.name = seed, name
-        self.chi_squared: ChiSquared = make_chi_squared(table, version, training)
-        self.training_set: TrainingSet = make_training_set(
-            self.chi_squared, training, seed_of(seed, name, 0)
-        )
+        super().__init__(table, version, training, seed, name)
+        self.settings = settings
         self.exact: GridDensity | None = None
         if training.hadronic == "none":
             self.exact = exact_density(self.chi_squared, training)
 
-    def _samples(self, start: int) -> Samples:
-        seed = seed_of(self.seed, self.name, 1, start)
+    def _samples(self, restart: int) -> Samples:
+        seed = seed_of(self.seed, self.name, 1, restart)
         if self.settings.smeared:
             return SmearedSamples(self.chi_squared, self.training, self.settings, seed)
         return ExactSamples(self.training_set, self.table.kinds, self.settings, seed)
 
-    def trained(self) -> list[InverseNetwork]:
-        """All starts."""
+    def train(self) -> list[InverseNetwork]:
+        """Train all restarts."""
         n_outputs = 2 if self.settings.smeared else self.training_set.coefficients.shape[1]
         trainer = Trainer(self.table.n_observables, n_outputs, self.settings)
-        found = []
-        for start in range(self.settings.starts):
-            weights = int(seed_of(self.seed, self.name, 2, start).generate_state(1)[0])
-            found.append(trainer.train(self._samples(start), weights))
+        networks = []
+        for restart in range(self.settings.starts):
+            weights_seed = int(seed_of(self.seed, self.name, 2, restart).generate_state(1)[0])
+            network = trainer.train(self._samples(restart), weights_seed)
+            networks.append(network)
             logger.info(
-                "start %d of %d: validation loss %.4g after %d epochs",
-                start + 1, self.settings.starts, min(found[-1].validation_loss),
-                len(found[-1].loss),
+                "training %d of %d: validation loss %.4g after %d epochs",
+                restart + 1, self.settings.starts, min(network.validation_loss),
+                len(network.loss),
             )  # fmt: skip
-        return found
+        return networks
 
-    def answer(
-        self, trained: InverseNetwork, start: int
-    ) -> tuple[NetworkAnswer, GridDensity | None]:
-        """What one start answers to the measured observables, and its density, if any."""
+    def result(
+        self, trained: InverseNetwork, restart: int
+    ) -> tuple[NetworkRestartResult, GridDensity | None]:
+        """Evaluate one network on the measured observables.
+
+        Returns:
+            The result, and the predicted density of a mixture network, else None.
+        """
         measured = self.chi_squared.values[np.newaxis]
         density = None
         if self.settings.output == "mixture":
@@ -129,31 +125,31 @@ class NetworkStarts:
         else:
             row = trained.point(measured)[0]
         spread = np.ptp(trained.outputs(self.training_set.observables), axis=0).max()
-        away = shared = None
+        distance_in_errors = density_overlap = None
         if self.exact is not None:
-            point_of_posterior = self.settings.smeared and density is None
-            reference = self.exact.mean if point_of_posterior else self.exact.mode
-            away = distance(row, reference, self.exact.covariance)
-            shared = None if density is None else overlap(density, self.exact)
-        answer = NetworkAnswer(
+            predicts_mean = self.settings.smeared and density is None
+            reference = self.exact.mean if predicts_mean else self.exact.mode
+            distance_in_errors = distance(row, reference, self.exact.covariance)
+            density_overlap = None if density is None else overlap(density, self.exact)
+        result = NetworkRestartResult(
             c9=row[0],
             c10=row[1],
             hadronic=row[2:].tolist(),
             chi_squared=recomputed(self.chi_squared, row[np.newaxis])[0],
-            start=start,
+            start=restart,
             loss=trained.loss,
             validation_loss=trained.validation_loss,
             best_epoch=trained.best_epoch,
             is_constant=bool(spread < CONSTANT),
-            distance_in_errors=away,
-            overlap=shared,
+            distance_in_errors=distance_in_errors,
+            overlap=density_overlap,
         )
-        return answer, density
+        return result, density
 
     def posterior(
         self, trained: list[InverseNetwork], densities: list[GridDensity]
     ) -> EnsemblePosterior:
-        """The mean density of all starts, and the coverage of its regions."""
+        """Average the densities of all restarts and determine the coverage of the regions."""
         assert self.exact is not None
         density, exact = mean_density(densities), self.exact
         generator = np.random.default_rng(seed_of(self.seed, self.name, 3))
@@ -161,8 +157,8 @@ class NetworkStarts:
         truth = generator.uniform(ranges[:, 0], ranges[:, 1], (N_SIMULATED, 2))
         predictions = self.chi_squared.predictions(truth[:, 0], truth[:, 1])
         simulated = smeared(self.chi_squared, predictions, generator)
-        together = GaussianMixture.mean_of([each.mixture(simulated) for each in trained])
-        levels = together.credible_levels(truth, generator)
+        ensemble = GaussianMixture.mean_of([network.mixture(simulated) for network in trained])
+        levels = ensemble.credible_levels(truth, generator)
         regions = [
             Region(
                 level=level,
@@ -191,7 +187,7 @@ class NetworkStarts:
         )
 
 
-def answers_of_network(
+def train_network_ensemble(
     table: PredictionTable,
     version: Version,
     training: TrainingSetSettings,
@@ -199,34 +195,26 @@ def answers_of_network(
     seed: int,
     name: str,
 ) -> NetworkResult:
-    """Train a network from several random weights, and let each answer to the measurement.
+    """Train a network from several random initial weights and evaluate it on the measurements.
 
     Args:
         table: predictions and measured observables.
-        version: of the χ².
-        training: the training set; of smeared predictions its ranges alone count.
-        settings: of the network.
-        seed: the run's.
-        name: of the machine; machines of other names draw other numbers.
+        version: version of the χ².
+        training: settings of the training set; with smeared predictions only its ranges are used.
+        settings: settings of the network.
+        seed: seed of the run.
+        name: name of the model; random numbers depend on it.
 
     Raises:
-        UserError: smeared predictions with hadronic polynomials.
+        UserError: smeared predictions are combined with hadronic polynomials.
     """
-    starts = NetworkStarts(table, version, training, settings, seed, name)
-    trained = starts.trained()
-    found = [starts.answer(each, number) for number, each in enumerate(trained)]
-    answers = [answer for answer, _ in found]
-    densities = [density for _, density in found if density is not None]
+    restarts = NetworkRestarts(table, version, training, settings, seed, name)
+    networks = restarts.train()
+    evaluated = [restarts.result(network, number) for number, network in enumerate(networks)]
+    densities = [density for _, density in evaluated if density is not None]
     return NetworkResult(
-        name=name,
-        observables=table.observables.name,
-        version=version,
-        hadronic=training.hadronic,
-        hadronic_names=list(starts.chi_squared.polynomials.names),
-        training_set=TrainingSetSummary.of(starts.training_set, training),
-        spread=Spread.of(answers),
+        **restarts.common_fields([result for result, _ in evaluated]),
         settings=settings,
-        n_parameters=trained[0].model.count_params(),
-        answers=answers,
-        posterior=starts.posterior(trained, densities) if densities else None,
+        n_parameters=networks[0].model.count_params(),
+        posterior=restarts.posterior(networks, densities) if densities else None,
     )

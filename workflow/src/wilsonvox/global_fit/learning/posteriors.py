@@ -1,4 +1,4 @@
-"""Densities of (C9, C10) on a grid: regions of 68 and 95 %, and how far two densities agree."""
+"""Posterior densities of (C9, C10) on a grid: 68 % and 95 % regions, and their overlap."""
 
 from dataclasses import dataclass
 
@@ -15,17 +15,17 @@ LEVELS = (0.68, 0.95)
 """Probabilities of the regions."""
 
 GRID = 161
-"""Points of a grid along each shift."""
+"""Grid points along each shift."""
 
 
 @dataclass(frozen=True)
 class GridDensity:
-    """A density on a grid over the box of training, normalised there.
+    """Density on a grid over the training range, normalised there.
 
     Attributes:
-        c9: float64 of shape (n,), ascending.
-        c10: float64 of shape (n,), ascending.
-        probability: of each cell, float64 of shape (n, n) by C9 and C10, summing to one.
+        c9: grid points of C9, float64 of shape (n,), ascending.
+        c10: grid points of C10, float64 of shape (n,), ascending.
+        probability: probability of each cell, float64 of shape (n, n) in C9 and C10, with unit sum.
     """
 
     c9: Array
@@ -39,22 +39,21 @@ class GridDensity:
 
     @property
     def mode(self) -> Array:
-        """The most probable point, refined by a parabola, float64 of shape (2,)."""
-        place = int(np.argmax(self.probability))
-        i, j = divmod(place, self.probability.shape[1])
+        """Mode, interpolated with a parabola along each axis, float64 of shape (2,)."""
+        i, j = divmod(int(np.argmax(self.probability)), self.probability.shape[1])
         log = np.log(np.maximum(self.probability, 1e-300))
-        found = []
-        ways: tuple[tuple[Array, int, Array], ...] = (
+        mode = []
+        slices: tuple[tuple[Array, int, Array], ...] = (
             (self.c9, i, log[:, j]),
             (self.c10, j, log[i]),
         )
-        for axis, index, line in ways:
+        for axis, index, line in slices:
             shift = 0.0
             if 0 < index < len(axis) - 1:
                 before, here, after = line[index - 1 : index + 2]
                 shift = 0.5 * (before - after) / (before - 2 * here + after)
-            found.append(axis[index] + shift * (axis[1] - axis[0]))
-        return np.array(found)
+            mode.append(axis[index] + shift * (axis[1] - axis[0]))
+        return np.array(mode)
 
     @property
     def mean(self) -> Array:
@@ -76,17 +75,17 @@ class GridDensity:
         )
 
     def threshold(self, level: float) -> float:
-        """Probability of a cell at the edge of the smallest region that holds `level`."""
-        falling = np.sort(self.probability.ravel())[::-1]
-        index = int(np.searchsorted(np.cumsum(falling), level))
-        return float(falling[min(index, falling.size - 1)])
+        """Find the cell probability at the boundary of the `level` highest-density region."""
+        descending = np.sort(self.probability.ravel())[::-1]
+        index = int(np.searchsorted(np.cumsum(descending), level))
+        return float(descending[min(index, descending.size - 1)])
 
     def area(self, level: float) -> float:
-        """Area of the smallest region that holds `level`."""
+        """Compute the area of the highest-density region with probability `level`."""
         return float((self.probability >= self.threshold(level)).sum() * self.cell_area)
 
     def contours(self, level: float) -> list[Array]:
-        """Lines around that region, each float64 of shape (n_points, 2)."""
+        """Trace the boundary of that region: lines, each float64 of shape (n_points, 2)."""
         from contourpy import contour_generator
 
         lines = contour_generator(self.c9, self.c10, self.probability.T)
@@ -100,7 +99,7 @@ def _grid(box: TrainingSetSettings) -> tuple[Array, Array, Array]:
 
 
 def exact_density(chi_squared: ChiSquared, box: TrainingSetSettings) -> GridDensity:
-    """exp(−χ²/2), normalised over the box: the posterior density of an even prior there."""
+    """Compute exp(−χ²/2) normalised over the box, the posterior for a uniform prior."""
     c9, c10, points = _grid(box)
     values = chi_squared(points[:, 0], points[:, 1]).reshape(GRID, GRID)
     density = np.exp(-0.5 * (values - values.min()))
@@ -108,26 +107,25 @@ def exact_density(chi_squared: ChiSquared, box: TrainingSetSettings) -> GridDens
 
 
 def learned_density(mixture: GaussianMixture, box: TrainingSetSettings) -> GridDensity:
-    """A mixture's density, normalised over the box, outside of which the prior is nothing."""
+    """Normalise the density of a mixture over the box, outside of which the prior is zero."""
     c9, c10, points = _grid(box)
     density = mixture.density(points[np.newaxis]).mean(axis=0).reshape(GRID, GRID)
     return GridDensity(c9, c10, density / density.sum())
 
 
 def mean_density(densities: list[GridDensity]) -> GridDensity:
-    """The ensemble's density: the mean of its members'."""
+    """Average the densities of an ensemble."""
     first = densities[0]
-    return GridDensity(
-        first.c9, first.c10, np.mean([each.probability for each in densities], axis=0)
-    )
+    mean = np.mean([density.probability for density in densities], axis=0)
+    return GridDensity(first.c9, first.c10, mean)
 
 
 def distance(one: Array, other: Array, covariance: Array) -> float:
-    """Distance of two points in standard deviations: √(dᵀ C⁻¹ d)."""
+    """Compute the Mahalanobis distance √(dᵀ C⁻¹ d) of two points."""
     d = one - other
     return float(np.sqrt(d @ np.linalg.solve(covariance, d)))
 
 
 def overlap(one: GridDensity, other: GridDensity) -> float:
-    """∫ min(p, q): 1 of equal densities, 0 of ones that nowhere overlap."""
+    """Compute ∫ min(p, q): 1 for equal densities, 0 for disjoint ones."""
     return float(np.minimum(one.probability, other.probability).sum())

@@ -1,8 +1,8 @@
-"""What the learning machines of a global fit write: an answer for each start, and what they did."""
+"""Results of the ML models of a global fit: the result of each restart and training diagnostics."""
 
 import json
 import os
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from wilsonvox.global_fit.learning.settings import (
     TrainingSetSettings,
 )
 from wilsonvox.global_fit.learning.training_sets import TrainingSet
-from wilsonvox.records.json_files import load_recorded
+from wilsonvox.records.json_files import RecordedResult
 from wilsonvox.records.record import Record
 
 Array = NDArray[np.float64]
@@ -30,33 +30,35 @@ class Coefficients(StrictModel):
 
     c9: float
     c10: float
-    hadronic: list[float] = Field(default=[], description="coefficients, by the result's names")
-    chi_squared: float = Field(description="recomputed from these coefficients")
+    hadronic: list[float] = Field(
+        default=[], description="hadronic coefficients, in the order of the result's hadronic_names"
+    )
+    chi_squared: float = Field(description="χ² recomputed from these coefficients")
 
     @classmethod
     def of(cls, row: Array, chi_squared: float) -> Self:
-        """Of one row of (C9, C10, hadronic …)."""
-        values = [float(each) for each in row]
+        """Build from a row (C9, C10, hadronic …), float64, shape (2 + n_hadronic,)."""
+        values = [float(value) for value in row]
         return cls(c9=values[0], c10=values[1], hadronic=values[2:], chi_squared=float(chi_squared))
 
 
-class NetworkAnswer(Coefficients):
-    """What one training of a network answers to the measured observables."""
+class NetworkRestartResult(Coefficients):
+    """Prediction of one network for the measured observables."""
 
     start: int = Field(description="number of the training, from 0")
     loss: list[float] = Field(description="training loss of each epoch")
-    validation_loss: list[float]
-    best_epoch: int = Field(description="epoch, from 1, of the weights")
+    validation_loss: list[float] = Field(description="validation loss of each epoch")
+    best_epoch: int = Field(description="epoch whose weights are used, from 1")
     is_constant: bool = Field(
-        description="whether it predicts the same for all samples: its hidden neurons are dead"
+        description="whether the prediction is the same for all samples (dead hidden neurons)"
     )
     distance_in_errors: float | None = Field(
         default=None,
-        description="distance of the answer from that of the χ², in standard deviations of the "
-        "exact posterior density: a mixture's mode from its mode, else from its mean",
+        description="distance from the exact posterior density in its standard deviations: from "
+        "its mean for points learned from smeared predictions, else from its mode",
     )
     overlap: float | None = Field(
-        default=None, description="∫ min(p, q) of a mixture's density and the exact one"
+        default=None, description="∫ min(p, q) for the density of a mixture and the exact one"
     )
 
 
@@ -64,65 +66,66 @@ Verdict = Literal["covers the training set", "partial mode collapse", "mode coll
 
 
 class Coverage(StrictModel):
-    """How samples lie in the box of (C9, C10), beside the training set."""
+    """Coverage of the (C9, C10) training range by samples, compared with the training set."""
 
-    outside: float = Field(description="share of the samples outside the box")
+    outside: float = Field(description="fraction of the samples outside the training range")
     covered_cells: float = Field(
-        description="share of the training set's cells that have a tenth of their even share"
+        description="fraction of the training set's cells with at least a tenth of the samples "
+        "expected for its distribution"
     )
     effective_modes: float = Field(
-        description="exp of the entropy over cells, relative to the training set's"
+        description="exponential of the entropy over cells, relative to the training set"
     )
     least_variance_ratio: float = Field(
-        description="variance relative to the training set's in the direction where it is least"
+        description="smallest ratio of the variance to that of the training set over all directions"
     )
     verdict: Verdict
-    words: str = Field(description="the same in one sentence")
+    words: str = Field(description="one-sentence summary")
 
 
-class GanAnswer(Coefficients):
-    """The sample of least χ² of one training of a GAN."""
+class GanRestartResult(Coefficients):
+    """Best sample and diagnostics of one training of a GAN."""
 
     start: int = Field(description="number of the training, from 0")
     generator_loss: list[float] = Field(description="mean of each epoch")
     discriminator_loss: list[float] = Field(description="mean of each epoch")
     discriminator_accuracy: list[float] = Field(
-        description="share of real and generated samples told apart, mean of each epoch"
+        description="fraction of correctly classified samples, mean of each epoch"
     )
-    median_chi_squared: float = Field(description="recomputed, of all samples")
+    median_chi_squared: float = Field(description="median of the recomputed χ² of all samples")
     said_chi_squared: float = Field(
-        description="the least χ² that the machine says: the generated number, or that of its "
-        "generated observables"
+        description="smallest generated χ²: the generated number, or χ² of the generated "
+        "observables"
     )
     said_chi_squared_recomputed: float = Field(
-        description="χ² of the coefficients of that same sample"
+        description="χ² recomputed from the coefficients of that sample"
     )
     inconsistency: float = Field(
-        description="root mean square of generated observables minus the predictions of the "
-        "generated coefficients, in units of the errors"
+        description="root mean square difference between generated observables and the "
+        "predictions for the generated coefficients, in units of the errors"
     )
     coverage: Coverage
     samples: list[tuple[float, float, float]] = Field(
-        description="some samples: C9, C10, recomputed χ²"
+        description="C9, C10 and recomputed χ² of some samples"
     )
 
 
 class Spread(StrictModel):
-    """Answers of all starts together."""
+    """Mean and spread of the results of all restarts."""
 
     c9_mean: float
-    c9_deviation: float = Field(description="standard deviation over the starts")
+    c9_deviation: float = Field(description="standard deviation over the restarts")
     c10_mean: float
-    c10_deviation: float = Field(description="standard deviation over the starts")
+    c10_deviation: float = Field(description="standard deviation over the restarts")
     chi_squared_least: float
     chi_squared_median: float
     chi_squared_greatest: float
 
     @classmethod
-    def of(cls, answers: list[NetworkAnswer] | list[GanAnswer]) -> Self:
-        """Of the answers of a machine."""
-        c9, c10, chi = np.array([[a.c9, a.c10, a.chi_squared] for a in answers]).T
-        ddof = 1 if len(answers) > 1 else 0
+    def of(cls, results: list[NetworkRestartResult] | list[GanRestartResult]) -> Self:
+        """Compute mean and spread of the results of a model."""
+        c9, c10, chi = np.array([[r.c9, r.c10, r.chi_squared] for r in results]).T
+        ddof = 1 if len(results) > 1 else 0
         return cls(
             c9_mean=float(c9.mean()),
             c9_deviation=float(c9.std(ddof=ddof)),
@@ -135,17 +138,17 @@ class Spread(StrictModel):
 
 
 class TrainingSetSummary(StrictModel):
-    """The samples that a machine learned from, or, if it smears, their grid."""
+    """Summary of a training set; with smeared predictions, of the corresponding grid."""
 
     settings: TrainingSetSettings
     n_samples: int
-    best: Coefficients = Field(description="the sample of least χ²")
-    chi_squared_edges: list[float] = Field(description="bins of a histogram of χ²")
-    chi_squared_counts: list[int] = Field(description="samples in each of them")
+    best: Coefficients = Field(description="sample with the smallest χ²")
+    chi_squared_edges: list[float] = Field(description="bin edges of a histogram of χ²")
+    chi_squared_counts: list[int] = Field(description="samples in each bin")
 
     @classmethod
     def of(cls, training_set: TrainingSet, settings: TrainingSetSettings) -> Self:
-        """Of a training set."""
+        """Summarise a training set."""
         counts, edges = np.histogram(training_set.chi_squared, bins=60)
         best = training_set.best
         return cls(
@@ -158,19 +161,19 @@ class TrainingSetSummary(StrictModel):
 
 
 class Region(StrictModel):
-    """The smallest region of the ensemble's density that holds a probability."""
+    """Highest-density region of the ensemble density with a given probability."""
 
-    level: float
-    area: float
-    area_ratio: float = Field(description="to that of the exact density")
-    lines: list[list[tuple[float, float]]] = Field(description="(C9, C10) along its edge")
+    level: float = Field(description="probability in the region")
+    area: float = Field(description="area in the (C9, C10) plane")
+    area_ratio: float = Field(description="ratio of the area to that of the exact density")
+    lines: list[list[tuple[float, float]]] = Field(description="(C9, C10) along its boundary")
     simulated_coverage: float = Field(
-        description="share of simulated measurements whose true shifts lie in their region"
+        description="fraction of simulated measurements with the true shifts in the region"
     )
 
 
 class EnsemblePosterior(StrictModel):
-    """The mean density of (C9, C10) of all starts, beside exp(−χ²/2) on the box of training."""
+    """Mean posterior density of all restarts, and exp(−χ²/2) on the training range."""
 
     mode: tuple[float, float]
     mean: tuple[float, float]
@@ -178,71 +181,70 @@ class EnsemblePosterior(StrictModel):
     exact_mode: tuple[float, float]
     exact_mean: tuple[float, float]
     exact_deviations: tuple[float, float]
-    distance_in_errors: float = Field(description="of both modes")
-    overlap: float = Field(description="∫ min(p, q) of both densities")
-    n_simulated: int = Field(description="simulated measurements, their shifts even on the box")
+    distance_in_errors: float = Field(description="distance between the two modes")
+    overlap: float = Field(description="∫ min(p, q) of the two densities")
+    n_simulated: int = Field(
+        description="simulated measurements with shifts uniform on the training range"
+    )
     regions: list[Region]
 
 
 class Images(StrictModel):
-    """Samples as square images, scaled as the machine sees them."""
+    """Samples as square images, scaled like the inputs of the GAN."""
 
     training: list[list[list[float]]]
     generated: list[list[list[float]]]
 
 
-class _MachineResult(StrictModel):
-    name: str = Field(description="the machine's name in the configuration")
-    observables: str = Field(description="name of the set")
-    version: Version = Field(description="of the χ²")
+class _ModelResult(RecordedResult):
+    file_description: ClassVar[str] = "the result of an ML model of this kind (.json)"
+
+    name: str = Field(description="name of the model in the configuration")
+    observables: str = Field(description="name of the set of observables")
+    version: Version = Field(description="version of the χ²")
     hadronic: Hadronic
     hadronic_names: list[str] = Field(description="names of the hadronic coefficients")
     training_set: TrainingSetSummary
     spread: Spread
     provenance: Record | None = None
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a result.
 
-        Raises:
-            UserError: no such file, or another one.
-        """
-        return load_recorded(cls, path, "the answers of this kind of learning machine (.json)")
-
-
-class NetworkResult(_MachineResult):
-    """What `wilsonvox global-fit train-network` writes."""
+class NetworkResult(_ModelResult):
+    """Result of `wilsonvox global-fit train-network`."""
 
     kind: Literal["network"] = "network"
     settings: InverseNetworkSettings
-    n_parameters: int = Field(description="weights of the network")
-    answers: list[NetworkAnswer]
+    n_parameters: int = Field(description="number of weights")
+    answers: list[NetworkRestartResult] = Field(description="one result per training")
     posterior: EnsemblePosterior | None = None
 
 
-class GanResult(_MachineResult):
-    """What `wilsonvox global-fit train-gan` writes."""
+class GanResult(_ModelResult):
+    """Result of `wilsonvox global-fit train-gan`."""
 
     kind: Literal["gan"] = "gan"
     settings: GanSettings
-    n_parameters: tuple[int, int] = Field(description="weights of generator and discriminator")
-    answers: list[GanAnswer]
+    n_parameters: tuple[int, int] = Field(
+        description="number of weights of generator and discriminator"
+    )
+    answers: list[GanRestartResult] = Field(description="one result per training")
     images: Images | None = None
 
 
-MachineResult = GanResult | NetworkResult
+ModelResult = GanResult | NetworkResult
 
 
-def load_machine(path: str | os.PathLike[str]) -> MachineResult:
-    """Read the answers of a learning machine of either kind.
+def load_model_result(path: str | os.PathLike[str]) -> ModelResult:
+    """Read the result of an ML model of either kind.
 
     Raises:
-        UserError: no such file, or another one.
+        UserError: the file does not exist or is not a result of an ML model.
     """
-    found = require_file(path, "the answers of a learning machine (.json)")
+    file = require_file(path, "the result of an ML model (.json)")
     try:
-        kind = json.loads(found.read_text(encoding="utf-8"))["kind"]
+        kind = json.loads(file.read_text(encoding="utf-8"))["kind"]
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{found}: not the answers of a learning machine; make it again") from error
+        raise UserError(
+            f"{file}: not the result of an ML model; delete it and run again"
+        ) from error
     return GanResult.load(path) if kind == "gan" else NetworkResult.load(path)

@@ -1,4 +1,4 @@
-"""Settings of the networks and GANs of a global fit. No heavy imports here."""
+"""Settings of the networks and GANs of a global fit (without heavy imports)."""
 
 from typing import Annotated, Literal
 
@@ -13,20 +13,20 @@ HalfWidth = Annotated[float, Field(gt=0)]
 
 
 class TrainingSetSettings(StrictModel):
-    """Predictions that a machine learns from. The defaults are those of the first experiments."""
+    """Training set of an ML model. The defaults are those of the paper's first experiments."""
 
-    c9_range: RisingRange = Field(default=(-2.0, 0.0), description="range of C9's shift")
-    c10_range: RisingRange = Field(default=(-1.0, 1.0), description="range of C10's shift")
+    c9_range: RisingRange = Field(default=(-2.0, 0.0), description="range of the shift of C9")
+    c10_range: RisingRange = Field(default=(-1.0, 1.0), description="range of the shift of C10")
     values_per_coefficient: Annotated[int, Field(ge=2, le=1000)] = Field(
-        default=50, description="values of each shift on a regular grid, ends included"
+        default=50, description="values of each shift on a regular grid, end points included"
     )
     hadronic: Hadronic = Field(
         default="none",
-        description="polynomials in q2 added to the predictions: none, independent for each kind "
-        "of observable, or shared by all",
+        description="polynomials in q2 that are added to the predictions: none, independent for "
+        "each kind of observable, or shared by all observables",
     )
     hadronic_draws: PositiveInt = Field(
-        default=1, description="draws of the polynomials' coefficients at each point of the grid"
+        default=1, description="draws of the hadronic coefficients per grid point"
     )
     half_widths: tuple[HalfWidth, HalfWidth, HalfWidth] = Field(
         default=HALF_WIDTHS,
@@ -35,100 +35,103 @@ class TrainingSetSettings(StrictModel):
 
 
 class InverseNetworkSettings(StrictModel):
-    """A network from observables to shifts. The defaults are the paper's first experiment."""
+    """Network from observables to shifts. The defaults are the paper's first experiment."""
 
     hidden_units: tuple[PositiveInt, ...] = Field(
-        default=(2,), description="neurons of each hidden layer"
+        default=(2,), description="units of each hidden layer"
     )
     activation: Literal["relu", "silu"] = Field(
         default="relu", description="activation of the hidden layers"
     )
     output: Literal["point", "mixture"] = Field(
         default="point",
-        description="what it predicts: the shifts and hadronic coefficients, or a mixture of "
-        "Gaussians of the two shifts",
+        description="output of the network: a point estimate of the shifts and hadronic "
+        "coefficients, or a mixture of Gaussians in the two shifts",
     )
     components: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=4, description="Gaussians of a mixture"
+        default=4, description="Gaussians in a mixture"
     )
     smeared: bool = Field(
         default=False,
-        description="learn from predictions smeared by the errors, at points drawn from the whole "
+        description="train on predictions smeared by the errors, at points that fill the whole "
         "range and in units of the errors, instead of exact predictions on the grid",
     )
     branching_ratio_unit: Annotated[float, Field(gt=0)] = Field(
         default=1e-7,
-        description="unit [GeV⁻²] of branching ratios in its inputs, where they are not in units "
-        "of the errors",
+        description="unit [GeV⁻²] of branching ratios in the inputs, unless inputs are in units of "
+        "the errors",
     )
     smeared_points: Annotated[int, Field(ge=16)] = Field(
-        default=32768, description="points of an epoch of smeared predictions"
+        default=32768, description="smeared predictions per epoch"
     )
-    batch_size: PositiveInt = Field(default=512, description="samples in a batch")
-    max_epochs: PositiveInt = Field(default=100, description="most epochs")
+    batch_size: PositiveInt = Field(default=512, description="samples per batch")
+    max_epochs: PositiveInt = Field(default=100, description="maximum number of epochs")
     early_stopping_patience: PositiveInt = Field(
-        default=10, description="epochs without a better validation loss before stopping"
+        default=10, description="epochs without improvement of the validation loss before stopping"
     )
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.1, description="share of the samples that decide on the end"
+        default=0.1, description="fraction of the samples used for early stopping"
     )
     learning_rate: Annotated[float, Field(gt=0)] = Field(
-        default=1e-3, description="of Adam (the paper names no optimizer)"
+        default=1e-3, description="learning rate of Adam (the paper names no optimizer)"
     )
     decay: Literal["none", "cosine"] = Field(
-        default="none", description="course of the learning rate over the epochs"
+        default="none", description="schedule of the learning rate"
     )
-    starts: PositiveInt = Field(default=10, description="trainings from random weights")
+    starts: PositiveInt = Field(
+        default=10, description="number of trainings from random initial weights"
+    )
 
     @model_validator(mode="after")
-    def _mixture_is_smeared(self) -> "InverseNetworkSettings":
+    def _check_mixture_is_smeared(self) -> "InverseNetworkSettings":
         if self.output == "mixture" and not self.smeared:
             raise ValueError("a mixture needs smeared predictions: exact ones have no spread")
         return self
 
 
 class GanSettings(StrictModel):
-    """A generative adversarial network. The defaults are the paper's, as far as it states them."""
+    """Generative adversarial network. The defaults are those of the paper where it states them."""
 
     architecture: Literal["dense", "convolutional"] = Field(
-        default="dense", description="layers of generator and discriminator"
+        default="dense", description="architecture of generator and discriminator"
     )
     conditional: bool = Field(
         default=False,
-        description="whether generator and discriminator are given (C9, C10), which otherwise are "
-        "generated too",
+        description="whether (C9, C10) are inputs of generator and discriminator; otherwise they "
+        "are generated",
     )
-    chi_squared: bool = Field(
-        default=False, description="whether samples hold their χ² as one more number"
-    )
-    latent_size: PositiveInt = Field(default=60, description="numbers that a sample is made of")
-    batch_size: PositiveInt = Field(default=64, description="samples in a batch")
+    chi_squared: bool = Field(default=False, description="whether samples include their χ²")
+    latent_size: PositiveInt = Field(default=60, description="number of latent variables")
+    batch_size: PositiveInt = Field(default=64, description="samples per batch")
     epochs: PositiveInt = Field(default=25, description="passes over the training set")
     learning_rate: Annotated[float, Field(gt=0)] = Field(
-        default=2e-4, description="of Adam, of both networks"
+        default=2e-4, description="learning rate of Adam for both networks"
     )
     beta_1: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.5, description="decay of Adam's mean gradients"
+        default=0.5, description="exponential decay rate of the first moments in Adam"
     )
     samples: Annotated[int, Field(ge=100)] = Field(
-        default=10_000, description="samples drawn after the training"
+        default=10_000, description="samples generated after training"
     )
-    starts: PositiveInt = Field(default=10, description="trainings from random weights")
+    starts: PositiveInt = Field(
+        default=10, description="number of trainings from random initial weights"
+    )
 
 
-class NetworkMachine(StrictModel):
-    """A network of a global fit, and what it learns from."""
+class NetworkModelSettings(StrictModel):
+    """Network of a global fit, with its training set."""
 
     version: Version = Field(
-        default="experimental", description="of the χ², whose errors smear predictions"
+        default="experimental",
+        description="version of the χ², which also defines the errors of smeared predictions",
     )
     training_set: TrainingSetSettings = TrainingSetSettings()
     network: InverseNetworkSettings = InverseNetworkSettings()
 
 
-class GanMachine(StrictModel):
-    """A GAN of a global fit, and what it learns from."""
+class GanModelSettings(StrictModel):
+    """GAN of a global fit, with its training set."""
 
-    version: Version = Field(default="experimental", description="of the χ²")
+    version: Version = Field(default="experimental", description="version of the χ²")
     training_set: TrainingSetSettings = TrainingSetSettings()
     gan: GanSettings = GanSettings()

@@ -1,4 +1,4 @@
-"""Predictions that machines learn from: on a grid of shifts, with hadronic polynomials, smeared."""
+"""Training sets: predictions on a grid of shifts, with hadronic polynomials, or smeared."""
 
 from dataclasses import dataclass
 
@@ -14,23 +14,23 @@ Array = NDArray[np.float64]
 
 
 def seed_of(seed: int, name: str, *keys: int) -> np.random.SeedSequence:
-    """Seeds of a machine, keyed on the run's seed and its name."""
+    """Make a seed sequence from the seed of the run, the name of a model and further keys."""
     return np.random.SeedSequence([seed, *name.encode(), *keys])
 
 
 def make_chi_squared(
     table: PredictionTable, version: Version, settings: TrainingSetSettings
 ) -> ChiSquared:
-    """χ² with the hadronic polynomials of a training set."""
+    """Make the χ² with the hadronic polynomials of a training set."""
     polynomials = HadronicPolynomials.of(settings.hadronic, table.observables, settings.half_widths)
     return ChiSquared(table, version, polynomials)
 
 
 def recomputed(chi_squared: ChiSquared, coefficients: Array) -> Array:
-    """χ² of coefficients, whatever a machine says of it.
+    """Recompute χ² from coefficients, independently of any value that a model generates.
 
     Args:
-        chi_squared: with their polynomials.
+        chi_squared: χ² with the corresponding hadronic polynomials.
         coefficients: (C9, C10, hadronic …), float64 of shape (n, 2 + n_coefficients).
 
     Returns:
@@ -40,17 +40,17 @@ def recomputed(chi_squared: ChiSquared, coefficients: Array) -> Array:
 
 
 def smeared(chi_squared: ChiSquared, exact: Array, generator: np.random.Generator) -> Array:
-    """Measurements that predictions could give, whose likelihood is exp(−χ²/2).
+    """Draw simulated measurements whose likelihood is exp(−χ²/2).
 
-    Where a prediction lies above the measured value, the experimental χ² has the error upwards. As
-    a density of the measured value that is a normal distribution of two widths about the
-    prediction, σ₊ below and σ₋ above it, with the shares σ₊ and σ₋ of σ₊ + σ₋; its norm does not
-    depend on the prediction.
+    The experimental χ² uses the upper error σ₊ if the prediction is above the measured value. As a
+    density of the measured value this is a split normal distribution around the prediction, with
+    width σ₊ and probability σ₊/(σ₊ + σ₋) below it, and width σ₋ and probability σ₋/(σ₊ + σ₋) above
+    it. Its normalisation does not depend on the prediction.
 
     Args:
-        chi_squared: whose errors count.
+        chi_squared: χ² that defines the errors.
         exact: predictions, float64 of shape (n, n_observables).
-        generator: of the draws.
+        generator: random generator.
 
     Returns:
         float64 of the shape of `exact`.
@@ -64,7 +64,7 @@ def smeared(chi_squared: ChiSquared, exact: Array, generator: np.random.Generato
 
 
 def input_scale(chi_squared: ChiSquared) -> Array:
-    """One symmetric error of each observable, float64 of shape (n_observables,)."""
+    """Compute symmetric errors of the observables, float64 of shape (n_observables,)."""
     if chi_squared.covariance is not None:
         return np.asarray(np.sqrt(np.diag(chi_squared.covariance)))
     return (chi_squared.errors_up + chi_squared.errors_down) / 2
@@ -72,12 +72,12 @@ def input_scale(chi_squared: ChiSquared) -> Array:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Samples with their coefficients.
+    """Predicted observables with their coefficients and χ².
 
     Attributes:
-        observables: float64 of shape (n, n_observables).
+        observables: predictions, float64 of shape (n, n_observables).
         coefficients: (C9, C10, hadronic …), float64 of shape (n, 2 + n_hadronic).
-        chi_squared: float64 of shape (n,).
+        chi_squared: χ² of the samples, float64 of shape (n,).
     """
 
     observables: Array
@@ -89,23 +89,23 @@ class TrainingSet:
 
     @property
     def best(self) -> int:
-        """The sample of the least χ²."""
+        """Index of the sample with the smallest χ²."""
         return int(np.argmin(self.chi_squared))
 
 
 def make_training_set(
     chi_squared: ChiSquared, settings: TrainingSetSettings, seed: np.random.SeedSequence
 ) -> TrainingSet:
-    """Predictions on a regular grid of shifts, each with its draws of hadronic coefficients.
+    """Compute predictions on a regular grid of shifts, with random hadronic coefficients.
 
-    The least χ² that Partida and Masjuan state of 10 × 10 values is at (−0.89, 0.11), a point of
-    the regular grid with both ends; that of 50 × 50, (−0.92, 0.10), is none, so that theirs may
-    have been drawn.
+    The smallest χ² that Partida and Masjuan quote for 10 × 10 values is at (−0.89, 0.11), a point
+    of the regular grid with both end points. Their minimum for 50 × 50 values, (−0.92, 0.10), is
+    not a point of that grid, so their values may have been drawn at random.
 
     Args:
-        chi_squared: of `make_chi_squared` with the same settings.
-        settings: of the grid and the draws.
-        seed: of the draws.
+        chi_squared: χ² made by `make_chi_squared` with the same settings.
+        settings: settings of the grid and the draws.
+        seed: seed of the draws.
     """
     values = settings.values_per_coefficient
     c9, c10 = np.meshgrid(
@@ -128,12 +128,12 @@ def make_training_set(
 
 
 def points_in_box(settings: TrainingSetSettings, n: int, seed: np.random.SeedSequence) -> Array:
-    """Shifts (C9, C10) evenly over the box of training: a scrambled Sobol sequence.
+    """Draw shifts (C9, C10) in the training range from a scrambled Sobol sequence.
 
     Args:
-        settings: ranges of the shifts.
+        settings: settings of the training set, with the ranges of the shifts.
         n: number of points.
-        seed: of the scrambling.
+        seed: seed of the scrambling.
 
     Returns:
         float64 of shape (n, 2).

@@ -1,7 +1,7 @@
-"""Sets of Standard-Model inputs, validated, each with its sources: `physics_inputs.yaml`.
+"""Validated sets of Standard-Model inputs with their sources, from `physics_inputs.yaml`.
 
-Which set is chosen moves the observables as much as a shift of δC9 by about one, so every result
-names its set.
+The choice of the set changes the observables as much as a shift of δC9 by about one, so every
+result names its set.
 """
 
 from functools import cache
@@ -17,7 +17,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class FormFactor(StrictModel):
-    """One form factor: pole mass [GeV] and the coefficients of its z expansion."""
+    """One form factor: pole mass [GeV] and coefficients of the z expansion."""
 
     pole_gev: Positive
     a: tuple[float, float, float]
@@ -39,7 +39,7 @@ class PhysicsInputs(StrictModel):
     """Masses, widths [GeV], Wilson coefficients and form factors of one set."""
 
     name: str
-    sources: dict[str, str] = Field(min_length=1, description="where the values are from")
+    sources: dict[str, str] = Field(min_length=1, description="sources of the values")
     m_b_meson_gev: Positive
     m_muon_gev: Positive
     m_electron_gev: Positive
@@ -47,8 +47,8 @@ class PhysicsInputs(StrictModel):
     width_k_star_gev: Positive
     m_kaon_gev: Positive
     m_pion_gev: Positive
-    m_kpi_min_gev: Positive = Field(description="lower end of the K* mass drawn")
-    m_kpi_max_gev: Positive = Field(description="upper end of the K* mass drawn")
+    m_kpi_min_gev: Positive = Field(description="lower end of the K* mass distribution")
+    m_kpi_max_gev: Positive = Field(description="upper end of the K* mass distribution")
     barrier_radius_per_gev: Positive
     m_b_gev: Positive = Field(description="b mass in the C7 terms")
     m_b_loop_gev: Positive = Field(description="b mass in h(q², m_b)")
@@ -64,7 +64,7 @@ class PhysicsInputs(StrictModel):
 
 @cache
 def known_inputs() -> dict[str, PhysicsInputs]:
-    """Every set of inputs, by name."""
+    """Return all sets of inputs, by name."""
     import yaml
 
     source = files("wilsonvox.theory.physics_inputs") / "physics_inputs.yaml"
@@ -73,10 +73,10 @@ def known_inputs() -> dict[str, PhysicsInputs]:
 
 
 def load_inputs(name: str) -> PhysicsInputs:
-    """A set of inputs by name, such as ``evtgen-btosllnpr``.
+    """Return a set of inputs by name, such as ``evtgen-btosllnpr``.
 
     Raises:
-        UserError: there is no such set.
+        UserError: the name is unknown.
     """
     sets = known_inputs()
     if name not in sets:

@@ -10,12 +10,14 @@ from pathlib import Path
 from wilsonvox.config.run import RunConfiguration
 from wilsonvox.config.samples import SampleRow
 from wilsonvox.core.errors import UserError
-from wilsonvox.estimators import PREPARED_FILE, TRAINED_FILE
+from wilsonvox.estimators import PREPARED_FILE
 from wilsonvox.provenance.code import own_digest
 from wilsonvox.provenance.environment import checkout
 from wilsonvox.provenance.recording import architectures_of
-from wilsonvox.provenance.stages import STAGES
 from wilsonvox.records.digests import content_digest
+from wilsonvox.stages import targets
+from wilsonvox.stages.run import Run
+from wilsonvox.stages.table import STAGES
 from wilsonvox.workflow.crates.history import RunFile, RunHistory
 
 MAIN_WORKFLOW = "workflow/Snakefile"
@@ -32,6 +34,10 @@ _SOURCES = (
     "LICENSE",
     "CITATION.cff",
     "envs/*",
+    "plugins/*/LICENSE",
+    "plugins/*/README.md",
+    "plugins/*/pyproject.toml",
+    "plugins/*/src/**/*",
     "profiles/local/*",
     "workflow/Snakefile",
     "workflow/rules/*",
@@ -49,7 +55,7 @@ _SMALL = (PREPARED_FILE, "predictions.npz")
 
 
 def result_files(
-    run: Path, configuration: RunConfiguration, samples: Iterable[str]
+    run: Path, configuration: RunConfiguration, samples: Mapping[str, SampleRow]
 ) -> dict[str, list[str]]:
     """Paths of a run's results, relative to its folder, by kind: those of its configuration only.
 
@@ -58,34 +64,12 @@ def result_files(
     """
     if not run.is_dir():
         raise UserError(f"{run}: no such run; expected a folder such as results/demo")
-    found: dict[str, list[str]] = {"models": [], "summaries": [], "measurements": [], "figures": []}
-    folders = ["figures"] if configuration.has_images else []
-    names = list(samples)
-    for image in configuration.images:
-        estimators = configuration.estimators_for(image)
-        folders += [f"figures/{image}"] if estimators else []
-        for estimator in estimators:
-            here = f"{image}/{estimator}"
-            trains = configuration.estimators[estimator].trains
-            name = TRAINED_FILE if trains else PREPARED_FILE
-            found["models"].append(f"models/{here}/{name}")
-            found["summaries"].append(f"evaluation/{here}/summary.parquet")
-            found["measurements"] += [f"measurements/{here}/{name}.json" for name in names]
-            folders.append(f"figures/{here}")
-    fit = configuration.global_fit
-    if fit is not None and configuration.includes_global_fit(run):
-        found["fits"] = fit.fit_files()
-        found["answers"] = fit.network_files() + fit.gan_files()
-        found["measurements"] += fit.measurement_files()
-        found["figures"] += fit.figure_files()
+    made = Run(configuration, samples)
+    models = targets.model_files(made) if configuration.has_images else []
+    found = {"models": models, **targets.results_by_kind(made, run)}
     for path in (path for paths in found.values() for path in paths):
         if not (run / path).is_file():
             raise UserError(f"{run} is not finished: there is no {path}; run the workflow first")
-    for folder in folders:
-        figures = [path for path in (run / folder).glob("*.*") if path.suffix in (".pdf", ".png")]
-        if not figures:
-            raise UserError(f"{run} is not finished: no figure in {folder}; run the workflow first")
-        found["figures"] += sorted(path.relative_to(run).as_posix() for path in figures)
     return found
 
 

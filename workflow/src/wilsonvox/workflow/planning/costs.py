@@ -9,7 +9,7 @@ from pydantic import Field, computed_field
 from wilsonvox.config.run import RunConfiguration
 from wilsonvox.config.samples import SampleRow
 from wilsonvox.core.models import StrictModel
-from wilsonvox.workflow.planning.jobs import STAGES, Job, Training, planned, trainings
+from wilsonvox.workflow.planning.jobs import PlannedJob, Training, planned, trainings
 from wilsonvox.workflow.planning.rates import (
     MeasuredOn,
     Rate,
@@ -261,7 +261,9 @@ def _estimate(
     return CostEstimate(value=value, factor=max(rate.factor, least, LEAST_FACTOR[kind]))
 
 
-def _rule_cost(stage: str, rule: str, jobs: Sequence[Job], rates: Rates, limited: bool) -> RuleCost:
+def _rule_cost(
+    stage: str, rule: str, jobs: Sequence[PlannedJob], rates: Rates, limited: bool
+) -> RuleCost:
     rate = rates.rule(rule)
     seconds = [rate.seconds.of(job.amounts) for job in jobs]
     memory = max(rate.memory_bytes.of(job.amounts) for job in jobs)
@@ -299,7 +301,7 @@ def _stage_files(stage: str, rules: Sequence[RuleCost], rates: SnakemakeRates) -
     )
 
 
-def _training_cost(training: Training, job: Job, rates: RuleRates) -> TrainingCost:
+def _training_cost(training: Training, job: PlannedJob, rates: RuleRates) -> TrainingCost:
     operations = training.epochs * training.passes * training.network.multiply_accumulates
     seconds, memory = rates.seconds, rates.memory_bytes
     on_node = memory.of({**job.amounts, "batch_elements": 0.0})
@@ -318,7 +320,7 @@ def _training_cost(training: Training, job: Job, rates: RuleRates) -> TrainingCo
     )
 
 
-def _folders(jobs: Iterable[Job], run: str) -> int:
+def _folders(jobs: Iterable[PlannedJob], run: str) -> int:
     """Folders in results/{run}/ at the end, itself among them."""
     root = PurePosixPath("results", run)
     found = {root}
@@ -365,16 +367,16 @@ def plan(
     jobs = planned(configuration, samples)
     each_training = trainings(configuration, samples)
     limited = any(training.least_epochs < training.epochs for training in each_training)
+    by_rule: dict[str, list[PlannedJob]] = {}
+    for job in jobs:
+        by_rule.setdefault(job.rule, []).append(job)
     rules = [
-        _rule_cost(stage, rule, of_rule, rates, limited and rule == "train")
-        for stage, names in STAGES.items()
-        for rule in names
-        if (of_rule := [job for job in jobs if job.rule == rule])
+        _rule_cost(of_rule[0].group, rule, of_rule, rates, limited and rule == "train")
+        for rule, of_rule in by_rule.items()
     ]
     stages = [
         _stage_files(stage, [rule for rule in rules if rule.stage == stage], rates.snakemake)
-        for stage in STAGES
-        if any(rule.stage == stage for rule in rules)
+        for stage in dict.fromkeys(job.group for job in jobs)
     ]
     # of the whole run: Snakemake's log
     whole = StageFiles(

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from wilsonvox.provenance.audit import other_code
+from wilsonvox.provenance.comparison import command_options
 from wilsonvox.provenance.digest_cache import DigestCache
 from wilsonvox.records.embedded import has_record_format, read_record
 from wilsonvox.records.record import Record, portable_path, portable_word, run_folder
@@ -47,28 +48,9 @@ class State:
     unchanged_inputs: frozenset[str] = frozenset()
 
 
-def options(words: Sequence[str]) -> dict[str, list[str]]:
-    """Values by option of a command line, its leading words under an empty name.
-
-    >>> options(["wilsonvox", "train", "--seed", "7", "--scaled"])
-    {'': ['wilsonvox', 'train'], '--seed': ['7'], '--scaled': ['']}
-    """
-    found: dict[str, list[str]] = {"": []}
-    name = ""
-    for i, word in enumerate(words):
-        if word.startswith("--"):
-            name = word
-            following = words[i + 1] if i + 1 < len(words) else "--"
-            if following.startswith("--"):
-                found.setdefault(name, []).append("")
-        else:
-            found.setdefault(name, []).append(word)
-    return found
-
-
 def option_changes(before: Sequence[str], now: Sequence[str]) -> Iterator[str]:
     """In words, how two command lines differ: ``--learning-rate 0.01 → 0.02``."""
-    old, new = options(before), options(now)
+    old, new = command_options(before), command_options(now)
     for name in [*old, *(each for each in new if each not in old)]:
         if name in NOT_COMPARED or old.get(name) == new.get(name):
             continue
