@@ -228,7 +228,7 @@ def test_corner_names_an_estimator_without_values(results):
     path.write_text(json.dumps(content))
     both = corner.draw([corner.read(path) for path in files(results)])
     assert len(both.axes[2].patches) == 2
-    assert both.legends[0].get_texts()[1].get_text() == "fit: no values"
+    assert both.legends[0].get_texts()[1].get_text() == "fit: no estimate"
     alone = corner.draw([corner.read(path)])
     assert not alone.axes[2].patches
 
@@ -247,5 +247,5 @@ def test_corner_command_writes_both_files_or_one_line(results, tmp_path, capsys)
     del content["coefficients"]["c7"]
     path.write_text(json.dumps(content))
     assert run(["plot", "corner", *words, *out]) == 1
-    assert "of c9 alone; a corner plot needs several shifts" in capsys.readouterr().err
+    assert "measures c9 only; a corner plot needs several shifts" in capsys.readouterr().err
     assert not list(tmp_path.glob("d.*"))
