@@ -184,7 +184,7 @@ def spoiled(kind):
     ("kind", "message"),
     [
         ("twice", "c9_-2.00, campaign 000, image 0, c9 are duplicated"),
-        ("split", "only test and interpolation images"),
+        ("split", "only the splits test and interpolation"),
         ("both", "c9_-2.00, split interpolation, c9: the point is also in split test"),
         ("not finite", "1 of 10 are not finite"),
         ("true", "the true shift is not a single finite number"),
@@ -316,7 +316,7 @@ def test_command_warns_of_a_response_that_does_not_rise(
     monkeypatch.setattr("wilsonvox.theory.fisher.covariance_bound", bound)
     tables = write_predictions(tmp_path, predictions(30, slope=-1.0))
     assert run(command_line(tmp_path, tables, coefficients)) == 0
-    assert "c9_-2.00, c9: the response does not rise" in capsys.readouterr().err
+    assert "c9_-2.00, c9: the response does not increase" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

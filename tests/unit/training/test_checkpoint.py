@@ -372,7 +372,7 @@ def test_unwritable_path_is_detected_before_the_first_epoch(tmp_path):
     for path, message in (
         (tmp_path / "file" / "s.npz", r"s\.npz: the checkpoint cannot be written: "),
         (tmp_path / "folder.npz", r"folder\.npz: is a folder"),
-        (tmp_path / "state.txt", r"state\.txt: the name of a --state file ends in \.npz"),
+        (tmp_path / "state.txt", r"state\.txt: the name of a --state file must end in \.npz"),
     ):
         with pytest.raises(UserError, match=message):
             _train(path)

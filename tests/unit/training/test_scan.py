@@ -85,7 +85,7 @@ def test_invalid_range_is_refused(given, message):
         ({"tny": scan_of()}, r"scan\.tny: is no trained estimator; did you mean 'tiny'"),
         ({"likelihood": scan_of()}, r"scan\.likelihood: is no trained estimator"),
         ({"tiny": {"parameters": {"training.learning_rat": RATE}}},
-         r"tiny\.parameters\.training\.learning_rat: is no .* mean 'training\.learning_rate'"),
+         r"tiny\.parameters\.training\.learning_rat: is not .* mean 'training\.learning_rate'"),
         ({"tiny": {"parameters": {"q2_knots": {"low": 4, "high": 9}}}}, r"q2_knots: is not a set"),
         ({"tiny": {"parameters": {"images": {"choices": ["a", "b"]}}}}, "images: is not a setting"),
         ({"tiny": {"parameters": {"network.dropout": {"low": 0.0, "high": 1.0}}}},

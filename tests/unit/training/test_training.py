@@ -361,7 +361,7 @@ def test_failed_write_leaves_no_file(model_file, trained, tmp_path):
             tmp_path / "m.keras", Full(), metadata, make_record("train", "out.file", settings={})
         )
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(UserError, match=r"m\.h5: .* ends in \.keras"):
+    with pytest.raises(UserError, match=r"m\.h5: .* must end in \.keras"):
         save_estimator(
             tmp_path / "m.h5", trained.model, metadata, make_record("train", "out.file", {})
         )

@@ -81,7 +81,7 @@ def find_estimator(
     chosen = next(iter(images)) if image is None else image
     if chosen not in images:
         raise UserError(
-            f"--image {chosen}: {estimator} is not made for it{did_you_mean(chosen, images)}"
+            f"--image {chosen}: there is no {estimator} for it{did_you_mean(chosen, images)}"
         )
     evaluation = folder / "evaluation" / chosen / estimator
     predictions = _summarized_predictions(evaluation)

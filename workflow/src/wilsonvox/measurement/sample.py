@@ -92,23 +92,29 @@ LEFT_OVER = "fill no whole image"
 class Measurement(StrictModel):
     """Result of `wilsonvox measure`."""
 
-    coefficients: dict[str, CoefficientMeasurement]
+    coefficients: dict[str, CoefficientMeasurement] = Field(
+        description="measured shifts by coefficient"
+    )
     joint: JointMeasurement | None = Field(
         default=None,
         description="covariance of several coefficients that were calibrated together, if measured",
     )
-    n_images: int
-    n_events_used: int
+    n_images: int = Field(description="number of images")
+    n_events_used: int = Field(description="number of events in the images")
     n_events_dropped: int = Field(description="number of events in the input that are in no image")
-    n_events_dropped_by_reason: dict[str, int]
-    estimator: str
+    n_events_dropped_by_reason: dict[str, int] = Field(
+        description="number of these events by reason"
+    )
+    estimator: str = Field(description="name of the estimator in the run")
     image: str = Field(description="name of the image specification in the run")
-    image_specification: ImageSpecification
+    image_specification: ImageSpecification = Field(description="specification of the images")
     physics_inputs: str | None = Field(description="set of SM inputs of the estimator")
-    warnings: list[str]
-    sample: str | None
+    warnings: list[str] = Field(description="warnings on the sample and the result")
+    sample: str | None = Field(description="name of the sample, if it has one")
     true_shifts: dict[str, float] | None = Field(description="true shifts of the sample, if known")
-    interval_type: str = INTERVAL_TYPE
+    interval_type: str = Field(
+        default=INTERVAL_TYPE, description="uncertainties contained in the intervals"
+    )
     provenance: Record | None = None
 
     def save(self, path: str | os.PathLike[str], record: Record) -> None:

@@ -48,9 +48,9 @@ _HALF_ROOT = float(np.sqrt(0.5))
 
 @numba.njit(cache=True, nogil=True)
 def _matrix(f: Array, beta2: float) -> Any:
-    """Elements of the Hermitian matrix of the form Σ_i J_i f_i of the amplitudes.
+    """Elements of the Hermitian matrix of the quadratic form Σ_i J_i f_i of the amplitudes.
 
-    The J_i are those of `theory.angular.polar_form`, with all their √λ and β.
+    The J_i are those of `theory.angular.polar_form`, with all factors √λ and β.
 
     Args:
         f: the functions of `theory.angular.angular_functions` at one event, shape (11,).
