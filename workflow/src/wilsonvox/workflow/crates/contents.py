@@ -58,7 +58,12 @@ def result_files(
     """
     if not run.is_dir():
         raise UserError(f"{run}: no such run; expected a folder such as results/demo")
-    found: dict[str, list[str]] = {"models": [], "summaries": [], "measurements": [], "figures": []}
+    results: dict[str, list[str]] = {
+        "models": [],
+        "summaries": [],
+        "measurements": [],
+        "figures": [],
+    }
     folders = ["figures"] if configuration.has_images else []
     names = list(samples)
     for image in configuration.images:
@@ -68,25 +73,25 @@ def result_files(
             here = f"{image}/{estimator}"
             trains = configuration.estimators[estimator].trains
             name = TRAINED_FILE if trains else PREPARED_FILE
-            found["models"].append(f"models/{here}/{name}")
-            found["summaries"].append(f"evaluation/{here}/summary.parquet")
-            found["measurements"] += [f"measurements/{here}/{name}.json" for name in names]
+            results["models"].append(f"models/{here}/{name}")
+            results["summaries"].append(f"evaluation/{here}/summary.parquet")
+            results["measurements"] += [f"measurements/{here}/{name}.json" for name in names]
             folders.append(f"figures/{here}")
     fit = configuration.global_fit
     if fit is not None and configuration.includes_global_fit(run):
-        found["fits"] = fit.fit_files()
-        found["answers"] = fit.network_files() + fit.gan_files()
-        found["measurements"] += fit.measurement_files()
-        found["figures"] += fit.figure_files()
-    for path in (path for paths in found.values() for path in paths):
+        results["fits"] = fit.fit_files()
+        results["answers"] = fit.network_files() + fit.gan_files()
+        results["measurements"] += fit.measurement_files()
+        results["figures"] += fit.figure_files()
+    for path in (path for paths in results.values() for path in paths):
         if not (run / path).is_file():
             raise UserError(f"{run} is not finished: there is no {path}; run the workflow first")
     for folder in folders:
         figures = [path for path in (run / folder).glob("*.*") if path.suffix in (".pdf", ".png")]
         if not figures:
             raise UserError(f"{run} is not finished: no figure in {folder}; run the workflow first")
-        found["figures"] += sorted(path.relative_to(run).as_posix() for path in figures)
-    return found
+        results["figures"] += sorted(path.relative_to(run).as_posix() for path in figures)
+    return results
 
 
 def is_packed(file: RunFile, largest_bytes: int) -> bool:
@@ -230,10 +235,10 @@ def readme_text(configuration: RunConfiguration, external: Iterable[RunFile], re
         "",
     ]
     needed = []
-    for each in external:
-        path = posixpath.normpath(f"results/{run}/{each.path}") if "/" in each.path else each.path
-        kind = "SHA-256" if each.of_bytes else "SHA-256 of its content"
-        needed.append(f"- `{path}`, {kind} `{each.digest}`")
+    for file in external:
+        path = posixpath.normpath(f"results/{run}/{file.path}") if "/" in file.path else file.path
+        kind = "SHA-256" if file.of_bytes else "SHA-256 of its content"
+        needed.append(f"- `{path}`, {kind} `{file.digest}`")
     if needed:
         expecting = SAMPLES if configuration.reads_samples else CONFIGURATION
         lines += [
