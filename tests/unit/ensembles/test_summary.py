@@ -316,7 +316,7 @@ def test_command_warns_of_a_response_that_does_not_rise(
     monkeypatch.setattr("wilsonvox.theory.fisher.covariance_bound", bound)
     tables = write_predictions(tmp_path, predictions(30, slope=-1.0))
     assert run(command_line(tmp_path, tables, coefficients)) == 0
-    assert "c9_-2.00, c9: the response does not rise" in capsys.readouterr().err
+    assert "c9_-2.00, c9: the response does not increase" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

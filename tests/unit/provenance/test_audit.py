@@ -331,7 +331,7 @@ def test_a_pdf_without_its_png(audit, figure, capsys):
     assert "audit the PNG of the same name" in capsys.readouterr().err
 
 
-# where files are
+# moved and copied files
 
 
 def test_a_run_that_was_moved_and_renamed(audit, folder, monkeypatch):
@@ -346,7 +346,7 @@ def test_a_file_that_was_copied_out_of_its_run(audit, folder, monkeypatch):
     talk = folder.parent / "talk"
     talk.mkdir()
     shutil.copy(write_run("results/a"), talk / "model.npz")
-    assert audit(talk / "model.npz")[0] == 0  # its record names results/a, which is here
+    assert audit(talk / "model.npz")[0] == 0  # its record contains results/a, which exists here
     monkeypatch.chdir(talk)
     code, found, err = audit("model.npz")
     assert code == 1
@@ -567,7 +567,7 @@ def test_replay_lines(capsys, folder, monkeypatch):
     ]
 
 
-# mistakes
+# errors
 
 
 @pytest.mark.parametrize(
