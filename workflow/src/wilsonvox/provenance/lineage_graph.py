@@ -130,12 +130,16 @@ def _read(path: Path) -> tuple[Record | None, str | None, str | None]:
         return None, None, " ".join(str(error).split()) or type(error).__name__
 
 
-def _original_of_copy(path: Path, root: Path) -> tuple[Path, str] | None:
-    """Return the file next to `path` whose record names it as a copy, and the copy's digest."""
-    name = Path(os.path.relpath(path, root)).as_posix()
+def _original_of_copy(path: Path) -> tuple[Path, str] | None:
+    """Return the file next to `path` whose record names it as a copy, and the copy's digest.
+
+    Paths are compared relative to the original, so that both may be copied out of the run.
+    """
     for original, record in _with_copies(path):
-        if name in record.copies:
-            return original, record.copies[name]
+        for name, digest in record.copies.items():
+            place = original.parent / os.path.relpath(name, Path(record.output).parent)
+            if os.path.normpath(place) == os.path.normpath(path):
+                return original, digest
     return None
 
 
@@ -148,7 +152,7 @@ def _without_original(copy: Path) -> str:
         if problem is not None:
             return f"{png}: damaged: {problem}; it holds the record of {copy.name}"
     return (
-        f"{copy}: {kind} files have no provenance record; audit it in its run's folder, or audit "
+        f"{copy}: {kind} files have no provenance record; audit it next to the original, or audit "
         f"{original}"
     )
 
@@ -262,7 +266,7 @@ class LineageGraph:
 
     def _inputs(self, node: Node, root: Path, waiting: deque[tuple[Node, Path]]) -> Iterator[Node]:
         if node.record is None:
-            original = _original_of_copy(node.path, root)
+            original = _original_of_copy(node.path)
             if original:
                 node.copy_digest = original[1]
                 yield self._get(original[0], root, waiting)
