@@ -57,7 +57,7 @@ def assert_whole_figure(report, path):
     except Error:
         width = 0
     assert width > 0, f"{path} is no image"
-    # the room beside the menu changes its width slowly
+    # the width of the area next to the menu changes slowly
     report.page.wait_for_timeout(250)
     room = report.page.locator("#app div.grow.h-screen")
     assert room.evaluate("r => r.scrollLeft + r.clientWidth >= r.scrollWidth"), f"{path} is cut"

@@ -121,7 +121,7 @@ def start_process(command: Sequence[str], folder: Path, printed: Path) -> Runnin
             stderr=subprocess.STDOUT,
             env=os.environ | {"PATH": os.defpath},
             start_new_session=True,
-            # a shell gives background processes a SIGINT that is ignored
+            # background processes of a shell ignore SIGINT
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
     return Running(process, printed)
@@ -143,7 +143,7 @@ class Run:
     # ------------------------------------------------------------ running
     def command(self, *arguments: str | Path) -> list[str]:
         """Return the Snakemake command line for this run."""
-        # --configfile takes all words that follow it
+        # --configfile takes all arguments that follow it
         words = [Path(sys.executable).with_name("snakemake"), *arguments]
         words += ["--snakefile", ROOT / "Snakefile", "--profile", ROOT / "profiles/local"]
         return [str(word) for word in [*words, "--cores", "2", "--configfile", "faults.yaml"]]
@@ -181,11 +181,11 @@ class Run:
     def digests(self, ignoring: Set[str] = frozenset()) -> dict[str, str]:
         """Return the content digests of all output files, and check that they are complete.
 
-        Each has to load, to hold a record and to have the content that its record tells; a copy
-        for people has the bytes that the record of the file beside it tells.
+        Every file must be readable and agree with its record. The bytes of a copy must agree with
+        the record of its original.
 
         Args:
-            ignoring: files that the test has damaged itself.
+            ignoring: files damaged by the test.
         """
         found: dict[str, str] = {}
         copies: dict[str, str] = {}
@@ -196,7 +196,7 @@ class Run:
                 continue
             record = read_record(path)
             assert record is not None, f"{name} has no record"
-            assert record.content_digest == found[name], f"{name} is not what its record tells"
+            assert record.content_digest == found[name], f"{name} differs from its record"
             copies |= record.copies
         for name in files:
             if name.endswith(COPY_SUFFIXES):
@@ -223,12 +223,12 @@ class Run:
         """Check the files after a fault: all are complete, and none is lost.
 
         Args:
-            before: digests of what was finished before.
-            left: unfinished, hidden files that may be there.
-            ignoring: files that the test has damaged itself.
+            before: digests of the files that were complete before the fault.
+            left: maximum number of hidden, unfinished files.
+            ignoring: files damaged by the test.
 
         Returns:
-            The digests of the finished files.
+            The digests of the complete files.
         """
         after = self.digests(ignoring)
         lost = {name for name, digest in before.items() if after.get(name) != digest}
@@ -242,7 +242,7 @@ class Run:
         """Resume the run, and check that all files agree with those of the undisturbed run.
 
         Args:
-            targets: what to make; everything if none is given.
+            targets: paths to make; by default everything.
         """
         printed = self.snakemake(*targets)
         after = self.digests()

@@ -39,7 +39,7 @@ PDF = f"{TOPOLOGY}.pdf"
         ([PREDICTIONS], [PREDICTIONS, *SUMMARIZED], 16, PREDICTIONS),
         ([f"{SUMMARY}.parquet", f"{SUMMARY}.csv"], SUMMARIZED, 8, f"{SUMMARY}.parquet"),
         ([PDF, PNG], [PDF, PNG], 16, PNG),
-        # the PNG is written first, and has room
+        # the PNG is written first, for which there is space
         ([PDF, PNG], [PDF, PNG], {PNG: 8}, PDF),
         ([MODEL, HISTORY], TRAINED, 8, STATE),
     ],
@@ -95,7 +95,7 @@ def test_full_to_the_last_byte(run, disk):
     before = run.without(f"{TOPOLOGY}.*")
     disk.leave(0)
     printed = run.snakemake(PNG, code=1)
-    # not even a line in a job's log has room: found out before the first job
+    # no space even for a line in a log: detected before the first job
     lines = lines_with(printed, "No space left on device")
     run.show("a disk without one free byte", *lines)
     assert lines == [f"{RUN}: cannot be written: No space left on device"], printed

@@ -70,7 +70,7 @@ def test_killed_with_jobs_running(run):
     assert "--unlock" in printed
     assert "Traceback" not in printed
     run.snakemake("--unlock")
-    # one orphan writes its file while the next run writes the same one, the other comes later
+    # one orphan writes its file at the same time as the next run, the other one later
     again = run.start(*TARGETS)
     again.job("generate", EVENTS)
     large.resume()

@@ -89,7 +89,7 @@ def test_killed_in_the_middle_of_a_training(run):
     printed = run.complete(MODEL, HISTORY, PREDICTIONS)
     resumed = re.search(r"resuming at epoch (\d+) of", log.read_text())
     assert resumed, log.read_text()
-    # the epoch in the log's last line may have been killed before its state was written
+    # the last epoch in the log may have been killed before its checkpoint was written
     assert int(resumed[1]) in (done, done + 1)
     assert "wilsonvox: results/tiny is complete" in printed
     assert log.read_text().count("\nepoch ") == 30 - int(resumed[1]) + 1

@@ -115,7 +115,7 @@ def test_training_refuses_them(run):
     refused(run, {f"{IMAGES}/validation/c9_-2.00/000.npz": truncated}, MODEL)
     refused(run, {f"{IMAGES}/validation/c9_+0.00/000.npz": coarser}, MODEL)
     refused(run, {f"{IMAGES}/validation/c9_-2.00/000.npz": of_the_training}, MODEL)
-    # each run has mended what the one before refused
+    # each run repaired what the previous one refused
     refused(run, {f"{IMAGES}/validation/c9_+0.00/000.npz": relabelled}, MODEL)
     run.complete(MODEL, HISTORY)
 

@@ -104,7 +104,7 @@ def make_report(
         link = folder.path / name
         if not link.exists():
             link.symlink_to(ROOT / name)
-    # the environment is there: `--old-file` leaves the target that makes it alone
+    # the environment exists: `--old-file` prevents make from creating it again
     return subprocess.run(
         ["make", "--makefile", ROOT / "Makefile", "--old-file", "setup", "report",
          f"CONFIG={configuration}", f"BIN={Path(sys.executable).parent}"],

@@ -187,7 +187,7 @@ def test_a_truncated_file_is_found(copy, bad, name, n_bytes):
     path = copy.file(name)
     content = path.read_bytes()
     path.write_bytes(content[: -n_bytes or len(content) // 2])
-    # without a record that tells its place in the run a file is called by its name alone
+    # a file without its path in a record is identified by its name
     [(found, verdict)] = bad(name).items()
     assert (Path(found).name, verdict) == (Path(name).name, "changed")
 
@@ -406,7 +406,7 @@ NOT_IN_RECORDS = {
 def test_records_hold_no_place_person_or_time(outputs, finished):
     own = {
         "the host": rf"\b{re.escape(socket.gethostname())}\b",
-        # `.root` is no user
+        # `.root` is not a user
         "the user": rf"(?<![\w.]){re.escape(getpass.getuser())}\b",
         "the folder": re.escape(finished.path.name),
     }

@@ -20,20 +20,20 @@ RESNET = ["resnet"]
 PLOTS = {stage for stage in STAGES if stage.startswith("plot_")}
 BEFORE_TRAINING = {"angular_coefficients", "generate_events", "ingest_events", "voxelize",
                    "voxelize_sample"}  # fmt: skip
-# of a scan; what is trained anew there is what is trained anew elsewhere
+# stages of a scan, whose trainings rerun whenever other trainings do
 SCANNED = {"collect_trials", "plot_scan"}
 SUGGESTED = {"suggest_trials", "train_trial", "train_trial_voxel_sum"} | SCANNED
 AFTER_TRAINING = {"evaluate", "summarize", "measure", "plot_network", "plot_training",
                   "plot_histograms", "plot_linearity", "plot_linearity_unscaled",
                   "plot_sensitivity", "plot_luminosity", "plot_corner"}  # fmt: skip
 
-# of a global fit: a measurement that is there already may stand in a figure of it
+# stages of a global fit with a measurement from another run
 MEASURED_APART = {"measure_for_global_fit", "plot_global_fit_contours"}
 OF_GLOBAL_FITS = {stage for stage in PLOTS if stage.startswith("plot_global_fit")} | {
     "tabulate_observables", "fit_coefficients", "train_inverse_network", "train_gan",
 } | MEASURED_APART  # fmt: skip
 
-# what shows the answers of all machines, and what shows those of one kind
+# stages for results of all networks and GANs, and of one kind
 OF_MACHINES = {
     "plot_global_fit_training_sets", "plot_global_fit_best_sample", "plot_global_fit_contours",
 }  # fmt: skip
@@ -52,7 +52,7 @@ AFTER_FITS = {"summarize", "plot_histograms", "plot_linearity", "plot_linearity_
 def changed(tmp_path):
     """Return the stages whose digest differs after an edit of a file.
 
-    Of those that make or read outputs of an estimator of `architectures`.
+    Only stages for estimators of `architectures` are considered.
     """
     copy = tmp_path / "src"
     shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
@@ -117,7 +117,7 @@ def test_style_draws_every_figure_again_and_nothing_else(changed):
 
 
 def test_voxels_rerun_all_that_comes_after_them(changed):
-    # a figure of events or of the decay does not need images
+    # figures of events or of the decay need no images
     stages = changed("voxels/binning.py", append=CODE)
     assert stages >= {"voxelize", "voxelize_sample", "train", "plot_voxels"} | AFTER_TRAINING
     assert not stages & {"angular_coefficients", "generate_events", "ingest_events",
@@ -202,7 +202,7 @@ def test_a_global_fit_reruns_what_its_code_is_behind(changed):
         OF_GLOBAL_FITS - {"measure_for_global_fit"}
     )
     assert changed("global_fit/learning/settings.py", append=CODE) == set()
-    # a set of measurements counts by its content, for those who read it
+    # a set of measurements is compared by content, for the stages that read it
     assert changed("global_fit/data/lhcb-2015.yaml", append="\n# a comment\n") == set()
 
 

@@ -17,7 +17,7 @@ EVERY_RULE = {
 
 def test_tiny_needs_every_rule(folder):
     jobs = by_rule(folder.planned("tiny.yaml"))
-    # three points with train (two campaigns at one), validation and test, and one between
+    # three points with train (two campaigns at one), validation and test, and one in between
     campaigns = 3 + 1 + 3 + 3 + 1
     many = {"generate_events": campaigns, "voxelize": campaigns, "evaluate": 4}
     # both estimators
@@ -56,7 +56,7 @@ def test_models_do_not_need_test_images(folder):
 def test_demo_is_the_default(folder):
     default = folder.planned()
     assert by_rule(default) == by_rule(folder.planned("config/demo.yaml"))
-    assert by_rule(default)["evaluate"] >= 9 + 4  # trained points and those between
+    assert by_rule(default)["evaluate"] >= 9 + 4  # training points and those in between
 
 
 def test_a_configuration_has_no_values_of_the_default_one(folder):
@@ -217,7 +217,7 @@ def test_without_a_network_nothing_is_trained_and_no_training_events_are_made(fo
     folder.configure(change)
     jobs = folder.planned("tiny.yaml")
     networks = {"train", "evaluate", "measure", "plot_network", "plot_training"}
-    # images of a sample are for networks alone
+    # images of a sample are only for networks
     assert EVERY_RULE - set(by_rule(jobs)) == networks | {"voxelize_sample"}
     splits = {job.wildcards.split("/")[0] for job in jobs if job.rule == "generate_events"}
     assert splits == {"test", "interpolation"}
@@ -248,7 +248,7 @@ def test_a_voxel_sum_is_an_estimator_of_images_without_epochs(folder):
     (job,) = (job for job in planned if job.rule == "train_voxel_sum")
     assert job.outputs == ("results/tiny/models/b8_n300/sum/model.keras",)
     assert "--estimator sum --q2-knots 8" in " ".join(job.command)
-    # the same weights with any number of cores
+    # the weights do not depend on the number of cores
     assert "--threads 1 " in " ".join(job.command)
 
 
@@ -266,7 +266,7 @@ def add_scans(values, rounds=2):
 def test_a_scan_is_a_target_of_its_own_round_by_round(folder):
     before = by_rule(folder.planned("tiny.yaml"))
     folder.configure(add_scans)
-    # no part of a run
+    # not part of a run
     assert not {rule for rule in by_rule(folder.planned("tiny.yaml")) if "trial" in rule}
     assert before["train"] == 1
     planned = folder.planned("tiny.yaml", targets=("scan",))
@@ -280,7 +280,7 @@ def test_a_scan_is_a_target_of_its_own_round_by_round(folder):
     def trials(*numbers):
         return {f"{scan}/trials/{number:03d}/trial.json" for number in numbers}
 
-    # each round after all trials of those before it
+    # each round follows all trials of earlier ones
     assert jobs["suggest_trials", "b8_n300/tiny/0"].inputs == ()
     assert set(jobs["suggest_trials", "b8_n300/tiny/1"].inputs) == trials(0, 1, 2)
     for number in range(6):
@@ -380,7 +380,7 @@ def test_bad_configuration_on_the_command_line_has_no_traceback(folder):
 
 
 def test_a_training_keeps_its_state_in_a_file_that_is_no_output(folder):
-    # Snakemake deletes outputs before a job runs, and what a killed job left of them
+    # Snakemake deletes outputs before a job runs, and incomplete outputs of killed jobs
     model = "results/tiny/models/b8_n300/tiny/model.keras"
     run = folder.snakemake(model, "--dry-run", "--printshellcmds", "--configfile", "tiny.yaml")
     assert run.returncode == 0, run.stderr

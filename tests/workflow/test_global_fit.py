@@ -1,6 +1,6 @@
 """The target global_fit: jobs, reruns after edits, and separation from the default target.
 
-A small run of all of it is in test_global_fit_learning.py.
+A small run is in test_global_fit_learning.py.
 """
 
 import copy
@@ -181,7 +181,7 @@ def test_beside_images_report_and_crate_have_the_fit_once_it_is_there(folder):
 
     def inputs_of_packing() -> list[set[str]]:
         jobs = folder.planned("tiny.yaml", targets=("run_crate",))
-        # nothing of the fit runs
+        # no job of the fit runs
         assert set(by_rule(jobs)) - set(everything) == {
             "report_pages", "write_configuration", "write_report", "run_crate",
         }  # fmt: skip
@@ -192,7 +192,7 @@ def test_beside_images_report_and_crate_have_the_fit_once_it_is_there(folder):
         return [set(job.inputs) for job in jobs if job.rule in ("report_pages", "run_crate")]
 
     assert all(not results & inputs for inputs in inputs_of_packing())
-    for path in sorted(results, reverse=True):  # figures last: none is older than its fits
+    for path in sorted(results, reverse=True):  # figures last, so that none is older than its fits
         (folder.path / path).parent.mkdir(parents=True, exist_ok=True)
         (folder.path / path).write_text("made")
     assert all(results < inputs for inputs in inputs_of_packing())

@@ -75,7 +75,7 @@ def test_the_papers_machines_and_what_beats_them_are_trained(folder):
         for job in jobs
         if job.rule in ("train_inverse_network", "train_gan")
     }
-    # the first set alone is learned, from ten starts each
+    # only the first set is learned, with ten starts each
     assert all("/lhcb-2015/" in text for text in words.values())
     assert all("--starts 10" in text for text in words.values())
     assert "--hidden-units 2 " in words["network-1"]
@@ -186,7 +186,7 @@ def test_small_machines_run_and_are_reported_and_nothing_is_left_to_do(folder, t
         for figure in figures:
             path = results / f"figures/global_fit/lhcb-2015/{machine}/{figure}.png"
             assert read_record(path).inputs
-    # nothing is left to do, and nothing is said to be left over
+    # no job is left, and no file is reported as left over
     assert folder.planned(name, targets=("global_fit",)) == []
     table = results / "global_fit/lhcb-2015/predictions.npz"
     fit = results / "global_fit/lhcb-2015/fits/experimental_none.json"

@@ -68,7 +68,7 @@ def test_an_older_paper_end_to_end(folder, name):
         assert (found.flavour, found.antiparticle_angles) == ("both", "positive-lepton")
         events = read_metadata(results / "events/test/c9_-0.80/000.root")
         assert events.antiparticle_shifts == "equal"
-        # the bound is that of events whose flavour is forgotten
+        # the bound is that of events without flavour information
         bound = dict(zip(summary["point"], summary["bound"], strict=True))
         assert bound["c9_-2.00"] == pytest.approx(0.0811 * 24**0.5, rel=0.01)
     assert about.image == shard.metadata.image

@@ -92,7 +92,7 @@ def test_files_of_a_run_are_as_planned(finished):
     notes = finished.path / ".snakemake"
     assert len(_files(notes / "metadata")) == sum(stage.notes for stage in stages)
     assert whole.files == 1
-    # each start of Snakemake in this folder leaves a log, those of other tests too
+    # each start of Snakemake in this folder leaves a log, also in other tests
     assert _files(notes / "log")
     assert {path.parent.name for path in _files(notes) if "metadata" not in path.parts} <= {
         "log", "iocache",

@@ -56,7 +56,7 @@ def dry_run(
     return {
         rule: dict(word.split("=", 1) for word in text.split(", ") if "=" in word)
         for rule, text in jobs
-        if rule not in ("default", *targets)  # nothing but their inputs
+        if rule not in ("default", *targets)  # rules with inputs only
     }
 
 
@@ -85,7 +85,7 @@ def test_every_rule_that_runs_on_a_cluster_is_in_the_table(folder):
             )
             workflow.dag(DAGSettings(targets={"events"})).execute_workflow(executor="dryrun")
             loaded = workflow._workflow
-            # a rule without a command, such as the default one, runs nowhere
+            # a rule without a command, such as the default one, is not submitted
             rules = {rule.name for rule in loaded.rules if not rule.norun} - loaded._localrules
     finally:
         os.chdir(before)
@@ -111,7 +111,7 @@ def test_slurm_as_it_is_typed_in_a_checkout(cluster_folder):
     assert set(asked) == set(TABLE) - absent - OF_GLOBAL_FITS
     check_slurm(asked)
     assert "--signal=TERM@120" in asked["train"]["slurm_extra"]
-    # the checkout's own name for it is in git
+    # its name in the checkout is tracked by git
     assert (ROOT / "slurm").is_symlink()
     assert (ROOT / "slurm").readlink() == Path("profiles/slurm")
 
@@ -120,7 +120,7 @@ def test_slurm_plans_a_global_fit(cluster_folder):
     asked = dry_run(cluster_folder, "slurm", "global_fit", configuration="config/global-fit.yaml")
     assert set(asked) == OF_GLOBAL_FITS
     check_slurm(asked)
-    # networks of so few neurons gain nothing on a GPU
+    # such small networks are not faster on a GPU
     assert {rule for rule, found in asked.items() if "gres" in found} == {"measure_for_global_fit"}
 
 
@@ -178,7 +178,7 @@ def test_htcondor_stays_out_of_the_environment_of_all():
     for name in ("requirements.lock", "requirements-gpu.lock"):
         assert "htcondor" not in (ROOT / "envs" / name).read_text()
     locked = (ROOT / "envs/requirements.lock").read_text()
-    # installed on top, it must not change what is there
+    # installing it must not change other packages
     for line in (ROOT / "envs/requirements-htcondor.lock").read_text().splitlines():
         if "==" in line and "htcondor" not in line:
             assert line in locked.splitlines()

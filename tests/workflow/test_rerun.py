@@ -1,7 +1,7 @@
 """Reruns after edits: the tables of docs/user_guide/reruns.md, with the real DAG.
 
-Every edit is planned twice: by Snakemake, and by `wilsonvox status` from what the outputs
-themselves say. Both must give exactly the same jobs.
+Every edit is planned twice, by Snakemake and by `wilsonvox status`, which uses the records in the
+outputs. Both must give exactly the same jobs.
 """
 
 import copy
@@ -189,7 +189,7 @@ def one_more_estimator(values: dict[str, Any]) -> None:
 
 
 def one_more_fit(values: dict[str, Any]) -> None:
-    # coarse, because Snakemake plans it only
+    # coarse, because it is only planned
     bins = {"q2_bins_gev2": [[1.0, 6.0], [15.0, 19.0]]}
     values["estimators"]["other"] = {
         "architecture": "angular-likelihood",
@@ -226,7 +226,7 @@ def of_other_estimator(jobs: Jobs) -> Jobs:
 
 WITHOUT_TRAINED_POINT = {
     job for job in TRAINING if "c9_-1.00" not in job[1]
-} | FIT_SUMMARY  # its own evaluations are no jobs any more
+} | FIT_SUMMARY  # its evaluations are no longer jobs
 
 LINEARITIES = {
     (rule, place)
@@ -358,7 +358,7 @@ def test_an_edit_of_the_code_runs_exactly_its_jobs(
     source(**words)
     plan = make_plan(finished)
     assert plan.snakemake == expected
-    if words.get("path"):  # installed packages have not changed: see the test of the lock file
+    if words.get("path"):  # installed packages are unchanged, see the test of the lock file
         assert plan.truth == expected
 
 
@@ -513,7 +513,7 @@ def test_deleted_event_files_are_made_again_only_where_they_are_needed(copied: F
         ("generate_events", "test/c9_-2.00/000"),
     }
     assert plan.truth == needed
-    assert plan.snakemake > needed  # all that was made of the same events
+    assert plan.snakemake > needed  # all jobs after the same events
     assert sorted(run(copied, plan.lines[plan.lines.index("run:") + 1])) == sorted(
         rule for rule, _ in needed
     )
@@ -545,7 +545,7 @@ def test_figures_of_before_a_run_that_failed_are_made_again(copied: Folder) -> N
 
 @pytest.mark.slow
 def test_a_removed_point_leaves_nothing_in_summaries_and_measurements(copied: Folder) -> None:
-    # another takes its place, because a response needs four points
+    # it is replaced by another point, because a response needs four
     copied.configure(lambda values: values["points"][2]["shifts"].update(c9=[-0.4]))
     done = snakemake(copied)
     assert done.returncode == 0, done.stdout + done.stderr

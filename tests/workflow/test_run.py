@@ -89,7 +89,7 @@ def test_a_fit_writes_what_a_network_writes(finished):
         assert frame["error"].isna().all() == (folder == "tiny")
         summary, _ = read_table(path / "summary.parquet", SUMMARY_COLUMNS)
         assert len(summary) == 4
-    # 300 events tell -2 from 0
+    # 300 events distinguish -2 from 0
     mean = summary.set_index("point")["mean"]
     assert mean["c9_-2.00"] < mean["c9_+0.00"] - 1
     text = (finished.path / "results/tiny/measurements/b8_n300/likelihood/ntuple.json").read_text()
@@ -169,5 +169,5 @@ def test_the_scheduler_sleeps_while_jobs_run(folder):
     run = folder.snakemake("--cores", "1", "--configfile", "tiny.yaml", "--verbose", *campaigns)
     log = run.stdout + run.stderr
     assert run.returncode == 0, log
-    # one after the other, some seconds each: it looks once for each job, and once when one ended
+    # jobs run one after the other: the scheduler is called once per job and once at each end
     assert log.count("Ready jobs: ") <= 4

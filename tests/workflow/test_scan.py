@@ -76,7 +76,7 @@ def test_audit_and_status_know_the_outputs_of_a_scan(scanned):
     words = ("status", "--configfile", "tiny.yaml", "--target", "scan")
     run = wilsonvox(scanned, *words)
     assert "0 of 30 jobs have to run" in run.stdout, run.stdout + run.stderr
-    # nothing of a scan is said to be left over by a run without it
+    # files of a scan are not reported as left over in a run without it
     run = wilsonvox(scanned, *words[:-2])
     assert "belong to no job" not in run.stdout
     kept = (scanned.path / trial).read_bytes()

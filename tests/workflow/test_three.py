@@ -62,7 +62,7 @@ def test_a_run_of_three_coefficients(folder):
         assert len(summary) == 3 * 10
         assert about.joint is not None
         assert about.joint.coefficients == NAMES
-        # events tell no more than the bound; so few images are uncertain by a third
+        # no estimate is better than the bound; with so few images the uncertainty is a third
         volumes = [each.volume_over_bound for each in about.joint.points]
         assert sum(volumes) / len(volumes) > 0.6
         measured = json.loads(
@@ -72,7 +72,7 @@ def test_a_run_of_three_coefficients(folder):
         assert measured["n_images"] == 6
     assert (results / f"figures/{IMAGE}/corner/evtgen.pdf").is_file()
     assert folder.planned("three.yaml") == []
-    # one more point makes its own events, and no others
+    # an additional point only needs its own events
     prepare(folder, lambda text: text.replace("number: 8", "number: 9"))
     more = {job.wildcards for job in folder.planned("three.yaml") if job.rule == "generate_events"}
     assert more == {"interpolation/sobol_0020/000"}

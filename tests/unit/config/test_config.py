@@ -14,7 +14,7 @@ from wilsonvox.estimators.settings import AngularLikelihoodSettings, LikelihoodS
 from wilsonvox.theory.points import parse_point
 
 ROOT = Path(__file__).parents[3]
-# by name, because users keep their own beside them
+# by name, because users may have their own configurations there
 NAMES = (
     "demo", "laptop", "laptop-resnets", "paper", "preprint2023", "proceedings2023", "scan",
     "three-coefficients",
@@ -57,7 +57,7 @@ def test_points_campaigns_and_events():
     assert configuration.campaigns("c9_-2.00", "train") == ["000", "001", "002"]
     assert configuration.campaigns("c9_-2.00", "interpolation") == []
     assert configuration.images_in_campaign("b8_n300", "c9_-2.00", "train", "002") == 1
-    # 600 events in two images, 1 % and five standard deviations of that to spare
+    # 600 events for two images, plus 1 % and five standard deviations of these
     assert configuration.campaign_events("c9_-2.00", "train", "000") == 600 + 18 + 1
 
 
@@ -328,7 +328,7 @@ def test_images_of_one_flavour_of_two_need_twice_the_events():
     mixed = parse_configuration(of_both_flavours(mixed="both"))
     assert mixed.campaign_events("c9_-2.00", "train", "000") == 600 + 18 + 1
     apart = parse_configuration(of_both_flavours(b0="B0", anti="B0bar", mixed="both"))
-    # five standard deviations of the number of one flavour more than of the cuts
+    # additional five standard deviations of the number of one flavour
     needed = 2 * 600
     spare = 12 + 5 * 12**0.5 + 5 * needed**0.5
     assert apart.campaign_events("c9_-2.00", "train", "000") == needed + round(spare) + 1
@@ -394,7 +394,7 @@ def test_a_part_of_the_events_makes_as_many_images_as_fit():
         for image in values["images"]
     }
     assert made == {"all": 5, "tenth": 5, "few": 1}
-    # it is no property of the images
+    # it is not a property of the images
     assert "fraction_of_events" not in option_words(configuration.images["tenth"].specification)
     assert configuration.images["tenth"].specification.events_per_image == 100
     assert configuration.campaign_events("c9_-2.00", "train", "000") > 5000

@@ -314,6 +314,19 @@ def test_a_changed_pdf(audit, figure):
     assert bad["reasons"] == ["its bytes differ from the copy that was written"]
 
 
+def test_a_pdf_and_its_png_that_were_copied_out_of_their_run(audit, folder, figure):
+    talk = folder.parent / "talk"
+    talk.mkdir()
+    for path in (figure, figure.with_suffix(".png")):
+        shutil.copy(path, talk)
+    code, found, _ = audit(talk / figure.name)
+    assert code == 0
+    assert [Path(f["path"]).name for f in found["files"]] == ["topology.pdf", "topology.png"]
+    copied = talk / figure.name
+    copied.write_bytes(copied.read_bytes()[:-1])
+    assert audit(talk / figure.name)[0] == 1
+
+
 def test_a_pdf_whose_png_is_damaged(figure, capsys):
     png = figure.with_suffix(".png")
     png.write_bytes(b"no picture")
@@ -331,7 +344,7 @@ def test_a_pdf_without_its_png(audit, figure, capsys):
     assert "audit the PNG of the same name" in capsys.readouterr().err
 
 
-# where files are
+# moved and copied files
 
 
 def test_a_run_that_was_moved_and_renamed(audit, folder, monkeypatch):
@@ -346,7 +359,7 @@ def test_a_file_that_was_copied_out_of_its_run(audit, folder, monkeypatch):
     talk = folder.parent / "talk"
     talk.mkdir()
     shutil.copy(write_run("results/a"), talk / "model.npz")
-    assert audit(talk / "model.npz")[0] == 0  # its record names results/a, which is here
+    assert audit(talk / "model.npz")[0] == 0  # its record contains results/a, which exists here
     monkeypatch.chdir(talk)
     code, found, err = audit("model.npz")
     assert code == 1
@@ -567,7 +580,7 @@ def test_replay_lines(capsys, folder, monkeypatch):
     ]
 
 
-# mistakes
+# errors
 
 
 @pytest.mark.parametrize(
@@ -578,7 +591,7 @@ def test_replay_lines(capsys, folder, monkeypatch):
         (["README.md"], "README.md: has no provenance record; it was not made by wilsonvox"),
         (["foreign.json"], "foreign.json: has no provenance record; it was not made by wilsonvox"),
         (["foreign.npz"], "foreign.npz: has no provenance record; it was not made by wilsonvox"),
-        (["a.csv"], "a.csv: CSV files have no provenance record; audit it in its run's folder"),
+        (["a.csv"], "a.csv: CSV files have no provenance record; audit it next to the original"),
         (["--compare", "x.npz"], "--compare: takes two files, not 1"),
         (["--compare", "x.npz", "x.npz", "x.npz"], "--compare: takes two files, not 3"),
         (["--compare", "x.npz", "foreign.json"], "x.npz and foreign.json are of different formats"),

@@ -214,11 +214,11 @@ def test_paths_are_no_differing_options(compare):
     files = [
         write(f"results/{name}/x.npz", [ord(name)], "voxelize", {}, options=options)
         for name, options in (
-            ("a", ["--bins", "8", "--state=x/y.npz", "--fast"]),
-            ("b", ["--bins", "9", "--state=z/y.npz"]),
+            ("a", ["--bins=8", "12", "--state=x/y.npz", "--fast"]),
+            ("b", ["--bins=9", "12", "--state=z/y.npz"]),
         )
     ]
     assert compare(*files)[2] == [
-        "command  --bins: 8 → 9  (voxelize: x.npz)",
+        "command  --bins: 8 12 → 9 12  (voxelize: x.npz)",
         "command  --fast: given → not given  (voxelize: x.npz)",
     ]

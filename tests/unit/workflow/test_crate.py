@@ -146,7 +146,7 @@ def test_events_and_images_are_described_by_the_digest_of_their_content(run, pac
     assert "sha256" not in entity
     assert entity["alternateName"] == str(shard)
     assert entity["contentSize"] == str(shard.stat().st_size)
-    # that of a file of others is over its bytes
+    # the digest of an external file is over its bytes
     external = entities()["#data/mine.root"]
     assert "sha256" in external
     assert "identifier" not in external
@@ -204,7 +204,7 @@ def test_configuration_and_samples_can_be_used_again(pack):
     expected = parse_configuration(CONFIGURATION | {"samples_table": "samples.tsv"})
     assert again == expected
     values = yaml.safe_load(Path("unpacked/configuration.yaml").read_text())
-    assert values["estimators"]["net"]["training"]["batch_size"] == 128  # a default, spelt out
+    assert values["estimators"]["net"]["training"]["batch_size"] == 128  # a default value
     assert load_samples("unpacked/samples.tsv") == load_samples("table.tsv")
 
 
@@ -382,7 +382,7 @@ def test_a_global_fit_alone_is_all_that_is_packed(tmp_path):
     assert sorted(path for paths in found.values() for path in paths) == sorted(files)
     assert len(found["fits"]) == 9
     assert found["answers"] == ["global_fit/lhcb-2015/gans/gan.json"]
-    # the default table of samples is none of its inputs
+    # the default table of samples is not an input
     assert "samples_table: config/samples.tsv" in contents.configuration_text(configuration)
     assert contents.SAMPLES not in contents.readme_text(configuration, [], report=False)
     (tmp_path / "figures/global_fit/lhcb-2015/contours.png").unlink()

@@ -171,7 +171,7 @@ def test_the_shifts_of_a_sampled_point_are_behind_its_events():
     more, wider = lineage([-2, 1], 3), lineage([-2, 2], 2)
     for point in ("sobol_0000", "sobol_0001", "c9_-1.00"):
         assert events(more, point) == events(first, point)
-    # the lower corner is in the same place, the centre is not
+    # the lower corner is the same, the centre is not
     assert events(wider, "sobol_0000") == events(first, "sobol_0000")
     assert events(wider, "sobol_0001") != events(first, "sobol_0001")
     assert more.digest("train", **WHOLE) != first.digest("train", **WHOLE)

@@ -71,9 +71,10 @@ def test_files_of_the_demonstration(demo):
 
 
 def missed(rule):
-    """Time of a rule that Snakemake did not see: it looks every half second, later every 30 s.
+    """Return the time of a rule missed by the benchmarks of Snakemake [s].
 
-    So it misses the last half second of each job, or half a minute where one lasts more than 15 s.
+    Snakemake samples every 0.5 s, and later every 30 s: it misses up to 0.5 s per job, or up to
+    30 s for jobs of more than 15 s.
     """
     return rule.jobs * (0.5 if rule.core_seconds.value < 15 * rule.jobs else 30)
 
@@ -119,7 +120,7 @@ def test_memory_of_a_training_counts_its_largest_shard():
 
     assert memory(3000, 100) == memory(300, 100)
     voxels = occupied_voxels(ImageSpecification(bins=50, events_per_image=24_000))
-    # index, mean q2 and count: ten bytes a voxel
+    # index, mean q2 and count: ten bytes per voxel
     assert memory(3000, 1000) - memory(3000, 100) == pytest.approx(900 * voxels * 10)
 
 
@@ -147,7 +148,7 @@ def test_the_demonstration_lies_within_the_uncertainty_of_the_plan(demo):
         assert estimate.high >= found["cpu_seconds"], rule.rule
         memory = rule.memory_bytes
         assert found["memory_bytes"] <= memory.high, rule.rule
-        # nor does Snakemake see the largest size of a job of a second, or of less than a minute
+        # Snakemake also misses the largest size of short jobs
         seen = found["cpu_seconds"] > 2 * rule.jobs and not 15 < estimate.value / rule.jobs < 60
         if seen:
             assert memory.low <= found["memory_bytes"], rule.rule
@@ -171,7 +172,7 @@ def test_events_of_a_plan_are_those_of_its_campaigns(demo):
         for campaign in configuration.campaigns(point, split)
     )
     assert demo.generator.events == events
-    # 37,000 to 52,000 events a second
+    # 37,000 to 52,000 events per second
     assert demo.generator.evtgen_most_core_seconds == pytest.approx(events / 37_000)
     assert demo.generator.evtgen_least_core_seconds == pytest.approx(events / 52_000)
     assert demo.generator.core_seconds.high < demo.generator.evtgen_least_core_seconds
@@ -182,7 +183,7 @@ def test_occupied_voxels_are_at_most_those_of_evenly_spread_events():
     assert occupied_voxels(image) == pytest.approx(
         125_000 * (1 - (1 - 1 / 125_000) ** 24_000), rel=1e-5
     )
-    # all campaigns' images, and two of each sample
+    # the images of all campaigns, and two per sample
     found = COST["stages"]["voxels"]["output_bytes"] / (2640 + 1170 + 3 * 2) / 10
     assert 0.95 < found / occupied_voxels(image) < 1
 
@@ -194,7 +195,7 @@ def test_a_training_is_planned_for_its_maximum_number_of_epochs(paper, demo):
     assert (training.images, training.validation_images) == (61_560, 16_200)
     assert (training.least_epochs, training.epochs) == (21, 1000)
     assert next(rule for rule in paper.rules if rule.rule == "train").upper_limit
-    # early stopping waits for as many epochs as there are
+    # the patience of early stopping is as long as the training
     (training,) = demo.trainings
     assert training.least_epochs == training.epochs == 12
     assert not any(rule.upper_limit for rule in demo.rules)
@@ -217,7 +218,7 @@ def test_gpu_hours_hold_for_the_published_rates_of_two_gpus(paper):
     training = paper.trainings[0]
     passes = 3 * (61_560 // 128 * 128) + 16_200
     products = 1000 * passes * training.multiply_accumulates
-    # ResNet-50 trained by NVIDIA: images a second of a V100 (float32) and of an A100 (TF32)
+    # training of ResNet-50 by NVIDIA: images per second on a V100 (float32) and an A100 (TF32)
     for images_per_second in (412, 909):
         seconds = products / (images_per_second * 3 * 4.09e9)
         assert training.gpu_seconds.low < seconds < training.gpu_seconds.high
@@ -295,7 +296,7 @@ def fit_jobs(**changes: object) -> dict[str, list[Job]]:
 def test_a_run_without_networks_trains_nothing():
     jobs = fit_jobs()
     assert not set(jobs) & {"train", "evaluate", "measure", "plot_network", "plot_training"}
-    # images of a sample are for networks alone
+    # images of a sample are only for networks
     assert "voxelize_sample" not in jobs
     assert [len(jobs[name]) for name in ("prepare_estimator", "evaluate_events")] == [1, 13]
     assert len(jobs["measure_events"]) == 3

@@ -26,7 +26,7 @@ SETTINGS = {
 
 
 def _multiply_accumulates(model):
-    """Those of all layers that hold weights in a kernel, by the shapes that Keras gives them."""
+    """Return the sizes of all layers with a kernel, from the shapes in Keras."""
     found = 0
     for layer in model.layers:
         if hasattr(layer, "kernel"):

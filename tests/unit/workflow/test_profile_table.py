@@ -56,7 +56,7 @@ def resources(options, rule, attempt=1):
 
 def asked(options, rule, attempt=1):
     found = dict(resources(options, rule, attempt))
-    # Snakemake keeps memory under the name without its unit
+    # Snakemake stores memory under the name without unit
     return {{"mem": "mem_mb"}.get(name, name): value for name, value in found.items()}
 
 
@@ -85,8 +85,8 @@ def test_threads_of_the_table_reach_the_profile():
 
 
 def test_rules_on_gpus_are_those_whose_code_imports_keras():
-    # a voxel-sum is made of means, on a CPU; its network only adds up. The machines of a global fit
-    # have a few layers and some thousand samples, too few for a GPU
+    # a voxel-sum is fitted with means, on a CPU. Networks and GANs of a global fit have few layers
+    # and some thousand samples, too few for a GPU
     on_cpus = {"train_inverse_network", "train_gan"}
     keras = {
         name
@@ -135,9 +135,9 @@ __variables__:
     assert (voxelize["qos"], voxelize["slurm_extra"]) == ("normal", "--licenses=sps")
     assert train["slurm_extra"] == "--signal=TERM@120 --licenses=sps"
     assert (train["constraint"], voxelize.get("constraint")) == ("hopper", None)
-    # below the first attempt's memory the site refuses, not the profile; time is cut
+    # memory is not limited below that of the first attempt; time is
     assert (train["mem_mb"], train["runtime"]) == (TABLE["train"]["mem_mb"], 20)
-    # the folder on the node is found on the node
+    # the folder on the node is evaluated on the node
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     monkeypatch.delenv("SLURM_TMPDIR", raising=False)
     assert asked(options, "train")["tmpdir"] not in (str(scratch), None)

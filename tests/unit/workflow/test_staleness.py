@@ -1,10 +1,12 @@
-"""State of jobs whose records refer to another run."""
+"""States of jobs: records that refer to another run, and damaged copies."""
 
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from pydantic import BaseModel
 
+from wilsonvox.figures import saving
 from wilsonvox.provenance.digest_cache import DigestCache
 from wilsonvox.provenance.recording import make_record
 from wilsonvox.records.json_files import save_recorded
@@ -54,3 +56,22 @@ def test_another_content_of_that_run_is_seen(job):
     assert need(job) == (Need.CHANGE, (f"{SUMMARY} differs from the content it read",))
     Path(OUT).unlink()
     assert need(job)[0] is Need.RESTORE
+
+
+def test_a_damaged_pdf_is_restored(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(saving.logger, "disabled", True)
+    outputs = tuple(f"results/run/figures/topology.{suffix}" for suffix in ("pdf", "png"))
+    Path(outputs[0]).parent.mkdir(parents=True)
+    command = ("wilsonvox", "plot", "topology", "--pdf", outputs[0], "--png", outputs[1])
+    record = make_record("plot_topology", outputs[1], {}, command=command)
+    saving.save_figure(Figure((1, 1)), *outputs, record)
+    plot = PlannedJob(
+        "plot_topology", "plot_topology", "", (), outputs, command,
+        (), would_run=False, reasons=(), newer=(), noted=(), temporary=False,
+    )  # fmt: skip
+    assert need(plot) == (Need.NO, ())
+    Path(outputs[0]).write_bytes(Path(outputs[0]).read_bytes()[:-1])
+    assert need(plot) == (Need.RESTORE, (f"{outputs[0]} is damaged",))
+    Path(outputs[0]).unlink()
+    assert need(plot) == (Need.RESTORE, (f"{outputs[0]} is missing",))

@@ -60,7 +60,7 @@ def test_a_job_compares_with_what_was_noted(monkeypatch):
     told = note_or_compare(after, {}, is_main_process=False)
     assert told is not None
     assert "configuration changed under the running workflow" in told
-    # a job notes nothing itself
+    # a job stores nothing itself
     assert note_or_compare(before, {}, is_main_process=False) is None
 
 

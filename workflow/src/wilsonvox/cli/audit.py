@@ -41,12 +41,14 @@ def _roots(graph: "LineageGraph", paths: tuple[Path, ...]) -> tuple[list["Node"]
             node = graph.add(path)
             nodes[node.path] = node
             continue
-        found = [(each, graph.find(each)) for each in _inside(path)]
-        inside = {node.path: node for _, node in found if node is not None}
+        nodes_in_folder = [(file, graph.find(file)) for file in _inside(path)]
+        inside = {node.path: node for _, node in nodes_in_folder if node is not None}
         if not inside:
             raise UserError(f"{path}: contains no file made by wilsonvox")
         nodes |= inside
-        foreign += [each for each, node in found if node is None and each.suffix != ".csv"]
+        foreign += [
+            file for file, node in nodes_in_folder if node is None and file.suffix != ".csv"
+        ]
     roots = [node for node in nodes.values() if node.path in named or not node.readings]
     return roots, foreign
 

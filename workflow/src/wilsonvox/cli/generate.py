@@ -23,12 +23,12 @@ def _refuse_other_decay(table: Path, model: "DecayModel") -> None:
         UserError: an option differs from the table.
     """
     context = click.get_current_context()
-    found = {
+    in_table = {
         "physics_inputs": model.inputs.name,
         "lepton": model.lepton,
         "antiparticle_shifts": model.antiparticle_shifts,
     }
-    for name, value in found.items():
+    for name, value in in_table.items():
         given = context.params[name]
         if context.get_parameter_source(name) != ParameterSource.DEFAULT and given != value:
             option = f"--{name.replace('_', '-')}"

@@ -67,14 +67,14 @@ def command(
     shifts = [parse_point(label) for label in points]
     table = AngularCoefficients.load(coefficients)
     bins = [image.bins, *compared]
-    found = compare_images(table.model, shifts, image, bins, coefficient)
+    comparison = compare_images(table.model, shifts, image, bins, coefficient)
     settings = {
         "points": list(points),
         "coefficient": coefficient,
         "image": image.model_dump(mode="json"),
         "compare_bins": list(compared),
     }
-    found.save(out, make_record("image_information", out, settings, [coefficients]))
-    for row in found.rows:
+    comparison.save(out, make_record("image_information", out, settings, [coefficients]))
+    for row in comparison.rows:
         kept = ", ".join(f"{name} {ratio:.3f}" for name, ratio in row.sigma_over_bound.items())
         logging.info("%s, %d bins: σ/bound of %s", row.shifts, row.bins, kept)

@@ -46,25 +46,28 @@ def result_line(measurement: "Measurement", coefficient: str) -> str:
 
     from wilsonvox.measurement.intervals import format_number, symbol
 
-    found = measurement.coefficients[coefficient]
+    measured = measurement.coefficients[coefficient]
     name = symbol(coefficient)
-    nowhere = found.levels_without_shift
-    low, high = found.interval_68
+    nowhere = measured.levels_without_shift
+    low, high = measured.interval_68
     errors = [
-        abs(end - found.value) for end in (low, high) if end is not None and found.value is not None
+        abs(end - measured.value)
+        for end in (low, high)
+        if end is not None and measured.value is not None
     ]
-    smallest = min([each for each in errors if each > 0], default=0.1)
+    smallest = min([error for error in errors if error > 0], default=0.1)
     decimals = int(np.clip(1 - np.floor(np.log10(smallest)), 2, 5))
-    wide = _interval_text(found.interval_95, found.calibrated_range, decimals, 95 in nowhere)
-    if found.value is not None and low is not None and high is not None:
+    wide = _interval_text(measured.interval_95, measured.calibrated_range, decimals, 95 in nowhere)
+    if measured.value is not None and low is not None and high is not None:
         result = (
-            f"{format_number(found.value, decimals)} "
-            f"+{format_number(high - found.value, decimals)} "
-            f"−{format_number(found.value - low, decimals)} (68 % CL; 95 %: {wide})"
+            f"{format_number(measured.value, decimals)} +{format_number(high - measured.value, decimals)} "
+            f"−{format_number(measured.value - low, decimals)} (68 % CL; 95 %: {wide})"
         )
     else:
-        value = "no value" if found.value is None else format_number(found.value, decimals)
-        narrow = _interval_text(found.interval_68, found.calibrated_range, decimals, 68 in nowhere)
+        value = "no value" if measured.value is None else format_number(measured.value, decimals)
+        narrow = _interval_text(
+            measured.interval_68, measured.calibrated_range, decimals, 68 in nowhere
+        )
         result = f"{value} (68 % CL: {narrow}; 95 %: {wide})"
     images = f"{measurement.n_images} image{'s' if measurement.n_images != 1 else ''}"
     return (

@@ -50,7 +50,7 @@ def _sentence(text: str) -> str:
 
 def _choices(annotation: Any) -> list[str] | None:
     if typing.get_origin(annotation) is typing.Literal:
-        return [str(each) for each in typing.get_args(annotation)]
+        return [str(choice) for choice in typing.get_args(annotation)]
     return None
 
 
@@ -85,7 +85,7 @@ def options_from(
 def _is_sequence(annotation: Any) -> bool:
     origin = typing.get_origin(annotation)
     if origin in (types.UnionType, typing.Union):
-        return any(_is_sequence(each) for each in typing.get_args(annotation))
+        return any(_is_sequence(option) for option in typing.get_args(annotation))
     return origin in (tuple, list)
 
 

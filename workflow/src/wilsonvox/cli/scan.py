@@ -156,8 +156,8 @@ def suggest_trials(
     except ValueError as error:
         raise UserError(f"--parameter: {str(error).removeprefix('parameters.')}") from error
     sampler_seed = round_seed(seed, estimator, round_number)
-    told = [load_recorded(TrialResult, path, RESULT) for path in earlier]
-    found = [
+    results = [load_recorded(TrialResult, path, RESULT) for path in earlier]
+    chosen = [
         Suggestion(
             trial=number,
             parameters=values,
@@ -167,7 +167,7 @@ def suggest_trials(
         )
         for number, values in zip(
             scan.trials(round_number),
-            suggest(base, scan, round_number, sampler_seed, told),
+            suggest(base, scan, round_number, sampler_seed, results),
             strict=True,
         )
     ]
@@ -176,7 +176,9 @@ def suggest_trials(
         out,
         settings={
             "estimator": estimator,
-            "parameters": {name: each.model_dump(mode="json") for name, each in ranges.items()},
+            "parameters": {
+                name: search_range.model_dump(mode="json") for name, search_range in ranges.items()
+            },
             "settings": _settings(base),
             "round": round_number,
             "trials": trials,
@@ -191,12 +193,12 @@ def suggest_trials(
         sampler=sampler,
         sampler_seed=sampler_seed,
         space=space_of(base, ranges),
-        trials=found,
+        trials=chosen,
     )
     save_recorded(suggestions, out, record)
-    for each in found:
-        values = ", ".join(f"{name} {value}" for name, value in each.parameters.items())
-        logger.info("trial %d: %s", each.trial, values)
+    for suggestion in chosen:
+        values = ", ".join(f"{name} {value}" for name, value in suggestion.parameters.items())
+        logger.info("trial %d: %s", suggestion.trial, values)
 
 
 def _of_trial(function: Function) -> Function:
@@ -261,10 +263,10 @@ def train_trial(
     from wilsonvox.training.scan.trials import Suggestions
     from wilsonvox.training.signals import LossNotFinite, TrainingStopped
 
-    found = load_recorded(Suggestions, suggestions, SUGGESTIONS)
-    if found.estimator != estimator:
-        raise UserError(f"--estimator: {suggestions} is for {found.estimator}, not {estimator}")
-    one = found.one(trial)
+    suggested = load_recorded(Suggestions, suggestions, SUGGESTIONS)
+    if suggested.estimator != estimator:
+        raise UserError(f"--estimator: {suggestions} is for {suggested.estimator}, not {estimator}")
+    one = suggested.one(trial)
     in_epochs = one.settings["architecture"] != "voxel-sum"
     if in_epochs and (history is None or seed is None):
         raise UserError(f"{'--seed' if seed is None else '--history'}: required for a {EPOCHS}")
@@ -299,7 +301,7 @@ def train_trial(
         logger.warning("%s", stopped)
         click.get_current_context().exit(stopped.exit_code)
     inputs = (*train_paths, *validation_paths, suggestions)
-    result = _result(estimator, one, found.round, metadata, failure, model, train_paths[0])
+    result = _result(estimator, one, suggested.round, metadata, failure, model, train_paths[0])
     if metadata is not None:
         from wilsonvox.training.scan.objective import validation_error
 

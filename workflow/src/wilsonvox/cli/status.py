@@ -29,10 +29,10 @@ def _given(entries: tuple[str, ...]) -> dict[str, object]:
 
 def _snakemake() -> str:
     """Return the command that starts Snakemake from the working folder."""
-    beside = Path(sys.executable).with_name("snakemake")
-    if shutil.which("snakemake") or not beside.is_relative_to(Path.cwd()):
+    executable = Path(sys.executable).with_name("snakemake")
+    if shutil.which("snakemake") or not executable.is_relative_to(Path.cwd()):
         return "snakemake"
-    return str(beside.relative_to(Path.cwd()))
+    return str(executable.relative_to(Path.cwd()))
 
 
 @click.command("status")

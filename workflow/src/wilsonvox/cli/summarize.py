@@ -125,7 +125,7 @@ def command(predictions: tuple[Path, ...], coefficients: Path, out: Path, csv: P
         summary["sigma_over_bound"].median(),
     )
     if joint is not None:
-        volumes = [each.volume_over_bound for each in joint.points]
+        volumes = [entry.volume_over_bound for entry in joint.points]
         log.info(
             "%s together: volume of the covariance over that of the bound, mean %.2f",
             ", ".join(joint.coefficients),

@@ -116,7 +116,7 @@ class GlobalFitSettings(StrictModel):
 
     def observable_sets(self) -> dict[str, str]:
         """Return the sets as given in the configuration, by the names used for their results."""
-        return {_name(each): each for each in self.observables}
+        return {_name(given): given for given in self.observables}
 
     def observable_file(self, name: str) -> str | None:
         """Return the user's file of a set; None for a set of the package."""
@@ -143,8 +143,8 @@ def check_global_fit(settings: GlobalFitSettings | None) -> None:
         return
     from wilsonvox.global_fit.observables import load_observables
 
-    for each in settings.observables:
-        load_observables(each)
+    for observables in settings.observables:
+        load_observables(observables)
     shown = settings.measurement
     if shown is None:
         return

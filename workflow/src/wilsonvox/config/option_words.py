@@ -39,8 +39,8 @@ def option_words(model: BaseModel) -> list[str]:
     for name in type(model).model_fields:
         if name not in written:  # omitted because it has its default (`OptionalFields`)
             continue
-        found = getattr(model, name)
-        value = "" if found is None else _text(found)
+        setting = getattr(model, name)
+        value = "" if setting is None else _text(setting)
         if value:
             words += [_flag(type(model), name), value]
     return words

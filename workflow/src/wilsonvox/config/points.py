@@ -18,7 +18,7 @@ from wilsonvox.theory.sobol import MOST_POINTS, sampled_label, sobol_points
 def _shifts(value: Any) -> float | str | list[float | str]:
     """Validate one shift or a list of shifts."""
     if isinstance(value, list):
-        return [_shift(each) for each in value]
+        return [_shift(shift) for shift in value]
     return _shift(value)
 
 
@@ -174,4 +174,4 @@ def shown_label(point: float | str | dict[str, float | str]) -> str:
     if isinstance(point, str):
         return point
     shifts = point if isinstance(point, dict) else {"c9": point}
-    return point_label({name: _parsed(each) for name, each in shifts.items()})
+    return point_label({name: _parsed(shift) for name, shift in shifts.items()})

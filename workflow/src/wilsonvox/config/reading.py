@@ -45,13 +45,13 @@ def _of_other_architectures(key: str, architecture: str) -> str:
 
 def _section_of_global_fit(names: list[str]) -> type[BaseModel]:
     """Return the model of a section below `global_fit`, ignoring names of networks and GANs."""
-    found: type[BaseModel] = GlobalFitSettings
+    model: type[BaseModel] = GlobalFitSettings
     for name in names:
-        field = found.model_fields.get(name)
-        for each in () if field is None else (field.annotation, *get_args(field.annotation)):
-            if isinstance(each, type) and issubclass(each, BaseModel):
-                found = each
-    return found
+        field = model.model_fields.get(name)
+        for candidate in () if field is None else (field.annotation, *get_args(field.annotation)):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                model = candidate
+    return model
 
 
 def _unknown_key(location: list[str], architecture: str | None) -> str:
@@ -80,7 +80,7 @@ def _unknown_key(location: list[str], architecture: str | None) -> str:
 def explain(error: ValidationError, source: str) -> str:
     """Describe the first error: its key and, for a misspelt key, the most similar known key."""
     # a misspelt key is also reported as a missing one: unknown keys come first
-    errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    errors = sorted(error.errors(), key=lambda details: details["type"] != "extra_forbidden")
     first = errors[0]
     location = [str(part) for part in first["loc"]]
     architecture = None

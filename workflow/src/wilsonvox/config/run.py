@@ -242,7 +242,7 @@ class RunConfiguration(StrictModel):
                     f"images.{name}.flavour: {image.flavour}, but generation.flavour is "
                     f"{generated}; set both to the same flavour"
                 )
-            fits = [each for each in self.event_estimators().values() if name in each.images]
+            fits = [fit for fit in self.event_estimators().values() if name in fit.images]
             if fits and (image.flavour == "both" or image.antiparticle_angles != "conjugate"):
                 raise ValueError(
                     f"images.{name}: has flavour {image.flavour} and antiparticle_angles "
@@ -259,7 +259,7 @@ class RunConfiguration(StrictModel):
             if {"test", "interpolation"} & set(group.n_images)
         ]
         for parameter in fitted.coefficients:
-            if len({float(parameter_values(each, [parameter])[0]) for each in evaluated}) < 2:
+            if len({float(parameter_values(vector, [parameter])[0]) for vector in evaluated}) < 2:
                 raise ValueError(
                     f"estimators.{name}.coefficients: {parameter} is the same at all points with "
                     "test or interpolation images, so that its response cannot be determined; "
@@ -288,7 +288,11 @@ class RunConfiguration(StrictModel):
                         )
 
     def _of_kind(self, *kinds: type[Kind]) -> dict[str, Kind]:
-        return {name: each for name, each in self.estimators.items() if isinstance(each, kinds)}
+        return {
+            name: estimator
+            for name, estimator in self.estimators.items()
+            if isinstance(estimator, kinds)
+        }
 
     def trained_estimators(self) -> dict[str, NetworkEstimatorConfig]:
         """Return the networks trained in epochs, by name."""
@@ -344,7 +348,7 @@ class RunConfiguration(StrictModel):
             if tested and not set(labels) <= set(tested):
                 labels = [tested[0], tested[-1]]
         else:
-            labels = [shown_label(each) for each in shown]
+            labels = [shown_label(point) for point in shown]
         return list(dict.fromkeys(labels))
 
     def displayed_coefficient(self) -> str:
@@ -358,7 +362,7 @@ class RunConfiguration(StrictModel):
     def _varying(self, labels: Sequence[str]) -> list[str]:
         """Return those of `PARAMETERS` that differ among the points named by `labels`."""
         vectors = [shift_vector(self.point_shifts(label)) for label in labels]
-        rows = [tuple(map(float, parameter_values(each))) for each in vectors]
+        rows = [tuple(map(float, parameter_values(vector))) for vector in vectors]
         columns = zip(PARAMETERS, zip(*rows, strict=True), strict=False)
         return [name for name, values in columns if len(set(values)) > 1]
 
@@ -378,7 +382,7 @@ class RunConfiguration(StrictModel):
         It is the parameter in which the shown points differ if one of the estimators estimates it,
         or else c9, or else the first parameter that one of them estimates.
         """
-        known = [name for each in estimators for name in self.estimated(each)]
+        known = [name for estimator in estimators for name in self.estimated(estimator)]
         wanted = (self.displayed_coefficient(), "c9")
         return next((name for name in wanted if name in known), known[0] if known else "c9")
 
@@ -395,7 +399,9 @@ class RunConfiguration(StrictModel):
         """
         names = self.estimators_for(image)
         estimated = {name: set(self.estimated(name)) for name in names}
-        several = next((each for each in estimated.values() if len(each) > 1), None)
+        several = next(
+            (parameters for parameters in estimated.values() if len(parameters) > 1), None
+        )
         return [name for name in names if estimated[name] == several]
 
     def estimators_for(self, image: str) -> list[str]:
@@ -422,7 +428,7 @@ class RunConfiguration(StrictModel):
                 if image in settings.images
             ]
             drawn = self.plotted_coefficient([estimator for _, estimator in scanned])
-            scanned = [each for each in scanned if drawn in self.estimated(each[1])]
+            scanned = [pair for pair in scanned if drawn in self.estimated(pair[1])]
             if scanned:
                 return scanned
         return []

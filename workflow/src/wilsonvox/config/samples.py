@@ -49,14 +49,14 @@ class SampleRow(StrictModel):
         """
         import glob
 
-        found: list[str] = []
+        paths: list[str] = []
         for pattern in (part.strip() for part in self.path.split(",")):
             # a path without wildcards is kept: the workflow reports missing files
             matches = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207
             if not matches:
                 raise UserError(f"sample {self.sample!r}: no file matches {pattern}")
-            found += matches
-        return found
+            paths += matches
+        return paths
 
     def portable_path(self) -> str:
         """Return `path` with absolute paths cut to names, because they identify the host."""

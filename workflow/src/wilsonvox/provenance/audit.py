@@ -69,13 +69,13 @@ def _changed(node: Node, digest: str) -> list[str]:
         reasons.append("its content differs from its own record")
     if node.copy_digest is not None and node.copy_digest != digest:
         reasons.append("its bytes differ from the copy that was written")
-    others = [each.reader for each in node.readings if each.content_digest != digest]
+    others = [reading.reader for reading in node.readings if reading.content_digest != digest]
     if others:
         reasons.append(f"{_some(others)} read different content")
     others = [
-        each.reader
-        for each in node.readings
-        if each.content_digest == digest and each.record_digest != node.record_digest
+        reading.reader
+        for reading in node.readings
+        if reading.content_digest == digest and reading.record_digest != node.record_digest
     ]
     if others:
         reasons.append(f"{_some(others)} read the same content with a different record")
@@ -90,7 +90,7 @@ def _expected(node: Node) -> str | None:
     """Return the content digest of a file in its own record or in those of its readers."""
     if node.record is not None:
         return node.record.content_digest
-    return node.copy_digest or next((each.content_digest for each in node.readings), None)
+    return node.copy_digest or next((reading.content_digest for reading in node.readings), None)
 
 
 def judge(node: Node, cache: DigestCache) -> Finding:
@@ -134,7 +134,7 @@ def judge_all(nodes: Iterable[Node], cache: DigestCache) -> dict[Path, Finding]:
 
 def count(findings: Iterable[Finding]) -> str:
     """Return the number of files per verdict: ``3 files: 2 verified, 1 missing``."""
-    numbers = Counter(each.verdict for each in findings)
+    numbers = Counter(finding.verdict for finding in findings)
     total = sum(numbers.values())
     parts = ", ".join(f"{numbers[v]} {v}" for v in reversed(Verdict) if numbers[v])
     return f"{total} file{'s' if total != 1 else ''}: {parts}"

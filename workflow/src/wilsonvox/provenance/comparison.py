@@ -36,13 +36,13 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     >>> flat({"training": {"learning_rate": 0.1}})
     {'training.learning_rate': 0.1}
     """
-    found: dict[str, Any] = {}
+    flattened: dict[str, Any] = {}
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
+            flattened |= flat(value, f"{prefix}{name}.")
         else:
-            found[f"{prefix}{name}"] = value
-    return found
+            flattened[f"{prefix}{name}"] = value
+    return flattened
 
 
 def command_options(words: Sequence[str]) -> dict[str, list[str]]:
@@ -141,7 +141,7 @@ def _command(first: Record, second: Record) -> Iterator[str]:
     settings = flat(first.settings), flat(second.settings)
     known = {"seed", *(name.rpartition(".")[2] for name in {**settings[0], **settings[1]})}
     values = {
-        tuple(str(each.get(name)) for each in settings)
+        tuple(str(flattened.get(name)) for flattened in settings)
         for name in {**settings[0], **settings[1]}
         if settings[0].get(name) != settings[1].get(name)
     }
@@ -170,7 +170,9 @@ def own_causes(first: Node, second: Node) -> Iterator[Cause]:
     if a.code_digest != b.code_digest:
         yield Cause("code", _code(a, b), *where)
     own = "wilsonvox"  # compared by its code instead of its version
-    packages = ({name: v for name, v in each.packages.items() if name != own} for each in (a, b))
+    packages = (
+        {name: v for name, v in record.packages.items() if name != own} for record in (a, b)
+    )
     for text in _differing(*packages):
         yield Cause("package", text, *where)
     for text in _command(a, b):
@@ -181,7 +183,7 @@ def made_content(node: Node) -> str | None:
     """Return the content digest of a file when it was made; None if no record contains it."""
     if node.record is not None:
         return node.record.content_digest
-    return node.copy_digest or next((each.content_digest for each in node.readings), None)
+    return node.copy_digest or next((reading.content_digest for reading in node.readings), None)
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ def reads(node: Node) -> list[Read]:
     if node.record is None:
         return [Read(child, made_content(child)) for child in node.inputs]
     pairs = zip(node.inputs, node.record.inputs, strict=True)
-    return [Read(child, each.content_digest) for child, each in pairs]
+    return [Read(child, entry.content_digest) for child, entry in pairs]
 
 
 def partners(
@@ -208,14 +210,14 @@ def partners(
     Inputs are matched by name. If the numbers of the remaining ones are equal, they are taken to
     be renamed and are matched in order.
     """
-    theirs = {each.node.name: each for each in second}
-    ours = {each.node.name for each in first}
-    found = [(each, theirs[each.node.name]) for each in first if each.node.name in theirs]
-    left = [each for each in first if each.node.name not in theirs]
-    right = [each for each in second if each.node.name not in ours]
+    theirs = {read.node.name: read for read in second}
+    ours = {read.node.name for read in first}
+    pairs = [(read, theirs[read.node.name]) for read in first if read.node.name in theirs]
+    left = [read for read in first if read.node.name not in theirs]
+    right = [read for read in second if read.node.name not in ours]
     if len(left) == len(right):
-        return [*found, *zip(left, right, strict=True)], [], []
-    return found, left, right
+        return [*pairs, *zip(left, right, strict=True)], [], []
+    return pairs, left, right
 
 
 UNKNOWN = (
@@ -259,18 +261,18 @@ class Comparison:
         if (first.path, second.path) in self._seen:
             return []
         self._seen.add((first.path, second.path))
-        found = list(own_causes(first, second))
+        causes = list(own_causes(first, second))
         both, left, right = partners(reads(first), reads(second))
         for alone, which in ((left, "first"), (right, "second")):
             if alone:
                 text = f"{_some(alone)} read by the {which} only"
-                found.append(Cause("input", text, _rule(first), first.name))
+                causes.append(Cause("input", text, _rule(first), first.name))
         behind = [pair for pair in both if not prune or _differ(*pair)]
         for pair in behind:
-            found += self._of_inputs(*pair, prune)
-        if prune and not found and not behind:
+            causes += self._of_inputs(*pair, prune)
+        if prune and not causes and not behind:
             return [Cause("unknown", UNKNOWN, _rule(first), first.name)]
-        return found
+        return causes
 
     def _of_inputs(self, first: Read, second: Read, prune: bool) -> list[Cause]:
         a, b = first.node, second.node
@@ -278,15 +280,15 @@ class Comparison:
             if not _differ(first, second):
                 return []
             names = a.name if a.name == b.name else f"{a.name} → {b.name}"
-            digests = " → ".join((each.content_digest or "?")[:7] for each in (first, second))
+            digests = " → ".join((read.content_digest or "?")[:7] for read in (first, second))
             text = f"{names}: other content, SHA-256 {digests}"
             return [Cause("input", text, "external file", a.name)]
-        for each in (first, second):
-            node = each.node
+        for read in (first, second):
+            node = read.node
             if node.lost:
                 text = f"{node.name} and its record"
                 return [Cause("lost", text, "unknown stage", str(node.path))]
-            if made_content(node) != each.content_digest:
+            if made_content(node) != read.content_digest:
                 text = f"{node.name} since it was read"
                 return [Cause("changed", text, _rule(node), str(node.path))]
         return self._behind(a, b, prune)
@@ -300,9 +302,9 @@ def _rule(node: Node) -> str:
     return node.record.rule if node.record else "copy"
 
 
-def _some(found: Sequence[Read]) -> str:
-    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-    return f"{found[0].node.name}{more}"
+def _some(inputs: Sequence[Read]) -> str:
+    more = f" and {len(inputs) - 1} more" if len(inputs) > 1 else ""
+    return f"{inputs[0].node.name}{more}"
 
 
 def grouped(causes: Iterable[Cause]) -> list[str]:
@@ -311,9 +313,9 @@ def grouped(causes: Iterable[Cause]) -> list[str]:
     for cause in causes:
         places.setdefault((cause.kind, cause.text), []).append(cause)
     lines = []
-    for (kind, text), found in places.items():
-        rules = ", ".join(dict.fromkeys(cause.rule for cause in found))
-        names = list(dict.fromkeys(cause.name for cause in found))
+    for (kind, text), group in places.items():
+        rules = ", ".join(dict.fromkeys(cause.rule for cause in group))
+        names = list(dict.fromkeys(cause.name for cause in group))
         where = names[0] if len(names) == 1 else f"{len(names)} files, such as {names[0]}"
         lines.append(f"{kind:8} {text}  ({rules}: {where})")
     return lines

@@ -32,8 +32,8 @@ Stamp = tuple[int, ...]
 
 
 def _stamp(path: Path) -> Stamp:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _loaded(file: Path | None) -> dict[str, tuple[Stamp, str]]:
@@ -79,14 +79,14 @@ class DigestCache:
         Raises:
             Exception: any error from reading a damaged file.
         """
-        found = Path(path).absolute()
-        name, stamp = str(found), _stamp(found)
+        file = Path(path).absolute()
+        name, stamp = str(file), _stamp(file)
         known = self._known.get(name)
         if known and known[0] == stamp:
             trusted = not self.full and expected in (None, known[1])
             if trusted or name in self._fresh:
                 return known[1]
-        digest = digests.content_digest(found)
+        digest = digests.content_digest(file)
         self._known[name] = (stamp, digest)
         self._fresh.add(name)
         return digest

@@ -39,8 +39,8 @@ def lock_file() -> Path | None:
     stamp = Path(sys.prefix) / "setup.stamp"
     if stamp.is_file():
         name = [*stamp.read_text().splitlines(), "", ""][1] or name
-    found = checkout() / name
-    return found if found.is_file() else None
+    path = checkout() / name
+    return path if path.is_file() else None
 
 
 def lock_digest() -> str | None:
@@ -54,7 +54,7 @@ def locked_versions(lock: Path) -> dict[str, str]:
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for line in lock.read_text().splitlines():
         if not line or line[0] in " #-":
             continue
@@ -62,10 +62,12 @@ def locked_versions(lock: Path) -> dict[str, str]:
             requirement = Requirement(line.partition("#")[0].rstrip(" \\"))
         except InvalidRequirement:
             continue
-        pinned = [each.version for each in requirement.specifier if each.operator == "=="]
+        pinned = [
+            specifier.version for specifier in requirement.specifier if specifier.operator == "=="
+        ]
         if pinned and (requirement.marker is None or requirement.marker.evaluate()):
-            found[canonicalize_name(requirement.name)] = pinned[0]
-    return found
+            versions[canonicalize_name(requirement.name)] = pinned[0]
+    return versions
 
 
 @cache
@@ -88,25 +90,25 @@ def candidates(module: str) -> tuple[str, ...]:
 
 def versions_of(modules: Iterable[str], locked: Mapping[str, str]) -> dict[str, str]:
     """Return versions by package for top-level modules: locked, or else installed ones."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for module in modules:
         for package in candidates(module):
             known = locked.get(package) or installed_version(package)
             if known:
-                found[package] = known
+                versions[package] = known
                 break
-    return dict(sorted(found.items()))
+    return dict(sorted(versions.items()))
 
 
 def installed_versions(modules: Iterable[str]) -> dict[str, str]:
     """Return installed versions by package for top-level modules, omitting missing packages."""
-    found = {
+    versions = {
         package: version
         for module in modules
         for package in candidates(module)
         if (version := installed_version(package))
     }
-    return dict(sorted(found.items()))
+    return dict(sorted(versions.items()))
 
 
 def environment_problem(modules: Iterable[str], lock: Path | None = None) -> str | None:
@@ -124,9 +126,9 @@ def environment_problem(modules: Iterable[str], lock: Path | None = None) -> str
     for module in sorted(set(modules)):
         names = [name for name in candidates(module) if name in locked]
         for name in names[:1]:
-            found = installed_version(name)
-            if found != locked[name]:
-                wrong.append(f"{name} {found or 'is not installed'} instead of {locked[name]}")
+            installed = installed_version(name)
+            if installed != locked[name]:
+                wrong.append(f"{name} {installed or 'is not installed'} instead of {locked[name]}")
     if not wrong:
         return None
     texts = ", ".join(dict.fromkeys(wrong))

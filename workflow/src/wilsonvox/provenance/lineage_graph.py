@@ -58,7 +58,7 @@ class Node:
     @property
     def lost(self) -> bool:
         """True if the file had a record that is no longer available."""
-        return self.record is None and any(each.record_digest for each in self.readings)
+        return self.record is None and any(reading.record_digest for reading in self.readings)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def run_root(path: Path, record: Record, run: Path | None = None) -> Path:
         run: run folder of a file that is not at its recorded path.
     """
     output = Path(record.output).parts
-    names = [each.path for each in record.inputs if ".." not in Path(each.path).parts]
+    names = [entry.path for entry in record.inputs if ".." not in Path(entry.path).parts]
     # a bare name fits every folder: use these only if there are no other names
     names = [name for name in names if "/" in name] or names
     for place in (path.absolute(), path.resolve()):
@@ -109,11 +109,14 @@ def possible_paths(root: Path, name: str, search: Iterable[Path] = ()) -> list[P
     External files stay behind if only the run is moved. They are also searched below the working
     folder, and by name in the folders `search`.
     """
-    found = [Path(os.path.normpath(folder / name)) for folder in (root, root.resolve())]
+    paths = [Path(os.path.normpath(folder / name)) for folder in (root, root.resolve())]
     parts = [part for part in Path(name).parts if part != ".."]
     if len(parts) != len(Path(name).parts) or len(parts) == 1:
-        found += [Path.cwd() / Path(*parts), *(each.absolute() / parts[-1] for each in search)]
-    return list(dict.fromkeys(found))
+        paths += [
+            Path.cwd() / Path(*parts),
+            *(place.absolute() / parts[-1] for place in search),
+        ]
+    return list(dict.fromkeys(paths))
 
 
 def _read(path: Path) -> tuple[Record | None, str | None, str | None]:
@@ -127,12 +130,16 @@ def _read(path: Path) -> tuple[Record | None, str | None, str | None]:
         return None, None, " ".join(str(error).split()) or type(error).__name__
 
 
-def _original_of_copy(path: Path, root: Path) -> tuple[Path, str] | None:
-    """Return the file next to `path` whose record names it as a copy, and the copy's digest."""
-    name = Path(os.path.relpath(path, root)).as_posix()
-    for beside, record in _with_copies(path):
-        if name in record.copies:
-            return beside, record.copies[name]
+def _original_of_copy(path: Path) -> tuple[Path, str] | None:
+    """Return the file next to `path` whose record names it as a copy, and the copy's digest.
+
+    Paths are compared relative to the original, so that both may be copied out of the run.
+    """
+    for original, record in _with_copies(path):
+        for name, digest in record.copies.items():
+            place = original.parent / os.path.relpath(name, Path(record.output).parent)
+            if os.path.normpath(place) == os.path.normpath(path):
+                return original, digest
     return None
 
 
@@ -145,7 +152,7 @@ def _without_original(copy: Path) -> str:
         if problem is not None:
             return f"{png}: damaged: {problem}; it holds the record of {copy.name}"
     return (
-        f"{copy}: {kind} files have no provenance record; audit it in its run's folder, or audit "
+        f"{copy}: {kind} files have no provenance record; audit it next to the original, or audit "
         f"{original}"
     )
 
@@ -208,8 +215,8 @@ class LineageGraph:
         """
         place = path.absolute()
         root = self.places.run or place.parent
-        for beside, record in _with_copies(place):
-            root = run_root(beside, record, self.places.run)
+        for original, record in _with_copies(place):
+            root = run_root(original, record, self.places.run)
         known = place in self.nodes
         node = self._node(place, root)
         if node.external and node.problem is None:
@@ -259,26 +266,26 @@ class LineageGraph:
 
     def _inputs(self, node: Node, root: Path, waiting: deque[tuple[Node, Path]]) -> Iterator[Node]:
         if node.record is None:
-            found = _original_of_copy(node.path, root)
-            if found:
-                node.copy_digest = found[1]
-                yield self._get(found[0], root, waiting)
+            original = _original_of_copy(node.path)
+            if original:
+                node.copy_digest = original[1]
+                yield self._get(original[0], root, waiting)
             return
-        for each in node.record.inputs:
-            path = self._find(root, each, node.record)
-            child = self._get(path, root, waiting, each.record, each.path)
-            child.readings.append(Reading(node.name, each.content_digest, each.record_digest))
+        for entry in node.record.inputs:
+            path = self._find(root, entry, node.record)
+            child = self._get(path, root, waiting, entry.record, entry.path)
+            child.readings.append(Reading(node.name, entry.content_digest, entry.record_digest))
             yield child
 
-    def _find(self, root: Path, each: InputRecord, record: Record) -> Path:
+    def _find(self, root: Path, entry: InputRecord, record: Record) -> Path:
         """Return the path of an input; of several external files, the one that was read."""
-        direct, *others = possible_paths(root, each.path, self._folders(record))
+        direct, *others = possible_paths(root, entry.path, self._folders(record))
         there = [place for place in others if place.is_file()]
         if direct.is_file() or not there:
             return direct
         for place in there[: len(there) if len(there) > 1 else 0]:
             try:
-                if self.digest(place) == each.content_digest:
+                if self.digest(place) == entry.content_digest:
                     return place
             except Exception:
                 continue

@@ -60,9 +60,9 @@ def as_json(
     roots: Sequence[Node], nodes: Sequence[Node], findings: Mapping[Path, Finding]
 ) -> dict[str, Any]:
     """Return the audit as a JSON-compatible mapping: every file once, inputs by path."""
-    numbers = Counter(each.verdict for each in findings.values())
+    numbers = Counter(finding.verdict for finding in findings.values())
     return {
-        "verified": all(each.verdict is Verdict.VERIFIED for each in findings.values()),
+        "verified": all(finding.verdict is Verdict.VERIFIED for finding in findings.values()),
         "audited": [_shown_path(node.path) for node in roots],
         "counts": {str(verdict): numbers[verdict] for verdict in Verdict},
         "files": [
@@ -83,7 +83,7 @@ def as_json(
 
 def in_order(roots: Sequence[Node]) -> list[Node]:
     """Return all files of some lineages in topological order, inputs first."""
-    found: list[Node] = []
+    ordered: list[Node] = []
     seen: set[Path] = set()
 
     def visit(node: Node) -> None:
@@ -91,11 +91,11 @@ def in_order(roots: Sequence[Node]) -> list[Node]:
             seen.add(node.path)
             for child in node.inputs:
                 visit(child)
-            found.append(node)
+            ordered.append(node)
 
     for root in roots:
         visit(root)
-    return found
+    return ordered
 
 
 def replay_lines(roots: Sequence[Node]) -> Iterator[str]:
@@ -106,12 +106,12 @@ def replay_lines(roots: Sequence[Node]) -> Iterator[str]:
     nodes = in_order(roots)
     # relative to the folder in which the commands run
     paths = {
-        child.path: os.path.normpath(Path(node.record.run) / each.path)
-        if len(Path(each.path).parts) > 1
-        else each.path
+        child.path: os.path.normpath(Path(node.record.run) / entry.path)
+        if len(Path(entry.path).parts) > 1
+        else entry.path
         for node in nodes
         if node.record is not None
-        for each, child in zip(node.record.inputs, node.inputs, strict=True)
+        for entry, child in zip(node.record.inputs, node.inputs, strict=True)
     }
     yield "# Run this in an empty folder, with .venv/bin of the checkout in PATH."
     for node in nodes:

@@ -55,11 +55,11 @@ def git_state() -> tuple[str | None, bool | None]:
 
 
 def _packages(rule: str, architectures: Sequence[str]) -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     own = installed_version("wilsonvox")
     if own:
-        found["wilsonvox"] = own
-    return found | stage_packages(rule, architectures)
+        versions["wilsonvox"] = own
+    return versions | stage_packages(rule, architectures)
 
 
 def architectures_of(record: Record) -> tuple[str, ...]:
@@ -107,10 +107,10 @@ def make_record(
     commit, dirty = git_state()
     folder = run_folder(output) if run is None else Path(run)
     words = current_command.get() if command is None else tuple(command)
-    found = []
+    records = []
     for path in inputs:
         text = record_text(path)
-        found.append(
+        records.append(
             InputRecord(
                 path=path_in_run(path, folder),
                 content_digest=content_digest(path),
@@ -131,7 +131,7 @@ def make_record(
         lock_digest=lock_digest(),
         git_commit=commit,
         git_dirty=dirty,
-        inputs=tuple(found),
+        inputs=tuple(records),
         copies={path_in_run(path, folder): digest for path, digest in (copies or {}).items()},
     )
     return draft.model_copy(

@@ -28,8 +28,8 @@ CHANGED = "changed under the running workflow"
 
 def workflow_files(root: Path) -> list[Path]:
     """Return the Snakefiles of the checkout `root`, sorted."""
-    found = [root / "Snakefile", root / "workflow/Snakefile", *root.glob("workflow/rules/*.smk")]
-    return sorted(path for path in found if path.is_file())
+    files = [root / "Snakefile", root / "workflow/Snakefile", *root.glob("workflow/rules/*.smk")]
+    return sorted(path for path in files if path.is_file())
 
 
 def _source_files(root: Path) -> list[Path]:

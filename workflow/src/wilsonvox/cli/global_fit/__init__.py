@@ -106,7 +106,7 @@ def fit(
     from wilsonvox.global_fit.predictions import PredictionTable
     from wilsonvox.provenance.recording import make_record
 
-    found = fit_coefficients(
+    result = fit_coefficients(
         PredictionTable.load(table), version, hadronic, half_widths, points, levels
     )
     settings = {
@@ -114,13 +114,13 @@ def fit(
         "hadronic": hadronic,
         "half_widths": list(half_widths),
         "levels": list(levels),
-        "points": [list(each) for each in points],
+        "points": [list(point) for point in points],
     }
-    found.save(out, make_record("fit_coefficients", out, settings, [table]))
+    result.save(out, make_record("fit_coefficients", out, settings, [table]))
     logger.info(
         "%s, %s, hadronic %s: χ² %.2f at (δC9, δC10) = (%.3f, %.3f), %.2f at (0, 0)",
-        found.observables, version, hadronic, found.chi_squared, found.c9, found.c10,
-        found.points[0].chi_squared,
+        result.observables, version, hadronic, result.chi_squared, result.c9, result.c10,
+        result.points[0].chi_squared,
     )  # fmt: skip
 
 

@@ -214,10 +214,10 @@ def readme_text(configuration: RunConfiguration, external: Iterable[RunFile], re
         "",
     ]
     needed = []
-    for each in external:
-        path = posixpath.normpath(f"results/{run}/{each.path}") if "/" in each.path else each.path
-        kind = "SHA-256" if each.of_bytes else "SHA-256 of its content"
-        needed.append(f"- `{path}`, {kind} `{each.digest}`")
+    for file in external:
+        path = posixpath.normpath(f"results/{run}/{file.path}") if "/" in file.path else file.path
+        kind = "SHA-256" if file.of_bytes else "SHA-256 of its content"
+        needed.append(f"- `{path}`, {kind} `{file.digest}`")
     if needed:
         expecting = SAMPLES if configuration.reads_samples else CONFIGURATION
         lines += [

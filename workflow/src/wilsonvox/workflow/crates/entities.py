@@ -67,14 +67,14 @@ def encoding(path: str | Path) -> str:
 
 def references(identifiers: Iterable[str]) -> Entity | list[Entity]:
     """Return unique references to entities; a single one is not a list, as RO-Crate 1.1 asks."""
-    found = [{"@id": each} for each in dict.fromkeys(identifiers)]
-    return found[0] if len(found) == 1 else found
+    entities = [{"@id": identifier} for identifier in dict.fromkeys(identifiers)]
+    return entities[0] if len(entities) == 1 else entities
 
 
 def _with_references(entity: Entity, **properties: Iterable[str]) -> Entity:
     """Return `entity` with references to others, omitting empty properties."""
     named = {name: list(identifiers) for name, identifiers in properties.items()}
-    return entity | {name: references(each) for name, each in named.items() if each}
+    return entity | {name: references(values) for name, values in named.items() if values}
 
 
 def step_id(rule: str) -> str:
@@ -84,7 +84,7 @@ def step_id(rule: str) -> str:
 
 def file_time(files: Iterable[RunFile]) -> str | None:
     """Return the latest modification time of `files` (UTC, ISO 8601); None if none exists."""
-    times = [each.source.stat().st_mtime for each in files if each.source is not None]
+    times = [file.source.stat().st_mtime for file in files if file.source is not None]
     return datetime.fromtimestamp(int(max(times)), UTC).isoformat() if times else None
 
 
@@ -181,7 +181,7 @@ class RunEntities:
         Args:
             descriptions: descriptions of the subcommands, by name.
         """
-        found: list[Entity] = []
+        entities: list[Entity] = []
         for identifier, jobs in self._by_tool.items():
             record = jobs[0].record
             values = {each.identifier: each for job in jobs for each in values_of(job.record)}
@@ -201,7 +201,7 @@ class RunEntities:
                 "description": descriptions.get(record.command[1], ""),
                 "softwareVersion": record.packages.get("wilsonvox", "unknown"),
             }
-            found.append(
+            entities.append(
                 _with_references(
                     entity,
                     input=[*reads, *sorted(by_parameter)],
@@ -212,19 +212,19 @@ class RunEntities:
                     ),
                 )
             )
-            found += [parameter_entity(each, "File") for each in sorted({*reads, *writes})]
-            found += [
+            entities += [parameter_entity(each, "File") for each in sorted({*reads, *writes})]
+            entities += [
                 parameter_entity(each, kind_of(by_parameter[each])) for each in sorted(by_parameter)
             ]
-            found += [values[each].entity for each in sorted(values)]
-        return found
+            entities += [values[each].entity for each in sorted(values)]
+        return entities
 
     def packages(self) -> list[Entity]:
         """Return the entities of Python and of the packages imported by the jobs."""
-        found: dict[str, Entity] = {}
+        entities: dict[str, Entity] = {}
         for job in self.history.jobs:
-            found |= packages_of(job.record)
-        return [found[each] for each in sorted(found)]
+            entities |= packages_of(job.record)
+        return [entities[identifier] for identifier in sorted(entities)]
 
     def steps(self) -> list[Entity]:
         """Return one step per rule, in topological order."""
@@ -251,7 +251,7 @@ class RunEntities:
 
     def actions(self) -> list[Entity]:
         """Return one action per job, and one per step that lists its jobs."""
-        found: list[Entity] = []
+        entities: list[Entity] = []
         by_rule: dict[str, list[str]] = {}
         for job in self.history.jobs:
             identifier = f"#job-{job.key}"
@@ -270,7 +270,7 @@ class RunEntities:
             inputs = [self.file_id(key) for key in job.inputs]
             values = [each.identifier for each in values_of(job.record)]
             results = [self.file_id(key) for key in job.outputs]
-            found.append(_with_references(entity, object=[*inputs, *values], result=results))
+            entities.append(_with_references(entity, object=[*inputs, *values], result=results))
         for rule, jobs in by_rule.items():
             control = {
                 "@id": f"#control-{rule}",
@@ -279,5 +279,5 @@ class RunEntities:
                 "actionStatus": _COMPLETED,
                 "instrument": {"@id": step_id(rule)},
             }
-            found.append(_with_references(control, object=jobs))
-        return found
+            entities.append(_with_references(control, object=jobs))
+        return entities

@@ -100,7 +100,7 @@ def _check(node: Node, path: Path) -> None:
         if record is None
         else (record.content_digest, node.record_digest or record.digest())
     )
-    if any((each.content_digest, each.record_digest) != digests for each in node.readings):
+    if any((reading.content_digest, reading.record_digest) != digests for reading in node.readings):
         raise UserError(f"{path}: is not the file from which later results were made; run again")
 
 
@@ -115,11 +115,11 @@ def _files_of(run: Path, node: Node) -> dict[str, RunFile]:
         if node.exists and not (run / path).is_file():
             raise UserError(f"{run / path}: does not exist; run the workflow again")
         files[path] = RunFile(path, digest, run / path if node.exists else None, of_bytes=True)
-    for each in record.inputs:
-        if _is_external(each.path):
+    for entry in record.inputs:
+        if _is_external(entry.path):
             # external files are digested by their bytes
-            of_bytes = each.record_digest is None
-            files[_key(each)] = RunFile(each.path, each.content_digest, of_bytes=of_bytes)
+            of_bytes = entry.record_digest is None
+            files[_key(entry)] = RunFile(entry.path, entry.content_digest, of_bytes=of_bytes)
     return files
 
 
@@ -161,9 +161,11 @@ def read_history(run: Path, results: Iterable[str]) -> RunHistory:
             records.setdefault((file.record.rule, file.record.command), []).append(file.record)
     jobs = [
         Job(
-            record=min(group, key=lambda each: each.output),
+            record=min(group, key=lambda record: record.output),
             inputs=tuple(map(_key, group[0].inputs)),
-            outputs=tuple(sorted({path for each in group for path in (each.output, *each.copies)})),
+            outputs=tuple(
+                sorted({path for record in group for path in (record.output, *record.copies)})
+            ),
         )
         for group in records.values()
     ]

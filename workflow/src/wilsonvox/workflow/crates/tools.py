@@ -68,7 +68,7 @@ def values_of(record: Record) -> list[Value]:
     """Return the settings of a job that are not null."""
     settings = record.settings | ({} if record.seed is None else {"seed": record.seed})
     tool = tool_id(record)
-    return [Value(tool, name, each) for name, each in settings.items() if each is not None]
+    return [Value(tool, name, value) for name, value in settings.items() if value is not None]
 
 
 def file_options(record: Record) -> dict[str, str]:
@@ -95,21 +95,21 @@ def parameter_entity(identifier: str, kind: str) -> Entity:
 
 def kind_of(values: Iterable[Value]) -> str:
     """Return the common type of the values of a parameter."""
-    kinds = {_TYPES.get(type(each.value), "Text") for each in values}
+    kinds = {_TYPES.get(type(value.value), "Text") for value in values}
     return kinds.pop() if len(kinds) == 1 else "Number" if kinds <= {"Integer", "Float"} else "Text"
 
 
 def packages_of(record: Record) -> dict[str, Entity]:
     """Return the entities of the packages of a job by identifier, without this package."""
-    found = {}
+    entities = {}
     for name, version in record.packages.items():
         if name == "wilsonvox":
             continue
         url = f"https://pypi.org/project/{name}/{version}/"
         if name == "python":
             url = f"https://www.python.org/downloads/release/python-{version.replace('.', '')}/"
-        found[url] = package_entity(url, name, version)
-    return found
+        entities[url] = package_entity(url, name, version)
+    return entities
 
 
 def package_entity(url: str, name: str, version: str) -> Entity:

@@ -56,15 +56,15 @@ class Status:
         if self.targets:
             return []
         made = {Path(path) for state in self.states.values() for path in state.job.outputs}
-        found = sorted(self.run.rglob("*")) if self.run.is_dir() else []
+        files = sorted(self.run.rglob("*")) if self.run.is_dir() else []
         apart = [self.run / name for name in TARGETS_APART]
         return [
             path
-            for path in found
+            for path in files
             if has_record_format(path)
             and path not in made
             and path.name not in SCAN_FIGURES
-            and not any(path.is_relative_to(each) for each in apart)
+            and not any(path.is_relative_to(folder) for folder in apart)
         ]
 
     def as_json(self) -> dict[str, Any]:

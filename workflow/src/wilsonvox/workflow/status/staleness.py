@@ -111,18 +111,18 @@ def _record(path: str) -> Record | None:
 
 def missing_or_corrupt_outputs(job: PlannedJob, cache: DigestCache) -> list[str]:
     """List the outputs of a job that are missing or corrupt, one sentence each."""
-    found = []
+    problems = []
     copies: dict[str, str] = {}
     for path in job.outputs:
         if not Path(path).is_file():
             # temporary files are made again only if another job needs them
             if not job.temporary:
-                found.append(f"{path} is missing")
+                problems.append(f"{path} is missing")
             continue
         if has_record_format(path):
             record = _record(path)
             if record is None or record.content_digest != _digest(path, cache):
-                found.append(f"{path} is damaged")
+                problems.append(f"{path} is damaged")
             else:
                 run = run_folder(path)
                 copies |= {(run / name).as_posix(): d for name, d in record.copies.items()}
@@ -131,18 +131,18 @@ def missing_or_corrupt_outputs(job: PlannedJob, cache: DigestCache) -> list[str]
         for path in job.outputs
         if path in copies and Path(path).is_file() and _digest(path, cache) != copies[path]
     )
-    return found + [f"{path} is damaged" for path in wrong]
+    return problems + [f"{path} is damaged" for path in wrong]
 
 
 def _digests_read(job: PlannedJob, record: Record) -> dict[str, str]:
     """Return the recorded content digests of a job's inputs by path in the working folder."""
     run = Path(_run_now(job, record))
-    found = {}
-    for each in record.inputs:
+    digests = {}
+    for entry in record.inputs:
         # files outside the working folder are recorded by name only
-        path = os.path.normpath(run / each.path) if len(Path(each.path).parts) > 1 else each.path
-        found[Path(path).as_posix()] = each.content_digest
-    return found
+        path = os.path.normpath(run / entry.path) if len(Path(entry.path).parts) > 1 else entry.path
+        digests[Path(path).as_posix()] = entry.content_digest
+    return digests
 
 
 def _inputs(
