@@ -95,7 +95,7 @@ def test_the_papers_machines_and_what_beats_them_are_trained(folder):
     [
         (
             lambda v: v["global_fit"]["networks"]["density"].update(version="correlated"),
-            r"networks\.density: its density is drawn beside .* add correlated to versions",
+            r"networks\.density: its density is compared with .* add correlated to versions",
         ),
         (
             lambda v: v["global_fit"]["networks"]["point"]["network"].update(output="mixture"),
@@ -112,7 +112,7 @@ def test_the_papers_machines_and_what_beats_them_are_trained(folder):
         (lambda v: v["global_fit"]["gans"].update({"a/b": {}}), "a/b"),
         (
             lambda v: v["global_fit"]["gans"].update({"point": {}}),
-            r"gans\.point: a network has that name, too; rename one of them",
+            r"gans\.point: a network has the same name; rename one of them",
         ),
     ],
 )

@@ -343,7 +343,10 @@ def test_external_file_is_ingested_and_its_warnings_are_kept(tmp_path, predicts)
     files = ["--events", str(tmp_path / "foreign.root"), "--json", str(tmp_path / "m.json")]
     assert run(["measure", *words, *files]) == 0
     result = json.loads((tmp_path / "m.json").read_text())
-    assert any(text.startswith("foreign.root: no branch tells") for text in result["warnings"])
+    assert any(
+        text.startswith("foreign.root: no branch contains the flavour")
+        for text in result["warnings"]
+    )
     assert result["n_events_used"] + result["n_events_dropped"] == 300
     assert result["true_shifts"] is None
     assert result["provenance"]["settings"]["tree"] == "decays"

@@ -60,7 +60,8 @@ def result_line(measurement: "Measurement", coefficient: str) -> str:
     wide = _interval_text(measured.interval_95, measured.calibrated_range, decimals, 95 in nowhere)
     if measured.value is not None and low is not None and high is not None:
         result = (
-            f"{format_number(measured.value, decimals)} +{format_number(high - measured.value, decimals)} "
+            f"{format_number(measured.value, decimals)} "
+            f"+{format_number(high - measured.value, decimals)} "
             f"−{format_number(measured.value - low, decimals)} (68 % CL; 95 %: {wide})"
         )
     else:
