@@ -9,6 +9,9 @@ from pydantic import Field, ValidationError
 from wilsonvox.core.errors import UserError
 from wilsonvox.core.models import StrictModel
 
+TYPICAL_FIGURE = "plot_linearity"
+"""Rule whose rates stand for those of a figure that was not measured."""
+
 RATES_FILE = Path(__file__).with_name("rates.json")
 """Written by ``tests/bench/bench_rates.py``."""
 
@@ -76,11 +79,13 @@ class Rates(StrictModel):
     snakemake: SnakemakeRates
 
     def rule(self, name: str) -> RuleRates:
-        """The rates of a rule.
+        """Return the rates of a rule; a figure that was not measured has those of `TYPICAL_FIGURE`.
 
         Raises:
             UserError: they were not measured.
         """
+        if name not in self.rules and name.startswith("plot_"):
+            name = TYPICAL_FIGURE
         if name not in self.rules:
             raise UserError(
                 f"no rates of rule {name} were measured; run tests/bench/bench_rates.py"
