@@ -301,12 +301,12 @@ def test_amounts_have_rates():
         assert rule.output_bytes.of(job.amounts) > 0
 
 
-def fit_jobs(**changes: object) -> dict[str, list[Job]]:
+def fit_jobs(**changes: object) -> dict[str, list[PlannedJob]]:
     """Return the jobs of the demonstration with only the likelihood, by rule."""
     configuration = load_configuration(DEMO)
     fit = configuration.estimators["likelihood"].model_copy(update=changes)
     configuration = configuration.model_copy(update={"estimators": {"likelihood": fit}})
-    found: dict[str, list[Job]] = {}
+    found: dict[str, list[PlannedJob]] = {}
     for job in planned(configuration, measured_samples(configuration)):
         found.setdefault(job.rule, []).append(job)
     return found
