@@ -161,6 +161,8 @@ def test_storage_of_the_whole_demonstration(demo):
 
 def test_the_demonstration_lies_within_the_uncertainty_of_the_plan(demo):
     for rule in demo.rules:
+        if rule.rule not in COST["rules"]:  # a figure added since the measurement
+            continue
         found = COST["rules"][rule.rule]
         estimate = rule.core_seconds
         assert estimate.low <= found["cpu_seconds"] + missed(rule), rule.rule
@@ -246,9 +248,9 @@ def test_gpu_hours_hold_for_the_published_rates_of_two_gpus(paper):
 def test_snakemake_starts_twice_in_each_job_of_a_cluster(demo):
     rates = load_rates().snakemake
     start = rates.run_seconds + rates.job_seconds
-    assert demo.snakemake.cluster_core_seconds.value == pytest.approx(2 * 185 * start)
+    assert demo.snakemake.cluster_core_seconds.value == pytest.approx(2 * demo.jobs * start)
     assert demo.snakemake.core_seconds.value == pytest.approx(
-        rates.run_seconds + 185 * rates.job_seconds
+        rates.run_seconds + demo.jobs * rates.job_seconds
     )
 
 
@@ -295,7 +297,7 @@ def test_amounts_have_rates():
     configuration = load_configuration(DEMO)
     rates = load_rates()
     for job in planned(configuration, measured_samples(configuration)):
-        rule = rates.rules[job.rule]
+        rule = rates.rule(job.rule)
         assert rule.seconds.of(job.amounts) > 0
         assert rule.memory_bytes.of(job.amounts) > 10e6
         assert rule.output_bytes.of(job.amounts) > 0
@@ -439,7 +441,7 @@ def test_the_command_prints_tables_and_writes_json(tmp_path, demo):
     assert result.exit_code == 0
     assert result.output.splitlines() == list(lines(demo))
     written = json.loads(path.read_text())
-    assert written["jobs"] == demo.jobs == 185
+    assert written["jobs"] == demo.jobs
     assert written["files"] == demo.files
     assert written["gpu_seconds"]["factor"] == pytest.approx(3)
     assert {rule["rule"] for rule in written["rules"]} == set(COST["rules"])
