@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from wilsonvox.stages.figures import DRAWING
 from wilsonvox.stages.graph import Resources
 from wilsonvox.stages.table import PACKING, STAGES
 
@@ -102,8 +103,12 @@ def entry(resources: Resources) -> Entry:
 
 
 def read_table() -> dict[str, Entry]:
-    """Return the resources of every rule that a cluster runs."""
+    """Return the resources of every rule that a cluster runs, but for figures with `DRAWING`.
+
+    These keep the resources of their rule, which are many times what they need.
+    """
     rules = {name: stage.resources for name, stage in STAGES.items()}
+    rules = {name: resources for name, resources in rules.items() if resources != DRAWING}
     rules |= {name: PACKING[name] for name in ON_CLUSTERS}
     return {name: entry(resources) for name, resources in rules.items()}
 

@@ -4,12 +4,12 @@ Run it on a quiet machine, some ten minutes of one core:
 
     .venv/bin/python tests/bench/bench_rates.py --rows rows.json
 
-It runs every rule's command for the configurations below, each in a process of its own, notes
-its processor time, its largest memory and the size of its outputs, fits costs that are linear in
+It runs every rule's command for the configurations below, each in a process of its own, notes its
+processor time, its largest memory and the size of its outputs, fits costs that are linear in
 amounts of work (`wilsonvox.workflow.planning.jobs`), and writes
-workflow/src/wilsonvox/planning/rates.json. `--fit rows.json` only fits again. No configuration is
-the demonstration's, and none of its numbers is used, so that the demonstration's actual cost stays
-a check of the plan.
+workflow/src/wilsonvox/workflow/planning/rates.json. `--fit rows.json` only fits again. No
+configuration is the demonstration's, and none of its numbers is used, so that the demonstration's
+actual cost stays a check of the plan.
 """
 
 import argparse
@@ -584,7 +584,7 @@ def main() -> int:
     parser.add_argument("--rows", type=Path, help="keep what was measured in this file")
     parser.add_argument("--fit", type=Path, help="measure nothing, fit what is in this file")
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "workflow/src/wilsonvox/planning/rates.json"
+        "--out", type=Path, default=ROOT / "workflow/src/wilsonvox/workflow/planning/rates.json"
     )
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -400,7 +400,7 @@ def test_events_far_beyond_phase_space_give_a_warning(model, sample, caplog):
     q2 = sample.q2.copy()
     q2[: len(q2) // 50] = 19.99
     fit_events(model, dataclasses.replace(sample, q2=q2), image)
-    assert "beyond the ends of phase space" in caplog.text
+    assert "outside phase space" in caplog.text
 
 
 def test_no_estimate_without_events_or_minimum(model, sample):

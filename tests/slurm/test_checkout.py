@@ -27,7 +27,7 @@ def copy_checkout(folder: Path) -> Path:
 def test_edited_code(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     checkout = copy_checkout(tmp_path / "checkout")
     monkeypatch.setenv("PYTHONPATH", str(checkout / "workflow/src"))
-    module = checkout / "workflow/src/wilsonvox/voxels.py"
+    module = checkout / "workflow/src/wilsonvox/voxels/binning.py"
     running = run.start(EVENTS.replace("events", "voxels/b8_n300").replace("root", "npz"),
                         snakefile=checkout / "Snakefile")  # fmt: skip
     job = run.process("generate")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.workflow.test_profile_table import TABLE
+from tests.unit.workflow.test_profile_table import cluster_resources
 from tests.workflow.conftest import ROOT, make_folder
 from wilsonvox.provenance.code import stage_packages
 from wilsonvox.records.digests import content_digest
@@ -64,7 +64,7 @@ def test_whole_workflow(run: Run, tmp_path: Path):
     jobs = run.jobs()
     assert sorted(job.rule for job in jobs) == sorted(planned)
     for job in jobs:
-        expected = TABLE[job.rule]
+        expected = cluster_resources(job.rule)
         on_gpu = bool(expected.get("gpu"))
         assert job["JobState"] == "COMPLETED"
         assert job["Partition"] == ("gpu" if on_gpu else "cpu")

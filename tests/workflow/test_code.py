@@ -23,9 +23,17 @@ BEFORE_TRAINING = {"angular_coefficients", "generate_events", "ingest_events", "
 # stages of a scan, whose trainings rerun whenever other trainings do
 SCANNED = {"collect_trials", "plot_scan"}
 SUGGESTED = {"suggest_trials", "train_trial", "train_trial_voxel_sum"} | SCANNED
-AFTER_TRAINING = {"evaluate", "summarize", "measure", "plot_network", "plot_training",
-                  "plot_histograms", "plot_linearity", "plot_linearity_unscaled",
-                  "plot_sensitivity", "plot_luminosity", "plot_corner"}  # fmt: skip
+
+
+def after(*names):
+    """Return all stages that read outputs of some stages, directly or through others."""
+    found = set(names)
+    while more := {name for name in STAGES if set(STAGES[name].after) & found} - found:
+        found |= more
+    return found - set(names)
+
+
+AFTER_TRAINING = after("train") - {"evaluate_events", "measure_events"}
 
 # stages of a global fit with a measurement from another run
 MEASURED_APART = {"measure_for_global_fit", "plot_global_fit_contours"}
@@ -44,8 +52,7 @@ OF_GANS = OF_MACHINES | {"train_gan", "plot_global_fit_gan", "plot_global_fit_im
 
 LIKELIHOOD = ["likelihood"]
 OF_FITS = {"prepare_estimator", "evaluate_events", "measure_events"}
-AFTER_FITS = {"summarize", "plot_histograms", "plot_linearity", "plot_linearity_unscaled",
-              "plot_sensitivity", "plot_luminosity", "plot_corner"}  # fmt: skip
+AFTER_FITS = after("prepare_estimator") - OF_FITS - {"measure"}
 
 
 @pytest.fixture

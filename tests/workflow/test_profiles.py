@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.workflow.test_profile_table import SITES, TABLE, with_site
+from tests.unit.workflow.test_profile_table import SITES, TABLE, cluster_resources, with_site
+from wilsonvox.config.reading import load_configuration
+from wilsonvox.config.samples import measured_samples
+from wilsonvox.stages.figures import DRAWING, GLOBAL_FIT_FIGURE_STAGES
+from wilsonvox.stages.run import Run
+from wilsonvox.stages.table import STAGES, jobs_behind
+from wilsonvox.stages.targets import jobs_of_all
 
 from .conftest import ROOT, Folder
 
@@ -22,7 +28,8 @@ OF_SCANS = {
 OF_GLOBAL_FITS = {
     "tabulate_observables", "fit_coefficients", "measure_for_global_fit", "train_inverse_network",
     "train_gan",
-} | {rule for rule in TABLE if rule.startswith("plot_global_fit")}  # fmt: skip
+} | set(GLOBAL_FIT_FIGURE_STAGES)  # fmt: skip
+DRAWN = {name for name, stage in STAGES.items() if stage.resources == DRAWING}
 SITE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())["__variables__"]
 
 
@@ -89,13 +96,13 @@ def test_every_rule_that_runs_on_a_cluster_is_in_the_table(folder):
             rules = {rule.name for rule in loaded.rules if not rule.norun} - loaded._localrules
     finally:
         os.chdir(before)
-    assert set(TABLE) == rules
+    assert set(TABLE) | DRAWN == rules
 
 
 def check_slurm(asked: dict[str, dict[str, str]]) -> None:
     """Check that jobs request the resources of the table and the partitions of the site."""
     for rule, found in asked.items():
-        entry = TABLE[rule]
+        entry = cluster_resources(rule)
         assert found["mem_mb"] == str(entry["mem_mb"]), rule
         assert found["runtime"] == str(entry["runtime"]), rule
         kind = "GPU" if entry.get("gpu") else "CPU"
@@ -103,12 +110,14 @@ def check_slurm(asked: dict[str, dict[str, str]]) -> None:
         assert found.get("gres") == (SITE["GPU_GRES"] if entry.get("gpu") else None), rule
 
 
-def test_slurm_as_it_is_typed_in_a_checkout(cluster_folder):
+def test_slurm_as_it_is_typed_in_a_checkout(cluster_folder, monkeypatch):
     asked = dry_run(cluster_folder, "slurm")
-    # the tiny configuration has neither voxel-sum nor several numbers of events or
-    # coefficients, and neither a scan nor a global fit is part of a run
-    absent = {"run_crate", "train_voxel_sum", "plot_luminosity", "plot_corner"} | OF_SCANS
-    assert set(asked) == set(TABLE) - absent - OF_GLOBAL_FITS
+    # neither scans nor global fits nor crates are part of a run
+    monkeypatch.chdir(cluster_folder.path)
+    configuration = load_configuration("tiny.yaml")
+    run = Run(configuration, measured_samples(configuration))
+    assert set(asked) == {job.stage for job in jobs_behind(run, jobs_of_all(run))}
+    assert not set(asked) & (OF_SCANS | OF_GLOBAL_FITS | {"run_crate"})
     check_slurm(asked)
     assert "--signal=TERM@120" in asked["train"]["slurm_extra"]
     # its name in the checkout is tracked by git

@@ -19,11 +19,12 @@ import pytest
 from wilsonvox.ensembles.tables import SUMMARY_COLUMNS, read_table
 from wilsonvox.provenance import code
 from wilsonvox.provenance.audit import Verdict, judge_all
-from wilsonvox.provenance.code import SourceTree
+from wilsonvox.provenance.code import SourceTree, installed_tree
 from wilsonvox.provenance.digest_cache import DigestCache
 from wilsonvox.provenance.environment import environment_problem, lock_file
 from wilsonvox.provenance.lineage_graph import LineageGraph
 from wilsonvox.records.embedded import read_record
+from wilsonvox.workflow import started
 from wilsonvox.workflow.status.engine import DEFAULT_CHECKSUM_SIZE, checksum_size, planned_jobs
 from wilsonvox.workflow.status.report import Status, lines
 from wilsonvox.workflow.status.staleness import Need, classify_jobs
@@ -159,6 +160,8 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
             assert changed + append != text, f"{pattern} is not in {file}"
             file.write_text(changed + append)
         edited = SourceTree(tree, lock)
+        # the code that the run started with stays that of the checkout
+        monkeypatch.setattr(started, "installed_tree", installed_tree)
         monkeypatch.setattr(code, "installed_tree", lambda: edited)
 
     return edit
@@ -318,7 +321,10 @@ SOURCE: dict[str, tuple[dict[str, str], Jobs]] = {
         {"path": "figures/linearity.py", "append": NEW_CODE},
         LINEARITIES,
     ),
-    "code in `voxels`": ({"path": "voxels/binning.py", "append": NEW_CODE}, OF_IMAGES),
+    "code in `voxels`": (
+        {"path": "voxels/binning.py", "append": NEW_CODE},
+        OF_IMAGES - INFORMATION,
+    ),
     "code in the amplitudes": (
         {"path": "theory/amplitudes.py", "append": NEW_CODE},
         OF_MODEL,

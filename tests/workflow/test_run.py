@@ -119,7 +119,7 @@ def test_an_exported_estimator_measures_as_it_does_in_its_run(finished, tmp_path
     assert "add --estimator, one of likelihood, tiny" in capsys.readouterr().err
     again = ["--run", str(results), "--estimator", "tiny", "--out", str(tmp_path / "tiny")]
     assert run(["export", *again]) == 1
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert not list(tmp_path.glob(".*"))
 
 

@@ -1,4 +1,4 @@
-"""What the executor reports and asks of Slurm, whatever happens to its jobs and the controller."""
+"""Reports and requests of the executor while jobs and the controller fail."""
 
 import subprocess
 import sys

@@ -4,11 +4,13 @@ import importlib.util
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 
 from wilsonvox.provenance.code import chosen, stage_packages
+from wilsonvox.stages.figures import DRAWING
 from wilsonvox.stages.table import STAGES
 
 ROOT = Path(__file__).parents[3]
@@ -19,6 +21,13 @@ make_profiles = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(make_profiles)
 
 TABLE = make_profiles.read_table()
+
+
+def cluster_resources(rule: str) -> dict[str, Any]:
+    """Return what the first attempt of a rule asks of a cluster; figures ask what the rule asks."""
+    return TABLE.get(rule, {"mem_mb": DRAWING.memory_mb, "runtime": DRAWING.minutes})
+
+
 SITES_PAGE = (ROOT / "docs/user_guide/sites.md").read_text()
 SITES = re.findall(r"^## (.+?)\n(?:.*?)```yaml\n(.*?)```", SITES_PAGE,
                    re.DOTALL | re.MULTILINE)  # fmt: skip

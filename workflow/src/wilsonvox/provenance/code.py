@@ -126,7 +126,7 @@ def _canonical(node: Any) -> str:
 
 @dataclass(frozen=True)
 class _Module:
-    """What counts of a module: its code's digest, and what it imports."""
+    """Digest of the code of a module, and the modules that it imports."""
 
     digest: str
     inside: frozenset[str]
@@ -153,7 +153,7 @@ class SourceTree:
         return None
 
     def _read(self, module: str) -> _Module | None:
-        """What counts of a module; None where there is no such module."""
+        """Return digest and imports of a module; None if there is no such module."""
         if module not in self._modules:
             path = self._file(module)
             if path is None:

@@ -19,6 +19,9 @@ from wilsonvox.stages.graph import (
 )
 from wilsonvox.stages.run import EstimatorKind, Run
 
+DRAWING = Resources(1500, 20, reason="matplotlib; 110 to 260 MB measured")
+"""Resources of a figure without any of its own, on clusters too."""
+
 SUFFIXES = ("pdf", "png")
 """Formats in which every figure is written."""
 
@@ -304,7 +307,7 @@ def _figure(
         report=Report(name, category, labels, subcategory),
         description=description,
         command=module.replace(".", "-").replace("_", "-"),
-        resources=resources or Resources(1500, 20, reason="matplotlib; 110 to 260 MB measured"),
+        resources=resources or DRAWING,
     )
 
 

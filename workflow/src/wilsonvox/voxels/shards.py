@@ -26,7 +26,7 @@ from wilsonvox.voxels.specification import ImageSpecification, VoxelScaling
 
 
 class ShardMetadata(StrictModel):
-    """What a shard says about itself and its source."""
+    """Metadata of a shard and of its event file."""
 
     image: ImageSpecification
     origin: Literal["generated", "ingested"]

@@ -11,7 +11,7 @@ from wilsonvox.theory.q2_ranges import Range, ranges_between
 
 
 class ImageSpecification(StrictModel, OptionalFields):
-    """How events become images."""
+    """Specification of voxel images: bins, events per image, cuts and flavours."""
 
     OPTIONAL: ClassVar[tuple[str, ...]] = ("antiparticle_angles", "multiple_entries")
 
@@ -80,7 +80,7 @@ def require_images_of(
 
 
 class VoxelScaling(StrictModel):
-    """How mean q2 becomes a voxel's value, when images are loaded."""
+    """Scaling of the mean q2 of a voxel when images are loaded."""
 
     OPTION_NAMES: ClassVar[dict[str, str]] = {
         "method": "normalisation",

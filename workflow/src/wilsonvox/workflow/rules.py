@@ -1,4 +1,4 @@
-"""What the rules of the workflow take from the table of stages, in the form that Snakemake wants.
+"""Inputs, parameters and resources of the rules, in the form that Snakemake takes.
 
 Paths begin with ``<results>``, ``<logs>`` and ``<benchmarks>``, the path variables that
 `workflow/Snakefile` sets.

@@ -1,4 +1,4 @@
-"""What the jobs of a configuration cost, from measured rates, and how sure each figure is."""
+"""Estimate the cost of the jobs of a configuration from measured rates, with uncertainties."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -57,7 +57,7 @@ SNAKEMAKE_FOLDERS = (
 """Folders that Snakemake makes in .snakemake."""
 
 TENSORBOARD_FILES = ("train/events", "validation/events")
-"""Of a training that nothing interrupts, in a folder of its own; each start leaves such a pair."""
+"""Files of a training that is not interrupted; each start of a training leaves such a pair."""
 
 
 class CostEstimate(StrictModel):
@@ -160,7 +160,7 @@ class TrainingCost(StrictModel):
 
 
 class EventGenerator(StrictModel):
-    """What EvtGen itself would take for the events: processor time [s]."""
+    """Processor time that EvtGen would need for the events [s]."""
 
     events: int
     core_seconds: CostEstimate
@@ -169,7 +169,7 @@ class EventGenerator(StrictModel):
 
 
 class SnakemakeCost(StrictModel):
-    """What Snakemake takes for itself.
+    """Overhead of Snakemake: processor time, memory and files.
 
     core_seconds: processor time of a run on one machine [s]
     cluster_core_seconds: more of it on a cluster, inside the jobs [s]
@@ -182,7 +182,7 @@ class SnakemakeCost(StrictModel):
 
 
 class Plan(StrictModel):
-    """What a run from an empty folder costs, before anything runs."""
+    """Estimated cost of a run from an empty folder."""
 
     run: str
     rules: tuple[RuleCost, ...]
@@ -353,7 +353,7 @@ def plan(
     samples: Mapping[str, SampleRow],
     rates: Rates | None = None,
 ) -> Plan:
-    """What a run of a configuration from an empty folder costs. Reads no file but the rates.
+    """Estimate the cost of a run from an empty folder; only the file of rates is read.
 
     Args:
         configuration: of the run.

@@ -63,7 +63,7 @@ class PlannedJob:
 
 @dataclass(frozen=True)
 class Training:
-    """How much one training has to do, at most.
+    """Upper limit of the work of one training.
 
     images, validation_images: number of each
     epochs: most epochs; least_epochs: fewest, if the first epoch stays the best

@@ -11,7 +11,7 @@ from wilsonvox.estimators.voxel_sum.limits import max_anchors
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """What one image costs in a network.
+    """Cost of one image in a network.
 
     multiply_accumulates: of all convolutions and dense layers, forward
     elements: numbers in the outputs of all layers, the image among them; what the cheap layers

@@ -45,7 +45,7 @@ class RuleRates(StrictModel):
 
 
 class SnakemakeRates(StrictModel):
-    """What Snakemake takes for itself.
+    """Overhead of Snakemake (processor time, memory and files).
 
     run_seconds: processor time of one run, whatever its number of jobs [s]
     job_seconds: more for each job [s]

@@ -19,7 +19,7 @@ PERCENT_BELOW = 1.95
 
 
 def sure(factor: float) -> str:
-    """How sure a figure is, of the factor within which it holds.
+    """Format the factor within which an estimate holds.
 
     >>> sure(1.5), sure(3)
     ('± 50 %', 'factor 3')
