@@ -291,6 +291,9 @@ def _figure(
         labels["image"] = subcategory = "{image}"
     if "{estimator}" in path:
         labels["estimator"] = "{estimator}"
+    if category == "Results":
+        # one table for all of them: figures that compare several images or estimators
+        labels = {"figure": labels["figure"], "image": "several", "estimator": "all"} | labels
     if "{observables}" in path:
         labels["observables"] = subcategory = "{observables}"
     if "{machine}" in path:
