@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from wilsonvox.ensembles.calibration import MINIMUM_POINTS
 from wilsonvox.stages import global_fit
 from wilsonvox.stages.arguments import coefficient_arguments, shown_point_arguments
-from wilsonvox.stages.estimators import EVALUATIONS, prediction_file
+from wilsonvox.stages.estimators import EVALUATED_SPLITS, EVALUATIONS, PREDICTIONS, prediction_file
 from wilsonvox.stages.graph import (
     NO_WILDCARDS,
     Files,
@@ -41,6 +42,20 @@ def _per_estimator(kind: EstimatorKind | None = None) -> Any:
         return [{"image": image, "estimator": estimator} for image, estimator in pairs]
 
     return jobs
+
+
+def _per_calibrated_estimator(run: Run) -> Iterable[Wildcards]:
+    """Estimators of one shift, if each ensemble can be calibrated with the others."""
+    configuration = run.configuration
+    points = {point for split in EVALUATED_SPLITS for point in configuration.labels(split)}
+    pairs = [
+        (image, name)
+        for image, name in run.image_estimators()
+        if len(configuration.estimated(name)) == 1
+    ]
+    # an ensemble inside the range of the others, which have enough distinct values
+    enough = len({str(configuration.point_shifts(p)) for p in points}) >= MINIMUM_POINTS + 2
+    return [{"image": image, "estimator": name} for image, name in pairs if enough]
 
 
 def _per_scan(run: Run) -> Iterable[Wildcards]:
@@ -391,6 +406,14 @@ FIGURE_STAGES: Mapping[str, Stage] = dict(
             label="linearity, errors of one image",
             inputs={"summary": Input(_summary, ("summarize",), "summary")},
             arguments=_linearity_arguments("--unscaled"),
+        ),
+        _figure(
+            "{image}/{estimator}/pulls",
+            _per_calibrated_estimator,
+            "Results",
+            "Draw the pull distribution of an estimator, and its mean and width by true shift.",
+            inputs={"predictions": PREDICTIONS},
+            arguments=_plotted_arguments,
         ),
         _figure(
             "{image}/sensitivity",
